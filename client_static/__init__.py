@@ -1,0 +1,1 @@
+"""The browser side of xinflight: templates and assets, shipped inside the package."""

@@ -1,0 +1,1 @@
+"""xinflight: one aiohttp process between people and their Xinference model servers."""
