@@ -1,0 +1,252 @@
+"""What can go wrong, as one tree; every leaf has a stable code that clients may rely on.
+
+XinflightError
+├── BadMessage
+│   ├── NotJson              not_json
+│   ├── WrongShape           wrong_shape
+│   ├── UnknownAction        unknown_action
+│   ├── FrameTooLarge        frame_too_large
+│   └── BinaryFrame          binary_frame
+├── BadValue
+│   ├── OutOfBounds          out_of_bounds
+│   ├── PromptMissing        prompt_missing
+│   ├── BadTaskId            bad_task_id
+│   └── LoraTag              lora_tag
+├── Refused
+│   ├── TaskIdConflict       task_id_conflict
+│   ├── TooManyTasks         too_many_tasks
+│   ├── ModelNotFound        model_not_found
+│   ├── ModelUnsuitable      model_unsuitable
+│   └── ShuttingDown         shutting_down
+├── UpstreamError
+│   ├── UpstreamAuth         upstream_auth
+│   ├── UpstreamUnreachable  upstream_unreachable
+│   ├── UpstreamBusy         upstream_busy
+│   ├── UpstreamDied         upstream_died
+│   ├── UpstreamFailed       upstream_failed
+│   └── UpstreamGarbage      upstream_garbage
+├── TaskTimeout              timeout
+└── Internal                 internal
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "BadMessage",
+    "BadTaskId",
+    "BadValue",
+    "BinaryFrame",
+    "FrameTooLarge",
+    "Internal",
+    "LoraTag",
+    "ModelNotFound",
+    "ModelUnsuitable",
+    "NotJson",
+    "OutOfBounds",
+    "PromptMissing",
+    "Refused",
+    "ShuttingDown",
+    "TaskIdConflict",
+    "TaskTimeout",
+    "TooManyTasks",
+    "UnknownAction",
+    "UpstreamAuth",
+    "UpstreamBusy",
+    "UpstreamDied",
+    "UpstreamError",
+    "UpstreamFailed",
+    "UpstreamGarbage",
+    "UpstreamUnreachable",
+    "WrongShape",
+    "XinflightError",
+    "by_code",
+]
+
+
+class XinflightError(Exception):
+    """Carry what a client needs to know of a failure.
+
+    `field` names the message's field at fault and `limit` the bound it broke, as text. `retry_after` is in
+    seconds. `detail` is for logs only: it may hold upstream text and is never sent to anyone.
+    """
+
+    code: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        field: str | None = None,
+        limit: str | None = None,
+        retry_after: float | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(detail or field or type(self).__name__)
+        self.field = field
+        self.limit = limit
+        self.retry_after = retry_after
+        self.detail = detail
+
+
+class BadMessage(XinflightError):
+    """A frame that is no message of the protocol."""
+
+
+class NotJson(BadMessage):
+    """Not JSON, or not UTF-8."""
+
+    code = "not_json"
+
+
+class WrongShape(BadMessage):
+    """JSON, but a field is missing or of the wrong type."""
+
+    code = "wrong_shape"
+
+
+class UnknownAction(BadMessage):
+    """An `action` that this version does not have."""
+
+    code = "unknown_action"
+
+
+class FrameTooLarge(BadMessage):
+    """A frame over the soft limit."""
+
+    code = "frame_too_large"
+
+
+class BinaryFrame(BadMessage):
+    """A binary frame where the sub-protocol has text only."""
+
+    code = "binary_frame"
+
+
+class BadValue(XinflightError):
+    """A message of the right shape with a value that can't be used."""
+
+
+class OutOfBounds(BadValue):
+    """A value beyond its bounds; `limit` says which."""
+
+    code = "out_of_bounds"
+
+
+class PromptMissing(BadValue):
+    """No prompt, or an empty one."""
+
+    code = "prompt_missing"
+
+
+class BadTaskId(BadValue):
+    """A task id of the wrong form."""
+
+    code = "bad_task_id"
+
+
+class LoraTag(BadValue):
+    """A `<lora:` tag in a prompt: a LoRA is chosen by choosing the model launched with it."""
+
+    code = "lora_tag"
+
+
+class Refused(XinflightError):
+    """A proper message that can't be acted on now."""
+
+
+class TaskIdConflict(Refused):
+    """A task id that stands for other content already."""
+
+    code = "task_id_conflict"
+
+
+class TooManyTasks(Refused):
+    """More unfinished tasks on a connection, or in all, than allowed."""
+
+    code = "too_many_tasks"
+    retryable = True
+
+
+class ModelNotFound(Refused):
+    """A model that the upstream does not run."""
+
+    code = "model_not_found"
+
+
+class ModelUnsuitable(Refused):
+    """A model that can't make pictures from text."""
+
+    code = "model_unsuitable"
+
+
+class ShuttingDown(Refused):
+    """The server is stopping."""
+
+    code = "shutting_down"
+    retryable = True
+
+
+class UpstreamError(XinflightError):
+    """Xinference did not make the picture. Retryable ones are tried again with a fresh request id."""
+
+
+class UpstreamAuth(UpstreamError):
+    """Xinference refuses our key (401, 403), or has banned our address (429)."""
+
+    code = "upstream_auth"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection to Xinference, or it broke before the answer was whole."""
+
+    code = "upstream_unreachable"
+    retryable = True
+
+
+class UpstreamBusy(UpstreamError):
+    """Xinference took no more: 503, or 429 for the rate limit."""
+
+    code = "upstream_busy"
+    retryable = True
+
+
+class UpstreamDied(UpstreamError):
+    """The model process went away (its 500 says so)."""
+
+    code = "upstream_died"
+    retryable = True
+
+
+class UpstreamFailed(UpstreamError):
+    """Any other failure that Xinference told."""
+
+    code = "upstream_failed"
+
+
+class UpstreamGarbage(UpstreamError):
+    """A 200 whose body is not what Xinference answers."""
+
+    code = "upstream_garbage"
+
+
+class TaskTimeout(XinflightError):
+    """The task's timeout passed."""
+
+    code = "timeout"
+
+
+class Internal(XinflightError):
+    """A bug of ours; the log has the traceback."""
+
+    code = "internal"
+
+
+def leaves(root: type[XinflightError] = XinflightError) -> list[type[XinflightError]]:
+    """Return every class that has a code, in the order of the tree above."""
+    below = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
+    return below or [root]
+
+
+def by_code(code: str) -> type[XinflightError]:
+    """Return the class of a code; raise KeyError for an unknown one."""
+    return {leaf.code: leaf for leaf in leaves()}[code]

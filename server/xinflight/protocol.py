@@ -1,0 +1,160 @@
+"""The wire, version 1: frames to typed structs and back. Nothing here does I/O.
+
+`docs/protocol.md` is the normative text. Everything of the protocol is imported from here.
+"""
+
+import re
+
+import msgspec
+
+from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
+from xinflight.protocol_client import Cancel, ClientMessage, Generate, Ping
+from xinflight.protocol_server import (
+    Accepted,
+    Ack,
+    Answer,
+    Cancelled,
+    CancelledTask,
+    Details,
+    Error,
+    Failure,
+    Limits,
+    ModelInfo,
+    Notice,
+    Ok,
+    Params,
+    Picture,
+    PictureRef,
+    Pong,
+    Progress,
+    Result,
+    ResultData,
+    ServerMessage,
+    TaskEvent,
+    Upstream,
+    Welcome,
+)
+from xinflight.protocol_terms import (
+    DEFAULT_PROMPT,
+    PROTOCOL_VERSION,
+    SUBPROTOCOL_JSON,
+    CloseCode,
+    State,
+    Step,
+    UpstreamEnd,
+    UpstreamState,
+)
+
+__all__ = [
+    "DEFAULT_PROMPT",
+    "PROTOCOL_VERSION",
+    "SUBPROTOCOL_JSON",
+    "Accepted",
+    "Ack",
+    "Answer",
+    "Cancel",
+    "Cancelled",
+    "CancelledTask",
+    "ClientMessage",
+    "CloseCode",
+    "Details",
+    "Error",
+    "Failure",
+    "Generate",
+    "Limits",
+    "ModelInfo",
+    "Notice",
+    "Ok",
+    "Params",
+    "Picture",
+    "PictureRef",
+    "Ping",
+    "Pong",
+    "Progress",
+    "Result",
+    "ResultData",
+    "ServerMessage",
+    "State",
+    "Step",
+    "TaskEvent",
+    "Upstream",
+    "UpstreamEnd",
+    "UpstreamState",
+    "Welcome",
+    "decode",
+    "encode",
+    "encoded_length",
+    "has_fields",
+    "parse_size",
+    "unknown_fields",
+]
+
+_decoder: msgspec.json.Decoder[Generate | Cancel | Ping] = msgspec.json.Decoder(Generate | Cancel | Ping)
+_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder()
+
+_FIELD = re.compile(r"\$\.([a-z_]+)")
+_MISSING = re.compile(r"missing required field `([a-z_]+)`")
+
+
+def decode(data: str | bytes) -> Generate | Cancel | Ping:
+    """Decode one frame.
+
+    Raises:
+        NotJson: it is no JSON, or not UTF-8.
+        UnknownAction: `action` is missing or unknown.
+        WrongShape: it is no object, or a field has the wrong type.
+        OutOfBounds: a field is beyond the protocol's bounds.
+        BadTaskId: a task id has the wrong form.
+    """
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise NotJson from None
+
+
+def _explain(text: str) -> XinflightError:
+    """Turn msgspec's words into a typed error with the field and its limit."""
+    found = _FIELD.search(text) or _MISSING.search(text)
+    field = found.group(1) if found else None
+    if field == "action" or "`action`" in text:
+        return UnknownAction(field="action", limit="generate, cancel, ping")
+    if field in ("task_id", "except") and "regex" in text:
+        return BadTaskId(field=field, limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -")
+    what = text.split(" - at ")[0]
+    bound = re.match(r"Expected `[^`]+` ((?:of length )?(?:<=|>=|<|>) .+|matching regex .+)$", what)
+    if bound:
+        limit = "WIDTHxHEIGHT" if field == "size" else bound.group(1).removeprefix("of length ")
+        return OutOfBounds(field=field, limit=limit)
+    if "out of range" in text:
+        return OutOfBounds(field=field)
+    return WrongShape(field=field, limit=what)
+
+
+def encode(message: ServerMessage) -> bytes:
+    """Encode a message as UTF-8 JSON."""
+    return _encoder.encode(message)
+
+
+def encoded_length(value: object) -> int:
+    """Return the bytes that a JSON value takes on the wire."""
+    return len(_encoder.encode(value))
+
+
+def unknown_fields(data: str | bytes, message: ClientMessage) -> list[str]:
+    """Name the fields of a decoded frame that its struct does not have, in the frame's order, at most 16."""
+    known = {*message.__struct_encode_fields__, "action"}
+    return [key[:64] for key in _keys.decode(data) if key not in known][:16]
+
+
+def has_fields(data: str | bytes) -> bool:
+    """Tell whether a frame has any field besides its action."""
+    return len(_keys.decode(data)) > 1
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Return width and height in pixels of a `WIDTHxHEIGHT` that has the protocol's form."""
+    width, height = size.split("x")
+    return int(width), int(height)

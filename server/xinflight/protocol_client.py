@@ -1,0 +1,63 @@
+"""What a client may say, with the protocol's bounds in the types."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+__all__ = [
+    "Cancel",
+    "ClientMessage",
+    "Generate",
+    "Ping",
+]
+
+MAX_SEED = 2**53 - 64 - 1
+"""Seeds stay exact in a browser's numbers, also the last of 64 pictures (seed + index)."""
+
+TASK_ID = r"^[A-Za-z0-9._:~-]{1,64}$"
+SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$"
+
+TaskId = Annotated[str, Meta(pattern=TASK_ID)]
+Ref = Annotated[str, Meta(max_length=64)]
+Index = Annotated[int, Meta(ge=0, le=63)]
+
+
+class ClientMessage(Struct, tag_field="action", forbid_unknown_fields=False, kw_only=True):
+    """Anything a client says; `ref` is echoed in the direct answer."""
+
+    ref: Ref | None = None
+
+
+class Generate(ClientMessage, tag="generate", kw_only=True):
+    """Start one generation. Bounds here are the protocol's; a server's settings may be narrower."""
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    n: Annotated[int, Meta(ge=1, le=64)] = 1
+    size: Annotated[str, Meta(pattern=SIZE)] | None = None
+    steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    guidance_scale: Annotated[float, Meta(ge=0, le=100)] | None = None
+    seed: Annotated[int, Meta(ge=-1, le=MAX_SEED)] | None = None
+    task_id: TaskId | None = None
+    timeout: Annotated[float, Meta(gt=0, le=604800)] | None = None
+    on_disconnect: Literal["continue", "cancel"] = "continue"
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    metadata: Any = None
+    lang: Annotated[str, Meta(max_length=35)] | None = None
+
+
+class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=True):
+    """Cancel a task, one picture of it, or all of one's own but some."""
+
+    task_id: TaskId | None = None
+    index: Index | None = None
+    scope: Literal["all"] | None = None
+    except_: Annotated[list[TaskId], Meta(max_length=1000)] = msgspec.field(default_factory=list)
+
+
+class Ping(ClientMessage, tag="ping", kw_only=True):
+    """Ask for a pong with the same nonce."""
+
+    nonce: Annotated[str, Meta(max_length=64)] | None = None
