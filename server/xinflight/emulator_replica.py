@@ -262,12 +262,12 @@ class Replica:
         return [await asyncio.to_thread(self._paint, order) for order in orders]
 
     def _end_step(self, job: Job, progress: float) -> None:
+        if not self.model.serial:
+            return
         self._sigma += 1
         if self._sigma >= self._sigmas:
-            raise IndexError(
-                f"index {self._sigmas} is out of bounds for dimension 0 with size {self._sigmas}"
-            )
+            size = self._sigmas
+            raise IndexError(f"index {size} is out of bounds for dimension 0 with size {size}")
         if job.stopping:
             raise job.cancelled()
-        if self.model.serial:
-            self._book.report(job.request_id, progress)
+        self._book.report(job.request_id, progress)

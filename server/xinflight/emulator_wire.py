@@ -267,8 +267,8 @@ def generations_orders(body: GenerationsBody, kwargs: dict[str, Any], model: Emu
         seed = kwargs.get("seed")
         if isinstance(seed, list):
             seed = seed[index]
-        elif seed is not None and seed != -1:
-            seed = int(seed) + index
+        elif isinstance(seed, int) and seed != -1:
+            seed += index
         orders.append(_order(model, prompt, kwargs | {"seed": seed}, (width, height)))
     if not orders:
         raise IndexError("list index out of range")
