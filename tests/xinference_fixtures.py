@@ -12,9 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 import xinference_install
-from xinference_real import MODEL, RealXinference
-
-PAIR = "tiny-pair"
+from xinference_real import MODEL, PAIR, RealXinference
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +27,8 @@ def _installed() -> None:
 
 @pytest.fixture(scope="session")
 def real_xinference(_installed: None) -> Iterator[RealXinference]:
-    """Give a server without auth that runs `tiny-z-image` with one replica and tells each step's progress."""
-    with RealXinference(env={"XINFERENCE_UPLOAD_PROGRESS_SPAN": "0.005"}) as server:
+    """Give a server without auth that runs `tiny-z-image` with one replica."""
+    with RealXinference() as server:
         server.launch(MODEL)
         yield server
 

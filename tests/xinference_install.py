@@ -1,7 +1,7 @@
 """Install Xinference 4.1.0 for CPU, and a tiny random Z-Image model, into the user's cache folder.
 
 `python tests/xinference_install.py` does everything from nothing (about 2 GB and two minutes on a fast line)
-and does nothing when it is all there. `XINFLIGHT_CACHE` names a folder other than the platform's cache folder.
+and does nothing when it is all there. `XINFLIGHT_CACHE` names another folder than the user's cache folder.
 `XINFLIGHT_TORCH_INDEX` is given to pip as `--index-url` for torch alone: on Linux
 `https://download.pytorch.org/whl/cpu` saves several GB of CUDA libraries.
 """
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import platformdirs
 
@@ -103,7 +102,10 @@ def _run(what: str, *command: str | Path) -> None:
     began, tail = time.monotonic(), [""]
     with (
         (home() / "install.log").open("a", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        # The step inherits the lock: if this process is killed, no other starts before the step has ended.
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, close_fds=False
+        ) as process,
     ):
         assert process.stdout is not None, "stdout is a pipe"
         for line in process.stdout:
@@ -137,16 +139,17 @@ def _build_model(folder: Path) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[TextIO]:
+def _locked() -> Iterator[None]:
     """Hold the folder's lock; a second installer waits for the first, and finds its work done."""
     home().mkdir(parents=True, exist_ok=True)
     with (home() / "lock").open("w", encoding="utf-8") as lock:
+        os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             print("another process is installing; waiting for it ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
+        yield
 
 
 def install() -> None:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, Self
 import xinference_install
 
 MODEL = "tiny-z-image"
+PAIR = "tiny-pair"
 REGISTRATION = {
     "version": 2,
     "model_name": MODEL,
@@ -144,8 +145,10 @@ class RealXinference:
 
     def stop(self) -> None:
         """End every process of the server (SIGTERM, then SIGKILL for the group) and remove its home."""
-        self._halt()
-        shutil.rmtree(self.home, ignore_errors=True)
+        try:
+            self._halt()
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
 
     def restart(self) -> None:
         """Stop the server and start it again on the same port and home, with the same models launched anew.
