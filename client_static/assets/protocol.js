@@ -187,6 +187,7 @@ export class XinflightError extends Error {
   constructor(error) {
     super(error.message || error.code);
     this.name = "XinflightError";
+    this.told = error;
     this.code = error.code;
     this.field = error.field;
     this.limit = error.limit;

@@ -150,10 +150,10 @@ export class Xinflight extends Emitter {
   #begin(welcome) {
     const epochChanged = this.#welcome !== null && this.#welcome.epoch !== welcome.epoch;
     this.#welcome = welcome;
+    this.#reattach(epochChanged);
     this.emit("welcome", welcome);
     this.emit("models", welcome.models);
     this.emit("upstream", welcome.upstream);
-    this.#reattach(epochChanged);
   }
 
   /**
@@ -175,7 +175,7 @@ export class Xinflight extends Emitter {
     task.sent ||= this.#connection.live;
     this.#ask({ action: "generate", ...task.request }).then(
       (answer) => answer.type === "ack" && task.acknowledge(answer),
-      (error) => error.code === DISCONNECTED || task.receive(refusal(error, task.id)),
+      (error) => error.code === DISCONNECTED || task.receive({ ...error.told, type: "error", task_id: task.id }),
     );
   }
 
@@ -228,7 +228,7 @@ export class Xinflight extends Emitter {
     if (this.#answers.take(message)) return;
     if (message.type === "notice") this.#notice(message);
     else if (message.type === "error" && message.seq === undefined) this.emit("problem", new XinflightError(message));
-    else if (isEvent(message)) this.#tasks.get(message.task_id ?? "")?.receive(message);
+    else if ("task_id" in message && message.type !== "ack") this.#tasks.get(message.task_id ?? "")?.receive(message);
   }
 
   /** @param {Notice} notice */
@@ -244,22 +244,4 @@ export class Xinflight extends Emitter {
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);
   }
-}
-
-/**
- * @param {XinflightError} error
- * @param {string} taskId
- * @returns {import("./protocol.js").ErrorMessage}
- */
-function refusal(error, taskId) {
-  const { code, message, field, limit, retryable, retryAfter } = error;
-  return { type: "error", task_id: taskId, code, message, field, limit, retryable, retry_after: retryAfter };
-}
-
-/**
- * @param {ServerMessage} message
- * @returns {message is import("./protocol.js").TaskEvent}
- */
-function isEvent(message) {
-  return ["accepted", "progress", "picture", "result", "cancelled", "error"].includes(message.type);
 }
