@@ -116,9 +116,11 @@ export class Tile {
 
   /** @param {import("./protocol.js").PictureRef} picture */
   #show(picture) {
-    const { image, open, download, seedText } = this.#parts;
+    const { image, open, download, seed, seedText } = this.#parts;
     image.alt = this.prompt;
     open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
+    seed.title = t("act.use_seed", { seed: String(picture.seed) });
+    seed.setAttribute("aria-label", seed.title);
     seedText.textContent = t("tile.seed", { seed: String(picture.seed) });
     if (download.getAttribute("href") === picture.url) return;
     download.href = picture.url;
