@@ -1,0 +1,84 @@
+"""Whose a request is, and whether it may come at all: origin, host, token. No aiohttp here.
+
+Any website can make a browser connect to a server on loopback, and a name that its owner points to 127.0.0.1
+passes for our own. So the Origin must be ours (RFC 6454, RFC 6455 section 10.2) and the Host one that we know.
+"""
+
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+__all__ = ["LOCAL", "Identity", "Token", "host_allowed", "is_loopback", "kept_token", "origin_allowed"]
+
+Request = TypeVar("Request", contravariant=True)
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who somebody is. `id` owns tasks; `expires` is Unix seconds, None for never."""
+
+    id: str
+    admin: bool = False
+    expires: float | None = None
+
+
+LOCAL = Identity(id="local", admin=True)
+"""Everybody, where nobody logs in."""
+
+Authenticate = Callable[[Request, str | None], Awaitable[Identity | None]]
+
+
+class Token:
+    """One secret that makes whoever knows it `local`. Compared in constant time."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+
+    def identify(self, given: str | None) -> Identity | None:
+        """Return LOCAL for the right secret, else None."""
+        if given is not None and hmac.compare_digest(given.encode(), self.secret.encode()):
+            return LOCAL
+        return None
+
+
+def kept_token(folder: Path) -> Token:
+    """Return the token that a data folder keeps, made at the first call; only its owner may read it."""
+    path = folder / "token"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24), "ascii")
+    return Token(path.read_text("ascii").strip())
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether binding to `host` can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def host_allowed(host: str, allowed: Collection[str]) -> bool:
+    """Tell whether a Host header may be answered: an IP address, localhost, or a name of the settings."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or name.endswith(".localhost") or name in allowed:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def origin_allowed(origin: str | None, host: str, allowed: Collection[str]) -> bool:
+    """Tell whether a page from `origin` may connect: absent (no browser), our own host, or one of the settings."""
+    if origin is None or origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()

@@ -1,0 +1,150 @@
+"""Every setting, in one frozen struct. `Settings(...)` reads nothing, `Settings.load()` the environment."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+from msgspec import Meta, Struct
+
+__all__ = ["BadSettings", "ModelSettings", "Settings"]
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+
+
+class BadSettings(Exception):
+    """A setting that can't be used; the text names it and where it came from."""
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is said of one model under `[models.<uid>]`; None leaves it to the model.
+
+    `pool` is a name under which several uids share one queue. `replicas` overrides what Xinference tells.
+    """
+
+    steps: Count | None = None
+    guidance_scale: Annotated[float, Meta(ge=0)] | None = None
+    size: Size | None = None
+    replicas: Count | None = None
+    pool: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of one gateway. Durations are seconds, lengths characters, sizes pixels; None switches off.
+
+    Raises BadSettings from `load`; a plain constructor call is checked by the type checker only.
+    """
+
+    xinference_url: str = "http://localhost:9997"
+    """Where Xinference answers."""
+    api_key: str | None = None
+    """Our key at Xinference. People's own tokens are never sent there."""
+    model: str | None = None
+    """The default model; None takes the first that makes pictures from text."""
+    models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
+    """What is said of single models."""
+    host: str = "127.0.0.1"
+    """The address that `serve` binds to."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """The port that `serve` binds to; 0 takes a free one."""
+    data_dir: str | None = None
+    """The folder for what is kept; None keeps it in memory."""
+    page: str | None = None
+    """Somebody's own page, a file or a folder, served at / in place of ours."""
+    allow_origins: tuple[str, ...] = ()
+    """Origins besides our own whose pages may connect, like https://example.org."""
+    allow_hosts: tuple[str, ...] = ()
+    """Names besides localhost and IP addresses under which we may be asked."""
+    auth: bool = True
+    """Whether binding to an address beyond loopback asks for a token."""
+    lang: str = "en"
+    """The language of `message` where nobody asked for one: en or zh-CN."""
+    default_size: Size = "1024x1024"
+    """The size of a picture when neither the user nor the model says one."""
+    prompt_length: Count = 5000
+    """The longest prompt, and negative prompt."""
+    pictures: Annotated[int, Meta(ge=1, le=64)] = 8
+    """The most pictures of one generation."""
+    size_min: Count = 64
+    """The shortest side of a picture."""
+    size_max: Count = 2048
+    """The longest side of a picture."""
+    steps: Count = 200
+    """The most steps of a picture."""
+    guidance_scale: Annotated[float, Meta(ge=0)] = 30.0
+    """The highest guidance scale."""
+    timeout: Seconds = 3600.0
+    """The time a generation has from its acceptance when it says none."""
+    timeout_max: Seconds = 86400.0
+    """The most time a generation may ask for."""
+    tasks_per_connection: Count = 100
+    """The most unfinished generations that one connection may have started."""
+    tasks: Count = 10000
+    """The most unfinished generations in all."""
+    connections: Count = 10000
+    """The most open sockets; one more is told to come back (1013)."""
+    heartbeat: Seconds = 25.0
+    """The pause between pings; a dead peer is found within two."""
+    disconnect_grace: Seconds = 30.0
+    """How long an owner may have no follower before `on_disconnect: cancel` acts."""
+    kept_tasks: Count = 1000
+    """The most ended generations that are kept in memory."""
+    kept_bytes: Count = 268435456
+    """The most bytes of pictures that are kept in memory."""
+    log_level: str = "info"
+    """The least level that is logged by `serve`: debug, info, warning or error."""
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, Any] | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        file: str | None = None,
+    ) -> Self:
+        """Read settings from flags, `XINFLIGHT_*` variables and a TOML file, in that order of strength.
+
+        The file is `file`, else `XINFLIGHT_CONFIG`, else a `xinflight.toml` in the working folder.
+
+        Raises:
+            BadSettings: a value can't be used, or the file can't be read; the text names the setting.
+        """
+        named = file or environ.get("XINFLIGHT_CONFIG")
+        values = _from_file(Path(named or "xinflight.toml"), must_exist=named is not None)
+        for name in cls.__struct_fields__:
+            text = environ.get(f"XINFLIGHT_{name.upper()}")
+            if text is not None:
+                values[name] = _from_text(name, text)
+        values.update({name: value for name, value in (flags or {}).items() if value is not None})
+        try:
+            return msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise BadSettings(f"A setting can't be used: {error}") from None
+
+
+def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    """Read a TOML file; an absent one is empty unless it was named."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise BadSettings(f"There is no settings file {path}.") from None
+        return {}
+    except (OSError, UnicodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"The settings file {path} can't be read: {error}") from None
+
+
+def _from_text(name: str, text: str) -> object:
+    """Turn a variable's text into a value: lists are parted by commas, `models` is JSON."""
+    if name in ("allow_origins", "allow_hosts"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if name == "models":
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise BadSettings(f"XINFLIGHT_MODELS is no JSON: {error}") from None
+    return text

@@ -1,0 +1,31 @@
+"""Pictures in memory, the oldest forgotten first when there are too many bytes."""
+
+from xinflight.images import Kept
+
+__all__ = ["MemoryImages"]
+
+
+class MemoryImages:
+    """Keep at most `kept_bytes` of pictures, and always the newest one."""
+
+    def __init__(self, kept_bytes: int) -> None:
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
+        self._pictures: dict[str, Kept] = {}
+
+    async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
+        """Keep a picture."""
+        self._pictures[picture_id] = Kept(media_type=media_type, data=data)
+        self._bytes += len(data)
+        while self._bytes > self._kept_bytes and len(self._pictures) > 1:
+            await self.delete(next(iter(self._pictures)))
+
+    async def get(self, picture_id: str) -> Kept | None:
+        """Return a picture."""
+        return self._pictures.get(picture_id)
+
+    async def delete(self, picture_id: str) -> None:
+        """Forget a picture."""
+        kept = self._pictures.pop(picture_id, None)
+        if kept is not None and kept.data is not None:
+            self._bytes -= len(kept.data)

@@ -1,0 +1,136 @@
+"""How fast pictures come: when to ask for progress next, and how long what is left will take. No I/O.
+
+Xinference's progress moves in visible values, not smoothly: (step + 1) / steps, uploaded when it grew by at least
+0.05 (core/progress_tracker.py, UPLOAD_PROGRESS_SPAN). Asking on a fixed grid sees a value half a grid late; here
+the next value's moment is predicted from the pace so far and asked for just after.
+"""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+__all__ = ["History", "Pace", "PaceKey"]
+
+SPAN = 0.05
+FIRST_ASK = 0.15
+"""Seconds to the first question when nothing is known of the model's pace."""
+SHORTEST, LONGEST = 0.02, 2.0
+"""Seconds between two questions, whatever the prediction says: some 2 ms of upstream work each."""
+KEPT_KEYS = 256
+"""Different (model, size, steps) whose pace is remembered; the least recently used goes first."""
+
+
+class PaceKey(Struct, frozen=True):
+    """What the pace depends on."""
+
+    model: str
+    size: str
+    steps: int | None
+
+
+class _Known(Struct):
+    total: float
+    tail: float
+
+
+class History:
+    """Remember how long pictures took, in seconds: in all, and after progress reached 1.0."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[PaceKey, _Known] = OrderedDict()
+
+    def learn(self, key: PaceKey, total: float, tail: float) -> None:
+        """Add one picture; newer ones weigh 0.3, so that a change of load shows within a few."""
+        known = self._known.setdefault(key, _Known(total, tail))
+        known.total += 0.3 * (total - known.total)
+        known.tail += 0.3 * (tail - known.tail)
+        self._known.move_to_end(key)
+        if len(self._known) > KEPT_KEYS:
+            self._known.popitem(last=False)
+
+    def total(self, key: PaceKey) -> float | None:
+        """Return the seconds one picture takes, or None when none like it was made."""
+        known = self._known.get(key)
+        return None if known is None else known.total
+
+    def tail(self, key: PaceKey) -> float:
+        """Return the seconds from progress 1.0 to the answer, 0 when unknown."""
+        known = self._known.get(key)
+        return 0.0 if known is None else known.tail
+
+
+class Pace:
+    """Follow one running picture. All times are monotonic seconds."""
+
+    def __init__(self, steps: int | None, started: float, expected: float | None, tail: float) -> None:
+        self.progress = 0.0
+        self._grain = SPAN if not steps else -(-SPAN * steps // 1) / steps
+        self._tail = tail
+        self._asked = started
+        self._seen = started
+        self._rate = None if expected is None or expected <= tail else 1 / (expected - tail)
+        self._began: float | None = None
+        self._misses = 0
+        self.decoding_since: float | None = None
+
+    @property
+    def began(self) -> bool:
+        """Tell whether the upstream has shown any progress."""
+        return self._began is not None
+
+    @property
+    def began_at(self) -> float:
+        """Return when the steps began, as far as can be told."""
+        assert self._began is not None  # asked only when began
+        return self._began
+
+    def saw(self, progress: float, now: float) -> bool:
+        """Take an answer; return whether it is news."""
+        last_asked, self._asked = self._asked, now
+        if progress <= self.progress:
+            self._misses += 1
+            return False
+        # A value that was asked for too early once came between the last two questions. One that was there at once
+        # may have come a little earlier: shifting by a little keeps the questions from drifting late.
+        interval = self._interval()
+        arrived = (last_asked + now) / 2 if self._misses else now - 0.04 * interval
+        if self._began is None:
+            self._began = arrived - progress / self._rate if self._rate else self._seen
+        elapsed = arrived - self._began
+        if elapsed > 0 and (progress > 2 * self._grain or self._rate is None):
+            self._rate = progress / elapsed
+        self.progress, self._seen, self._misses = progress, arrived, 0
+        if progress >= 1.0:
+            self.decoding_since = now
+        return True
+
+    def next_ask(self, now: float) -> float:
+        """Return the seconds to wait before asking again."""
+        if self._rate is None:
+            wait = FIRST_ASK * 1.5 ** min(self._misses, 6)
+        elif self.began or self._misses < 3:
+            interval = self._interval()
+            late = now - self._seen - interval
+            wait = (
+                interval - (now - self._seen) + 0.03 * interval if late < 0 else 0.1 * interval * (1 + self._misses)
+            )
+        else:
+            # Sent, but not begun when it should have: it waits upstream behind somebody else's.
+            wait = 0.25 * (self._misses - 1)
+        return min(max(wait, SHORTEST), LONGEST)
+
+    def remaining(self, now: float) -> float | None:
+        """Return the seconds until the picture is there, or None when nothing is known."""
+        if self.decoding_since is not None:
+            return max(self._tail - (now - self.decoding_since), 0.0)
+        if self._rate is None:
+            return None
+        since = now - self._seen if self.began else 0.0
+        return max((1 - self.progress) / self._rate - since, 0.0) + self._tail
+
+    def step_seconds(self, steps: int | None) -> float:
+        """Return the seconds of one step, 0 when unknown."""
+        return 1 / self._rate / steps if self._rate and steps else 0.0
+
+    def _interval(self) -> float:
+        return self._grain / self._rate if self._rate else FIRST_ASK

@@ -1,0 +1,251 @@
+"""Make one picture: send requests until one ends well, keep what comes, and give the slot back when it is free."""
+
+import uuid
+from collections.abc import Callable
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.errors import (
+    Internal,
+    TaskTimeout,
+    UpstreamAuth,
+    UpstreamDied,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamUnreachable,
+    XinflightError,
+)
+from xinflight.images import Images, look
+from xinflight.journal import Journal
+from xinflight.pace import History, Pace
+from xinflight.protocol import Picture, PictureRef, State, Step, UpstreamEnd, UpstreamState, parse_size
+from xinflight.work import Work
+from xinflight.xinference import Model, Xinference
+from xinflight.xinference_attempt import Attempt, Order
+from xinflight.xinference_messages import Aborted, NotForTxt2Img
+
+__all__ = ["Runner"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+DEATHS = 2
+"""Requests that may die under way before the picture fails."""
+RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before the next try while Xinference takes nothing; the last one repeats. A model comes back in some 12."""
+
+
+class Runner:
+    """Run one work on one slot.
+
+    `changed(work)` is called when what is shown of it changed, `ended(work)` once at its end; both on the loop.
+    """
+
+    def __init__(
+        self,
+        upstream: Xinference,
+        journal: Journal,
+        images: Images,
+        clock: Clock,
+        *,
+        changed: Callable[[Work], None],
+        ended: Callable[[Work], None],
+    ) -> None:
+        self.history = History()
+        self._upstream = upstream
+        self._journal = journal
+        self._images = images
+        self._clock = clock
+        self._changed = changed
+        self._ended = ended
+
+    async def run(self, work: Work, uid: str) -> None:
+        """Return when nothing of this work runs at Xinference any more, as far as can be known.
+
+        The work may have ended before, told by whoever gave it up. Cancelling leaves a request running upstream:
+        only for a process that ends.
+        """
+        try:
+            await self._run(work, uid)
+        except XinflightError as error:
+            log.info("picture failed", code=error.code, detail=error.detail)
+            self.fail(work, error)
+        except Exception:
+            log.exception("picture failed", code=Internal.code)
+            self.fail(work, Internal())
+
+    async def _run(self, work: Work, uid: str) -> None:
+        deaths = refusals = 0
+        while not work.stop.is_set():
+            try:
+                data = await self._attempt(work, uid)
+            except Aborted as error:
+                self._aborted(work, error)
+                return
+            except NotForTxt2Img:
+                self._upstream.take_other_route(uid)
+                continue
+            except UpstreamAuth:
+                self._upstream.key_refused()
+                raise
+            except UpstreamError as error:
+                self._upstream.doubt()
+                deaths += isinstance(error, UpstreamDied | UpstreamUnreachable)
+                refusals += 1
+                if not error.retryable or (deaths >= DEATHS and isinstance(error, UpstreamDied)):
+                    raise
+                log.info("picture is tried again", code=error.code, detail=error.detail, attempt=work.job.attempt)
+                work.retry_reason = error.code
+                await self._pause(work, error.retry_after or RETRY_PAUSES[min(refusals, len(RETRY_PAUSES)) - 1])
+            else:
+                await self._keep(work, data)
+                return
+
+    async def _attempt(self, work: Work, uid: str) -> bytes:
+        model = self._upstream.models.get(uid)
+        if self._upstream.state is not UpstreamState.READY or model is None:
+            raise UpstreamUnreachable(detail="not there since the last request")
+        job = work.job
+        if job.attempt > 0:
+            job.request_id = str(uuid.uuid4())
+        job.attempt += 1
+        key = work.pace_key(uid)
+        started = self._clock.monotonic()
+        pace = Pace(work.live.task.params.steps, started, self.history.total(key), self.history.tail(key))
+        attempt = Attempt(
+            self._upstream,
+            order(work, model),
+            pace,
+            true_cancel=model.true_cancel,
+            report=lambda: self._progressed(work),
+        )
+        work.begin_attempt(attempt, started)
+        self._move(work, State.STARTING)
+        if job.attempt > 1:
+            # Who finds this task after a crash must know the request that may still run.
+            await self._journal.save(work.live.task)
+        try:
+            data = await attempt.run()
+        finally:
+            work.attempt = None
+        now = self._clock.monotonic()
+        tail = now - pace.decoding_since if pace.decoding_since is not None else 0.0
+        if pace.began:
+            self.history.learn(key, now - pace.began_at, tail)
+        else:
+            self.history.learn(key, now - started, 0.0)
+        return data
+
+    def _progressed(self, work: Work) -> None:
+        pace = work.pace
+        if pace is None or work.job.ended:
+            return
+        work.step = Step.DECODING if pace.decoding_since is not None else Step.GENERATING
+        if work.job.state is State.STARTING:
+            self._move(work, State.RUNNING)
+        else:
+            self._changed(work)
+
+    def _move(self, work: Work, state: State) -> None:
+        if work.job.state is not state and not work.job.ended:
+            work.job.move(state)
+            work.live.task.follow_jobs()
+        self._changed(work)
+
+    async def _pause(self, work: Work, seconds: float) -> None:
+        """Wait for the next try, or until it is of no use."""
+        work.step = Step.WAITING_FOR_MODEL
+        self._move(work, State.QUEUED)
+        try:
+            async with self._clock.timeout(seconds):
+                await work.stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _keep(self, work: Work, data: bytes) -> None:
+        """Keep the picture, then tell of it. What was given up meanwhile is dropped."""
+        job = work.job
+        if job.ended:
+            log.info("picture dropped", state=job.state)
+            return
+        work.step = Step.SAVING
+        self._changed(work)
+        media_type, width, height = look(data)
+        await self._images.put(job.picture_id, data, media_type)
+        if work.stop.is_set():
+            await self._images.delete(job.picture_id)
+            return
+        job.picture = PictureRef(
+            url=job.picture_id,
+            index=job.index,
+            seed=job.seed,
+            width=width,
+            height=height,
+            bytes=len(data),
+            media_type=media_type,
+        )
+        job.move(State.COMPLETED)
+        work.live.task.follow_jobs()
+        picture = Picture(
+            task_id=work.live.task.task_id,
+            timestamp=self._clock.time(),
+            index=job.index,
+            url=job.picture_id,
+            seed=job.seed,
+            width=width,
+            height=height,
+            bytes=len(data),
+            media_type=media_type,
+        )
+        # The end, if this is the last picture, queues right behind it.
+        kept = self._journal.append(work.live.task, picture)
+        self._ended(work)
+        await kept
+
+    def _aborted(self, work: Work, error: Aborted) -> None:
+        """It has ended after an abort: ours, or that of somebody else who uses the same Xinference."""
+        if work.job.state is State.CANCELLING:
+            self.cancelled(work, UpstreamEnd.STOPPED)
+        elif not work.job.ended:
+            raise UpstreamFailed(detail=f"aborted by somebody else: {error}")
+
+    # Ends; each does nothing when the picture has ended already.
+
+    def fail(self, work: Work, error: XinflightError) -> None:
+        """End a picture with an error; its code is told."""
+        state = State.EXPIRED if isinstance(error, TaskTimeout) else State.FAILED
+        self._end(work, state, code=error.code)
+
+    def cancelled(self, work: Work, upstream: UpstreamEnd) -> None:
+        """End a picture as cancelled, saying what that achieved."""
+        if not work.job.ended:
+            work.job.upstream = upstream
+        self._end(work, State.CANCELLED)
+
+    def _end(self, work: Work, state: State, code: str | None = None) -> None:
+        job = work.job
+        if job.ended:
+            return
+        job.code = code
+        job.step = work.step if code is not None else None
+        job.move(state)
+        work.stop.set()
+        work.live.task.follow_jobs()
+        self._ended(work)
+
+
+def order(work: Work, model: Model) -> Order:
+    """Return what to ask of a model; values that were not known at acceptance are the model's."""
+    params = work.live.task.params
+    width, height = parse_size(params.size)
+    return Order(
+        model=model.uid,
+        prompt=params.prompt,
+        negative_prompt=params.negative_prompt,
+        width=width,
+        height=height,
+        steps=model.steps if params.steps is None else params.steps,
+        guidance_scale=model.guidance_scale if params.guidance_scale is None else params.guidance_scale,
+        seed=work.job.seed,
+        request_id=work.job.request_id,
+    )

@@ -1,0 +1,182 @@
+"""The life of a task and of its pictures: states, legal moves, and which end it comes to. No I/O.
+
+A task of n pictures has n jobs; each job goes through the same states on its own, and the task follows them.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from xinflight.errors import by_code
+from xinflight.protocol import (
+    Cancelled,
+    Error,
+    Failure,
+    Generate,
+    Params,
+    PictureRef,
+    Result,
+    ResultData,
+    State,
+    Step,
+    UpstreamEnd,
+)
+
+__all__ = ["ENDED", "MOVES", "Job", "Task", "digest", "end_message"]
+
+ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
+
+MOVES: dict[State, frozenset[State]] = {
+    # Waiting again after a start is a retry, or a restart of this server.
+    State.QUEUED: frozenset({State.STARTING, State.FAILED, State.CANCELLED, State.EXPIRED}),
+    State.STARTING: frozenset({State.RUNNING, State.QUEUED, State.CANCELLING}) | ENDED,
+    State.RUNNING: frozenset({State.STARTING, State.QUEUED, State.CANCELLING}) | ENDED,
+    # A picture that was ready before the abort arrived is still a picture: the cancel crossed the result.
+    State.CANCELLING: ENDED,
+    State.COMPLETED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+
+
+class Job(Struct, kw_only=True):
+    """One picture of a task. `attempt` counts the requests sent for it, `step` is where it failed with `code`."""
+
+    index: int
+    seed: int
+    picture_id: str
+    request_id: str
+    state: State = State.QUEUED
+    attempt: int = 0
+    code: str | None = None
+    step: Step | None = None
+    upstream: UpstreamEnd | None = None
+    picture: PictureRef | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the picture has come to its end."""
+        return self.state in ENDED
+
+    def move(self, state: State) -> None:
+        """Take a legal move; an illegal one raises AssertionError, for it is a bug."""
+        if state not in MOVES[self.state]:
+            raise AssertionError(f"picture {self.index}: {self.state} can't become {state}")
+        self.state = state
+
+
+class Task(Struct, kw_only=True):
+    """A generation as it is kept. `uid` is ours and random; `task_id` is the client's, unique per owner.
+
+    `created` and `deadline` are Unix seconds; `cancelled_at` is None until a cancel of the whole task.
+    """
+
+    uid: str
+    owner: str
+    task_id: str
+    digest: str
+    params: Params
+    created: float
+    deadline: float
+    jobs: list[Job]
+    state: State = State.QUEUED
+    metadata: Any = None
+    lang: str | None = None
+    cancelled_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the task has come to its end."""
+        return self.state in ENDED
+
+    @property
+    def pictures(self) -> list[PictureRef]:
+        """Return the pictures there are, in the order of their index."""
+        return [job.picture for job in self.jobs if job.picture is not None]
+
+    def move(self, state: State) -> None:
+        """Take a legal move; an illegal one raises AssertionError, for it is a bug."""
+        if state not in MOVES[self.state]:
+            raise AssertionError(f"task {self.task_id}: {self.state} can't become {state}")
+        self.state = state
+
+    def follow_jobs(self) -> None:
+        """Move on with the jobs while none has decided the end."""
+        if self.ended or self.state is State.CANCELLING:
+            return
+        states = {job.state for job in self.jobs}
+        if states & {State.RUNNING, State.COMPLETED}:
+            target = State.RUNNING
+        elif states & {State.STARTING, State.CANCELLING}:
+            target = State.STARTING
+        else:
+            target = State.QUEUED
+        if target is not self.state and target in MOVES[self.state]:
+            self.move(target)
+
+    def end(self) -> State | None:
+        """Return how the task ends, or None while a picture is still on its way.
+
+        A task that was cancelled as a whole is completed only when every picture was made before the cancel
+        took effect. Otherwise one picture is enough.
+        """
+        states = {job.state for job in self.jobs}
+        if states - ENDED:
+            return None
+        if states == {State.COMPLETED}:
+            return State.COMPLETED
+        if self.cancelled_at is not None:
+            return State.CANCELLED
+        for state in (State.COMPLETED, State.EXPIRED, State.FAILED):
+            if state in states:
+                return state
+        return State.CANCELLED
+
+    def upstream_end(self) -> UpstreamEnd:
+        """Return the worst that its cancelled pictures came to at Xinference."""
+        order = list(UpstreamEnd)
+        ends = [job.upstream for job in self.jobs if job.upstream is not None]
+        return max(ends, key=order.index, default=UpstreamEnd.NEVER_STARTED)
+
+
+def digest(generate: Generate) -> str:
+    """Return what two `generate` messages with the same content share, whatever their ids and refs."""
+    content = msgspec.structs.replace(generate, ref=None, task_id=None, lang=None)
+    return hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=16).hexdigest()
+
+
+def end_message(task: Task, now: float) -> Result | Cancelled | Error:
+    """Return the event that tells how an ended task ended. `now` is Unix seconds."""
+    if task.state is State.COMPLETED:
+        return Result(
+            task_id=task.task_id,
+            timestamp=now,
+            data=ResultData(created=int(now), data=task.pictures),
+            failed=[job.index for job in task.jobs if job.state in (State.FAILED, State.EXPIRED)],
+            cancelled=[job.index for job in task.jobs if job.state is State.CANCELLED],
+            failures=[Failure(index=job.index, code=job.code) for job in task.jobs if job.code is not None],
+            metadata=task.metadata,
+        )
+    if task.state is State.CANCELLED:
+        return Cancelled(
+            task_id=task.task_id,
+            timestamp=now,
+            upstream=task.upstream_end(),
+            seconds=round(now - (now if task.cancelled_at is None else task.cancelled_at), 3),
+            data=task.pictures,
+            metadata=task.metadata,
+        )
+    worst = next(job for job in task.jobs if job.state is task.state)
+    assert worst.code is not None  # a failed or expired picture always has one
+    return Error(
+        task_id=task.task_id,
+        timestamp=now,
+        code=worst.code,
+        state=task.state,
+        step=worst.step,
+        retryable=by_code(worst.code).retryable,
+        metadata=task.metadata,
+    )

@@ -1,0 +1,101 @@
+"""The work for one picture while its task is unfinished: what is shown of it, and what can be done to it. No I/O."""
+
+import asyncio
+
+from msgspec import Struct
+
+from xinflight.clock import Timer
+from xinflight.pace import Pace, PaceKey
+from xinflight.protocol import Details, Progress, Step, UpstreamState
+from xinflight.task import Job, Task
+from xinflight.xinference_attempt import Attempt
+
+__all__ = ["Live", "Work"]
+
+
+class Live(Struct, eq=False, kw_only=True):
+    """An unfinished task: its works, and the timer of its timeout. `stored` is done when it is acknowledged."""
+
+    task: Task
+    works: list["Work"]
+    stored: asyncio.Future[None]
+    deadline: Timer | None = None
+
+
+class Work(Struct, eq=False, kw_only=True):
+    """One picture on its way. `order` is its place among all accepted ones, `pool` where it queues.
+
+    `attempt` is None while no request is under way; `stop` is set when there is no use in another one.
+    """
+
+    live: Live
+    job: Job
+    order: int
+    pool: str
+    stop: asyncio.Event
+    attempt: Attempt | None = None
+    step: Step = Step.QUEUED
+    retry_reason: str | None = None
+    position: int | None = None
+    estimated_time: float | None = None
+    started: float = 0.0
+    shown: int = 0
+    confirm: Timer | None = None
+
+    @property
+    def priority(self) -> int:
+        """The priority that its task asked for."""
+        return self.live.task.params.priority
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast the request under way goes, None when there is none."""
+        return None if self.attempt is None else self.attempt.pace
+
+    def pace_key(self, model: str) -> PaceKey:
+        """Return what the pace of this picture depends on."""
+        params = self.live.task.params
+        return PaceKey(model, params.size, params.steps)
+
+    def begin_attempt(self, attempt: Attempt, now: float) -> None:
+        """Show a new request: its percentage starts again."""
+        self.attempt = attempt
+        self.step = Step.STARTING
+        self.position = None
+        self.started = now
+        self.shown = 0
+
+    def progress(self, now: float, unix: float) -> Progress:
+        """Describe how far it is; the percentage never falls within an attempt, and 100 is the result's."""
+        pace = self.pace
+        params = self.live.task.params
+        if pace is not None:
+            self.shown = max(self.shown, min(int(pace.progress * 100), 99))
+            self.estimated_time = pace.remaining(now)
+        steps = params.steps if pace is not None else None
+        sent = self.job.attempt > 0
+        return Progress(
+            task_id=self.live.task.task_id,
+            timestamp=unix,
+            index=self.job.index,
+            state=self.job.state,
+            progress=self.shown,
+            step=self.step,
+            step_index=round(pace.progress * steps) if pace is not None and steps else None,
+            step_count=steps,
+            position=self.position,
+            estimated_time=None if self.estimated_time is None else round(self.estimated_time, 1),
+            source="upstream" if pace is not None and pace.began else "estimate",
+            details=Details(
+                attempt=self.job.attempt,
+                retry_reason=self.retry_reason,
+                elapsed=round(now - self.started, 1),
+            )
+            if sent
+            else None,
+        )
+
+
+def queued_step(state: UpstreamState, pool_known: bool) -> Step:
+    """Say what a waiting picture waits for: its turn, or a model."""
+    return Step.QUEUED if state is UpstreamState.READY and pool_known else Step.WAITING_FOR_MODEL

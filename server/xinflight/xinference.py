@@ -1,0 +1,264 @@
+"""Xinference as we see it: is it there, which models can draw, how to stop them. One HTTP session for everything.
+
+Facts are those measured on Xinference 4.1.0; features are detected without admin rights, for an API key may not
+ask for the version.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+import structlog
+from yarl import URL
+
+from xinflight.clock import Clock
+from xinflight.config import ModelSettings, Settings
+from xinflight.errors import UpstreamAuth, UpstreamBusy, UpstreamGarbage, XinflightError
+from xinflight.protocol import ModelInfo, UpstreamState
+from xinflight.xinference_messages import (
+    GenerateConfig,
+    ModelEntry,
+    ModelList,
+    OpenApi,
+    Registration,
+    Replica,
+    failure,
+    parse,
+)
+
+__all__ = ["Model", "Xinference"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+ANSWER_BYTES = 256 * 2**20
+"""The largest answer that is read: some 40 pictures of 2048 x 2048 as base64, far above any real one."""
+PROBE_TIMEOUT = 10.0
+READY_PAUSE, AWAY_PAUSE, REFUSED_PAUSE = 15.0, 2.0, 300.0
+"""Seconds between probes. Ten bad keys within five minutes ban our address for an hour (api/auth_service.py)."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A running model that makes pictures from text. `true_cancel`: an abort really stops its compute."""
+
+    uid: str
+    name: str
+    replicas: int
+    size: str
+    steps: int | None
+    guidance_scale: float | None
+    true_cancel: bool
+    pool: str
+
+    @property
+    def defaults_known(self) -> bool:
+        """Tell whether steps and guidance can be told beforehand."""
+        return self.steps is not None and self.guidance_scale is not None
+
+
+class Xinference:
+    """Watch one Xinference. The task `xinference probe` owns the watching; `close` awaits it.
+
+    `on_change` is called on the loop after the state or the models changed.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, on_change: Callable[[], None]) -> None:
+        self.state = UpstreamState.LOADING
+        self.models: dict[str, Model] = {}
+        self.unsuitable: frozenset[str] = frozenset()
+        self.clock = clock
+        self._settings = settings
+        self._base = settings.xinference_url.rstrip("/")
+        self._on_change = on_change
+        # Uids whose class answered "is not for txt2img": an abort must never be sent for them.
+        self._other_route: set[str] = set()
+        self._registrations: dict[str, Registration | None] = {}
+        self._true_cancel = False
+        self._session: aiohttp.ClientSession | None = None
+        self._poke = asyncio.Event()
+        self._prober: asyncio.Task[None] | None = None
+        self._failures = 0
+
+    async def start(self) -> None:
+        """Open the session and probe once, so that a server which is up is known at once."""
+        headers = {"Authorization": f"Bearer {self._settings.api_key}"} if self._settings.api_key else {}
+        self._session = aiohttp.ClientSession(
+            # Its keep-alive is 5 s (XINFERENCE_HTTP_TIMEOUT_KEEP_ALIVE): ours ends before, or a POST meets a closed
+            # connection. A limit would let progress and aborts wait behind long POSTs.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+        )
+        await self._probe()
+        self._prober = asyncio.create_task(self._keep_probing(), name="xinference probe")
+
+    async def close(self) -> None:
+        """Stop probing and close the session."""
+        if self._prober is not None:
+            self._prober.cancel()
+            await asyncio.wait([self._prober])
+        if self._session is not None:
+            await self._session.close()
+
+    def doubt(self) -> None:
+        """Look again soon: a request has just shown that what is known may be old."""
+        if self.state is not UpstreamState.UNAUTHORISED:
+            self._poke.set()
+
+    def key_refused(self) -> None:
+        """Take note that our key was refused: nothing is sent but a probe every five minutes."""
+        self._become(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
+
+    def take_other_route(self, uid: str) -> None:
+        """Remember that a model has no txt2img."""
+        self._other_route.add(uid)
+        self.models[uid] = msgspec.structs.replace(self.models[uid], true_cancel=False)
+        self._on_change()
+
+    def default(self) -> Model | None:
+        """Return the configured model, else the first that makes pictures from text, else None."""
+        if self._settings.model is not None:
+            return self.models.get(self._settings.model)
+        return next(iter(self.models.values()), None)
+
+    def infos(self) -> list[ModelInfo]:
+        """Describe the models for clients, the default one first."""
+        default = self.default()
+        infos = [
+            ModelInfo(
+                id=model.uid,
+                default=model is default,
+                size=model.size,
+                steps=model.steps,
+                guidance_scale=model.guidance_scale,
+                defaults_known=model.defaults_known,
+                true_cancel=model.true_cancel,
+                replicas=model.replicas,
+            )
+            for model in self.models.values()
+        ]
+        return sorted(infos, key=lambda info: not info.default)
+
+    # Requests
+
+    async def request(self, method: str, path: str, body: object = None) -> bytes:
+        """Send one request and return the body of its 200.
+
+        Raises what `failure` makes of another status; `aiohttp.ClientError` and OSError when there is no answer, of
+        which `aiohttp.ClientConnectorError` alone means that nothing was sent.
+        """
+        assert self._session is not None  # set by start()
+        url = URL(self._base + path, encoded=True)
+        data = None if body is None else msgspec.json.encode(body)
+        headers = None if data is None else {"Content-Type": "application/json"}
+        async with self._session.request(method, url, data=data, headers=headers) as response:
+            answer = await self._read(response)
+            if response.status != 200:
+                raise failure(response.status, answer, response.headers.get("Retry-After"))
+            return answer
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks = []
+        size = 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > ANSWER_BYTES:
+                raise UpstreamGarbage(detail=f"an answer of more than {ANSWER_BYTES} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def replicas(self, uid: str) -> list[Replica]:
+        """Return the model's replicas as they are now; errors as `request`."""
+        return parse(await self.request("GET", f"/v1/models/{quoted(uid)}/replicas"), list[Replica])
+
+    # Probing
+
+    async def _keep_probing(self) -> None:
+        while True:
+            refused = self.state is UpstreamState.UNAUTHORISED
+            pause = REFUSED_PAUSE if refused else READY_PAUSE if self.state is UpstreamState.READY else AWAY_PAUSE
+            try:
+                async with self.clock.timeout(pause):
+                    await self._poke.wait()
+                # Many doubts at once are one probe.
+                await self.clock.sleep(0.2)
+            except TimeoutError:
+                pass
+            self._poke.clear()
+            await self._probe()
+
+    async def _probe(self) -> None:
+        """Ask what there is, and become what the answers say."""
+        try:
+            async with self.clock.timeout(PROBE_TIMEOUT):
+                models, unsuitable = await self._look()
+        except UpstreamAuth:
+            self._become(UpstreamState.UNAUTHORISED, {}, frozenset())
+        except UpstreamBusy:
+            self._become(UpstreamState.LOADING, self.models, self.unsuitable)
+        except (aiohttp.ClientError, OSError, TimeoutError, XinflightError) as error:
+            log.debug("upstream probe failed", error=str(error), kind=type(error).__name__)
+            self._failures += 1
+            # One lost answer of a busy server is no reason to tell everybody.
+            if self.state is not UpstreamState.READY or self._failures > 1:
+                self._become(UpstreamState.UNREACHABLE, self.models, self.unsuitable)
+            else:
+                self._poke.set()
+        else:
+            self._failures = 0
+            state = UpstreamState.READY if models else UpstreamState.NO_MODEL
+            self._become(state, models, unsuitable)
+
+    async def _look(self) -> tuple[dict[str, Model], frozenset[str]]:
+        entries = parse(await self.request("GET", "/v1/models"), ModelList).data
+        if self.state is not UpstreamState.READY:
+            # It may be another version than before.
+            self._registrations.clear()
+            self._true_cancel = (
+                "/sdapi/v1/interrupt" in parse(await self.request("GET", "/openapi.json"), OpenApi).paths
+            )
+        suitable = [entry for entry in entries if "text2image" in entry.model_ability]
+        models = {entry.id: await self._model(entry) for entry in suitable}
+        return models, frozenset(entry.id for entry in entries) - models.keys()
+
+    async def _model(self, entry: ModelEntry) -> Model:
+        said = self._settings.models.get(entry.id, ModelSettings())
+        registration = await self._registration(entry.model_name or entry.id)
+        config = (registration and registration.default_generate_config) or GenerateConfig()
+        steps = config.num_inference_steps or config.steps
+        return Model(
+            uid=entry.id,
+            name=entry.model_name,
+            replicas=said.replicas or max(entry.replica, 1),
+            size=said.size or self._settings.default_size,
+            steps=said.steps or steps,
+            guidance_scale=config.guidance_scale if said.guidance_scale is None else said.guidance_scale,
+            true_cancel=self._true_cancel and entry.id not in self._other_route and entry.model_engine == "diffusers",
+            pool=said.pool or entry.id,
+        )
+
+    async def _registration(self, name: str) -> Registration | None:
+        """Return the model's registration, None when it has none or we may not read it."""
+        if name not in self._registrations:
+            try:
+                body = await self.request("GET", f"/v1/model_registrations/image/{quoted(name)}")
+                self._registrations[name] = parse(body, Registration)
+            except UpstreamAuth:
+                raise
+            except XinflightError:
+                self._registrations[name] = None
+        return self._registrations[name]
+
+    def _become(self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str]) -> None:
+        changed = state is not self.state or models != self.models
+        if state is not self.state:
+            log.info("upstream state changed", before=self.state, now=state, models=list(models))
+        self.state, self.models, self.unsuitable = state, models, unsuitable
+        if changed:
+            self._on_change()
+
+
+def quoted(uid: str) -> str:
+    """Return a name as one segment of a path (RFC 3986 section 3.3)."""
+    return URL.build(path=uid).raw_path.replace("/", "%2F")

@@ -1,0 +1,253 @@
+"""One request for one picture, from its POST to the moment when it is known to have ended upstream.
+
+Two routes (measured on Xinference 4.1.0): `/sdapi/v1/txt2img`, whose abort stops the compute at the next step and
+is answered 409 after that; and `/v1/images/generations`, whose abort answers at once while the pipeline runs on and
+spoils the next picture, so there an abort is never sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+import structlog
+from msgspec import Struct
+
+from xinflight.clock import Clock
+from xinflight.errors import UpstreamError, UpstreamGarbage, UpstreamUnreachable, XinflightError
+from xinflight.pace import Pace
+from xinflight.xinference import Xinference, quoted
+from xinflight.xinference_messages import Aborted, GenerationsAnswer, ProgressAnswer, Txt2ImgAnswer, parse
+
+__all__ = ["Attempt", "Order"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+CONFIRM = 30.0
+"""Seconds within which an abort is confirmed, or five step times if those are longer."""
+QUARANTINE = 600.0
+"""Seconds without any sign of life after which a request that never ended is taken for gone."""
+WATCH = 5.0
+"""Seconds between two looks at a request that was given up."""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What is asked of a model: one picture. None leaves steps or guidance to the model."""
+
+    model: str
+    prompt: str
+    negative_prompt: str | None
+    width: int
+    height: int
+    steps: int | None
+    guidance_scale: float | None
+    seed: int
+    request_id: str
+
+
+class Attempt:
+    """Make one picture. `run` returns or raises only when the request has ended upstream, as far as can be known.
+
+    `report` is called on the loop after `pace` changed.
+    """
+
+    def __init__(
+        self, upstream: Xinference, order: Order, pace: Pace, *, true_cancel: bool, report: Callable[[], None]
+    ) -> None:
+        self.order = order
+        self.pace = pace
+        self.true_cancel = true_cancel
+        self._upstream = upstream
+        self._clock: Clock = upstream.clock
+        self._report = report
+        self._gone = asyncio.Event()
+        self._given_up = False
+        # Owned by this attempt, awaited at the end of run(): progress, and after abort() the abort and the watch.
+        self._helpers: list[asyncio.Task[None]] = []
+
+    @property
+    def confirm_seconds(self) -> float:
+        """Return how long an abort may take before it counts as unconfirmed."""
+        return max(CONFIRM, 5 * self.pace.step_seconds(self.order.steps))
+
+    async def run(self) -> bytes:
+        """Send the request and return the picture's bytes.
+
+        Raises:
+            Aborted: `abort` was called and it has ended.
+            UpstreamError: it failed; `retryable` ones may be tried again with a fresh request id.
+            NotForTxt2Img: the model needs the other route.
+            ModelNotFound: the model is gone.
+
+        Cancelling the call closes the connection and leaves the request running upstream: only for a process
+        that ends.
+        """
+        self._help(self._follow_progress(), "progress")
+        post = asyncio.create_task(self._post(), name=f"post {self.order.request_id}")
+        gone = asyncio.create_task(self._gone.wait(), name=f"gone {self.order.request_id}")
+        try:
+            await asyncio.wait({post, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not post.done():
+                raise UpstreamUnreachable(detail="given up: no sign of life")
+            return await post
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+            # Nothing was sent, so nothing runs.
+            raise UpstreamUnreachable(detail=str(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            await self._settle()
+            if self._given_up:
+                raise Aborted("its answer was lost") from None
+            raise UpstreamUnreachable(detail=f"the answer was lost: {type(error).__name__} {error}") from None
+        finally:
+            await self._end([post, gone, *self._helpers])
+
+    async def _end(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _help(self, work: object, what: str) -> None:
+        self._helpers.append(asyncio.create_task(work, name=f"{what} {self.order.request_id}"))  # type: ignore[arg-type]
+
+    def abort(self) -> None:
+        """Ask the upstream to stop, if that route can; never waits. Safe to call twice.
+
+        `run` ends when the upstream has, or when it showed no sign of life for QUARANTINE seconds.
+        """
+        if self._given_up:
+            return
+        self._given_up = True
+        if self.true_cancel:
+            self._help(self._send_abort(), "abort")
+        self._help(self._watch(), "watch")
+
+    async def _post(self) -> bytes:
+        order = self.order
+        if self.true_cancel:
+            answer = parse(await self._upstream.request("POST", "/sdapi/v1/txt2img", txt2img(order)), Txt2ImgAnswer)
+            pictures = answer.images
+        else:
+            path = "/v1/images/generations"
+            data = parse(await self._upstream.request("POST", path, generations(order)), GenerationsAnswer).data
+            pictures = [image.b64_json for image in data]
+        if not pictures or not pictures[0]:
+            raise UpstreamGarbage(detail="an answer without a picture")
+        return pictures[0]
+
+    async def _progress(self) -> float | None:
+        """Return the progress, or None while the upstream does not know the id (400)."""
+        path = f"/v1/requests/{self.order.request_id}/progress"
+        try:
+            return parse(await self._upstream.request("GET", path), ProgressAnswer).progress
+        except UpstreamError:
+            return None
+
+    async def _follow_progress(self) -> None:
+        """Ask whenever the next value should be there, until it is 1.0 or run() ends."""
+        while not self.pace.decoding_since:
+            await self._clock.sleep(self.pace.next_ask(self._clock.monotonic()))
+            try:
+                progress = await self._progress()
+            except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+                progress = None
+            if self.pace.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
+                self._report()
+
+    async def _send_abort(self) -> None:
+        """Send the abort until it is answered; what it says is no proof of anything."""
+        order = self.order
+        path = f"/v1/models/{quoted(order.model)}/requests/{order.request_id}/abort"
+        pause = 0.1
+        while True:
+            try:
+                await self._upstream.request("POST", path, {})
+                return
+            except (aiohttp.ClientError, OSError, UpstreamError) as error:
+                log.debug("abort not answered", error=str(error))
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, WATCH)
+
+    async def _settle(self) -> None:
+        """After a lost POST: make it stop, and wait until the upstream says that it has."""
+        was_given_up = self._given_up
+        self.abort()
+        self._given_up = was_given_up
+        pause = 0.1
+        while not self._gone.is_set():
+            try:
+                progress = await self._progress()
+            except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+                pass
+            else:
+                if progress is None or progress >= 1.0:
+                    return
+            try:
+                async with self._clock.timeout(pause):
+                    await self._gone.wait()
+            except TimeoutError:
+                pause = min(2 * pause, WATCH)
+
+    async def _watch(self) -> None:
+        """Take the request for gone when its process was made anew, or after QUARANTINE without progress."""
+        born = await self._births()
+        silent, seen = 0.0, self.pace.progress
+        while silent < QUARANTINE:
+            await self._clock.sleep(WATCH)
+            now_born = await self._births()
+            if born and now_born and now_born - born:
+                break
+            born = born or now_born
+            progress = self.pace.progress
+            silent = silent + WATCH if progress == seen else 0.0
+            seen = progress
+        self._gone.set()
+
+    async def _births(self) -> set[tuple[int, int]]:
+        try:
+            rows = await self._upstream.replicas(self.order.model)
+        except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+            return set()
+        return {(row.replica_id, row.created_ts) for row in rows}
+
+
+def txt2img(order: Order) -> dict[str, object]:
+    """Return the body for `/sdapi/v1/txt2img` (api/schemas/requests.py).
+
+    A missing cfg_scale would mean 7.0, and a null one is refused: inside `kwargs`, null leaves it to the model.
+    """
+    body: dict[str, object] = {
+        "model": order.model,
+        "prompt": order.prompt,
+        "width": order.width,
+        "height": order.height,
+        "seed": order.seed,
+        "request_id": order.request_id,
+    }
+    if order.negative_prompt:
+        body["negative_prompt"] = order.negative_prompt
+    if order.steps is not None:
+        body["steps"] = order.steps
+    if order.guidance_scale is None:
+        body["kwargs"] = '{"cfg_scale":null}'
+    else:
+        body["cfg_scale"] = order.guidance_scale
+    return body
+
+
+def generations(order: Order) -> dict[str, object]:
+    """Return the body for `/v1/images/generations`; `url` would answer a path on the model's host."""
+    kwargs: dict[str, object] = {"request_id": order.request_id, "seed": order.seed}
+    if order.negative_prompt:
+        kwargs["negative_prompt"] = order.negative_prompt
+    if order.steps is not None:
+        kwargs["num_inference_steps"] = order.steps
+    if order.guidance_scale is not None:
+        kwargs["guidance_scale"] = order.guidance_scale
+    return {
+        "model": order.model,
+        "prompt": order.prompt,
+        "n": 1,
+        "size": f"{order.width}*{order.height}",
+        "response_format": "b64_json",
+        "kwargs": msgspec.json.encode(kwargs).decode(),
+    }

@@ -1,0 +1,160 @@
+"""What Xinference answers, as typed structs, and what its errors mean.
+
+Shapes are those of Xinference 4.1.0 (api/restful_api.py, api/schemas, core/progress_tracker.py).
+"""
+
+import re
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from xinflight.errors import (
+    ModelNotFound,
+    UpstreamAuth,
+    UpstreamBusy,
+    UpstreamDied,
+    UpstreamFailed,
+    UpstreamGarbage,
+)
+
+__all__ = [
+    "Aborted",
+    "GenerateConfig",
+    "GenerationsAnswer",
+    "ModelEntry",
+    "ModelList",
+    "NotForTxt2Img",
+    "OpenApi",
+    "ProgressAnswer",
+    "Registration",
+    "Replica",
+    "Txt2ImgAnswer",
+    "failure",
+    "parse",
+]
+
+
+class ModelEntry(Struct):
+    """One running model of GET /v1/models."""
+
+    id: str
+    model_type: str = ""
+    model_name: str = ""
+    model_engine: str | None = None
+    model_ability: list[str] = msgspec.field(default_factory=list)
+    replica: int = 1
+
+
+class ModelList(Struct):
+    """GET /v1/models."""
+
+    data: list[ModelEntry]
+
+
+class GenerateConfig(Struct):
+    """A registration's defaults; keys it does not have stay with the model."""
+
+    num_inference_steps: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+
+
+class Registration(Struct):
+    """GET /v1/model_registrations/image/{model_name}."""
+
+    default_generate_config: GenerateConfig | None = None
+
+
+class Replica(Struct):
+    """One row of GET /v1/models/{uid}/replicas; `created_ts` changes when its process is made anew."""
+
+    replica_id: int
+    status: str = ""
+    created_ts: int = 0
+
+
+class ProgressAnswer(Struct):
+    """GET /v1/requests/{request_id}/progress; 1.0 is not the end, only the end of the steps."""
+
+    progress: float
+
+
+class Txt2ImgAnswer(Struct):
+    """POST /sdapi/v1/txt2img; the base64 is decoded on the way in."""
+
+    images: list[bytes]
+
+
+class GeneratedImage(Struct):
+    """One picture of GenerationsAnswer."""
+
+    b64_json: bytes
+
+
+class GenerationsAnswer(Struct):
+    """POST /v1/images/generations with b64_json; the base64 is decoded on the way in."""
+
+    data: list[GeneratedImage]
+
+
+class OpenApi(Struct):
+    """GET /openapi.json: which paths there are tells the features."""
+
+    paths: dict[str, msgspec.Raw]
+
+
+class ErrorBody(Struct):
+    """FastAPI's error body."""
+
+    detail: str
+
+
+class Aborted(Exception):
+    """The request was cancelled by our abort, and has ended."""
+
+
+class NotForTxt2Img(Exception):
+    """The model's class has no txt2img: the other route must be taken."""
+
+
+_T = TypeVar("_T")
+
+_PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
+_DIED = ("closed: 0 bytes", "actor not found")
+_COMING_BACK = ("connect call failed", "stopping state")
+
+
+def parse(body: bytes, shape: type[_T]) -> _T:
+    """Decode an answer; raise UpstreamGarbage when it does not have its shape."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise UpstreamGarbage(detail=str(error)) from None
+
+
+def failure(status: int, body: bytes, retry_after: str | None = None) -> Exception:
+    """Say what an answer that is not 200 means. Its text goes to `detail`, which is only logged."""
+    try:
+        text = msgspec.json.decode(body, type=ErrorBody).detail
+    except (msgspec.DecodeError, UnicodeError):
+        text = body[:500].decode("utf-8", "replace")
+    text = _PREFIX.sub("", text)[:500]
+    low = text.lower()
+    if status == 409 or "has been aborted" in low or "has been cancelled" in low:
+        return Aborted(text)
+    if status in (401, 403) or (status == 429 and "banned" in low):
+        return UpstreamAuth(detail=text)
+    if status in (429, 502, 503, 504) or any(word in low for word in _COMING_BACK):
+        return UpstreamBusy(detail=text, retry_after=_seconds(retry_after))
+    if status == 404:
+        return ModelNotFound(detail=text)
+    if any(word in low for word in _DIED):
+        return UpstreamDied(detail=text)
+    if "is not for txt2img" in low:
+        return NotForTxt2Img(text)
+    return UpstreamFailed(detail=text)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
