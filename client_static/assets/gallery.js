@@ -64,6 +64,11 @@ export class Gallery {
     this.#render([]);
   }
 
+  /** Bring the newest generation into view, where the form has pushed it out. */
+  showNewest() {
+    this.#generations[0]?.element.scrollIntoView({ block: "nearest" });
+  }
+
   /**
    * Show a generation's news with the next frame's worth of others. No animation frame: a hidden page has none, and
    * its title must still change.

@@ -166,14 +166,24 @@ export class Generation {
     const pictures = end.type === "result" ? end.data.data : end.type === "cancelled" ? (end.data ?? []) : [];
     pictures.forEach((picture) => this.#finish(picture));
     for (const tile of this.tiles) {
-      const { state } = tile;
-      if (state.ended && !(end.type === "cancelled" && state.phase === "cancelled")) continue;
-      const told = state.ended;
-      if (end.type === "cancelled") state.cancel(end);
-      else if (end.type === "error") state.fail(end, end.state === "expired" ? "expired" : "failed");
-      else if (end.cancelled?.includes(tile.index)) state.cancel(null);
-      else state.fail({ code: end.failures?.find(({ index }) => index === tile.index)?.code ?? "upstream_failed" });
-      if (!told) this.#host.news(tile, end.type !== "error" && state.phase === "cancelled" ? "cancelled" : "failed");
+      if (tile.state.phase === "done") continue;
+      const told = tile.state.ended;
+      this.#stop(tile, end);
+      if (!told) this.#host.news(tile, tile.state.phase === "cancelled" ? "cancelled" : "failed");
+    }
+  }
+
+  /**
+   * @param {Tile} tile one that has no picture
+   * @param {End} end
+   */
+  #stop({ state, index }, end) {
+    if (end.type === "cancelled") state.cancel(end);
+    else if (end.type === "error") state.fail(end, end.state === "expired" ? "expired" : "failed");
+    else if (end.cancelled?.includes(index)) state.cancel(null);
+    else {
+      const code = end.failures?.find((failure) => failure.index === index)?.code ?? "upstream_failed";
+      state.fail({ code }, code === "timeout" ? "expired" : "failed");
     }
   }
 

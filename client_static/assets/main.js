@@ -3,6 +3,7 @@ import { Announcer } from "./announcer.js";
 import { byId } from "./dom.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
+import { login } from "./login.js";
 import { remember } from "./memory.js";
 import { StatusBar } from "./status.js";
 import { Title } from "./title.js";
@@ -22,7 +23,10 @@ const client = new Xinflight(wsPath, { lang: lang() });
 const announcer = new Announcer();
 const title = new Title();
 const viewer = new Viewer();
-const form = new Form((params) => client.generate({ ...params, lang: lang() }));
+const form = new Form((params) => {
+  client.generate({ ...params, lang: lang() });
+  gallery.showNewest();
+});
 new StatusBar(client);
 
 /**
@@ -73,4 +77,5 @@ document.addEventListener("visibilitychange", () => {
 });
 
 remember(client, wsPath);
+await login(new URL("login", location.href));
 client.connect();

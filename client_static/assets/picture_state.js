@@ -60,7 +60,7 @@ export class PictureState {
   advance(progress, now) {
     if (this.ended) return;
     if (progress.state === "cancelled") this.cancel(null);
-    else if (progress.state === "failed" || progress.state === "expired") this.fail({ code: "upstream_failed" });
+    else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
     const attempt = progress.details?.attempt ?? 1;
     this.shown = attempt > this.#attempt ? progress.progress : Math.max(this.shown, progress.progress);
@@ -79,21 +79,22 @@ export class PictureState {
   }
 
   /**
-   * @param {Pick<ErrorMessage, "code" | "message" | "limit">} error
-   * @param {"failed" | "expired"} [phase]
+   * A picture of several fails without its reason, which comes with the end of the task.
+   * @param {Pick<ErrorMessage, "code" | "message" | "limit"> | null} error
+   * @param {"failed" | "expired"} phase
    */
-  fail(error, phase = "failed") {
-    if (this.ended) return;
-    this.phase = phase;
-    this.error = error;
+  fail(error, phase) {
+    if (!this.ended) this.phase = phase;
+    if (this.phase === "failed" || this.phase === "expired") this.error = error;
   }
 
-  /** @param {{upstream: UpstreamEnd, seconds: number} | null} outcome */
+  /**
+   * A picture of several is cancelled without more words; what the cancel of a whole task achieved comes with its end.
+   * @param {{upstream: UpstreamEnd, seconds: number} | null} outcome
+   */
   cancel(outcome) {
-    if (this.phase === "done") return;
-    if (this.ended && outcome === null) return;
-    this.phase = "cancelled";
-    this.outcome = outcome;
+    if (!this.ended) this.phase = "cancelled";
+    if (this.phase === "cancelled") this.outcome = outcome ?? this.outcome;
   }
 
   /**

@@ -67,7 +67,7 @@ export const en = {
   "connection.reconnecting": "reconnecting in {n} s",
   "connection.given_up": "not connected",
   "connection.given_up_why": "The server closed the connection for good: {why}",
-  "close.4401": "a valid log-in is needed",
+  "close.4401": "it wants a token. Open this page by the address that the server printed when it started.",
   "close.4403": "access is denied",
   "close.4406": "page and server speak different versions; reload the page",
   "close.4429": "too many messages",

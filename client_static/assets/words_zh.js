@@ -67,7 +67,7 @@ export const zh = {
   "connection.reconnecting": "{n} 秒后重连",
   "connection.given_up": "未连接",
   "connection.given_up_why": "服务器已关闭连接，不再重连：{why}",
-  "close.4401": "需要有效的登录",
+  "close.4401": "需要令牌。请用服务器启动时输出的地址打开本页面。",
   "close.4403": "没有访问权限",
   "close.4406": "页面与服务器的版本不一致，请刷新页面",
   "close.4429": "消息过多",
