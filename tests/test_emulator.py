@@ -594,9 +594,7 @@ async def test_a_terminated_model_is_gone_and_its_jobs_fail(server: Server) -> N
 async def test_discovery_tells_models_replicas_and_defaults(serve: Serve) -> None:
     """Models, one model, its replicas and its registration carry what a client needs to choose."""
     config = {"num_inference_steps": 9, "guidance_scale": 0.0}
-    server = await serve(
-        changed(replicas=2, default_generate_config=config), changed(uid="eye", abilities=("ocr",))
-    )
+    server = await serve(changed(replicas=2, default_generate_config=config), changed(uid="eye", abilities=("ocr",)))
     painter, eye = (await server.get("/v1/models")).body["data"]
     assert (painter["id"], painter["model_type"], painter["replica"]) == ("painter", "image", 2)
     assert (painter["model_ability"], eye["model_ability"]) == (["text2image"], ["ocr"])
@@ -638,9 +636,7 @@ async def test_other_engines_run_at_once_and_tell_no_progress(serve: Serve) -> N
     loop = asyncio.get_running_loop()
     began = loop.time()
     kwargs = {"num_inference_steps": 20}
-    posts = [
-        asyncio.create_task(server.generations({"request_id": str(name), **kwargs})) for name in range(4)
-    ]
+    posts = [asyncio.create_task(server.generations({"request_id": str(name), **kwargs})) for name in range(4)]
     await asyncio.sleep(STEP * 8)
     assert (await server.progress("0")).body["progress"] == 0.0
     assert {(await post).status for post in posts} == {200}

@@ -165,9 +165,7 @@ async def test_unknown_model_is_404(http: aiohttp.ClientSession) -> None:
 # Cancelling
 
 
-async def test_abort_of_txt2img_frees_the_model(
-    http: aiohttp.ClientSession, real_xinference: RealXinference
-) -> None:
+async def test_abort_of_txt2img_frees_the_model(http: aiohttp.ClientSession, real_xinference: RealXinference) -> None:
     reference = await _picture(http, _job())
     mark = await asyncio.to_thread(real_xinference.log_size)
     job = _job(size=256, steps=LONG_STEPS)
@@ -211,9 +209,7 @@ async def test_abort_of_generations_stops_nothing(
     await _until_it_runs(http, request_id)
     assert await _abort(http, request_id) == "DONE"
     assert (await answer)[0] == 409
-    assert (steps, steps) not in await asyncio.to_thread(real_xinference.steps, mark), (
-        "answered before its end"
-    )
+    assert (steps, steps) not in await asyncio.to_thread(real_xinference.steps, mark), "answered before its end"
     assert await _cpu_share(real_xinference, 1.0) > 0.3, "busy after the answer"
     async with asyncio.timeout(60):  # and leave the pipeline in peace for the next test
         while await _cpu_share(real_xinference, 0.5) > 0.15:
@@ -255,9 +251,7 @@ async def test_one_replica_works_in_turn(http: aiohttp.ClientSession) -> None:
     assert (await waiting)[0] == 200
 
 
-async def test_request_limits_answer_429(
-    http: aiohttp.ClientSession, real_xinference: RealXinference
-) -> None:
+async def test_request_limits_answer_429(http: aiohttp.ClientSession, real_xinference: RealXinference) -> None:
     uid = "tiny-limited"
     await asyncio.to_thread(real_xinference.launch, uid, request_limits=1)
     first = _job(size=256, steps=10, model=uid)

@@ -280,9 +280,7 @@ class Emulator:
         now = self.clock.monotonic()
         name = str(uid)
         if self._not_found.get(name, 0.0) > now:
-            detail = (
-                f"Model not found in the model list, uid: {name} (cached, retry after {NOT_FOUND_SECONDS}s)"
-            )
+            detail = f"Model not found in the model list, uid: {name} (cached, retry after {NOT_FOUND_SECONDS}s)"
             raise Refusal(404, detail)
         while len(self._not_found) >= NOT_FOUND_KEPT:
             del self._not_found[next(iter(self._not_found))]

@@ -64,25 +64,29 @@ class Pace:
 
     def __init__(self, steps: int | None, started: float, expected: float | None, tail: float) -> None:
         self.progress = 0.0
+        self.decoding_since: float | None = None
         self._grain = SPAN if not steps else -(-SPAN * steps // 1) / steps
         self._tail = tail
+        self._started = started
         self._asked = started
         self._seen = started
+        # The first value that was seen and when: it may have waited upstream before, so only what came after counts.
+        self._first: tuple[float, float] | None = None
         self._rate = None if expected is None or expected <= tail else 1 / (expected - tail)
-        self._began: float | None = None
         self._misses = 0
-        self.decoding_since: float | None = None
 
     @property
     def began(self) -> bool:
         """Tell whether the upstream has shown any progress."""
-        return self._began is not None
+        return self._first is not None
 
     @property
     def began_at(self) -> float:
-        """Return when the steps began, as far as can be told."""
-        assert self._began is not None  # asked only when began
-        return self._began
+        """Return when the steps began, as far as can be told; the start of the request when they did not."""
+        if self._first is None or not self._rate:
+            return self._started
+        arrived, progress = self._first
+        return max(arrived - progress / self._rate, self._started)
 
     def saw(self, progress: float, now: float) -> bool:
         """Take an answer; return whether it is news."""
@@ -92,13 +96,11 @@ class Pace:
             return False
         # A value that was asked for too early once came between the last two questions. One that was there at once
         # may have come a little earlier: shifting by a little keeps the questions from drifting late.
-        interval = self._interval()
-        arrived = (last_asked + now) / 2 if self._misses else now - 0.04 * interval
-        if self._began is None:
-            self._began = arrived - progress / self._rate if self._rate else self._seen
-        elapsed = arrived - self._began
-        if elapsed > 0 and (progress > 2 * self._grain or self._rate is None):
-            self._rate = progress / elapsed
+        arrived = (last_asked + now) / 2 if self._misses else now - 0.04 * self._interval()
+        if self._first is None:
+            self._first = (arrived, progress)
+        elif arrived > self._first[0]:
+            self._rate = (progress - self._first[1]) / (arrived - self._first[0])
         self.progress, self._seen, self._misses = progress, arrived, 0
         if progress >= 1.0:
             self.decoding_since = now

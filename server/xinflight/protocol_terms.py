@@ -24,6 +24,7 @@ class CloseCode(IntEnum):
 
     # Come back, after a pause drawn with full jitter.
     GOING_AWAY = 1001
+    ABNORMAL = 1006
     RESTART = 1012
     FULL = 1013
     SLOW_READER = 4008

@@ -130,10 +130,7 @@ class Runner:
             work.attempt = None
         now = self._clock.monotonic()
         tail = now - pace.decoding_since if pace.decoding_since is not None else 0.0
-        if pace.began:
-            self.history.learn(key, now - pace.began_at, tail)
-        else:
-            self.history.learn(key, now - started, 0.0)
+        self.history.learn(key, now - pace.began_at, tail)
         return data
 
     def _progressed(self, work: Work) -> None:
@@ -154,6 +151,7 @@ class Runner:
 
     async def _pause(self, work: Work, seconds: float) -> None:
         """Wait for the next try, or until it is of no use."""
+        work.pace = None
         work.step = Step.WAITING_FOR_MODEL
         self._move(work, State.QUEUED)
         try:

@@ -25,6 +25,7 @@ from xinflight.protocol import (
     Ack,
     Cancel,
     Generate,
+    Notice,
     Ok,
     Ping,
     Pong,
@@ -80,6 +81,10 @@ class Session:
                 upstream=upstream_status(upstream.state, self.lang),
             )
         )
+
+    def tell(self, notice: Notice) -> None:
+        """Say something that nobody asked for."""
+        self.outbox.put(notice)
 
     def upstream_changed(self) -> None:
         """Tell that Xinference or its models changed."""

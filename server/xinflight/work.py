@@ -23,9 +23,10 @@ class Live(Struct, eq=False, kw_only=True):
 
 
 class Work(Struct, eq=False, kw_only=True):
-    """One picture on its way. `order` is its place among all accepted ones, `pool` where it queues.
+    """One picture on its way.
 
-    `attempt` is None while no request is under way; `stop` is set when there is no use in another one.
+    `order` is its place among all accepted ones, `pool` where it queues. `attempt` is None while no request is under
+    way, `pace` is that of the latest one. `stop` is set when there is no use in another one.
     """
 
     live: Live
@@ -34,6 +35,7 @@ class Work(Struct, eq=False, kw_only=True):
     pool: str
     stop: asyncio.Event
     attempt: Attempt | None = None
+    pace: Pace | None = None
     step: Step = Step.QUEUED
     retry_reason: str | None = None
     position: int | None = None
@@ -47,11 +49,6 @@ class Work(Struct, eq=False, kw_only=True):
         """The priority that its task asked for."""
         return self.live.task.params.priority
 
-    @property
-    def pace(self) -> Pace | None:
-        """How fast the request under way goes, None when there is none."""
-        return None if self.attempt is None else self.attempt.pace
-
     def pace_key(self, model: str) -> PaceKey:
         """Return what the pace of this picture depends on."""
         params = self.live.task.params
@@ -60,6 +57,7 @@ class Work(Struct, eq=False, kw_only=True):
     def begin_attempt(self, attempt: Attempt, now: float) -> None:
         """Show a new request: its percentage starts again."""
         self.attempt = attempt
+        self.pace = attempt.pace
         self.step = Step.STARTING
         self.position = None
         self.started = now

@@ -1,0 +1,86 @@
+"""Mount a gateway in an aiohttp application: the only place where the concrete parts meet."""
+
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+
+from xinflight.auth import LOCAL, Identity
+from xinflight.clock import Clock, SystemClock
+from xinflight.config import BadSettings, Settings
+from xinflight.gateway import Gateway
+from xinflight.images_memory import MemoryImages
+from xinflight.store_memory import MemoryStore
+from xinflight.web_common import Authenticate, Door
+from xinflight.web_page import assets_folder, own_page_handler, page_handler, prepare_templates
+from xinflight.web_rest import health_handler, picture_handler
+from xinflight.web_ws import ws_handler
+
+__all__ = ["setup"]
+
+
+async def _everybody(request: web.Request, token: str | None) -> Identity:
+    return LOCAL
+
+
+def setup(
+    app: web.Application,
+    settings: Settings | None = None,
+    *,
+    prefix: str = "",
+    name: str = "xinflight",
+    authenticate: Authenticate | None = None,
+    page: bool = False,
+    clock: Clock | None = None,
+) -> Gateway:
+    """Mount a gateway below `prefix` and return it; it opens and closes with the application.
+
+    `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`.
+    Routes are named `{name}:ws`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and
+    `{name}:assets`. Several gateways in one process need different names and prefixes. No signal handler, no
+    logging, no global state is touched.
+
+    Raises:
+        ValueError: `prefix` does not start with a slash or ends with one, or `name` is taken in `app`.
+        BadSettings: the setting `page` names no page.
+    """
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
+    settings = settings or Settings()
+    gateway = Gateway(
+        settings, MemoryStore(settings.kept_tasks), MemoryImages(settings.kept_bytes), clock or SystemClock()
+    )
+    door = Door(gateway, name, authenticate or _everybody, check_host=authenticate is None)
+    app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{name}:ws")
+    app.router.add_get(f"{prefix}/pictures/{{picture_id}}", picture_handler(door), name=f"{name}:picture")
+    app.router.add_get(f"{prefix}/healthz", health_handler(door), name=f"{name}:health")
+    _add_page(app, door, prefix, ours=page)
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        async with gateway:
+            yield
+
+    async def drain(app: web.Application) -> None:
+        await gateway.drain()
+
+    app.cleanup_ctx.append(lifetime)
+    # A cleanup_ctx alone ends only after the handlers did, and sockets last until they are closed.
+    app.on_shutdown.append(drain)
+    return gateway
+
+
+def _add_page(app: web.Application, door: Door, prefix: str, *, ours: bool) -> None:
+    """Serve somebody's own page if the settings name one, else ours if it is wanted."""
+    if door.gateway.settings.page is not None:
+        own = Path(door.gateway.settings.page)
+        index = own / "index.html" if own.is_dir() else own
+        if not index.is_file():
+            raise BadSettings(f"There is no page at {index} (setting page).")
+        app.router.add_get(f"{prefix}/", own_page_handler(door, index), name=f"{door.name}:page")
+        if own.is_dir():
+            app.router.add_static(f"{prefix}/", own)
+    elif ours:
+        prepare_templates(app)
+        app.router.add_get(f"{prefix}/", page_handler(door, version("xinflight")), name=f"{door.name}:page")
+        app.router.add_static(f"{prefix}/assets", assets_folder(), name=f"{door.name}:assets")

@@ -1,0 +1,131 @@
+"""The command line: `xinflight serve` and `xinflight doctor`."""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from xinflight.clock import SystemClock
+from xinflight.config import BadSettings, Settings
+from xinflight.emulator import DemoUnavailable
+from xinflight.logs import set_up_logs
+from xinflight.protocol import UpstreamState
+from xinflight.serve import run
+from xinflight.words import say
+from xinflight.xinference import Model, Xinference
+
+__all__ = ["main"]
+
+COMMON = [
+    click.option("--xinference", "xinference_url", metavar="URL", help="Where Xinference answers."),
+    click.option("--model", metavar="UID", help="The default model."),
+    click.option("--config", "config_file", metavar="FILE", help="A settings file (TOML)."),
+]
+
+
+def common(command: Any) -> Any:
+    """Add the options that every command has."""
+    for option in reversed(COMMON):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xinflight")
+def main() -> None:
+    """One WebSocket between people and their Xinference models."""
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Draw with the built-in demo engine; no Xinference is needed.")
+@common
+@click.option("--host", metavar="H", help="Address to bind to (127.0.0.1).")
+@click.option("--port", type=int, metavar="P", help="Port to bind to (8000).")
+@click.option("--data-dir", metavar="D", help="Folder for what is kept.")
+@click.option("--page", metavar="PATH", help="Your own page at / in place of ours: a file, or a folder.")
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="A website that may connect.")
+@click.option("--no-auth", is_flag=True, help="Ask for no token, also beyond this machine.")
+def serve(demo: bool, config_file: str | None, no_auth: bool, **flags: Any) -> None:
+    """Serve the page and the WebSocket until Ctrl+C."""
+    settings = load(
+        config_file, {**flags, "allow_origins": flags["allow_origins"] or None, "auth": False if no_auth else None}
+    )
+    set_up_logs(settings.log_level)
+    try:
+        asyncio.run(run(settings, demo=demo, started=lambda url, used: greet(url, used, demo=demo)))
+    except OSError as error:
+        raise click.ClickException(
+            f"Can't listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+            f"Try --port {settings.port + 1}."
+        ) from None
+    except (BadSettings, DemoUnavailable) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def greet(url: str, settings: Settings, *, demo: bool) -> None:
+    """Say where the page is."""
+    engine = "the demo engine (pictures are drawn, not generated)" if demo else settings.xinference_url
+    click.echo(f"xinflight is at {url}\n  pictures come from {engine}\n  Ctrl+C stops it", err=True)
+
+
+@main.command()
+@common
+def doctor(config_file: str | None, **flags: Any) -> None:
+    """Look at Xinference and say what is missing, and what to type to mend it."""
+    settings = load(config_file, flags)
+    sys.exit(asyncio.run(examine(settings)))
+
+
+def load(file: str | None, flags: dict[str, Any]) -> Settings:
+    """Read the settings; what can't be used ends the command with one line."""
+    try:
+        return Settings.load(flags, file=file)
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def examine(settings: Settings) -> int:
+    """Print what is found; return 0 when pictures can be made, else 1."""
+    upstream = Xinference(settings, SystemClock(), on_change=lambda: None)
+    await upstream.start()
+    try:
+        state = upstream.state
+        click.echo(f"Xinference   {settings.xinference_url}")
+        click.echo(f"API key      {'given' if settings.api_key else 'none given'}")
+        click.echo(f"State        {state}: {say(f'upstream.{state}', 'en')}")
+        default = upstream.default()
+        for model in upstream.models.values():
+            click.echo("\n".join(describe(model, default=model is default)))
+        if upstream.unsuitable:
+            click.echo(f"Not for text to image: {', '.join(sorted(upstream.unsuitable))}")
+        if state is UpstreamState.READY and default is None:
+            click.echo(
+                f"To do        there is no model {settings.model}: launch it, or choose one above with --model"
+            )
+            return 1
+        if state is not UpstreamState.READY:
+            click.echo(f"To do        {say(f'cure.{state}', 'en')}")
+            return 1
+        click.echo("All is well.")
+        return 0
+    finally:
+        await upstream.close()
+
+
+def describe(model: Model, *, default: bool) -> list[str]:
+    """Return the lines about one model."""
+    guidance = "the model's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
+    steps = "the model's own" if model.steps is None else str(model.steps)
+    lines = [
+        f"Model        {model.uid}{' (default)' if default else ''}, {model.replicas} replica(s)",
+        f"  defaults   size {model.size}, steps {steps}, guidance {guidance}",
+        f"  cancel     {'frees the model' if model.true_cancel else 'gives up the picture; the model works on'}",
+    ]
+    if not model.defaults_known:
+        lines.append(
+            f"  to do      tell its defaults in xinflight.toml: [models.{model.uid}] steps = 9, guidance_scale = 0.0"
+        )
+    if not model.true_cancel:
+        lines.append("  to do      a true cancel needs Xinference 3.4.0 or newer and a diffusers model with txt2img")
+    return lines

@@ -1,0 +1,83 @@
+"""The standalone server: an application of its own, built on `setup` like anybody's."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import platformdirs
+import structlog
+from aiohttp import web
+
+from xinflight.app import setup
+from xinflight.auth import Token, is_loopback, kept_token
+from xinflight.clock import SystemClock
+from xinflight.config import Settings
+from xinflight.emulator import demo_engine
+from xinflight.web_emulator import serve_emulator
+from xinflight.web_login import login_handler, token_authenticate
+
+__all__ = ["run", "serving"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted: with 128, a thousand clients that come back at once wait for seconds."""
+
+
+async def run(settings: Settings, *, demo: bool, started: Callable[[str, Settings], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `started(url, settings)` is called when the port is open.
+
+    Raises:
+        OSError: the port is taken.
+        DemoUnavailable: the extra `demo` is not installed.
+    """
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with serving(settings, demo=demo) as (url, settings):
+        # The default collector stops a busy server for 100 ms at a time.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 1000)
+        started(url, settings)
+        await stop.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str, Settings]]:
+    """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`."""
+    async with AsyncExitStack() as stack:
+        if demo:
+            url = await stack.enter_async_context(serve_emulator(demo_engine(SystemClock())))
+            settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
+        token = None
+        if settings.auth and not is_loopback(settings.host):
+            token = kept_token(data_folder(settings, demo=demo))
+        app = web.Application()
+        setup(app, settings, page=True, authenticate=None if token is None else token_authenticate(token))
+        if token is not None:
+            app.router.add_post("/login", login_handler(token))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+        await site.start()
+        yield page_url(settings, runner.addresses[0][1], token), settings
+
+
+def data_folder(settings: Settings, *, demo: bool) -> Path:
+    """Return the folder for what is kept: the one of the settings, else the platform's for user data."""
+    if settings.data_dir is not None:
+        return Path(settings.data_dir)
+    return platformdirs.user_data_path("xinflight") / ("demo" if demo else "server")
+
+
+def page_url(settings: Settings, port: int, token: Token | None) -> str:
+    """Return the URL for a browser; a token rides in the fragment, which browsers don't send."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}/" + (f"#token={token.secret}" if token is not None else "")

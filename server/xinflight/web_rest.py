@@ -1,0 +1,41 @@
+"""Plain HTTP: pictures, and whether the server is well."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from xinflight.web_common import Door
+
+__all__ = ["health_handler", "picture_handler"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def picture_handler(door: Door) -> Handler:
+    """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        kept = await door.gateway.images.get(request.match_info["picture_id"])
+        if kept is None:
+            raise web.HTTPNotFound(text="There is no such picture.\n")
+        headers = {
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'",
+        }
+        return web.Response(body=kept.data, content_type=kept.media_type, headers=headers)
+
+    return handle
+
+
+def health_handler(door: Door) -> Handler:
+    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        gateway = door.gateway
+        status = 503 if gateway.draining else 200
+        body = {"status": "draining" if gateway.draining else "ok", "upstream": gateway.upstream.state}
+        return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+    return handle

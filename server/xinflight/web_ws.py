@@ -1,0 +1,108 @@
+"""The WebSocket: a thin handler around a session."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import WSMsgType, web
+
+from xinflight.outbox import Outbox, SlowReader
+from xinflight.protocol import SUBPROTOCOL_JSON, CloseCode
+from xinflight.session import Session
+from xinflight.web_common import Door
+
+__all__ = ["ws_handler"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+MAX_FRAME = 2**20
+"""Bytes above which RFC 6455's 1009 closes the socket; from the soft limit to here an error is answered."""
+
+
+def ws_handler(door: Door) -> Callable[[web.Request], Awaitable[web.WebSocketResponse]]:
+    """Return the handler of one mounted gateway."""
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        door.check(request)
+        identity = await door.authenticate(request, None)
+        ws = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL_JSON,),
+            # The pong is due within half of this, so a dead peer is found within one and a half.
+            heartbeat=door.gateway.settings.heartbeat,
+            # Deflate costs 1.6 times the CPU and 259 KB a socket, and can't be left out for one frame.
+            compress=False,
+            max_msg_size=MAX_FRAME,
+        )
+        await ws.prepare(request)
+        offered = request.headers.get("Sec-WebSocket-Protocol")
+        if identity is None:
+            await ws.close(code=CloseCode.UNAUTHORISED, message=b"a token is needed")
+        elif offered is not None and ws.ws_protocol is None:
+            await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=SUBPROTOCOL_JSON.encode())
+        elif door.gateway.draining:
+            await ws.close(code=CloseCode.RESTART, message=b"restarting")
+        elif door.gateway.full:
+            await ws.close(code=CloseCode.FULL, message=b"too many connections")
+        else:
+            await _speak(door, request, ws, identity.id)
+        return ws
+
+    return handle
+
+
+async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, owner: str) -> None:
+    """Serve one connection until either side ends it; leaves nothing behind."""
+    gateway = door.gateway
+    viewer = door.viewer(request)
+    follower = gateway.journal.follow(owner)
+
+    async def send(frame: bytes) -> None:
+        await ws.send_frame(frame, WSMsgType.TEXT)
+
+    outbox = Outbox(send, follower, viewer, gateway.clock, patience=gateway.settings.heartbeat)
+    session = Session(gateway.manager, follower, outbox, gateway.settings, gateway.clock, lang=viewer.lang)
+    with structlog.contextvars.bound_contextvars(connection=session.connection_id):
+        session.welcome()
+        gateway.joined(session)
+        started = gateway.clock.monotonic()
+        writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
+        try:
+            frames = await _read(session, ws)
+        finally:
+            gateway.left(session)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            follower.close()
+            # A peer that is gone would hold the buffers of the socket for long.
+            if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
+                _abort(request)
+        seconds = round(gateway.clock.monotonic() - started, 3)
+        log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
+
+
+async def _read(session: Session, ws: web.WebSocketResponse) -> int:
+    """Hand every frame to the session; return how many there were."""
+    frames = 0
+    async for frame in ws:
+        frames += 1
+        if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            await session.receive(frame.data)
+    return frames
+
+
+async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request) -> None:
+    """Send what the outbox has; when it is closed or the peer too slow, close the socket."""
+    try:
+        await outbox.run()
+    except SlowReader:
+        log.info("slow reader dropped")
+        _abort(request)
+    except (ConnectionError, OSError):
+        log.debug("peer went while it was written to")
+    else:
+        await ws.close(code=CloseCode.RESTART, message=b"restarting")
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()

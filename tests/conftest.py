@@ -1,0 +1,89 @@
+"""Fixtures for every test: blocking calls on the loop are errors, and a whole server is one fixture away."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from kit import WireClient
+from xinflight.config import Settings
+from xinflight.emulator import EmulatedModel, Emulator
+from xinflight.serve import serving
+from xinflight.web_emulator import serve_emulator
+
+PAINTER = EmulatedModel(
+    uid="painter",
+    step_seconds=0.02,
+    decode_seconds=0.02,
+    default_generate_config={"num_inference_steps": 10, "guidance_scale": 0.0},
+)
+"""A model quick enough for tests, and slow enough to cancel."""
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Turn a blocking call on the event loop into an error."""
+    with blockbuster_ctx("xinflight") as blockbuster:
+        # Mounting looks for templates and assets: once, before anything is served.
+        for function in blockbuster.functions.values():
+            function.can_block_in("xinflight/app.py", "setup")
+            function.can_block_in("xinflight/serve.py", "kept_token")
+        yield blockbuster
+
+
+Serve = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Close what a test opened, the last first."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def engine() -> Emulator:
+    """Give an emulator with one model; change its faults at any time."""
+    return Emulator([PAINTER])
+
+
+@pytest.fixture
+async def emulate(stack: AsyncExitStack) -> Serve:
+    """Serve an emulator over HTTP; return its base URL."""
+
+    async def start(engine: Emulator) -> str:
+        return await stack.enter_async_context(serve_emulator(engine))
+
+    return start
+
+
+@pytest.fixture
+async def serve(stack: AsyncExitStack) -> Serve:
+    """Start xinflight with some settings on a free port; return its base URL."""
+
+    async def start(**settings: Any) -> str:
+        url, _ = await stack.enter_async_context(serving(Settings(port=0, **settings), demo=False))
+        return url
+
+    return start
+
+
+@pytest.fixture
+async def server(engine: Emulator, emulate: Serve, serve: Serve) -> str:
+    """Give the base URL of a xinflight in front of `engine`."""
+    return await serve(xinference_url=await emulate(engine), default_size="64x64")
+
+
+@pytest.fixture
+async def client(server: str, stack: AsyncExitStack) -> WireClient:
+    """Give a client of `server`."""
+    return await stack.enter_async_context(WireClient.connect(server))
+
+
+@pytest.fixture
+async def demo_url(stack: AsyncExitStack) -> str:
+    """Give the base URL of a server on the demo engine, as `make run` starts it."""
+    url, _ = await stack.enter_async_context(serving(Settings(port=0), demo=True))
+    return url

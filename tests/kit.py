@@ -1,0 +1,138 @@
+"""What the tests share: a clock that is moved by hand, and clients that speak the wire."""
+
+import asyncio
+import heapq
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import aiohttp
+
+Json = dict[str, Any]
+
+ENDS = ("result", "cancelled")
+
+
+class FakeTimer:
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class FakeClock:
+    """A clock that stands until `advance` moves it. Timers run in order, with the loop let through between."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+        self._count = itertools.count()
+        self._timers: list[tuple[float, int, FakeTimer]] = []
+
+    def time(self) -> float:
+        return self.now + 1_700_000_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> FakeTimer:
+        timer = FakeTimer(callback)
+        heapq.heappush(self._timers, (self.now + seconds, next(self._count), timer))
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, lambda: None if done.done() else done.set_result(None))
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as scope:
+            if seconds is None:
+                yield
+                return
+            timer = self.call_later(seconds, lambda: scope.reschedule(asyncio.get_running_loop().time()))
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    async def advance(self, seconds: float, *, turns: int = 20) -> None:
+        """Move on; let the loop take `turns` turns after each timer that ran."""
+        until = self.now + seconds
+        while self._timers and self._timers[0][0] <= until:
+            when, _, timer = heapq.heappop(self._timers)
+            self.now = max(self.now, when)
+            if timer.callback is not None:
+                timer.callback()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+        self.now = until
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+
+class WireClient:
+    """One WebSocket; remembers all that it was sent."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.ws = ws
+        self.seen: list[Json] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, **options: Any) -> AsyncIterator[Self]:
+        """Connect to a server's base URL; the welcome is the first thing seen."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{url.rstrip('/')}/ws/generate", **options) as ws,
+        ):
+            client = cls(ws)
+            await client.until(lambda message: message["type"] == "welcome")
+            yield client
+
+    async def send(self, **message: Any) -> None:
+        await self.ws.send_str(json.dumps(message))
+
+    async def receive(self, timeout: float = 30.0) -> Json:
+        message: Json = await self.ws.receive_json(timeout=timeout)
+        self.seen.append(message)
+        return message
+
+    async def until(self, wanted: Callable[[Json], bool], timeout: float = 30.0) -> Json:
+        """Receive until a message is wanted; return it."""
+        async with asyncio.timeout(timeout):
+            while True:
+                message = await self.receive(timeout)
+                if wanted(message):
+                    return message
+
+    async def ask(self, **message: Any) -> Json:
+        """Send a message with a ref and return its direct answer."""
+        ref = f"ref-{len(self.seen)}"
+        await self.send(**message, ref=ref)
+        return await self.until(lambda answer: answer.get("ref") == ref)
+
+    async def ends(self, *task_ids: str, timeout: float = 60.0) -> dict[str, Json]:
+        """Receive until each of these tasks has ended; return the ends."""
+        ends = {m["task_id"]: m for m in self.seen if is_end(m) and m["task_id"] in task_ids}
+        while set(ends) != set(task_ids):
+            message = await self.until(is_end, timeout)
+            if message["task_id"] in task_ids:
+                assert message["task_id"] not in ends, "a second end"
+                ends[message["task_id"]] = message
+        return ends
+
+    def of(self, task_id: str, *types: str) -> list[Json]:
+        """Return what was seen of a task, of some types or of all."""
+        return [m for m in self.seen if m.get("task_id") == task_id and (not types or m["type"] in types)]
+
+
+def is_end(message: Json) -> bool:
+    """Tell whether a message ends its task."""
+    return message["type"] in ENDS or (message["type"] == "error" and "seq" in message)
