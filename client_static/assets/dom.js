@@ -50,7 +50,16 @@ export function showText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Focus was on something that is gone or hidden now: whether it has to be put elsewhere. @param {HTMLElement} root */
-export function focusWasIn(root) {
-  return document.activeElement !== null && root.contains(document.activeElement);
+/**
+ * Change what is below `root`; if that takes away or hides what had the focus, the next best gets it, so that a
+ * keyboard is not sent to the top of the page.
+ * @param {HTMLElement} root
+ * @param {() => void} change
+ * @param {() => HTMLElement} nextBest
+ */
+export function keepFocus(root, change, nextBest) {
+  const had = root.contains(document.activeElement);
+  change();
+  const now = document.activeElement;
+  if (had && (!now || !root.contains(now) || now.closest("[hidden]"))) nextBest().focus();
 }

@@ -1,5 +1,5 @@
 // @ts-check
-import { byId, showText } from "./dom.js";
+import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
 import { onLang, t } from "./words.js";
 
@@ -86,7 +86,8 @@ export class Gallery {
     const unfinished = this.#generations.filter(({ ended }) => !ended);
     for (const generation of unfinished) generation.offerOthers(unfinished.length > 1);
     this.#empty.hidden = this.#generations.length > 0;
-    this.#cancelAll.hidden = unfinished.length === 0;
+    const hide = () => (this.#cancelAll.hidden = unfinished.length === 0);
+    keepFocus(this.#cancelAll, hide, () => this.#generations[0]?.element ?? this.#root);
     showText(this.#counts, this.#countsText());
     this.#host.changed(unfinished.flatMap(({ tiles }) => tiles));
   }

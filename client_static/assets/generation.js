@@ -1,5 +1,5 @@
 // @ts-check
-import { fromTemplate, focusWasIn, part, showText } from "./dom.js";
+import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { Tile } from "./tile.js";
 import { errorText, plural, t } from "./words.js";
 
@@ -54,6 +54,7 @@ export class Generation {
       this.#parts.tiles.append(tile.element);
     }
     this.element.classList.toggle("many", count > 1);
+    this.element.dataset.count = String(count);
     this.#parts.cancel.addEventListener("click", () => host.cancel(this));
     this.#parts.others.addEventListener("click", () => host.cancelOthers(this));
     this.#parts.reuse.addEventListener("click", () => host.reuse(this, null));
@@ -78,21 +79,24 @@ export class Generation {
 
   /** Show the button that cancels all others, while there are any. @param {boolean} there */
   offerOthers(there) {
-    this.#parts.others.hidden = !there;
+    keepFocus(this.element, () => (this.#parts.others.hidden = !there), () => this.element);
   }
 
   render() {
-    const { prompt, meta, others, cancel } = this.#parts;
-    const hadFocus = focusWasIn(this.element);
+    const { prompt, meta } = this.#parts;
     this.element.dataset.state = this.ended ? "ended" : "unfinished";
     prompt.textContent = prompt.title = this.params.prompt;
     showText(meta, this.#metaText());
+    for (const tile of this.tiles) tile.render();
+    keepFocus(this.element, () => this.#showButtons(), () => this.element);
+  }
+
+  #showButtons() {
+    const { others, cancel } = this.#parts;
     if (this.ended) others.hidden = true;
     cancel.hidden = this.ended || this.tiles.length < 2;
     cancel.setAttribute("aria-disabled", String(this.task.wanted.has(null)));
     cancel.textContent = plural("act.cancel_generation", this.tiles.length);
-    for (const tile of this.tiles) tile.render();
-    if (hadFocus && document.activeElement?.closest("[hidden]")) this.element.focus();
   }
 
   #metaText() {
@@ -100,7 +104,7 @@ export class Generation {
     const parts = [model, size?.replace("x", " × ")];
     if (steps !== undefined) parts.push(t("meta.steps", { n: steps }));
     if (guidance !== undefined) parts.push(t("meta.guidance", { n: guidance }));
-    return parts.filter(Boolean).join(" · ");
+    return parts.flatMap((text) => text?.replaceAll(" ", "\u00a0") ?? []).join(" · ");
   }
 
   #listen() {

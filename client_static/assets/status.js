@@ -1,5 +1,5 @@
 // @ts-check
-import { byId, showText } from "./dom.js";
+import { byId, keepFocus, showText } from "./dom.js";
 import { errorText, isKey, onLang, t } from "./words.js";
 
 /** @typedef {import("./xinflight.js").Xinflight} Xinflight */
@@ -43,7 +43,8 @@ export class StatusBar {
     const { state, seconds = 0, code = 0 } = this.#client.status;
     this.#pill.dataset.state = state;
     this.#pill.textContent = t(`connection.${state}`, { n: seconds });
-    this.#connect.hidden = state === "live" || state === "connecting";
+    const hide = () => (this.#connect.hidden = state === "live" || state === "connecting");
+    keepFocus(this.#connect, hide, () => this.#pill);
     if (state === "given_up") this.#say(() => t("connection.given_up_why", { why: closeWhy(code) }));
   }
 

@@ -1,5 +1,5 @@
 // @ts-check
-import { focusWasIn, fromTemplate, part, showText } from "./dom.js";
+import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { PictureState } from "./picture_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "./tile_words.js";
 import { fileName } from "./viewer.js";
@@ -67,7 +67,6 @@ export class Tile {
   /** Show what the state says; call after every change of it, and of the language. */
   render() {
     const { state } = this;
-    const hadFocus = focusWasIn(this.element);
     const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
     this.element.setAttribute("aria-label", this.name);
@@ -75,9 +74,8 @@ export class Tile {
     showText(this.#parts.figure, figureText(state));
     showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
     showText(this.#parts.note, this.kept && !state.ended ? this.kept : noteText(state));
-    this.#showButtons();
+    keepFocus(this.element, () => this.#showButtons(), () => this.#nextBest);
     this.tick(performance.now());
-    if (hadFocus && document.activeElement?.closest("[hidden]")) this.#keepFocus();
   }
 
   /** What changes by time alone. @param {number} now in milliseconds */
@@ -144,9 +142,9 @@ export class Tile {
     this.render();
   }
 
-  /** The button that had the focus is gone: the next best has it now, so that a keyboard is not sent to the top. */
-  #keepFocus() {
+  /** What most likely is wanted next. */
+  get #nextBest() {
     const { open, retry, cancel } = this.#parts;
-    ([open, retry, cancel].find((button) => !button.hidden) ?? this.element).focus();
+    return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;
   }
 }
