@@ -202,12 +202,12 @@ class Attempt:
             seen = progress
         self._gone.set()
 
-    async def _births(self) -> set[tuple[int, int]]:
+    async def _births(self) -> set[tuple[int, str, int]]:
         try:
             rows = await self._upstream.replicas(self.order.model)
         except (aiohttp.ClientError, OSError, Aborted, XinflightError):
             return set()
-        return {(row.replica_id, row.created_ts) for row in rows}
+        return {(row.replica_id, row.model_address, row.created_ts) for row in rows}
 
 
 def txt2img(order: Order) -> dict[str, object]:
