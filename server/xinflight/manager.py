@@ -337,9 +337,13 @@ class Manager:
         for timer in [*self._absent.values(), *([self._positions] if self._positions is not None else [])]:
             timer.cancel()
         self._absent.clear()
+        cancelling = []
         for live in list(self._live.values()):
             for work in live.works:
-                self._give_up(work, ShuttingDown())
+                if work.job.state is State.CANCELLING:
+                    cancelling.append(work)
+                else:
+                    self._give_up(work, ShuttingDown())
         self._idle.clear()
         if self._running:
             try:
@@ -347,6 +351,8 @@ class Manager:
                     await self._idle.wait()
             except TimeoutError:
                 log.warning("requests still run upstream", count=len(self._running))
+        for work in cancelling:
+            self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
         leftover = list(self._running)
         for running in leftover:
             running.cancel()
