@@ -8,19 +8,11 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from kit import WireClient
+from kit import PAINTER, Recorder, WireClient
 from xinflight.config import Settings
-from xinflight.emulator import EmulatedModel, Emulator
+from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
 from xinflight.serve import serving
 from xinflight.web_emulator import serve_emulator
-
-PAINTER = EmulatedModel(
-    uid="painter",
-    step_seconds=0.02,
-    decode_seconds=0.02,
-    default_generate_config={"num_inference_steps": 10, "guidance_scale": 0.0},
-)
-"""A model quick enough for tests, and slow enough to cancel."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +37,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-async def engine() -> Emulator:
-    """Give an emulator with one model; change its faults at any time."""
-    return Emulator([PAINTER])
+async def engine() -> Recorder:
+    """Give an emulator with one model; change its faults at any time, and read what it was asked."""
+    return Recorder([PAINTER])
 
 
 @pytest.fixture
@@ -73,7 +65,7 @@ async def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
 
 
 @pytest.fixture
-async def server(engine: Emulator, emulate: Serve, serve: Serve) -> str:
+async def server(engine: Recorder, emulate: Serve, serve: Serve) -> str:
     """Give the base URL of a xinflight in front of `engine`."""
     return await serve(xinference_url=await emulate(engine), default_size="64x64")
 
@@ -91,3 +83,20 @@ async def demo_url(stack: AsyncExitStack, tmp_path: Path) -> str:
         serving(Settings(port=0, data_dir=str(tmp_path / "demo"), drain=0.0), demo=True)
     )
     return url
+
+
+Front = Callable[..., Awaitable[tuple[Recorder, WireClient]]]
+
+
+@pytest.fixture
+async def front(emulate: Serve, serve: Serve, stack: AsyncExitStack) -> Front:
+    """Start an emulator with some models, a xinflight in front of it, and a client; settings by name."""
+
+    async def start(
+        *models: EmulatedModel, options: EmulatorOptions | None = None, **settings: Any
+    ) -> tuple[Recorder, WireClient]:
+        engine = Recorder(models or (PAINTER,), options=options)
+        url = await serve(**{"xinference_url": await emulate(engine), "default_size": "64x64", **settings})
+        return engine, await stack.enter_async_context(WireClient.connect(url))
+
+    return start

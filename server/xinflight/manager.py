@@ -441,15 +441,20 @@ class Manager:
         for timer in [*self._absent.values(), *(live.deadline for live in self._live.values() if live.deadline)]:
             timer.cancel()
         keep = self.journal.store.durable
+        cancelling = []
         for live in list(self._live.values()):
             for work in live.works:
-                if not keep:
+                if work.job.state is State.CANCELLING:
+                    cancelling.append(work)
+                elif not keep:
                     self._give_up(work, ShuttingDown())
                 elif work.attempt is not None:
                     work.attempt.abort()
                     work.kept = True
                 work.stop.set()
         await self._wait_idle(STOP_PATIENCE)
+        for work in cancelling:
+            self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
         leftover = [*self._running, *self._helpers]
         for task in leftover:
             task.cancel()

@@ -133,6 +133,11 @@ class Runner:
             await self._journal.save(work.live.task)
         try:
             data = await attempt.run()
+        except (NotForTxt2Img, XinflightError) as error:
+            if work.job.state is State.CANCELLING:
+                # However its request ended, it has: that is what the cancel is for.
+                raise Aborted(str(error)) from error
+            raise
         finally:
             work.attempt = None
         now = self._clock.monotonic()

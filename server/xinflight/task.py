@@ -156,10 +156,14 @@ class Task(Struct, kw_only=True):
         return State.CANCELLED
 
     def upstream_end(self) -> UpstreamEnd:
-        """Return the worst that its cancelled pictures came to at Xinference."""
+        """Return the worst that its cancelled pictures came to at Xinference.
+
+        Where none was cancelled, for all had failed by then, nothing runs any more.
+        """
         order = list(UpstreamEnd)
         ends = [job.upstream for job in self.jobs if job.upstream is not None]
-        return max(ends, key=order.index, default=UpstreamEnd.NEVER_STARTED)
+        sent = any(job.attempt for job in self.jobs)
+        return max(ends, key=order.index, default=UpstreamEnd.STOPPED if sent else UpstreamEnd.NEVER_STARTED)
 
 
 def digest(generate: Generate) -> str:
