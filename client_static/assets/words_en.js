@@ -151,6 +151,8 @@ export const en = {
   "code.too_many_tasks": "Too many generations are unfinished. Wait for some or cancel them.",
   "code.model_not_found": "The model is not running.",
   "code.model_unsuitable": "This model can’t make pictures from text.",
+  "code.task_unfinished": "This generation is still on its way; cancel it first.",
+  "code.storage_unavailable": "The server can’t keep anything just now; its disk may be full.",
   "code.shutting_down": "The server is shutting down.",
   "code.upstream_auth": "The model server refuses the key of this service.",
   "code.upstream_unreachable": "The model server can’t be reached.",

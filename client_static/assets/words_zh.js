@@ -151,6 +151,8 @@ export const zh = {
   "code.too_many_tasks": "未完成的任务过多，请等待或取消一些。",
   "code.model_not_found": "该模型没有运行。",
   "code.model_unsuitable": "该模型不能以文生图。",
+  "code.task_unfinished": "这个任务还在进行中，请先取消。",
+  "code.storage_unavailable": "服务器暂时无法保存内容，磁盘可能已满。",
   "code.shutting_down": "服务器正在关闭。",
   "code.upstream_auth": "模型服务拒绝了本服务的密钥。",
   "code.upstream_unreachable": "无法连接模型服务。",
