@@ -2,24 +2,17 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from kit import WireClient
+from kit import PAINTER, Recorder, WireClient
 from xinflight.config import Settings
-from xinflight.emulator import EmulatedModel, Emulator
+from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
 from xinflight.serve import serving
 from xinflight.web_emulator import serve_emulator
-
-PAINTER = EmulatedModel(
-    uid="painter",
-    step_seconds=0.02,
-    decode_seconds=0.02,
-    default_generate_config={"num_inference_steps": 10, "guidance_scale": 0.0},
-)
-"""A model quick enough for tests, and slow enough to cancel."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +37,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-async def engine() -> Emulator:
-    """Give an emulator with one model; change its faults at any time."""
-    return Emulator([PAINTER])
+async def engine() -> Recorder:
+    """Give an emulator with one model; change its faults at any time, and read what it was asked."""
+    return Recorder([PAINTER])
 
 
 @pytest.fixture
@@ -60,10 +53,11 @@ async def emulate(stack: AsyncExitStack) -> Serve:
 
 
 @pytest.fixture
-async def serve(stack: AsyncExitStack) -> Serve:
+async def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
     """Start xinflight with some settings on a free port; return its base URL."""
 
     async def start(**settings: Any) -> str:
+        settings = {"data_dir": str(tmp_path / "data"), "drain": 0.0, **settings}
         url, _ = await stack.enter_async_context(serving(Settings(port=0, **settings), demo=False))
         return url
 
@@ -71,7 +65,7 @@ async def serve(stack: AsyncExitStack) -> Serve:
 
 
 @pytest.fixture
-async def server(engine: Emulator, emulate: Serve, serve: Serve) -> str:
+async def server(engine: Recorder, emulate: Serve, serve: Serve) -> str:
     """Give the base URL of a xinflight in front of `engine`."""
     return await serve(xinference_url=await emulate(engine), default_size="64x64")
 
@@ -83,7 +77,26 @@ async def client(server: str, stack: AsyncExitStack) -> WireClient:
 
 
 @pytest.fixture
-async def demo_url(stack: AsyncExitStack) -> str:
+async def demo_url(stack: AsyncExitStack, tmp_path: Path) -> str:
     """Give the base URL of a server on the demo engine, as `make run` starts it."""
-    url, _ = await stack.enter_async_context(serving(Settings(port=0), demo=True))
+    url, _ = await stack.enter_async_context(
+        serving(Settings(port=0, data_dir=str(tmp_path / "demo"), drain=0.0), demo=True)
+    )
     return url
+
+
+Front = Callable[..., Awaitable[tuple[Recorder, WireClient]]]
+
+
+@pytest.fixture
+async def front(emulate: Serve, serve: Serve, stack: AsyncExitStack) -> Front:
+    """Start an emulator with some models, a xinflight in front of it, and a client; settings by name."""
+
+    async def start(
+        *models: EmulatedModel, options: EmulatorOptions | None = None, **settings: Any
+    ) -> tuple[Recorder, WireClient]:
+        engine = Recorder(models or (PAINTER,), options=options)
+        url = await serve(**{"xinference_url": await emulate(engine), "default_size": "64x64", **settings})
+        return engine, await stack.enter_async_context(WireClient.connect(url))
+
+    return start

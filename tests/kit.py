@@ -4,13 +4,33 @@ import asyncio
 import heapq
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import aiohttp
+import msgspec
+
+from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
+from xinflight.emulator_replica import Job
+from xinflight.emulator_wire import GenerationsBody, Txt2imgBody
 
 Json = dict[str, Any]
+
+PAINTER = EmulatedModel(
+    uid="painter",
+    step_seconds=0.02,
+    decode_seconds=0.02,
+    default_generate_config={"num_inference_steps": 10, "guidance_scale": 0.0},
+)
+"""A model quick enough for tests, and slow enough to cancel."""
+
+
+def painter(**fields: Any) -> EmulatedModel:
+    """Return PAINTER with some fields changed."""
+    return msgspec.structs.replace(PAINTER, **fields)
+
 
 ENDS = ("result", "cancelled")
 
@@ -136,3 +156,56 @@ class WireClient:
 def is_end(message: Json) -> bool:
     """Tell whether a message ends its task."""
     return message["type"] in ENDS or (message["type"] == "error" and "seq" in message)
+
+
+async def eventually(holds: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait until something holds; a TimeoutError says that it never did."""
+    async with asyncio.timeout(timeout):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event to give
+            await asyncio.sleep(0.005)
+
+
+class Recorder(Emulator):
+    """An emulator that remembers what it was asked, and how much of it was under way at once."""
+
+    def __init__(self, models: Iterable[EmulatedModel], *, options: EmulatorOptions | None = None) -> None:
+        super().__init__(models, options=options)
+        self.posts: list[tuple[str, str | None, str]] = []
+        """Route, model and prompt of each generation, in the order of their arrival."""
+        self.aborts: list[str] = []
+        self.polls: Counter[str] = Counter()
+        self.keys: list[str | None] = []
+        """The key of each call that needs one."""
+        self.in_flight: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts in the order of their arrival."""
+        return [prompt for _, _, prompt in self.posts]
+
+    def check_key(self, address: str, authorization: str | None, scope: str) -> None:
+        self.keys.append(authorization)
+        super().check_key(address, authorization, scope)
+
+    def abort(self, uid: str, request_id: str, block_seconds: float = 30.0) -> str:
+        self.aborts.append(request_id)
+        return super().abort(uid, request_id, block_seconds)
+
+    def progress(self, request_id: str) -> dict[str, float | None]:
+        self.polls[request_id] += 1
+        return super().progress(request_id)
+
+    async def txt2img(self, body: Txt2imgBody) -> Job:
+        self.posts.append(("txt2img", body.model, body.prompt))
+        return self._counted(body.model or "", await super().txt2img(body))
+
+    async def generations(self, body: GenerationsBody) -> Job:
+        self.posts.append(("generations", body.model, str(body.prompt)))
+        return self._counted(body.model, await super().generations(body))
+
+    def _counted(self, uid: str, job: Job) -> Job:
+        self.in_flight[uid] += 1
+        self.peak[uid] = max(self.peak[uid], self.in_flight[uid])
+        job.answer.add_done_callback(lambda _: self.in_flight.subtract([uid]))
+        return job

@@ -19,9 +19,7 @@ __all__ = ["draw"]
 
 LABEL = "drawn, not generated"
 QUALITY = 88
-CANVAS = (
-    1536  # longest side painted, in pixels; larger pictures are enlarged from it to bound time and memory
-)
+CANVAS = 1536  # longest side painted, in pixels; larger pictures are enlarged from it to bound time and memory
 
 T = TypeVar("T")
 
@@ -87,9 +85,7 @@ def _generator(*parts: str) -> random.Random:
 
 def _named(table: tuple[tuple[T, str], ...], prompt: str) -> T | None:
     """Return the entry whose word comes first in the prompt."""
-    found = [
-        (match.start(), entry) for entry, words in table if (match := re.search(words, prompt, re.IGNORECASE))
-    ]
+    found = [(match.start(), entry) for entry, words in table if (match := re.search(words, prompt, re.IGNORECASE))]
     return min(found, key=lambda hit: hit[0])[1] if found else None
 
 

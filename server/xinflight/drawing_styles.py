@@ -309,9 +309,7 @@ def _shade(scene: Scene, centre: Point, radius: float) -> None:
     ImageDraw.Draw(ball).ellipse((0, 0, side * SMOOTH - 1, side * SMOOTH - 1), fill=255)
     light = Image.radial_gradient("L").resize((side * 2, side * 2), Image.Resampling.BILINEAR)
     at = round(side * 0.72)
-    dark = light.crop((at, at, at + side, at + side)).point(
-        [min(235, max(0, v - 40) * 2) for v in range(256)]
-    )
+    dark = light.crop((at, at, at + side, at + side)).point([min(235, max(0, v - 40) * 2) for v in range(256)])
     shade = ImageChops.multiply(dark, ball.reduce(SMOOTH))
     scene.image.paste(scene.colour(0.08, 0.03), (round(centre[0] - radius), round(centre[1] - radius)), shade)
 
@@ -332,15 +330,11 @@ def city(scene: Scene) -> None:
             houses.append([(x, top), (x + wide, top), (x + wide, height), (x, height)])
             if rng.random() < 0.4:
                 mast = x + wide * rng.uniform(0.3, 0.7)
-                houses.append(
-                    [(mast - wide * 0.25, top), (mast, top - wide * 0.9), (mast + wide * 0.25, top)]
-                )
+                houses.append([(mast - wide * 0.25, top), (mast, top - wide * 0.9), (mast + wide * 0.25, top)])
             lights += _windows(scene, x, top, wide)
             x += wide + scene.unit * rng.uniform(0.0, 0.012)
         scene.fill(houses, [wall, mix(wall, haze, 0.35 * (1 - 0.7 * near))])
-        scene.fill(
-            lights, mix(scene.colour(0.92, 0.13, 0.0, turn=rng.uniform(-30, 30)), haze, 0.5 * (1 - near))
-        )
+        scene.fill(lights, mix(scene.colour(0.92, 0.13, 0.0, turn=rng.uniform(-30, 30)), haze, 0.5 * (1 - near)))
 
 
 def _windows(scene: Scene, x: float, top: float, wide: float) -> list[list[Point]]:
@@ -440,8 +434,6 @@ def contours(scene: Scene) -> None:
         # A slope of 40 per grey value takes the edge from nothing to all within about a pixel.
         sheet = heights.point(lambda value, edge=edge: value * 40 + (128 - edge * 40)).convert("L")
         shadow = sheet.resize(small, Image.Resampling.BOX).filter(ImageFilter.BoxBlur(drop / 2.5))
-        shadow = shadow.point([value * 5 // 9 for value in range(256)]).resize(
-            sheet.size, Image.Resampling.BILINEAR
-        )
+        shadow = shadow.point([value * 5 // 9 for value in range(256)]).resize(sheet.size, Image.Resampling.BILINEAR)
         scene.image.paste(scene.colour(0.08, 0.04), (drop, drop), shadow)
         scene.image.paste(scene.colour(0.32 + 0.6 * share, 0.15 - 0.08 * share, share), (0, 0), sheet)
