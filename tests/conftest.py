@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,10 +53,11 @@ async def emulate(stack: AsyncExitStack) -> Serve:
 
 
 @pytest.fixture
-async def serve(stack: AsyncExitStack) -> Serve:
+async def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
     """Start xinflight with some settings on a free port; return its base URL."""
 
     async def start(**settings: Any) -> str:
+        settings = {"data_dir": str(tmp_path / "data"), "drain": 0.0, **settings}
         url, _ = await stack.enter_async_context(serving(Settings(port=0, **settings), demo=False))
         return url
 
@@ -75,9 +77,11 @@ async def client(server: str, stack: AsyncExitStack) -> WireClient:
 
 
 @pytest.fixture
-async def demo_url(stack: AsyncExitStack) -> str:
+async def demo_url(stack: AsyncExitStack, tmp_path: Path) -> str:
     """Give the base URL of a server on the demo engine, as `make run` starts it."""
-    url, _ = await stack.enter_async_context(serving(Settings(port=0), demo=True))
+    url, _ = await stack.enter_async_context(
+        serving(Settings(port=0, data_dir=str(tmp_path / "demo"), drain=0.0), demo=True)
+    )
     return url
 
 

@@ -269,18 +269,22 @@ async def test_a_killed_model_answers_500_and_comes_back(
     http: aiohttp.ClientSession, real_xinference: RealXinference
 ) -> None:
     reference = await _picture(http, _job())
+    _, [replica] = await _answer(http.get(f"/v1/models/{MODEL}/replicas"))
     job = _job(size=256, steps=LONG_STEPS)
     answer = asyncio.create_task(_txt2img(http, job), name="txt2img")
     await _until_it_runs(http, job["request_id"])
     killed = await asyncio.to_thread(real_xinference.kill_model)
     status, error = await asyncio.wait_for(answer, 5)
     assert status == 500
-    assert error["detail"].startswith("Remote server ")
+    assert error["detail"].startswith(f"Remote server {replica['model_address']} closed: ")
     status, error = await _txt2img(http, _job())
     assert status == 500, error
 
     await asyncio.to_thread(real_xinference.wait_model)
     assert not {*killed} & {*await asyncio.to_thread(real_xinference.model_pids)}
+    _, [successor] = await _answer(http.get(f"/v1/models/{MODEL}/replicas"))
+    assert successor["model_address"] != replica["model_address"], "the sign of a new process"
+    assert successor["created_ts"] == replica["created_ts"], "the launch's time, which recovery keeps"
     assert await _picture(http, _job()) == reference
     frozen = [await _progress(http, job["request_id"]) for _ in range(2)]
     assert frozen[0][1]["progress"] == frozen[1][1]["progress"] < 1, "nobody ends the dead request's progress"

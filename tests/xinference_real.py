@@ -163,6 +163,7 @@ class RealXinference:
     def _spawn(self) -> None:
         own = {
             "XINFERENCE_HOME": str(self.home),
+            "TMPDIR": str(self.home),
             "XINFERENCE_AUTH_ADVANCED": "1" if self.auth else "0",
             "XINFERENCE_ENABLE_VIRTUAL_ENV": "0",  # it would install packages for each model
             "XINFERENCE_MODEL_SRC": "huggingface",
@@ -184,7 +185,7 @@ class RealXinference:
                 start_new_session=True,
             )
         # SIGKILL of this process would leave 2 GB of orphans: the guard sees its pipe end and ends the group.
-        script = 'read _; kill -KILL -- "-$1"; rm -rf "$2"'
+        script = 'read _; kill -s KILL -- "-$1"; rm -rf "$2"'  # "kill -KILL --" is an error in some shells
         self._guard = subprocess.Popen(
             ["sh", "-c", script, "guard", str(self._main.pid), self.home],
             stdin=subprocess.PIPE,

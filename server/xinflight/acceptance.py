@@ -30,6 +30,9 @@ def limits(settings: Settings) -> Limits:
         guidance_scale=settings.guidance_scale,
         timeout=settings.timeout_max,
         tasks_per_connection=settings.tasks_per_connection,
+        history_bytes=settings.history_bytes,
+        history_age=settings.history_age,
+        inline_bytes=settings.inline_bytes,
         frame_bytes=FRAME_BYTES,
         metadata_bytes=METADATA_BYTES,
     )
@@ -69,7 +72,7 @@ def _at_most(field: str, value: float | None, most: float) -> None:
 
 
 def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
-    """Return the model that will draw, or None while Xinference is not there to ask.
+    """Return the model that will draw, or None while none is there to ask.
 
     Raises:
         UpstreamAuth: Xinference refuses our key, so nothing can be drawn.
@@ -81,6 +84,8 @@ def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     if wanted is None:
         return upstream.default()
     found = upstream.models.get(wanted) or next((m for m in upstream.models.values() if m.pool == wanted), None)
+    if found is None and wanted in upstream.vanished:
+        return upstream.vanished[wanted]
     if found is None and wanted in upstream.unsuitable:
         raise ModelUnsuitable(field="model")
     if found is None and upstream.state in (UpstreamState.READY, UpstreamState.NO_MODEL):
@@ -112,6 +117,7 @@ def accept(generate: Generate, owner: str, settings: Settings, upstream: Xinfere
         timeout=timeout,
         on_disconnect=generate.on_disconnect,
         priority=generate.priority,
+        response_format=generate.response_format,
     )
     jobs = [
         Job(index=i, seed=seed + i, picture_id=secrets.token_urlsafe(18), request_id=str(uuid.uuid4()))

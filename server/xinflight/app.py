@@ -7,11 +7,16 @@ from pathlib import Path
 from aiohttp import web
 
 from xinflight.auth import LOCAL, Identity
+from xinflight.bus_memory import MemoryBus
 from xinflight.clock import Clock, SystemClock
 from xinflight.config import BadSettings, Settings
 from xinflight.gateway import Gateway
+from xinflight.images import Images
+from xinflight.images_files import FileImages
 from xinflight.images_memory import MemoryImages
+from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
+from xinflight.store_sqlite import SqliteStore
 from xinflight.web_common import Authenticate, Door
 from xinflight.web_page import assets_folder, own_page_handler, page_handler, prepare_templates
 from xinflight.web_rest import health_handler, picture_handler
@@ -48,9 +53,9 @@ def setup(
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
     settings = settings or Settings()
-    gateway = Gateway(
-        settings, MemoryStore(settings.kept_tasks), MemoryImages(settings.kept_bytes), clock or SystemClock()
-    )
+    clock = clock or SystemClock()
+    store, images = _storage(settings)
+    gateway = Gateway(settings, store, MemoryBus(), images, clock)
     door = Door(gateway, name, authenticate or _everybody, check_host=authenticate is None)
     app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{name}:ws")
     app.router.add_get(f"{prefix}/pictures/{{picture_id}}", picture_handler(door), name=f"{name}:picture")
@@ -68,6 +73,15 @@ def setup(
     # A cleanup_ctx alone ends only after the handlers did, and sockets last until they are closed.
     app.on_shutdown.append(drain)
     return gateway
+
+
+def _storage(settings: Settings) -> tuple[Store, Images]:
+    """Return where things are kept: in the data folder, or in memory where there is none."""
+    if settings.data_dir is None:
+        return MemoryStore(settings.kept_tasks), MemoryImages(settings.kept_bytes)
+    folder = Path(settings.data_dir)
+    full = settings.durability == "full"
+    return SqliteStore(folder, full=full), FileImages(folder / "pictures", full=full)
 
 
 def _add_page(app: web.Application, door: Door, prefix: str, *, ours: bool) -> None:

@@ -9,6 +9,7 @@ import click
 from xinflight.clock import SystemClock
 from xinflight.config import BadSettings, Settings
 from xinflight.emulator import DemoUnavailable
+from xinflight.errors import StoreUnusable
 from xinflight.logs import set_up_logs
 from xinflight.protocol import UpstreamState
 from xinflight.serve import run
@@ -59,7 +60,7 @@ def serve(demo: bool, config_file: str | None, no_auth: bool, **flags: Any) -> N
             f"Can't listen on {settings.host}:{settings.port}: {error.strerror or error}. "
             f"Try --port {settings.port + 1}."
         ) from None
-    except (BadSettings, DemoUnavailable) as error:
+    except (BadSettings, DemoUnavailable, StoreUnusable) as error:
         raise click.ClickException(str(error)) from None
 
 

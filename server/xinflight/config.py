@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta, Struct
@@ -92,9 +92,25 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disconnect_grace: Seconds = 30.0
     """How long an owner may have no follower before `on_disconnect: cancel` acts."""
     kept_tasks: Count = 1000
-    """The most ended generations that are kept in memory."""
+    """Without a data folder: the most ended generations that are kept in memory."""
     kept_bytes: Count = 268435456
-    """The most bytes of pictures that are kept in memory."""
+    """Without a data folder: the most bytes of pictures that are kept in memory."""
+    history_bytes: Annotated[int, Meta(ge=0)] = 20_000_000_000
+    """The most bytes of pictures in the history; above it the oldest generations are deleted."""
+    history_age: Seconds | None = None
+    """How long ended generations are kept; None keeps them until the size cap."""
+    durability: Literal["normal", "full"] = "normal"
+    """What a commit survives: normal the death of the server, full that of the machine."""
+    inline_bytes: Annotated[int, Meta(ge=0)] = 4194304
+    """The most bytes of pictures that one message carries as base64 for who asks for it."""
+    held_bytes: Annotated[int, Meta(ge=0)] = 134217728
+    """The most bytes of finished pictures that are held while the disk takes nothing."""
+    public_url: str | None = None
+    """Scheme, host and prefix under which people reach us, for the URLs of pictures; None takes each request's."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses whose X-Forwarded-Proto, -Host and -Prefix are believed."""
+    drain: Annotated[float, Meta(ge=0)] = 10.0
+    """How long a server that stops lets running generations go on."""
     log_level: str = "info"
     """The least level that is logged by `serve`: debug, info, warning or error."""
 
@@ -140,7 +156,7 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
 
 def _from_text(name: str, text: str) -> object:
     """Turn a variable's text into a value: lists are parted by commas, `models` is JSON."""
-    if name in ("allow_origins", "allow_hosts"):
+    if name in ("allow_origins", "allow_hosts", "trusted_proxies"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if name == "models":
         try:

@@ -5,6 +5,7 @@ It keeps the measured behaviour of Xinference 4.1.0, odd corners included, apart
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Hashable, Iterable
 from typing import Any
 
@@ -188,18 +189,41 @@ class Emulator:
             self._guard.check(address, authorization, scope)
 
     def models(self) -> dict[str, EmulatedModel]:
-        """Return the launched models by uid."""
+        """Return the launched models by uid, dead ones included."""
         return {uid: launched.model for uid, launched in self._launched.items()}
+
+    def listed(self) -> list[EmulatedModel]:
+        """Return the models that the server lists: those whose replicas are dead are missing for a while."""
+        return [
+            launched.model
+            for launched in self._launched.values()
+            if any(replica.listed() for replica in launched.replicas)
+        ]
 
     def model(self, uid: str) -> EmulatedModel:
         """Return one model.
 
         Raises:
-            Refusal: 400, not launched.
+            Refusal: 400, not launched, or its first replica is dead and not yet back.
         """
+        absent = f"{SUPERVISOR} Model not found in the model list, uid:"
         if uid not in self._launched:
-            raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {uid}")
-        return self._launched[uid].model
+            raise Refusal(400, f"{absent} {uid}")
+        launched = self._launched[uid]
+        if launched.replicas[0].view().status != "READY":
+            raise Refusal(400, f"{absent} {launched.replicas[0].uid}")
+        return launched.model
+
+    def registration(self, name: str) -> EmulatedModel:
+        """Return the model that is registered under a name.
+
+        Raises:
+            Refusal: 400, nothing is.
+        """
+        for model in self.models().values():
+            if model.registered == name:
+                return model
+        raise Refusal(400, f"{SUPERVISOR} Model {name} not found")
 
     def replicas(self, uid: str) -> list[ReplicaView]:
         """Return the replicas of a model; none for an unknown one."""
@@ -245,7 +269,12 @@ class Emulator:
         replica = self._deal(body.model or body.override_settings.get("sd_model_checkpoint"))
         faults = self._strike(body.prompt)
         params = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
-        params.update(_decoded(body.kwargs, 400))
+        try:
+            params.update(json.loads(body.kwargs) if body.kwargs else {})
+        except ValueError as wrong:
+            raise Refusal(400, str(wrong)) from wrong
+        except TypeError as wrong:
+            raise Refusal(500, str(wrong)) from wrong
         request_id = params.get("request_id") if self.options.txt2img_abort else None
         job = Job("txt2img", request_id, faults, lambda: txt2img_orders(params, replica.model))
         await self._arrive()
@@ -262,9 +291,15 @@ class Emulator:
         """
         replica = self._deal(body.model)
         faults = self._strike(body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt))
-        kwargs = _decoded(body.kwargs, 500)
+        kwargs = _decoded(body.kwargs)
         request_id: Hashable = kwargs.get("request_id")
-        job = Job("generations", request_id, faults, lambda: generations_orders(body, kwargs, replica.model))
+        job = Job(
+            "generations",
+            request_id,
+            faults,
+            lambda: generations_orders(body, kwargs, replica.model),
+            body.response_format,
+        )
         await self._arrive()
         self._ids.add(request_id, job)
         job.answer.add_done_callback(lambda _: self._ids.remove(request_id, job))
@@ -308,15 +343,18 @@ class Emulator:
             await self.clock.sleep(self.options.latency)
 
 
-def _decoded(kwargs: str | None, status: int) -> dict[str, Any]:
+def _decoded(text: str | None) -> dict[str, Any]:
     try:
-        decoded = msgspec.json.decode(kwargs) if kwargs else {}
-    except msgspec.DecodeError as wrong:
-        detail = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-        raise Refusal(status, detail) from wrong
-    if not isinstance(decoded, dict):
-        raise Refusal(500, f"{type(decoded).__name__!r} object has no attribute 'get'")
-    return decoded
+        kwargs = json.loads(text) if text else {}
+    except ValueError as wrong:
+        raise Refusal(500, str(wrong)) from wrong
+    if not isinstance(kwargs, dict):
+        raise Refusal(500, f"{type(kwargs).__name__!r} object has no attribute 'get'")
+    for name in ("prompt", "n", "size", "response_format"):
+        if name in kwargs:
+            call = "xinference.core.rpc_context.CorrelatedModelRef.__getattr__.<locals>.call()"
+            raise Refusal(500, f"{call} got multiple values for keyword argument {name!r}")
+    return kwargs
 
 
 def _pillow_painter() -> Paint:

@@ -17,8 +17,9 @@ from xinflight.emulator_wire import EmulatedModel, Faults, Order, Refusal
 
 __all__ = ["Job", "Paint", "Replica", "ReplicaView"]
 
-STALE_SECONDS = 2.0  # a dead process is still listed as READY
-RECOVERY_SECONDS = 12.0  # and is there again after this, as another process
+STALE_SECONDS = 2.0  # a dead process is still shown as READY
+UNLISTED_SECONDS = 3.0  # and its model is still listed
+RECOVERY_SECONDS = 12.0  # and it is there again, as another process at another address
 
 Paint = Callable[[Order], bytes]
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
@@ -40,12 +41,14 @@ class Job:
         request_id: Hashable,
         faults: Faults,
         prepare: Callable[[], list[Order]],
+        response_format: str | None = "b64_json",
     ) -> None:
         loop = asyncio.get_running_loop()
         self.route = route
         self.request_id = request_id
         self.faults = faults
         self.prepare = prepare
+        self.response_format = response_format
         self.answer: asyncio.Future[list[bytes]] = loop.create_future()
         self.torn: asyncio.Future[None] = loop.create_future()
         self.running = False
@@ -68,8 +71,8 @@ class ReplicaView(msgspec.Struct, frozen=True):
     replica_id: int
     replica_model_uid: str
     worker_address: str
-    model_address: str
-    accelerators: list[str]
+    model_address: str | None
+    accelerators: list[str] | None
     status: Literal["READY", "TERMINATING"]
     created_ts: int
     error_message: str | None = None
@@ -103,11 +106,11 @@ class Replica:
         self._book = book
         self._spawn = spawn
         self._thawed = thawed
+        self._created = int(clock.time())
         self._start_process()
 
     def _start_process(self) -> None:
         self._died_at: float | None = None
-        self._created = int(self._clock.time())
         self._port = next(_ports)
         self._pid = next(_pids)
         self._lock = asyncio.Lock()
@@ -118,39 +121,52 @@ class Replica:
         self._sigmas = 0
         self._sigma = 0
 
-    def _revive(self) -> None:
-        if self._died_at is not None and self._clock.monotonic() - self._died_at >= RECOVERY_SECONDS:
-            self._start_process()
-
     def _fault(self, error: Exception, status: int = 500) -> Refusal:
         return Refusal(status, f"[address=127.0.0.1:{self._port}, pid={self._pid}] {error}")
 
+    def _dead_for(self) -> float | None:
+        """Return how long the process has been dead, in seconds; None when it lives, or lives again."""
+        if self._died_at is None:
+            return None
+        seconds = self._clock.monotonic() - self._died_at
+        if seconds < RECOVERY_SECONDS:
+            return seconds
+        self._start_process()
+        return None
+
     def view(self) -> ReplicaView:
-        """Return what the server tells about this replica."""
-        self._revive()
-        stale = self._died_at is None or self._clock.monotonic() - self._died_at < STALE_SECONDS
+        """Return what the server tells about this replica; its birth is the launch's, not the process's."""
+        dead = self._dead_for()
+        ready = dead is None or dead < STALE_SECONDS
         return ReplicaView(
             replica_id=self._index,
             replica_model_uid=self.uid,
             worker_address="127.0.0.1:26588",
-            model_address=f"127.0.0.1:{self._port}",
-            accelerators=[],
-            status="READY" if stale else "TERMINATING",
+            model_address=f"127.0.0.1:{self._port}" if ready else None,
+            accelerators=[] if ready else None,
+            status="READY" if ready else "TERMINATING",
             created_ts=self._created,
         )
 
-    def check_alive(self) -> None:
+    def listed(self) -> bool:
+        """Tell whether the list of models still, or again, has this replica."""
+        dead = self._dead_for()
+        return dead is None or dead < UNLISTED_SECONDS
+
+    def check_alive(self, refused: str = "") -> None:
         """Refuse as a dead process does.
 
         Raises:
-            Refusal: 500, connection refused for two seconds, then in stopping state.
+            Refusal: 500, connection refused (in the caller's words) for two seconds, then in stopping state.
         """
-        self._revive()
-        if self._died_at is None:
+        dead = self._dead_for()
+        if dead is None:
             return
-        if self._clock.monotonic() - self._died_at < STALE_SECONDS:
-            raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
-        raise Refusal(500, f"Model {self.uid} is in stopping state")
+        if dead >= STALE_SECONDS:
+            raise self._fault(RuntimeError(f"Model {self.uid} is in stopping state"))
+        if refused:
+            raise self._fault(RuntimeError(refused))
+        raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
 
     def submit(self, job: Job) -> None:
         """Take a job: enter it, and let it wait its turn.
@@ -182,7 +198,7 @@ class Replica:
         A running txt2img is asked to stop and answers when it has. A running generations request answers
         at once, gives the lock away and computes on: the next picture meets it on the same scheduler.
         """
-        self.check_alive()
+        self.check_alive("[Errno 111] Connection refused")
         job = self._ids.abort(request_id, block_seconds)
         if job is None or job.answer.done():
             return False
@@ -259,7 +275,10 @@ class Replica:
             await self._clock.sleep(self.model.step_seconds * faults.slow)
             self._end_step(job, (done + 1) / steps)
         await self._clock.sleep(self.model.decode_seconds)
-        return [await asyncio.to_thread(self._paint, order) for order in orders]
+        pictures = [await asyncio.to_thread(self._paint, order) for order in orders]
+        if job.response_format not in ("b64_json", "url"):
+            raise RuntimeError(f"Unsupported response format: {job.response_format}")
+        return pictures
 
     def _end_step(self, job: Job, progress: float) -> None:
         if not self.model.serial:

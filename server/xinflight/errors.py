@@ -17,6 +17,8 @@ XinflightError
 │   ├── TooManyTasks         too_many_tasks
 │   ├── ModelNotFound        model_not_found
 │   ├── ModelUnsuitable      model_unsuitable
+│   ├── TaskUnfinished       task_unfinished
+│   ├── StorageUnavailable   storage_unavailable
 │   └── ShuttingDown         shutting_down
 ├── UpstreamError
 │   ├── UpstreamAuth         upstream_auth
@@ -46,8 +48,11 @@ __all__ = [
     "PromptMissing",
     "Refused",
     "ShuttingDown",
+    "StorageUnavailable",
+    "StoreUnusable",
     "TaskIdConflict",
     "TaskTimeout",
+    "TaskUnfinished",
     "TooManyTasks",
     "UnknownAction",
     "UpstreamAuth",
@@ -179,6 +184,19 @@ class ModelUnsuitable(Refused):
     code = "model_unsuitable"
 
 
+class TaskUnfinished(Refused):
+    """A task that can't be deleted while it is on its way; cancel it first."""
+
+    code = "task_unfinished"
+
+
+class StorageUnavailable(Refused):
+    """What must be kept can't be kept now: the disk is full, read-only or busy."""
+
+    code = "storage_unavailable"
+    retryable = True
+
+
 class ShuttingDown(Refused):
     """The server is stopping."""
 
@@ -197,7 +215,7 @@ class UpstreamAuth(UpstreamError):
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to Xinference, or it broke before the answer was whole."""
+    """No connection to Xinference."""
 
     code = "upstream_unreachable"
     retryable = True
@@ -211,7 +229,7 @@ class UpstreamBusy(UpstreamError):
 
 
 class UpstreamDied(UpstreamError):
-    """The model process went away (its 500 says so)."""
+    """The model process went away (its 500 says so), or the answer was lost on its way."""
 
     code = "upstream_died"
     retryable = True
@@ -239,6 +257,10 @@ class Internal(XinflightError):
     """A bug of ours; the log has the traceback."""
 
     code = "internal"
+
+
+class StoreUnusable(Exception):
+    """The data folder can't be used, so the server does not start; the text says what to do about it."""
 
 
 def leaves(root: type[XinflightError] = XinflightError) -> list[type[XinflightError]]:

@@ -6,18 +6,19 @@ store again when it has room, and of its snapshots only the newest count.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from xinflight.bus import Bus
+from xinflight.protocol import ServerMessage
 from xinflight.store import Event, Store
 
 __all__ = ["Follower", "Source"]
 
 WAITING_EVENTS = 512
 """Events that wait for one reader before it reads from the store instead: some 250 KB at the most."""
-
 PAGE = 64
 """Stored events read at once: enough to keep a socket busy, small enough to be forgotten at a drop."""
 
@@ -26,6 +27,7 @@ class Source(Protocol):
     """What a follower needs of the journal."""
 
     store: Store
+    bus: Bus
 
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq."""
@@ -33,31 +35,27 @@ class Source(Protocol):
     def latest(self, uid: str) -> list[Event]:
         """Return the newest snapshots of a task."""
 
-    def watch_task(self, uid: str, follower: "Follower") -> None:
-        """Start publishing a task's events to a follower."""
-
-    def unwatch_task(self, uid: str, follower: "Follower") -> None:
-        """Stop that."""
-
-    def watch_owner(self, owner: str, follower: "Follower") -> None:
-        """Start publishing all of an owner's events to a follower."""
-
-    def unwatch_owner(self, owner: str, follower: "Follower") -> None:
-        """Stop that."""
-
 
 class _Span(msgspec.Struct):
-    """Stored events to replay: after < seq <= upto, of `uids` or (None) of all. `upto` None ends when live."""
+    """Stored events to replay: after < seq <= upto, of `uids` or (None) of all that is watched.
+
+    `upto` None is what was missed while this reader was behind; it ends when nothing new came meanwhile. At the end
+    come the newest snapshots of `running`, then `done`. `live` are tasks that were watched before, with the seq from
+    which they were sent live.
+    """
 
     uids: tuple[str, ...] | None
     after: int
     upto: int | None
+    running: tuple[str, ...] = ()
+    done: ServerMessage | None = None
+    live: dict[str, int] = {}
 
 
 class Follower:
     """Follow tasks of one owner. Not for use by two readers at once.
 
-    `wake` is set whenever `take` may have something; a reader may pass one that it shares with other sources.
+    `wake` is set whenever `take` may have something; a reader may use it for other sources of its own.
     """
 
     def __init__(self, journal: Source, owner: str) -> None:
@@ -66,41 +64,68 @@ class Follower:
         self._journal = journal
         # Live events in order; a newer snapshot takes its older one out. Bounded by WAITING_EVENTS.
         self._live: dict[tuple[str, int], Event] = {}
-        # Bounded by what a connection may watch; each holds no events, only numbers.
+        # Bounded by what a connection asks for, which waits for each answer's room; no events, only numbers.
         self._spans: deque[_Span] = deque()
-        self._page: deque[Event] = deque()
+        self._page: deque[Event | ServerMessage] = deque()
         self._since: dict[str, int] = {}
         self._since_all: int | None = None
         self._behind = False
 
-    def watch(self, uids: Sequence[str], after: int | None) -> None:
+    def watch(
+        self, uids: Sequence[str], running: Collection[str], *, after: int | None, done: ServerMessage | None = None
+    ) -> None:
         """Follow tasks from now on; with `after`, first replay their stored events above that seq.
 
-        Tasks that are followed already are left as they are: everyone gets each event once.
+        `running` are those of `uids` that have not ended. Tasks that are followed already are left as they are:
+        everyone gets each event once. `done` comes out of `take` after the replay and the newest snapshots.
         """
-        fresh = tuple(uid for uid in uids if uid not in self._since and self._since_all is None)
         upto = self._journal.position(self.owner)
-        for uid in fresh:
+        fresh = () if self._since_all is not None else tuple(uid for uid in uids if uid not in self._since)
+        started = tuple(uid for uid in fresh if uid in running)
+        for uid in started:
             self._since[uid] = upto
-            self._journal.watch_task(uid, self)
-        if after is not None and fresh:
-            self._replay(_Span(fresh, after, upto))
+            self._journal.bus.attach(self, self.owner, uid)
+        if after is not None or done is not None:
+            self._replay(_Span(() if after is None else fresh, after or 0, upto, started, done))
+
+    def watch_all(self, running: Sequence[str], *, after: int | None, done: ServerMessage | None = None) -> None:
+        """Follow every task of the owner from now on; with `after`, first replay what came after that seq.
+
+        `running` are the unfinished ones, whose newest snapshots are wanted. Otherwise as `watch`.
+        """
+        upto = self._journal.position(self.owner)
+        if self._since_all is not None:
+            self._replay(_Span((), 0, upto, (), done))
+            return
+        self._since_all = upto
+        live = dict(self._since)
+        for uid in live:
+            self._journal.bus.detach(self, self.owner, uid)
+        self._journal.bus.attach(self, self.owner, None)
+        fresh = tuple(uid for uid in running if uid not in live)
+        self._replay(_Span(() if after is None else None, after or 0, upto, fresh, done, live))
 
     def unwatch(self, uid: str) -> None:
         """Follow a task no more; what waits of it may still come."""
         if self._since.pop(uid, None) is not None:
-            self._journal.unwatch_task(uid, self)
+            self._journal.bus.detach(self, self.owner, uid)
+
+    def unwatch_all(self) -> None:
+        """Follow nothing any more."""
+        for uid in list(self._since):
+            self.unwatch(uid)
+        self._since_all = None
+        self._journal.bus.detach(self, self.owner, None)
 
     def close(self) -> None:
         """Follow nothing any more and forget what waits."""
-        for uid in list(self._since):
-            self.unwatch(uid)
+        self.unwatch_all()
         self._live.clear()
         self._spans.clear()
         self._page.clear()
 
     def push(self, event: Event) -> None:
-        """Take an event from the journal; never waits."""
+        """Take an event from the bus; never waits."""
         if self._behind:
             return
         if event.message.stored:
@@ -125,43 +150,52 @@ class Follower:
         self._spans.append(span)
         self.wake.set()
 
-    async def take(self) -> Event | None:
-        """Return the next event, or None when nothing waits (`wake` is clear then). Cancelling loses nothing."""
+    async def take(self) -> Event | ServerMessage | None:
+        """Return the next event, the `done` of a replay that is over, or None when nothing waits.
+
+        `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what waits is kept.
+        """
         while not self._page and self._spans:
             await self._read_page(self._spans[0])
         if self._page:
-            event = self._page.popleft()
+            item = self._page.popleft()
         elif self._live:
-            event = self._live.pop(next(iter(self._live)))
+            item = self._live.pop(next(iter(self._live)))
         else:
             self.wake.clear()
             return None
-        if event.message.stored and event.message.ends:
-            self.unwatch(event.uid)
-        return event
+        if isinstance(item, Event) and item.message.stored and item.message.ends:
+            self.unwatch(item.uid)
+        return item
 
     async def _read_page(self, span: _Span) -> None:
+        """Read one page of a replay; after its last one come the snapshots and what it is done with."""
         upto = self._journal.position(self.owner) if span.upto is None else span.upto
-        rows = await self._journal.store.events(
-            self.owner, after=span.after, upto=upto, uids=self._uids(span), limit=PAGE
-        )
-        self._page.extend(row for row in rows if span.upto is not None or row.seq > self._start(row.uid))
+        rows: list[Event] = []
+        if span.uids != () and span.after < upto:
+            watched = None if self._since_all is not None else tuple(self._since)
+            uids = watched if span.uids is None and span.upto is None else span.uids
+            rows = await self._journal.store.events(self.owner, after=span.after, upto=upto, uids=uids, limit=PAGE)
+        self._page.extend(row for row in rows if self._wanted(span, row))
         if len(rows) == PAGE:
             span.after = rows[-1].seq
             return
         span.after = upto
-        # A replay of what went by while this reader was behind goes on until nothing new came meanwhile.
-        if span.upto is None and self._journal.position(self.owner) > upto:
-            return
+        if span.upto is None:
+            if self._journal.position(self.owner) > upto:
+                return
+            self._behind = False
+            span.running = tuple(self._since)
         self._spans.popleft()
-        self._behind = self._behind and span.upto is not None
-        self._page.extend(self._snapshots(self._uids(span) or (), upto))
+        self._page.extend(self._snapshots(span.running, upto))
+        if span.done is not None:
+            self._page.append(span.done)
 
-    def _uids(self, span: _Span) -> tuple[str, ...] | None:
-        return tuple(self._since) if span.uids is None else span.uids
-
-    def _start(self, uid: str) -> int:
-        return self._since.get(uid, 0)
+    def _wanted(self, span: _Span, event: Event) -> bool:
+        """Leave out of what was missed what was not watched yet, and of a replay what was sent live."""
+        if span.upto is None:
+            return event.seq > self._since.get(event.uid, self._since_all or 0)
+        return event.seq <= span.live.get(event.uid, event.seq)
 
     def _snapshots(self, uids: Iterable[str], seq: int) -> Iterable[Event]:
         """Yield the newest snapshots, numbered with the position they were taken at to keep the order."""

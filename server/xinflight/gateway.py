@@ -1,21 +1,24 @@
 """The parts put together, without HTTP: what `setup` returns, and what a host's own code talks to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
+from xinflight.bus import Bus
 from xinflight.clock import Clock
 from xinflight.config import Settings
+from xinflight.follower import Follower
 from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.manager import Manager
 from xinflight.protocol import Generate, Notice
 from xinflight.render import Viewer, render
 from xinflight.session import Session
-from xinflight.store import EventMessage, Store
+from xinflight.store import Event, EventMessage, Store
 from xinflight.words import say
 from xinflight.xinference import Xinference
 
@@ -27,22 +30,27 @@ log = structlog.stdlib.get_logger(__name__)
 class Gateway:
     """One gateway between people and one Xinference. Open it before use; `setup` does that for an application."""
 
-    def __init__(self, settings: Settings, store: Store, images: Images, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, bus: Bus, images: Images, clock: Clock) -> None:
         self.settings = settings
         self.images = images
         self.clock = clock
-        self.journal = Journal(store)
+        self.journal = Journal(store, bus, clock)
         self.upstream = Xinference(settings, clock, on_change=self._upstream_changed)
-        self.manager = Manager(settings, self.upstream, self.journal, images, clock)
+        self.manager = Manager(settings, self.upstream, self.journal, images, clock, runner_id=secrets.token_hex(8))
         self.draining = False
         # Bounded by settings.connections.
         self._sessions: set[Session] = set()
         self._empty = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Open the store, and look for Xinference."""
+        """Open the store, look for Xinference, and take up what an earlier process left.
+
+        Raises:
+            StoreUnusable: the data folder can't be used; the text says what to do.
+        """
         await self.journal.open()
         await self.upstream.start()
+        await self.manager.start()
         return self
 
     async def __aexit__(
@@ -54,16 +62,26 @@ class Gateway:
         await self.journal.close()
 
     async def drain(self) -> None:
-        """Refuse new work, tell everybody, end every task, and let the connections go; safe to call twice.
+        """Refuse new work, tell everybody, let what runs go on for a while, then let the connections go.
 
-        Takes at most some 10 s, whatever clients and Xinference do.
+        Unfinished tasks go on after the next start, or fail with `shutting_down` where nothing is kept. Safe to call
+        twice. Takes at most the setting `drain` and some 10 s, whatever clients and Xinference do.
         """
         if self.draining:
             return
         self.draining = True
         for session in self._sessions:
             session.tell(self._notice("draining", say("draining", session.lang)))
-        await self.manager.close()
+        await self.manager.drain(self.settings.drain)
+        if self.journal.store.durable:
+            await self._close_sessions()
+            await self.manager.stop()
+        else:
+            await self.manager.stop()
+            await self._close_sessions()
+
+    async def _close_sessions(self) -> None:
+        """Let every connection take what it was told, then close it."""
         self._empty.clear()
         for session in self._sessions:
             session.outbox.close()
@@ -82,25 +100,44 @@ class Gateway:
         Raises:
             XinflightError: it is refused; `code`, `field` and `limit` say why.
         """
-        viewer = Viewer(lang=lang or self.settings.lang, picture_url=lambda picture_id: picture_id)
-        follower = self.journal.follow(owner)
-        self.manager.followed(owner)
+        viewer = self.viewer(lang or self.settings.lang, lambda picture_id: picture_id)
+        follower = await self.follow(owner)
         try:
             task, fresh = await self.manager.submit(
-                Generate(**fields), owner, lambda task: follower.watch([task.uid], after=None)
+                Generate(**fields), owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
             )
             if not fresh:
-                follower.watch([task.uid], after=0)
+                running = [task.uid] if self.manager.unfinished(owner, task.task_id) else []
+                follower.watch([task.uid], running, after=0)
             ended = False
             while not ended:
                 await follower.wake.wait()
-                event = await follower.take()
-                if event is not None:
-                    ended = event.message.stored and event.message.ends
-                    yield render(event, viewer)
+                item = await follower.take()
+                if isinstance(item, Event):
+                    ended = item.message.stored and item.message.ends
+                    yield await render(item, viewer)
         finally:
-            follower.close()
-            self.manager.unfollowed(owner)
+            self.unfollow(follower)
+
+    async def follow(self, owner: str) -> Follower:
+        """Return a follower that watches nothing yet; `unfollow` it when done. May raise StorageUnavailable."""
+        await self.journal.load(owner)
+        self.manager.followed(owner)
+        return self.journal.follow(owner)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Let a follower go."""
+        follower.close()
+        self.manager.unfollowed(follower.owner)
+
+    def viewer(self, lang: str, picture_url: Callable[[str], str]) -> Viewer:
+        """Return whom messages are written for."""
+        return Viewer(
+            lang=lang,
+            picture_url=picture_url,
+            picture_bytes=self.images.read,
+            inline_bytes=self.settings.inline_bytes,
+        )
 
     async def notify(self, owner: str, text: str) -> None:
         """Tell every connection of an owner something, in the host's own words."""
@@ -108,8 +145,14 @@ class Gateway:
             if session.owner == owner:
                 session.tell(self._notice("host", text))
 
-    def _notice(self, kind: Any, text: str) -> Notice:
-        return Notice(kind=kind, message=text, timestamp=self.clock.time())
+    def deleted(self, owner: str, task_id: str) -> None:
+        """Tell every connection of an owner that a task is gone."""
+        for session in self._sessions:
+            if session.owner == owner:
+                session.tell(self._notice("deleted", say("deleted", session.lang), task_id))
+
+    def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
+        return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
 
     @property
     def full(self) -> bool:
@@ -119,12 +162,10 @@ class Gateway:
     def joined(self, session: Session) -> None:
         """Take a connection in."""
         self._sessions.add(session)
-        self.manager.followed(session.owner)
 
     def left(self, session: Session) -> None:
         """Let a connection go."""
         self._sessions.discard(session)
-        self.manager.unfollowed(session.owner)
         if not self._sessions:
             self._empty.set()
 

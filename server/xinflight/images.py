@@ -1,6 +1,7 @@
 """The contract of where pictures are kept, and what a picture is. `images_<impl>.py` implement it."""
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from xinflight.errors import UpstreamGarbage
 
-__all__ = ["Images", "Kept", "look"]
+__all__ = ["Images", "Kept", "look", "sniff"]
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"RIFF": "image/webp"}
 
@@ -23,21 +24,32 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class Images(Protocol):
-    """Keep pictures under ids that can't be guessed."""
+    """Keep pictures under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
 
     async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
-        """Keep a picture, whole or not at all."""
+        """Keep a picture, whole or not at all; raise OSError when that can't be done now."""
 
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture, or None for an unknown id."""
 
+    async def read(self, picture_id: str) -> bytes | None:
+        """Return a picture's bytes, or None for an unknown id."""
+
     async def delete(self, picture_id: str) -> None:
         """Forget a picture; an unknown id is nothing to complain of."""
+
+    async def sweep(self, known: Collection[str]) -> int:
+        """Forget every picture whose id is not known; return how many there were."""
+
+
+def sniff(start: bytes) -> str | None:
+    """Return the media type that the first bytes tell, or None."""
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
 def look(data: bytes) -> tuple[str, int, int]:
     """Return media type, width and height in pixels of a picture; raise UpstreamGarbage when it is none."""
-    media_type = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
+    media_type = sniff(data[:16])
     width, height = imagesize.get(io.BytesIO(data))
     if media_type is None or width <= 0 or height <= 0:
         raise UpstreamGarbage(detail="the answer's picture is no JPEG, PNG or WebP")

@@ -1,5 +1,7 @@
 """Pictures in memory, the oldest forgotten first when there are too many bytes."""
 
+from collections.abc import Collection
+
 from xinflight.images import Kept
 
 __all__ = ["MemoryImages"]
@@ -23,6 +25,18 @@ class MemoryImages:
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture."""
         return self._pictures.get(picture_id)
+
+    async def read(self, picture_id: str) -> bytes | None:
+        """Return a picture's bytes."""
+        kept = self._pictures.get(picture_id)
+        return None if kept is None else kept.data
+
+    async def sweep(self, known: Collection[str]) -> int:
+        """Forget what is unknown."""
+        unknown = self._pictures.keys() - set(known)
+        for picture_id in unknown:
+            await self.delete(picture_id)
+        return len(unknown)
 
     async def delete(self, picture_id: str) -> None:
         """Forget a picture."""

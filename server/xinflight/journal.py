@@ -6,19 +6,24 @@ event below it: that makes the highest seq seen a safe cursor.
 """
 
 import asyncio
-from collections import defaultdict
 
 import msgspec
 import structlog
 
+from xinflight.bus import Bus
+from xinflight.clock import Clock
+from xinflight.errors import StorageUnavailable
 from xinflight.follower import Follower
-from xinflight.protocol import Progress
+from xinflight.protocol import Accepted, Progress
 from xinflight.store import Event, EventMessage, Store, Write
 from xinflight.task import Task
 
 __all__ = ["Journal"]
 
 log = structlog.stdlib.get_logger(__name__)
+
+RETRY = 1.0
+"""Seconds between two tries to store what could not be stored."""
 
 
 class _Pending(msgspec.Struct):
@@ -30,14 +35,21 @@ class _Pending(msgspec.Struct):
 
 
 class Journal:
-    """Append, and follow. One task, `journal`, owns all writing; `close` awaits it."""
+    """Append, and follow. One task, `journal`, owns all writing; `close` awaits it.
 
-    def __init__(self, store: Store) -> None:
+    `broken` is true while the store takes nothing: new tasks are refused then, ends wait.
+    """
+
+    def __init__(self, store: Store, bus: Bus, clock: Clock) -> None:
         self.store = store
+        self.bus = bus
         self.epoch = ""
+        self.broken = False
+        self._clock = clock
         self._seqs: dict[str, int] = {}
         self._published: dict[str, int] = {}
-        # Bounded by the number of running jobs: each waits for its append before its next one.
+        # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
+        # while the store takes nothing.
         self._pending: list[_Pending] = []
         self._wake = asyncio.Event()
         # Owners whose events have drawn numbers that are not published yet.
@@ -45,29 +57,36 @@ class Journal:
         # The newest snapshot of each picture that must wait; at most one per picture of an unfinished task.
         self._held: dict[tuple[str, int], tuple[Task, Progress]] = {}
         self._snapshots: dict[str, dict[int, Event]] = {}
-        self._by_task: defaultdict[str, set[Follower]] = defaultdict(set)
-        self._by_owner: defaultdict[str, set[Follower]] = defaultdict(set)
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> None:
-        """Open the store and start writing."""
+        """Open the store and start writing; raise StoreUnusable with the cure when it can't be opened."""
         self.epoch = await self.store.open()
         self._writer = asyncio.create_task(self._write(), name="journal")
 
     async def close(self) -> None:
-        """Commit all that waits, then close the store."""
+        """Commit all that waits, if the store takes it, then close the store."""
         self._closing = True
         self._wake.set()
         if self._writer is not None:
             await self._writer
         await self.store.close()
 
+    async def load(self, owner: str) -> None:
+        """Make the owner's position known; raise StorageUnavailable when that can't be read."""
+        if owner not in self._seqs:
+            seq = await self.store.last_seq(owner)
+            # Whoever was first meanwhile has drawn numbers already.
+            self._seqs.setdefault(owner, seq)
+            self._published.setdefault(owner, seq)
+
     def append(self, task: Task, message: EventMessage) -> asyncio.Future[None]:
         """Store `message` as the next event of `task`, with the task as it stands, then publish it.
 
         The place in the order is taken at once; the future is done once it is stored and published. Cancelling it
-        does not take the event back.
+        does not take the event back. A task's first event fails with StorageUnavailable when it can't be stored;
+        any other waits until it can.
         """
         return self._put(task, message)
 
@@ -106,17 +125,29 @@ class Journal:
             self._wake.clear()
             while self._pending:
                 batch, self._pending = self._pending, []
-                await self._commit(batch)
+                try:
+                    await self._commit(batch)
+                except StorageUnavailable as error:
+                    self._take_back(batch, error)
+                    if self._closing:
+                        log.error("not stored; it goes on after the next start", events=len(self._pending))
+                        return
+                    await self._clock.sleep(RETRY)
             if self._closing:
                 return
 
     async def _commit(self, batch: list[_Pending]) -> None:
-        for owner in {write.task.owner for write in batch} - self._seqs.keys():
-            self._seqs[owner] = self._published[owner] = await self.store.last_seq(owner)
+        for owner in {write.task.owner for write in batch}:
+            await self.load(owner)
         self._in_commit = {write.task.owner for write in batch if write.message is not None}
-        writes = [Write(task=write.task, event=self._number(write)) for write in batch]
-        await self.store.commit(writes)
-        self._in_commit = set()
+        try:
+            writes = [Write(task=write.task, event=self._number(write)) for write in batch]
+            await self.store.commit(writes)
+        finally:
+            self._in_commit = set()
+        if self.broken:
+            log.info("storage is back")
+            self.broken = False
         for pending, write in zip(batch, writes, strict=True):
             if not pending.done.done():
                 pending.done.set_result(None)
@@ -124,6 +155,20 @@ class Journal:
                 if write.task.ended:
                     self._snapshots.pop(write.task.uid, None)
                 self._publish(write.event)
+        self._release_held()
+
+    def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
+        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
+        if not self.broken:
+            log.error("storage takes nothing", detail=error.detail)
+            self.broken = True
+        rest = []
+        for write in batch:
+            if not isinstance(write.message, Accepted):
+                rest.append(write)
+            elif not write.done.done():
+                write.done.set_exception(StorageUnavailable(detail=error.detail))
+        self._pending[:0] = rest
         self._release_held()
 
     def _number(self, write: _Pending) -> Event | None:
@@ -139,10 +184,14 @@ class Journal:
             if not task.ended:
                 self.snapshot(task, message)
 
+    def _publish(self, event: Event) -> None:
+        self._published[event.owner] = event.seq
+        self.bus.publish(event)
+
     # Followers
 
     def follow(self, owner: str) -> Follower:
-        """Return a follower that watches nothing yet; close it when done."""
+        """Return a follower that watches nothing yet; `load` the owner before, and close it when done."""
         return Follower(self, owner)
 
     def latest(self, uid: str) -> list[Event]:
@@ -153,33 +202,6 @@ class Journal:
         """Return the owner's newest published seq; the numbers of a batch in commit are above it."""
         return self._published.get(owner, 0)
 
-    def watch_task(self, uid: str, follower: Follower) -> None:
-        """Let `follower` hear of a task from now on."""
-        self._by_task[uid].add(follower)
-
-    def unwatch_task(self, uid: str, follower: Follower) -> None:
-        """Stop that; nothing happens when it did not watch."""
-        followers = self._by_task.get(uid)
-        if followers is not None:
-            followers.discard(follower)
-            if not followers:
-                del self._by_task[uid]
-
-    def watch_owner(self, owner: str, follower: Follower) -> None:
-        """Let `follower` hear of every task of its owner from now on."""
-        self._by_owner[owner].add(follower)
-
-    def unwatch_owner(self, owner: str, follower: Follower) -> None:
-        """Stop that; nothing happens when it did not watch."""
-        followers = self._by_owner.get(owner)
-        if followers is not None:
-            followers.discard(follower)
-            if not followers:
-                del self._by_owner[owner]
-
-    def _publish(self, event: Event) -> None:
-        self._published[event.owner] = event.seq
-        for follower in self._by_task.get(event.uid, ()):
-            follower.push(event)
-        for follower in self._by_owner.get(event.owner, ()):
-            follower.push(event)
+    def cursor(self, owner: str) -> str:
+        """Return the owner's position as a cursor."""
+        return f"{self.epoch}:{self.position(owner)}"

@@ -7,50 +7,85 @@ from collections.abc import Callable, Collection
 import structlog
 
 from xinflight.acceptance import accept, check
+from xinflight.bus import CancelCommand
 from xinflight.clock import Clock, Timer
 from xinflight.config import ModelSettings, Settings
-from xinflight.errors import ShuttingDown, TaskIdConflict, TaskTimeout, TooManyTasks, UpstreamAuth, XinflightError
+from xinflight.errors import (
+    ShuttingDown,
+    StorageUnavailable,
+    TaskIdConflict,
+    TaskTimeout,
+    TaskUnfinished,
+    TooManyTasks,
+    UpstreamAuth,
+    XinflightError,
+)
+from xinflight.history import History
 from xinflight.images import Images
 from xinflight.journal import Journal
+from xinflight.positions import Positions
 from xinflight.protocol import Accepted, CancelledTask, Generate, State, Step, UpstreamEnd, UpstreamState
+from xinflight.recovery import Recovery, adopt
 from xinflight.runner import Runner
 from xinflight.scheduler import Scheduler
-from xinflight.task import Task, digest, end_message
-from xinflight.work import Live, Work, queued_step
+from xinflight.task import Task, digest, end_message, picture_message
+from xinflight.work import Live, Work
 from xinflight.xinference import Xinference
 
 __all__ = ["Manager"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-POSITION_PAUSE = 1.0
-"""Seconds between two rounds of queue positions: what people can read, whatever the queue does."""
+STOP_PATIENCE = 5.0
+"""Seconds that a stopping server waits for its aborts to be confirmed."""
+LEASE = 60.0
+"""Seconds that a runner's claim on its tasks lasts unless it is renewed."""
 NO_POOL = ""
 """Where tasks wait that were accepted before any model was known."""
 
 
 class Manager:
-    """Own all unfinished tasks. Every running picture is an asyncio task named after it, awaited by `close`."""
+    """Own all unfinished tasks. Every running picture is an asyncio task named after it, awaited by `stop`."""
 
     def __init__(
-        self, settings: Settings, upstream: Xinference, journal: Journal, images: Images, clock: Clock
+        self, settings: Settings, upstream: Xinference, journal: Journal, images: Images, clock: Clock, runner_id: str
     ) -> None:
         self.upstream = upstream
         self.journal = journal
+        self.history = History(journal.store, images, settings, clock)
         self._settings = settings
+        self._images = images
         self._clock = clock
+        self._runner_id = runner_id
         self._scheduler: Scheduler[Work] = Scheduler(self._start)
-        self._runner = Runner(upstream, journal, images, clock, changed=self._show, ended=self._work_ended)
+        self._runner = Runner(
+            upstream,
+            journal,
+            images,
+            clock,
+            held_bytes=settings.held_bytes,
+            changed=self._show,
+            ended=self._work_ended,
+        )
+        self._positions = Positions(
+            self._scheduler,
+            upstream,
+            self._runner.history,
+            clock,
+            running=lambda: self._running.values(),
+            show=self._show,
+        )
+        self._recovery = Recovery(upstream, self._scheduler, queue=self._queue, done=self.upstream_changed)
+        self._helpers: list[asyncio.Task[None]] = []
         self._live: dict[tuple[str, str], Live] = {}
         self._running: dict[asyncio.Task[None], tuple[Work, str]] = {}
         self._accepted = 0
-        self._positions: Timer | None = None
         self._followers: Counter[str] = Counter()
         # One timer per owner without a follower; it goes when a follower comes or when it acts.
         self._absent: dict[str, Timer] = {}
         self._closing = False
         self._idle = asyncio.Event()
-        self.on_upstream: Callable[[], None] = lambda: None
+        journal.bus.serve(self._carry_out)
 
     # Submit
 
@@ -64,10 +99,10 @@ class Manager:
             PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
             UpstreamAuth: Xinference refuses our key.
             TaskIdConflict: the id stands for other content.
-            TooManyTasks, ShuttingDown: not now.
+            TooManyTasks, ShuttingDown, StorageUnavailable: not now.
         """
         if generate.task_id is not None:
-            known = await self._known(owner, generate.task_id)
+            known = await self.find(owner, generate.task_id)
             if known is not None:
                 if known.digest != digest(generate):
                     raise TaskIdConflict(field="task_id")
@@ -75,21 +110,21 @@ class Manager:
         check(generate, self._settings)
         if self._closing:
             raise ShuttingDown
+        if self.journal.broken or self._runner.held:
+            raise StorageUnavailable
         if len(self._live) >= self._settings.tasks:
             raise TooManyTasks(limit=str(self._settings.tasks))
         task = accept(generate, owner, self._settings, self.upstream, self._clock.time())
         # From the look-up to here nothing is awaited: a second message with the same id finds this one.
         prepare(task)
         accepted = Accepted(task_id=task.task_id, timestamp=task.created, params=task.params, metadata=task.metadata)
-        live = Live(task=task, works=[], stored=self.journal.append(task, accepted))
-        self._live[owner, task.task_id] = live
+        live = self._take_in(task, self.journal.append(task, accepted))
+        live.stored.add_done_callback(lambda stored: self._stored(live, stored))
         await asyncio.shield(live.stored)
-        log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
-        self._enqueue(live)
         return task, True
 
-    async def _known(self, owner: str, task_id: str) -> Task | None:
-        """Return the task that an id stands for, once it is stored."""
+    async def find(self, owner: str, task_id: str) -> Task | None:
+        """Return a task of an owner, finished or not, once it is stored, or None; may raise StorageUnavailable."""
         stored = await self.journal.store.task(owner, task_id)
         # Another message with this id may have come while the store was asked.
         live = self._live.get((owner, task_id))
@@ -98,26 +133,48 @@ class Manager:
         await asyncio.shield(live.stored)
         return live.task
 
-    def _enqueue(self, live: Live) -> None:
-        task = live.task
-        if task.ended:
-            return
-        live.deadline = self._clock.call_later(
-            max(task.deadline - self._clock.time(), 0.0), lambda: self._expire(live)
-        )
+    def unfinished(self, owner: str, task_id: str) -> bool:
+        """Tell whether a task is on its way."""
+        return (owner, task_id) in self._live
+
+    def unfinished_uids(self, owner: str) -> list[str]:
+        """Return the uids of an owner's tasks that are on their way."""
+        return [live.task.uid for (whose, _), live in self._live.items() if whose == owner]
+
+    def _take_in(self, task: Task, stored: asyncio.Future[None]) -> Live:
         self._accepted += 1
-        order = self._accepted * 64
-        for job in task.jobs:
-            if not job.ended:
-                work = Work(live=live, job=job, order=order + job.index, pool=self._pool(task), stop=asyncio.Event())
-                live.works.append(work)
+        pool = self._pool(task)
+        live = Live(task=task, works=[], stored=stored)
+        live.works = [
+            Work(live=live, job=job, order=self._accepted * 64 + job.index, pool=pool, stop=asyncio.Event())
+            for job in task.jobs
+            if not job.ended
+        ]
+        left = max(task.deadline - self._clock.time(), 0.0)
+        live.deadline = self._clock.call_later(left, lambda: self._expire(live))
+        self._live[task.owner, task.task_id] = live
+        return live
+
+    def _stored(self, live: Live, stored: asyncio.Future[None]) -> None:
+        task = live.task
+        if stored.exception() is not None:
+            if live.deadline is not None:
+                live.deadline.cancel()
+            del self._live[task.owner, task.task_id]
+            return
+        log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
+        self._queue(live)
+
+    def _queue(self, live: Live) -> None:
+        """Let a task's pictures stand in the queue."""
         for work in list(live.works):
-            self._scheduler.add(work)
-        self._count_positions()
+            if not work.job.ended:
+                self._scheduler.add(work)
+        self._positions.count()
         for work in live.works:
             if work.job.state is State.QUEUED:
                 self._show(work)
-        self._positions_changed()
+        self._positions.changed()
 
     def _pool(self, task: Task) -> str:
         wanted = task.params.model
@@ -128,27 +185,30 @@ class Manager:
             return NO_POOL
         return self._settings.models.get(wanted, ModelSettings()).pool or wanted
 
-    def unfinished(self, owner: str, task_id: str) -> bool:
-        """Tell whether a task is on its way."""
-        return (owner, task_id) in self._live
-
     # Run
 
     def _start(self, work: Work, uid: str) -> None:
         name = f"picture {work.live.task.task_id}/{work.job.index}"
         running = asyncio.create_task(self._run(work, uid), name=name)
         self._running[running] = (work, uid)
+        self._idle.clear()
         running.add_done_callback(self._ran)
-        self._positions_changed()
+        self._positions.changed()
 
     async def _run(self, work: Work, uid: str) -> None:
-        with structlog.contextvars.bound_contextvars(task=work.live.task.task_id, picture=work.job.index, model=uid):
-            await self._runner.run(work, uid)
+        model = self.upstream.models.get(uid)
+        bus = self.journal.bus
+        with structlog.contextvars.bound_contextvars(task=work.live.task.task_id, picture=work.job.index):
+            await bus.take_slot(uid, 1 if model is None else model.replicas)
+            try:
+                await self._runner.run(work, uid)
+            finally:
+                await bus.give_slot(uid)
 
     def _ran(self, running: asyncio.Task[None]) -> None:
         _, uid = self._running.pop(running)
         self._scheduler.release(uid)
-        self._positions_changed()
+        self._positions.changed()
         if not self._running:
             self._idle.set()
 
@@ -164,26 +224,28 @@ class Manager:
         """End the task with its last picture; until then say how this one ended."""
         if work.confirm is not None:
             work.confirm.cancel()
-        live = work.live
+        if not self._end_if_over(work.live) and work.job.state is not State.COMPLETED:
+            self._show(work)
+
+    def _end_if_over(self, live: Live) -> bool:
         task = live.task
         state = task.end()
         if state is None:
-            if work.job.state is not State.COMPLETED:
-                self._show(work)
-            return
+            return False
         if task.ended:
             raise AssertionError(f"task {task.task_id} would end twice")
+        task.ended_at = self._clock.time()
         task.move(state)
         if live.deadline is not None:
             live.deadline.cancel()
-        now = self._clock.time()
-        ended = self.journal.append(task, end_message(task, now))
+        ended = self.journal.append(task, end_message(task))
         ended.add_done_callback(lambda _: self._live.pop((task.owner, task.task_id), None))
-        log.info("task ended", task=task.task_id, state=state, seconds=round(now - task.created, 3))
+        log.info("task ended", task=task.task_id, state=state, seconds=round(task.ended_at - task.created, 3))
+        return True
 
     def _expire(self, live: Live) -> None:
         for work in live.works:
-            if not work.job.ended and work.job.state is not State.CANCELLING:
+            if work.job.state is not State.CANCELLING:
                 self._give_up(work, TaskTimeout())
 
     def _give_up(self, work: Work, error: XinflightError) -> None:
@@ -198,17 +260,12 @@ class Manager:
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
         """Cancel a task or one picture of it; tell what it was. Idempotent; unknown and ended are soft answers."""
         live = self._live.get((owner, task_id))
-        if live is None:
-            known = await self.journal.store.task(owner, task_id)
-            return CancelledTask(task_id=task_id, was="unknown" if known is None else known.state, index=index)
-        if index is not None and index >= len(live.task.jobs):
+        task = await self.journal.store.task(owner, task_id) if live is None else live.task
+        if task is None or (index is not None and index >= len(task.jobs)):
             return CancelledTask(task_id=task_id, was="unknown", index=index)
-        was = live.task.state if index is None else live.task.jobs[index].state
-        if index is None and live.task.cancelled_at is None and not live.task.ended:
-            live.task.cancelled_at = self._clock.time()
-        works = [work for work in live.works if index is None or work.job.index == index]
-        for work in works:
-            self._cancel(work)
+        was = task.state if index is None else task.jobs[index].state
+        if not task.ended:
+            await self.journal.bus.command(CancelCommand(owner=owner, task_id=task_id, index=index))
         return CancelledTask(task_id=task_id, was=was, index=index)
 
     async def cancel_all(self, owner: str, keep: Collection[str]) -> list[CancelledTask]:
@@ -216,16 +273,35 @@ class Manager:
         ids = [task_id for (whose, task_id) in self._live if whose == owner and task_id not in keep]
         return [await self.cancel(owner, task_id) for task_id in ids]
 
+    async def _carry_out(self, command: CancelCommand) -> bool:
+        live = self._live.get((command.owner, command.task_id))
+        if live is None:
+            return False
+        self._cancel_live(live, command.index)
+        return True
+
+    def _cancel_live(self, live: Live, index: int | None) -> None:
+        """Cancel a task's pictures; the aborts leave at once, what is meant is stored beside them."""
+        task = live.task
+        if index is None and task.cancelled_at is None and not task.ended:
+            task.cancelled_at = self._clock.time()
+        for work in list(live.works):
+            if index is None or work.job.index == index:
+                self._cancel(work)
+        if not task.ended:
+            _ = self.journal.save(task)
+
     def _cancel(self, work: Work) -> None:
         job = work.job
         if job.ended or job.state is State.CANCELLING:
             return
-        if self._scheduler.remove(work):
-            self._runner.cancelled(work, UpstreamEnd.NEVER_STARTED)
+        if self._scheduler.remove(work) or job.state is State.QUEUED:
+            ever_sent = job.attempt > 0
+            self._runner.cancelled(work, UpstreamEnd.STOPPED if ever_sent else UpstreamEnd.NEVER_STARTED)
         elif work.attempt is None:
-            # Between two requests, or its picture is being kept: that is fast, and the picture wins.
+            # Its picture is being kept: that is fast, and the picture wins. Before the first request, none is sent.
             if work.step is not Step.SAVING:
-                self._runner.cancelled(work, UpstreamEnd.STOPPED if job.attempt else UpstreamEnd.NEVER_STARTED)
+                self._runner.cancelled(work, UpstreamEnd.NEVER_STARTED)
         elif not work.attempt.true_cancel:
             work.attempt.abort()
             self._runner.cancelled(work, UpstreamEnd.RUNNING_ON)
@@ -238,6 +314,22 @@ class Manager:
                 work.attempt.confirm_seconds, lambda: self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
             )
             self._show(work)
+
+    # History
+
+    async def delete(self, owner: str, task_id: str) -> Task | None:
+        """Forget an ended task and its pictures; return it, or None for an unknown one.
+
+        Raises:
+            TaskUnfinished: it is on its way.
+            StorageUnavailable: not now.
+        """
+        if self.unfinished(owner, task_id):
+            raise TaskUnfinished(field="task_id")
+        task = await self.journal.store.task(owner, task_id)
+        if task is not None:
+            await self.history.delete(task)
+        return task
 
     # Who watches
 
@@ -253,24 +345,24 @@ class Manager:
         self._followers[owner] -= 1
         if self._followers[owner] == 0:
             del self._followers[owner]
-            if not self._closing:
-                self._absent[owner] = self._clock.call_later(
-                    self._settings.disconnect_grace, lambda: self._left_alone(owner)
-                )
+            self._left(owner)
+
+    def _left(self, owner: str) -> None:
+        if not self._closing and owner not in self._absent:
+            grace = self._settings.disconnect_grace
+            self._absent[owner] = self._clock.call_later(grace, lambda: self._left_alone(owner))
 
     def _left_alone(self, owner: str) -> None:
         del self._absent[owner]
         for (whose, _), live in list(self._live.items()):
             if whose == owner and live.task.params.on_disconnect == "cancel" and live.task.cancelled_at is None:
-                live.task.cancelled_at = self._clock.time()
-                for work in list(live.works):
-                    self._cancel(work)
+                self._cancel_live(live, None)
 
-    # The upstream and the queue
+    # The upstream
 
     def upstream_changed(self) -> None:
         """Take what is known of Xinference now: slots, pools, and whether there is any use in waiting."""
-        ready = self.upstream.state is UpstreamState.READY
+        ready = self.upstream.state is UpstreamState.READY and not self._recovery.active and not self._closing
         pools: dict[str, dict[str, int]] = {}
         for model in self.upstream.models.values():
             pools.setdefault(model.pool, {})[model.uid] = model.replicas if ready else 0
@@ -285,75 +377,103 @@ class Manager:
                 for work in list(self._scheduler.queue(pool)):
                     self._give_up(work, UpstreamAuth())
         self._scheduler.set_models(pools)
-        self._positions_changed()
-        self.on_upstream()
+        self._positions.changed()
 
-    def _positions_changed(self) -> None:
-        if self._positions is None and not self._closing:
-            self._positions = self._clock.call_later(POSITION_PAUSE, self._tell_positions)
+    # The process's start and end
 
-    def _tell_positions(self) -> None:
-        self._positions = None
-        for work in self._count_positions():
-            self._show(work)
-        if any(self._scheduler.queue(pool) for pool in self._scheduler.pools()):
-            self._positions_changed()
+    async def start(self) -> None:
+        """Take back what an earlier process left unfinished, and sweep files that nobody knows."""
+        tasks = await self.journal.store.claim(self._runner_id, self._clock.time() + LEASE)
+        known = await self.journal.store.picture_ids()
+        await self._images.sweep(known | {job.picture_id for task in tasks for job in task.jobs})
+        lives = [await self._take_back(task) for task in tasks]
+        if lives:
+            log.info("tasks go on after a restart", tasks=len(lives))
+        self._recovery.active = bool(lives)
+        self._helpers = [
+            asyncio.create_task(self._recovery.run(lives), name="recovery"),
+            asyncio.create_task(self._renew_lease(), name="lease"),
+        ]
+        self.history.start()
 
-    def _count_positions(self) -> list[Work]:
-        """Number everyone who waits and estimate their times; return those for whom that is news."""
-        news = []
-        for pool in self._scheduler.pools():
-            queue = self._scheduler.queue(pool)
-            if not queue:
-                continue
-            durations = [self._duration(work, pool) for work in queue]
-            running = [self._remaining(work, uid) for work, uid in self._running.values() if work.pool == pool]
-            known = None not in durations and None not in running
-            waits = self._scheduler.waits(pool, [r or 0.0 for r in running], [d or 0.0 for d in durations])
-            step = queued_step(self.upstream.state, any(m.pool == pool for m in self.upstream.models.values()))
-            for position, work in enumerate(queue, 1):
-                before = (work.position, work.step)
-                estimated = waits[position - 1] + (durations[position - 1] or 0.0) if known and waits else None
-                moved = estimated is not None and abs((work.estimated_time or 0.0) - estimated) >= 1.0
-                work.position, work.step, work.estimated_time = position, step, estimated
-                if moved or before != (position, step):
-                    news.append(work)
-        return news
+    async def _take_back(self, task: Task) -> Live:
+        await self.journal.load(task.owner)
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        stored.set_result(None)
+        inline = task.params.response_format == "b64_json"
+        adopted = [job for job in task.jobs if not job.ended and await adopt(job, self._images, inline=inline)]
+        live = self._take_in(task, stored)
+        for job in adopted:
+            _ = self.journal.append(task, picture_message(task, job, self._clock.time()))
+        for work in live.works:
+            if task.cancelled_at is not None or work.job.state is State.CANCELLING:
+                work.job.upstream = UpstreamEnd.STOPPED if work.job.attempt else UpstreamEnd.NEVER_STARTED
+                work.job.state = State.CANCELLED
+            else:
+                work.job.state = State.QUEUED
+        task.state = State.RUNNING if adopted else State.QUEUED
+        if not self._end_if_over(live):
+            for work in live.works:
+                self._show(work)
+        self._left(task.owner)
+        return live
 
-    def _duration(self, work: Work, pool: str) -> float | None:
-        uids = (model.uid for model in self.upstream.models.values() if model.pool == pool)
-        return next((total for uid in uids if (total := self._runner.history.total(work.pace_key(uid)))), None)
+    async def _renew_lease(self) -> None:
+        while True:
+            await self._clock.sleep(LEASE / 3)
+            try:
+                await self.journal.store.renew(self._runner_id, self._clock.time() + LEASE)
+            except StorageUnavailable:
+                log.warning("lease not renewed")
 
-    def _remaining(self, work: Work, uid: str) -> float | None:
-        if work.pace is None:
-            return self._runner.history.total(work.pace_key(uid))
-        return work.pace.remaining(self._clock.monotonic())
-
-    # The end of the process
-
-    async def close(self) -> None:
-        """Refuse new work, abort what runs and wait up to 5 s for its end, and fail what is unfinished."""
+    async def drain(self, seconds: float) -> None:
+        """Refuse new work, start nothing more, and let what runs go on for at most `seconds`."""
         self._closing = True
-        for timer in [*self._absent.values(), *([self._positions] if self._positions is not None else [])]:
+        self._positions.close()
+        self.upstream_changed()
+        await self._wait_idle(seconds)
+
+    async def stop(self) -> None:
+        """Abort what runs and wait for its end a little; then keep what is unfinished for the next start.
+
+        Without a store that outlives the process nothing could go on: there it fails with `shutting_down`.
+        """
+        for timer in [*self._absent.values(), *(live.deadline for live in self._live.values() if live.deadline)]:
             timer.cancel()
-        self._absent.clear()
+        keep = self.journal.store.durable
         cancelling = []
         for live in list(self._live.values()):
             for work in live.works:
-                if work.job.state is State.CANCELLING:
+                if keep:
+                    if work.attempt is not None:
+                        work.attempt.abort()
+                        work.kept = True
+                    work.stop.set()
+                elif work.job.state is State.CANCELLING:
                     cancelling.append(work)
                 else:
                     self._give_up(work, ShuttingDown())
-        self._idle.clear()
-        if self._running:
-            try:
-                async with self._clock.timeout(5.0):
-                    await self._idle.wait()
-            except TimeoutError:
-                log.warning("requests still run upstream", count=len(self._running))
+        await self._wait_idle(STOP_PATIENCE)
         for work in cancelling:
             self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
-        leftover = list(self._running)
-        for running in leftover:
-            running.cancel()
+        leftover = [*self._running, *self._helpers]
+        for task in leftover:
+            task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)
+        await self.history.close()
+        if keep:
+            await self._release_lease()
+
+    async def _release_lease(self) -> None:
+        try:
+            await self.journal.store.release(self._runner_id)
+        except StorageUnavailable:
+            log.warning("lease not released")
+
+    async def _wait_idle(self, seconds: float) -> None:
+        if self._running:
+            try:
+                async with self._clock.timeout(seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.warning("pictures still run", count=len(self._running))

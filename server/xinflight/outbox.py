@@ -8,6 +8,7 @@ from xinflight.clock import Clock
 from xinflight.follower import Follower
 from xinflight.protocol import ServerMessage, encode
 from xinflight.render import Viewer, render
+from xinflight.store import Event
 
 __all__ = ["Outbox", "SlowReader"]
 
@@ -94,5 +95,5 @@ class Outbox:
         if self._holds:
             self._follower.wake.clear()
             return None
-        event = await self._follower.take()
-        return None if event is None else render(event, self._viewer)
+        item = await self._follower.take()
+        return await render(item, self._viewer) if isinstance(item, Event) else item

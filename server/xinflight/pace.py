@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-__all__ = ["History", "Pace", "PaceKey"]
+__all__ = ["Pace", "PaceHistory", "PaceKey"]
 
 SPAN = 0.05
 FIRST_ASK = 0.15
@@ -33,7 +33,7 @@ class _Known(Struct):
     tail: float
 
 
-class History:
+class PaceHistory:
     """Remember how long pictures took, in seconds: in all, and after progress reached 1.0."""
 
     def __init__(self) -> None:

@@ -8,7 +8,17 @@ import re
 import msgspec
 
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
-from xinflight.protocol_client import Cancel, ClientMessage, Generate, Ping
+from xinflight.protocol_client import (
+    Cancel,
+    ClientMessage,
+    Delete,
+    Follow,
+    Generate,
+    ListTasks,
+    Ping,
+    Resume,
+    Unfollow,
+)
 from xinflight.protocol_server import (
     Accepted,
     Ack,
@@ -27,10 +37,13 @@ from xinflight.protocol_server import (
     PictureRef,
     Pong,
     Progress,
+    Recovered,
     Result,
     ResultData,
     ServerMessage,
     TaskEvent,
+    TaskInfo,
+    Tasks,
     Upstream,
     Welcome,
 )
@@ -57,11 +70,14 @@ __all__ = [
     "CancelledTask",
     "ClientMessage",
     "CloseCode",
+    "Delete",
     "Details",
     "Error",
     "Failure",
+    "Follow",
     "Generate",
     "Limits",
+    "ListTasks",
     "ModelInfo",
     "Notice",
     "Ok",
@@ -71,12 +87,18 @@ __all__ = [
     "Ping",
     "Pong",
     "Progress",
+    "Recovered",
+    "Request",
     "Result",
     "ResultData",
+    "Resume",
     "ServerMessage",
     "State",
     "Step",
     "TaskEvent",
+    "TaskInfo",
+    "Tasks",
+    "Unfollow",
     "Upstream",
     "UpstreamEnd",
     "UpstreamState",
@@ -85,19 +107,27 @@ __all__ = [
     "encode",
     "encoded_length",
     "has_fields",
+    "parse_cursor",
     "parse_size",
     "unknown_fields",
 ]
 
-_decoder: msgspec.json.Decoder[Generate | Cancel | Ping] = msgspec.json.Decoder(Generate | Cancel | Ping)
+Request = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping
+"""Everything that a client may send."""
+
+_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
+_FORMS = {"size": "WIDTHxHEIGHT", "after": "epoch:seq", "cursor": "the `next` of a page"}
 _FIELD = re.compile(r"\$\.([a-z_]+)")
 _MISSING = re.compile(r"missing required field `([a-z_]+)`")
 
 
-def decode(data: str | bytes) -> Generate | Cancel | Ping:
+ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
+
+
+def decode(data: str | bytes) -> Request:
     """Decode one frame.
 
     Raises:
@@ -120,13 +150,13 @@ def _explain(text: str) -> XinflightError:
     found = _FIELD.search(text) or _MISSING.search(text)
     field = found.group(1) if found else None
     if field == "action" or "`action`" in text:
-        return UnknownAction(field="action", limit="generate, cancel, ping")
-    if field in ("task_id", "except") and "regex" in text:
+        return UnknownAction(field="action", limit=ACTIONS)
+    if field in ("task_id", "except", "tasks") and "regex" in text:
         return BadTaskId(field=field, limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -")
     what = text.split(" - at ")[0]
     bound = re.match(r"Expected `[^`]+` ((?:of length )?(?:<=|>=|<|>) .+|matching regex .+)$", what)
     if bound:
-        limit = "WIDTHxHEIGHT" if field == "size" else bound.group(1).removeprefix("of length ")
+        limit = _FORMS.get(field or "") or bound.group(1).removeprefix("of length ")
         return OutOfBounds(field=field, limit=limit)
     if "out of range" in text:
         return OutOfBounds(field=field)
@@ -158,3 +188,9 @@ def parse_size(size: str) -> tuple[int, int]:
     """Return width and height in pixels of a `WIDTHxHEIGHT` that has the protocol's form."""
     width, height = size.split("x")
     return int(width), int(height)
+
+
+def parse_cursor(cursor: str) -> tuple[str, int]:
+    """Return epoch and seq of a cursor that has the protocol's form."""
+    epoch, _, seq = cursor.rpartition(":")
+    return epoch, int(seq)

@@ -25,10 +25,13 @@ __all__ = [
     "PictureRef",
     "Pong",
     "Progress",
+    "Recovered",
     "Result",
     "ResultData",
     "ServerMessage",
     "TaskEvent",
+    "TaskInfo",
+    "Tasks",
     "Upstream",
     "Welcome",
 ]
@@ -48,18 +51,38 @@ class Params(Struct, omit_defaults=True, kw_only=True):
     timeout: float
     on_disconnect: str
     priority: int = 0
+    response_format: str = "url"
 
 
 class PictureRef(Struct, omit_defaults=True, kw_only=True):
     """A finished picture; `url` is filled in for each follower on the way out."""
 
     url: str = ""
+    b64_json: str | None = None
     index: int
     seed: int
     width: int
     height: int
     bytes: int
     media_type: str
+
+
+class TaskInfo(Struct, omit_defaults=True, kw_only=True):
+    """One task of the history as it stands.
+
+    `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
+    """
+
+    task_id: str
+    state: State
+    created: float
+    ended: float | None = None
+    params: Params
+    data: list[PictureRef] = msgspec.field(default_factory=list)
+    failed: list[int] = msgspec.field(default_factory=list)
+    cancelled: list[int] = msgspec.field(default_factory=list)
+    code: str | None = None
+    metadata: Any = None
 
 
 class ResultData(Struct, kw_only=True):
@@ -118,7 +141,10 @@ class Upstream(Struct, kw_only=True):
 
 
 class Limits(Struct, kw_only=True):
-    """What this server accepts. Lengths in characters, sizes in pixels, times in seconds."""
+    """What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
+
+    Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
+    """
 
     prompt_length: int
     pictures: int
@@ -129,6 +155,9 @@ class Limits(Struct, kw_only=True):
     guidance_scale: float
     timeout: float
     tasks_per_connection: int
+    history_bytes: int
+    history_age: float | None
+    inline_bytes: int
     frame_bytes: int
     metadata_bytes: int
 
@@ -141,12 +170,13 @@ class ServerMessage(Struct, tag_field="type", omit_defaults=True, kw_only=True):
 
 
 class Welcome(ServerMessage, tag="welcome", kw_only=True):
-    """The first frame. `heartbeat` is in seconds."""
+    """The first frame. `heartbeat` is in seconds, `cursor` the newest position of this owner."""
 
     protocol: int = msgspec.field(default=PROTOCOL_VERSION)
     connection_id: str
     owner: str
     epoch: str
+    cursor: str
     heartbeat: float
     limits: Limits
     models: list[ModelInfo]
@@ -178,6 +208,28 @@ class Ok(Answer, tag="ok", kw_only=True):
     tasks: list[CancelledTask]
 
 
+class Recovered(Answer, tag="recovered", kw_only=True):
+    """The replay is over; from here it is live. Not `recovered`: there is a gap, and only snapshots were sent.
+
+    `unknown` names the asked tasks that there are not.
+    """
+
+    recovered: bool
+    cursor: str
+    unknown: list[str] = msgspec.field(default_factory=list)
+
+
+class Tasks(Answer, tag="tasks", kw_only=True):
+    """A page of one's own tasks, the newest first. `next` is absent on the last page.
+
+    Whoever resumes after `cursor` gets everything that happened since the page was made.
+    """
+
+    tasks: list[TaskInfo]
+    next: str | None = None
+    cursor: str
+
+
 class Pong(Answer, tag="pong", kw_only=True):
     """The answer to a ping."""
 
@@ -187,11 +239,12 @@ class Pong(Answer, tag="pong", kw_only=True):
 class Notice(ServerMessage, tag="notice", kw_only=True):
     """Word to a connection, an owner or all; `upstream` when that is what changed."""
 
-    kind: Literal["draining", "upstream", "host"]
+    kind: Literal["draining", "upstream", "deleted", "host"]
     message: str
     timestamp: float
     upstream: Upstream | None = None
     models: list[ModelInfo] | None = None
+    task_id: str | None = None
 
 
 class TaskEvent(ServerMessage, kw_only=True):
@@ -235,6 +288,7 @@ class Picture(TaskEvent, tag="picture", kw_only=True):
 
     index: int
     url: str = ""
+    b64_json: str | None = None
     seed: int
     width: int
     height: int

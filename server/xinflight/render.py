@@ -1,11 +1,13 @@
 """The last step before a frame: fill in what belongs to the follower, its language and its URLs."""
 
-from collections.abc import Callable
+import base64
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from xinflight.errors import XinflightError
+from xinflight.history import describe
 from xinflight.protocol import (
     Accepted,
     Cancelled,
@@ -17,45 +19,78 @@ from xinflight.protocol import (
     Progress,
     Result,
     State,
+    TaskInfo,
     Upstream,
     UpstreamState,
 )
 from xinflight.store import Event, EventMessage
+from xinflight.task import Task
 from xinflight.words import say
 
-__all__ = ["Viewer", "error_message", "render", "upstream_notice", "upstream_status"]
+__all__ = ["Viewer", "error_message", "render", "render_task", "upstream_notice", "upstream_status"]
 
 
 class Viewer(Struct, frozen=True, kw_only=True):
-    """Whom a message is written for. `picture_url` turns a picture's id into an URL that the viewer can load."""
+    """Whom a message is written for.
+
+    `picture_url` turns a picture's id into an URL that the viewer can load, `picture_bytes` reads one for who asked
+    for base64; one message carries at most `inline_bytes` of them.
+    """
 
     lang: str
     picture_url: Callable[[str], str]
+    picture_bytes: Callable[[str], Awaitable[bytes | None]]
+    inline_bytes: int
 
 
-def render(event: Event, viewer: Viewer) -> EventMessage:
+async def render(event: Event, viewer: Viewer) -> EventMessage:
     """Return the event's message as its viewer gets it; the event itself stays as it is."""
     lang = event.lang or viewer.lang
     message = event.message
     match message:
         case Progress():
-            cancelling = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
-            return replace(message, message=say(message.state if cancelling else message.step, lang))
+            of_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
+            return replace(message, message=say(message.state if of_state else message.step, lang))
         case Picture():
-            return replace(message, message=say("picture", lang), url=viewer.picture_url(message.url))
+            b64_json, _ = await _inline(message, viewer, viewer.inline_bytes)
+            url = viewer.picture_url(message.url)
+            return replace(message, message=say("picture", lang), url=url, b64_json=b64_json)
         case Accepted():
             return replace(message, message=say("accepted", lang))
         case Result():
-            data = replace(message.data, data=_with_urls(message.data.data, viewer))
+            data = replace(message.data, data=await render_pictures(message.data.data, viewer))
             return replace(message, message=say("completed", lang), data=data)
         case Cancelled():
-            return replace(message, message=say(message.upstream, lang), data=_with_urls(message.data, viewer))
+            data_ = await render_pictures(message.data, viewer)
+            return replace(message, message=say(message.upstream, lang), data=data_)
         case Error():
             return replace(message, message=say(message.code, lang))
 
 
-def _with_urls(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
-    return [replace(picture, url=viewer.picture_url(picture.url)) for picture in pictures]
+async def render_pictures(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
+    """Fill in the URLs, and the base64 where it was asked for, as long as there is room."""
+    room = viewer.inline_bytes
+    rendered = []
+    for picture in pictures:
+        b64_json, room = await _inline(picture, viewer, room)
+        rendered.append(replace(picture, url=viewer.picture_url(picture.url), b64_json=b64_json))
+    return rendered
+
+
+async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> tuple[str | None, int]:
+    """Return a picture's base64 and the room left; None when it was not asked for, or has no room."""
+    if picture.b64_json is None or picture.bytes > room:
+        return None, room
+    data = await viewer.picture_bytes(picture.url)
+    if data is None:
+        return None, room
+    return base64.b64encode(data).decode("ascii"), room - len(data)
+
+
+async def render_task(task: Task, viewer: Viewer) -> TaskInfo:
+    """Describe a task of the history to a viewer."""
+    info = describe(task)
+    return replace(info, data=await render_pictures(info.data, viewer))
 
 
 def error_message(

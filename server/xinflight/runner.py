@@ -8,18 +8,19 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import (
     Internal,
+    StorageUnavailable,
     TaskTimeout,
     UpstreamAuth,
     UpstreamDied,
     UpstreamError,
     UpstreamFailed,
-    UpstreamUnreachable,
     XinflightError,
 )
-from xinflight.images import Images, look
+from xinflight.images import Images
 from xinflight.journal import Journal
-from xinflight.pace import History, Pace
-from xinflight.protocol import Picture, PictureRef, State, Step, UpstreamEnd, UpstreamState, parse_size
+from xinflight.pace import Pace, PaceHistory
+from xinflight.protocol import State, Step, UpstreamEnd, UpstreamState, parse_size
+from xinflight.task import picture_message
 from xinflight.work import Work
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt, Order
@@ -31,6 +32,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 DEATHS = 2
 """Requests that may die under way before the picture fails."""
+STORAGE_PAUSE = 2.0
+"""Seconds between two tries to write a picture."""
 RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before the next try while Xinference takes nothing; the last one repeats. A model comes back in some 12."""
 
@@ -38,6 +41,7 @@ RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
 class Runner:
     """Run one work on one slot.
 
+    `held` are the bytes of finished pictures that the disk does not take now, at most `held_bytes`.
     `changed(work)` is called when what is shown of it changed, `ended(work)` once at its end; both on the loop.
     """
 
@@ -48,15 +52,18 @@ class Runner:
         images: Images,
         clock: Clock,
         *,
+        held_bytes: int,
         changed: Callable[[Work], None],
         ended: Callable[[Work], None],
     ) -> None:
-        self.history = History()
+        self.history = PaceHistory()
         self._upstream = upstream
         self._journal = journal
         self._images = images
         self._clock = clock
         self._changed = changed
+        self._held_bytes = held_bytes
+        self.held = 0
         self._ended = ended
 
     async def run(self, work: Work, uid: str) -> None:
@@ -77,39 +84,39 @@ class Runner:
     async def _run(self, work: Work, uid: str) -> None:
         deaths = refusals = 0
         while not work.stop.is_set():
+            model = self._upstream.models.get(uid)
+            if model is None or self._upstream.state is not UpstreamState.READY:
+                self._upstream.doubt()
+                await self._pause(work, RETRY_PAUSES[0])
+                continue
             try:
-                data = await self._attempt(work, uid)
+                await self._keep(work, await self._attempt(work, model))
+                return
             except Aborted as error:
                 self._aborted(work, error)
                 return
             except NotForTxt2Img:
                 self._upstream.take_other_route(uid)
-                continue
             except UpstreamAuth:
                 self._upstream.key_refused()
                 raise
-            except UpstreamError as error:
+            except (UpstreamError, StorageUnavailable) as error:
                 self._upstream.doubt()
-                deaths += isinstance(error, UpstreamDied | UpstreamUnreachable)
-                refusals += 1
-                if not error.retryable or (deaths >= DEATHS and isinstance(error, UpstreamDied)):
+                deaths += isinstance(error, UpstreamDied)
+                if not error.retryable or deaths >= DEATHS:
                     raise
                 log.info("picture is tried again", code=error.code, detail=error.detail, attempt=work.job.attempt)
                 work.retry_reason = error.code
-                await self._pause(work, error.retry_after or RETRY_PAUSES[min(refusals, len(RETRY_PAUSES)) - 1])
-            else:
-                await self._keep(work, data)
-                return
+                pause = RETRY_PAUSES[min(refusals, len(RETRY_PAUSES) - 1)]
+                await self._pause(work, max(pause, error.retry_after or 0.0))
+                refusals += 1
 
-    async def _attempt(self, work: Work, uid: str) -> bytes:
-        model = self._upstream.models.get(uid)
-        if self._upstream.state is not UpstreamState.READY or model is None:
-            raise UpstreamUnreachable(detail="not there since the last request")
+    async def _attempt(self, work: Work, model: Model) -> bytes:
         job = work.job
         if job.attempt > 0:
             job.request_id = str(uuid.uuid4())
         job.attempt += 1
-        key = work.pace_key(uid)
+        key = work.pace_key(model.uid)
         started = self._clock.monotonic()
         pace = Pace(work.live.task.params.steps, started, self.history.total(key), self.history.tail(key))
         attempt = Attempt(
@@ -159,6 +166,9 @@ class Runner:
         work.pace = None
         work.step = Step.WAITING_FOR_MODEL
         self._move(work, State.QUEUED)
+        await self._wait(work, seconds)
+
+    async def _wait(self, work: Work, seconds: float) -> None:
         try:
             async with self._clock.timeout(seconds):
                 await work.stop.wait()
@@ -171,44 +181,61 @@ class Runner:
         if job.ended:
             log.info("picture dropped", state=job.state)
             return
+        task = work.live.task
+        job.complete(data, inline=task.params.response_format == "b64_json")
         work.step = Step.SAVING
         self._changed(work)
-        media_type, width, height = look(data)
-        await self._images.put(job.picture_id, data, media_type)
-        if work.stop.is_set():
+        stored = await self._put(work, data)
+        if not stored or work.job.ended:
+            job.picture = None
             await self._images.delete(job.picture_id)
             return
-        job.picture = PictureRef(
-            url=job.picture_id,
-            index=job.index,
-            seed=job.seed,
-            width=width,
-            height=height,
-            bytes=len(data),
-            media_type=media_type,
-        )
         job.move(State.COMPLETED)
-        work.live.task.follow_jobs()
-        picture = Picture(
-            task_id=work.live.task.task_id,
-            timestamp=self._clock.time(),
-            index=job.index,
-            url=job.picture_id,
-            seed=job.seed,
-            width=width,
-            height=height,
-            bytes=len(data),
-            media_type=media_type,
-        )
+        task.follow_jobs()
         # The end, if this is the last picture, queues right behind it.
-        kept = self._journal.append(work.live.task, picture)
+        kept = self._journal.append(task, picture_message(task, job, self._clock.time()))
         self._ended(work)
         await kept
+
+    async def _put(self, work: Work, data: bytes) -> bool:
+        """Write a picture; hold it and try again while the disk does not take it, if there is room to hold it.
+
+        Returns False when there was no use in trying on.
+
+        Its slot stays taken meanwhile, so that no more pictures are made than can be kept.
+
+        Raises:
+            StorageUnavailable: too much is held already; the picture will be made again.
+        """
+        picture = work.job.picture
+        assert picture is not None  # set by the caller
+        try:
+            await self._images.put(work.job.picture_id, data, picture.media_type)
+            return True
+        except OSError as error:
+            log.error("picture not stored", error=str(error), held=self.held)
+        if self.held + len(data) > self._held_bytes:
+            work.job.picture = None
+            raise StorageUnavailable(detail="no room to hold the picture")
+        self.held += len(data)
+        try:
+            while not work.stop.is_set():
+                await self._wait(work, STORAGE_PAUSE)
+                try:
+                    await self._images.put(work.job.picture_id, data, picture.media_type)
+                    return True
+                except OSError as error:
+                    log.debug("picture still not stored", error=str(error))
+            return False
+        finally:
+            self.held -= len(data)
 
     def _aborted(self, work: Work, error: Aborted) -> None:
         """It has ended after an abort: ours, or that of somebody else who uses the same Xinference."""
         if work.job.state is State.CANCELLING:
             self.cancelled(work, UpstreamEnd.STOPPED)
+        elif work.kept:
+            log.info("picture goes on after the next start")
         elif not work.job.ended:
             raise UpstreamFailed(detail=f"aborted by somebody else: {error}")
 

@@ -64,6 +64,10 @@ class Scheduler(Generic[W]):
         del queue[place]
         return True
 
+    def occupy(self, uid: str) -> None:
+        """Take a slot for a job that is there already."""
+        self._busy[uid] = self.busy(uid) + 1
+
     def release(self, uid: str) -> None:
         """Give back a slot whose job is known to have ended upstream."""
         self._busy[uid] -= 1
@@ -90,7 +94,7 @@ class Scheduler(Generic[W]):
             uid = max(free, key=lambda uid: free[uid], default=None)
             if uid is None or free[uid] <= 0:
                 return
-            self._busy[uid] = self.busy(uid) + 1
+            self.occupy(uid)
             self._start(queue.pop(0), uid)
 
     def waits(self, pool: str, running: Iterable[float], durations: Iterable[float]) -> list[float]:

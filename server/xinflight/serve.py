@@ -33,6 +33,7 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
 
     Raises:
         OSError: the port is taken.
+        StoreUnusable: the data folder can't be used.
         DemoUnavailable: the extra `demo` is not installed.
     """
     stop = asyncio.Event()
@@ -55,9 +56,11 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         if demo:
             url = await stack.enter_async_context(serve_emulator(demo_engine(SystemClock())))
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
+        folder = data_folder(settings, demo=demo)
+        settings = msgspec.structs.replace(settings, data_dir=str(folder))
         token = None
         if settings.auth and not is_loopback(settings.host):
-            token = kept_token(data_folder(settings, demo=demo))
+            token = kept_token(folder)
         app = web.Application()
         setup(app, settings, page=True, authenticate=None if token is None else token_authenticate(token))
         if token is not None:

@@ -1,6 +1,7 @@
 """One connection: frames come in as bytes, are decoded, acted on, and answered through the outbox."""
 
 import uuid
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -24,18 +25,28 @@ from xinflight.protocol import (
     DEFAULT_PROMPT,
     Ack,
     Cancel,
+    CancelledTask,
+    Delete,
+    Follow,
     Generate,
+    ListTasks,
     Notice,
     Ok,
     Ping,
     Pong,
+    Recovered,
+    Request,
+    Resume,
     ServerMessage,
+    Tasks,
+    Unfollow,
     Welcome,
     decode,
     has_fields,
+    parse_cursor,
     unknown_fields,
 )
-from xinflight.render import error_message, upstream_notice, upstream_status
+from xinflight.render import Viewer, error_message, render_task, upstream_notice, upstream_status
 from xinflight.task import Task
 from xinflight.words import say
 
@@ -51,19 +62,31 @@ class _Ref(msgspec.Struct):
 
 
 class Session:
-    """Speak with one client. The reader calls `receive` for one frame after the other."""
+    """Speak with one client. The reader calls `receive` for one frame after the other.
+
+    `deleted(task_id)` is called when this client deleted a task, for the owner's other connections to be told.
+    """
 
     def __init__(
-        self, manager: Manager, follower: Follower, outbox: Outbox, settings: Settings, clock: Clock, *, lang: str
+        self,
+        manager: Manager,
+        follower: Follower,
+        outbox: Outbox,
+        settings: Settings,
+        clock: Clock,
+        viewer: Viewer,
+        deleted: Callable[[str], None],
     ) -> None:
         self.connection_id = str(uuid.uuid4())
         self.owner = follower.owner
-        self.lang = lang
+        self.lang = viewer.lang
+        self._viewer = viewer
         self.outbox = outbox
         self._manager = manager
         self._follower = follower
         self._settings = settings
         self._clock = clock
+        self._deleted = deleted
         # Ids of tasks that this connection started; those that ended are dropped when it starts one more.
         self._started: set[str] = set()
 
@@ -75,6 +98,7 @@ class Session:
                 connection_id=self.connection_id,
                 owner=self.owner,
                 epoch=self._manager.journal.epoch,
+                cursor=self._manager.journal.cursor(self.owner),
                 heartbeat=self._settings.heartbeat,
                 limits=limits(self._settings),
                 models=upstream.infos(),
@@ -109,7 +133,7 @@ class Session:
                 ref = _salvage_ref(frame)
                 raise
             ref = message.ref
-            task_id = None if isinstance(message, Ping) else message.task_id
+            task_id = getattr(message, "task_id", None)
             answer = await self._act(message, frame)
         except XinflightError as error:
             log.info("message refused", code=error.code, field=error.field)
@@ -120,13 +144,25 @@ class Session:
         if answer is not None:
             self.outbox.put(answer)
 
-    async def _act(self, message: Generate | Cancel | Ping, frame: str) -> ServerMessage | None:
+    async def _act(self, message: Request, frame: str) -> ServerMessage | None:
         match message:
             case Generate():
                 await self._generate(message, frame)
                 return None
             case Cancel():
                 return await self._cancel(message)
+            case Resume():
+                await self._resume(message)
+                return None
+            case Follow():
+                await self._follow(message)
+                return None
+            case Unfollow():
+                return await self._unfollow(message)
+            case ListTasks():
+                return await self._list(message)
+            case Delete():
+                return await self._delete(message)
             case Ping():
                 return Pong(ref=message.ref, nonce=message.nonce)
 
@@ -141,10 +177,13 @@ class Session:
             self._started.add(task.task_id)
             self.outbox.put(self._ack(message, task, frame))
             if not fresh:
-                self._follower.watch([task.uid], after=0)
+                self._follower.watch([task.uid], self._unfinished([task]), after=0)
 
     def _watch(self, task: Task) -> None:
-        self._follower.watch([task.uid], after=None)
+        self._follower.watch([task.uid], [task.uid], after=None)
+
+    def _unfinished(self, tasks: Iterable[Task]) -> list[str]:
+        return [task.uid for task in tasks if self._manager.unfinished(self.owner, task.task_id)]
 
     def _ack(self, message: Generate, task: Task, frame: str) -> Ack:
         return Ack(
@@ -160,13 +199,85 @@ class Session:
         )
 
     async def _cancel(self, message: Cancel) -> Ok:
-        if (message.scope is None) == (message.task_id is None):
-            raise WrongShape(field="task_id", limit="either task_id or scope")
-        if message.task_id is None:
+        if _one_or_all(message.task_id, message.scope) is None:
             if message.index is not None:
                 raise OutOfBounds(field="index", limit="only with task_id")
             return Ok(ref=message.ref, tasks=await self._manager.cancel_all(self.owner, set(message.except_)))
+        assert message.task_id is not None  # one or all
         return Ok(ref=message.ref, tasks=[await self._manager.cancel(self.owner, message.task_id, message.index)])
+
+    async def _resume(self, message: Resume) -> None:
+        if (message.tasks is None) == (message.scope is None):
+            raise WrongShape(field="tasks", limit="either tasks or scope")
+        await self._replay(message.ref, message.tasks, message.after)
+
+    async def _follow(self, message: Follow) -> None:
+        task_id = _one_or_all(message.task_id, message.scope)
+        await self._replay(message.ref, None if task_id is None else [task_id], message.after)
+
+    async def _replay(self, ref: str | None, task_ids: list[str] | None, cursor: str | None) -> None:
+        """Follow tasks, or all; first replay what came after the cursor, if what it stands for is still there.
+
+        The answer comes when the replay is over, so that a client that is cut before asks for the same again.
+        """
+        journal = self._manager.journal
+        found = {}
+        for task_id in task_ids or ():
+            task = await self._manager.find(self.owner, task_id)
+            if task is not None:
+                found[task_id] = task
+        floor = await journal.store.floor(self.owner)
+        after, recovered = 0, True
+        if cursor is not None:
+            epoch, after = parse_cursor(cursor)
+            here = epoch == journal.epoch and after <= journal.position(self.owner)
+            recovered = here and (after >= floor or task_ids is not None)
+        done = Recovered(
+            ref=ref,
+            recovered=recovered,
+            cursor=journal.cursor(self.owner),
+            unknown=[task_id for task_id in task_ids or () if task_id not in found],
+        )
+        replay = after if recovered and cursor is not None else None
+        if task_ids is None:
+            self._follower.watch_all(self._manager.unfinished_uids(self.owner), after=replay, done=done)
+        else:
+            uids = [task.uid for task in found.values()]
+            self._follower.watch(uids, self._unfinished(found.values()), after=replay, done=done)
+
+    async def _unfollow(self, message: Unfollow) -> Ok:
+        task_id = _one_or_all(message.task_id, message.scope)
+        if task_id is None:
+            self._follower.unwatch_all()
+            return Ok(ref=message.ref, tasks=[])
+        task = await self._manager.find(self.owner, task_id)
+        if task is not None:
+            self._follower.unwatch(task.uid)
+        was = "unknown" if task is None else task.state
+        return Ok(ref=message.ref, tasks=[CancelledTask(task_id=task_id, was=was)])
+
+    async def _list(self, message: ListTasks) -> Tasks:
+        # The cursor first: what happens while the page is read comes again with a resume, and is not lost.
+        cursor = self._manager.journal.cursor(self.owner)
+        tasks, following = await self._manager.history.page(
+            self.owner, cursor=message.cursor, limit=message.limit, state=message.state
+        )
+        infos = [await render_task(task, self._viewer) for task in tasks]
+        return Tasks(ref=message.ref, tasks=infos, next=following, cursor=cursor)
+
+    async def _delete(self, message: Delete) -> Ok:
+        task = await self._manager.delete(self.owner, message.task_id)
+        was = "unknown" if task is None else task.state
+        if task is not None:
+            self._deleted(message.task_id)
+        return Ok(ref=message.ref, tasks=[CancelledTask(task_id=message.task_id, was=was)])
+
+
+def _one_or_all(task_id: str | None, scope: str | None) -> str | None:
+    """Return the task id, or None for all; raise WrongShape unless exactly one of them is given."""
+    if (task_id is None) == (scope is None):
+        raise WrongShape(field="task_id", limit="either task_id or scope")
+    return task_id
 
 
 def _salvage_ref(frame: str) -> str | None:

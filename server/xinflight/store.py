@@ -3,15 +3,15 @@
 One conformance suite holds every implementation to this page.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
-from xinflight.protocol import Accepted, Cancelled, Error, Picture, Progress, Result
+from xinflight.protocol import Accepted, Cancelled, Error, Picture, Progress, Result, State
 from xinflight.task import Task
 
-__all__ = ["Event", "EventMessage", "Store", "Write"]
+__all__ = ["Event", "EventMessage", "Row", "Store", "Write"]
 
 EventMessage = Accepted | Picture | Result | Cancelled | Error | Progress
 
@@ -33,11 +33,28 @@ class Write(Struct, frozen=True, kw_only=True):
     event: Event | None
 
 
+class Row(Struct, frozen=True, kw_only=True):
+    """A task of the history; `number` rises with acceptance."""
+
+    number: int
+    task: Task
+
+
 class Store(Protocol):
-    """Keep tasks and events. Calls come from one event loop; at most one `commit` is under way."""
+    """Keep tasks and events. Calls come from one event loop; at most one `commit` is under way.
+
+    Every call but `open` and `close` may raise StorageUnavailable, when what it needs can't be reached now.
+    """
+
+    durable: bool
+    """Whether what is committed outlives the process, by SIGKILL too."""
 
     async def open(self) -> str:
-        """Make ready and return the epoch, a random id made with the store."""
+        """Make ready and return the epoch, a random id made with the store.
+
+        Raises:
+            StoreUnusable: the text says what to do.
+        """
 
     async def close(self) -> None:
         """Let go of everything; safe to call twice."""
@@ -46,12 +63,42 @@ class Store(Protocol):
         """Keep all of `writes`, in order, or none. Cancelling the call does not undo it."""
 
     async def last_seq(self, owner: str) -> int:
-        """Return the highest seq ever drawn for `owner` that is known here, or 0."""
+        """Return a number that no seq of `owner` was ever above, committed or only shown, or 0."""
+
+    async def floor(self, owner: str) -> int:
+        """Return the seq up to which events may have been forgotten by a cap, or 0."""
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a task by its owner's id for it."""
+
+    async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
+        """Return at most `limit` tasks in some states, the newest first, with numbers below `before`."""
 
     async def events(
         self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
     ) -> list[Event]:
         """Return at most `limit` stored events, after < seq <= upto, in order; `uids` None means every task."""
+
+    async def delete(self, uid: str) -> None:
+        """Forget a task and its events."""
+
+    async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
+        """Forget some ended tasks, the oldest first: those above a cap of bytes, and those that ended before.
+
+        Returns them, at most 100; none when nothing is left to forget. `ended_before` is in Unix seconds.
+        """
+
+    async def picture_ids(self) -> set[str]:
+        """Return the ids of all pictures that are recorded."""
+
+    async def claim(self, runner: str, lease_until: float) -> list[Task]:
+        """Take the unfinished tasks that no runner holds a lease on, in the order of their acceptance.
+
+        A lease is a promise to work on them until `lease_until`, Unix seconds; whoever comes after that may claim.
+        """
+
+    async def renew(self, runner: str, lease_until: float) -> None:
+        """Prolong all leases of a runner."""
+
+    async def release(self, runner: str) -> None:
+        """Give up all leases of a runner, so that the next one need not wait for their end."""

@@ -1,13 +1,14 @@
 """The store in memory: as bounded as a folder with a size cap, and gone with the process."""
 
+import itertools
 import secrets
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from xinflight.store import Event, Write
+from xinflight.protocol import State
+from xinflight.store import Event, Row, Write
 from xinflight.task import Task
 
 __all__ = ["MemoryStore"]
@@ -16,13 +17,17 @@ __all__ = ["MemoryStore"]
 class MemoryStore:
     """Keep at most `kept_tasks` ended tasks with their events; the oldest ended go first."""
 
+    durable = False
+
     def __init__(self, kept_tasks: int) -> None:
         self._kept_tasks = kept_tasks
-        self._tasks: dict[tuple[str, str], Task] = {}
+        self._numbers = itertools.count(1)
+        self._rows: dict[tuple[str, str], Row] = {}
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
-        # Ended tasks in the order of their ends; bounded by _forget.
-        self._ended: deque[Task] = deque()
+        self._floors: dict[str, int] = {}
+        # Ended tasks by uid in the order of their ends; bounded by commit.
+        self._ended: dict[str, Task] = {}
 
     async def open(self) -> str:
         """Make an epoch; there is nothing to recover."""
@@ -34,18 +39,26 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> None:
         """Keep the writes; copies, so that later moves of a task don't reach in here."""
         for write in writes:
-            task = msgspec.structs.replace(write.task)
-            self._tasks[task.owner, task.task_id] = task
+            task = copied(write.task)
+            known = self._rows.get((task.owner, task.task_id))
+            number = next(self._numbers) if known is None else known.number
+            self._rows[task.owner, task.task_id] = Row(number=number, task=task)
             if write.event is not None:
                 self._events.setdefault(task.owner, []).append(write.event)
                 self._by_task.setdefault(task.uid, []).append(write.event)
             if task.ended:
-                self._ended.append(task)
+                self._ended[task.uid] = task
         while len(self._ended) > self._kept_tasks:
-            self._forget(self._ended.popleft())
+            self._forget(next(iter(self._ended.values())))
 
     def _forget(self, task: Task) -> None:
-        del self._tasks[task.owner, task.task_id]
+        last = self._by_task[task.uid][-1].seq
+        self._floors[task.owner] = max(self._floors.get(task.owner, 0), last)
+        self._drop(task)
+
+    def _drop(self, task: Task) -> None:
+        del self._ended[task.uid]
+        del self._rows[task.owner, task.task_id]
         gone = {event.seq for event in self._by_task.pop(task.uid)}
         self._events[task.owner] = [event for event in self._events[task.owner] if event.seq not in gone]
 
@@ -53,10 +66,23 @@ class MemoryStore:
         """Return 0: nothing outlives the process, and seqs live in the journal meanwhile."""
         return 0
 
+    async def floor(self, owner: str) -> int:
+        """Return the highest seq of a task that the cap made us forget."""
+        return self._floors.get(owner, 0)
+
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a copy of a task."""
-        found = self._tasks.get((owner, task_id))
-        return None if found is None else msgspec.structs.replace(found)
+        row = self._rows.get((owner, task_id))
+        return None if row is None else copied(row.task)
+
+    async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
+        """Return a page of the history."""
+        rows = [
+            row
+            for (whose, _), row in self._rows.items()
+            if whose == owner and row.task.state in states and (before is None or row.number < before)
+        ]
+        return sorted(rows, key=lambda row: -row.number)[:limit]
 
     async def events(
         self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
@@ -72,3 +98,41 @@ class MemoryStore:
         start = bisect_right(rows, after, key=lambda event: event.seq)
         end = bisect_right(rows, upto, key=lambda event: event.seq)
         return rows[start : min(end, start + limit)]
+
+    async def delete(self, uid: str) -> None:
+        """Forget an ended task that its owner wants forgotten."""
+        task = self._ended.get(uid)
+        if task is not None:
+            self._drop(task)
+
+    async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
+        """Forget tasks that are too old, or too many in bytes."""
+        total = sum(picture.bytes for task in self._ended.values() for picture in task.pictures)
+        gone = []
+        for task in list(self._ended.values())[:100]:
+            if total <= keep_bytes and (task.ended_at or 0.0) >= ended_before:
+                break
+            total -= sum(picture.bytes for picture in task.pictures)
+            gone.append(task)
+            self._forget(task)
+        return gone
+
+    async def picture_ids(self) -> set[str]:
+        """Return the ids of the pictures of all tasks."""
+        return {job.picture_id for row in self._rows.values() for job in row.task.jobs if job.picture is not None}
+
+    async def claim(self, runner: str, lease_until: float) -> list[Task]:
+        """Return the unfinished tasks: only this process can have left them."""
+        rows = sorted(self._rows.values(), key=lambda row: row.number)
+        return [copied(row.task) for row in rows if not row.task.ended]
+
+    async def renew(self, runner: str, lease_until: float) -> None:
+        """Do nothing: nobody else could claim."""
+
+    async def release(self, runner: str) -> None:
+        """Do nothing: nobody else could claim."""
+
+
+def copied(task: Task) -> Task:
+    """Return a copy of a task and its jobs."""
+    return msgspec.structs.replace(task, jobs=[msgspec.structs.replace(job) for job in task.jobs])

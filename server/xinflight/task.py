@@ -10,12 +10,14 @@ import msgspec
 from msgspec import Struct
 
 from xinflight.errors import by_code
+from xinflight.images import look
 from xinflight.protocol import (
     Cancelled,
     Error,
     Failure,
     Generate,
     Params,
+    Picture,
     PictureRef,
     Result,
     ResultData,
@@ -24,7 +26,7 @@ from xinflight.protocol import (
     UpstreamEnd,
 )
 
-__all__ = ["ENDED", "MOVES", "Job", "Task", "digest", "end_message"]
+__all__ = ["ENDED", "MOVES", "Job", "Task", "digest", "end_message", "picture_message"]
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -61,6 +63,23 @@ class Job(Struct, kw_only=True):
         """Tell whether the picture has come to its end."""
         return self.state in ENDED
 
+    def complete(self, data: bytes, *, inline: bool) -> None:
+        """Take the picture that was kept; raise UpstreamGarbage when the bytes are none.
+
+        An `inline` picture has an empty `b64_json`, which is filled in for each follower.
+        """
+        media_type, width, height = look(data)
+        self.picture = PictureRef(
+            url=self.picture_id,
+            b64_json="" if inline else None,
+            index=self.index,
+            seed=self.seed,
+            width=width,
+            height=height,
+            bytes=len(data),
+            media_type=media_type,
+        )
+
     def move(self, state: State) -> None:
         """Take a legal move; an illegal one raises AssertionError, for it is a bug."""
         if state not in MOVES[self.state]:
@@ -71,7 +90,7 @@ class Job(Struct, kw_only=True):
 class Task(Struct, kw_only=True):
     """A generation as it is kept. `uid` is ours and random; `task_id` is the client's, unique per owner.
 
-    `created` and `deadline` are Unix seconds; `cancelled_at` is None until a cancel of the whole task.
+    `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then.
     """
 
     uid: str
@@ -86,6 +105,7 @@ class Task(Struct, kw_only=True):
     metadata: Any = None
     lang: str | None = None
     cancelled_at: float | None = None
+    ended_at: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -152,8 +172,28 @@ def digest(generate: Generate) -> str:
     return hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=16).hexdigest()
 
 
-def end_message(task: Task, now: float) -> Result | Cancelled | Error:
-    """Return the event that tells how an ended task ended. `now` is Unix seconds."""
+def picture_message(task: Task, job: Job, now: float) -> Picture:
+    """Return the event that tells of a finished picture. `now` is Unix seconds; `url` is the picture's id."""
+    picture = job.picture
+    assert picture is not None  # told of completed jobs only
+    return Picture(
+        task_id=task.task_id,
+        timestamp=now,
+        index=picture.index,
+        url=picture.url,
+        b64_json=picture.b64_json,
+        seed=picture.seed,
+        width=picture.width,
+        height=picture.height,
+        bytes=picture.bytes,
+        media_type=picture.media_type,
+    )
+
+
+def end_message(task: Task) -> Result | Cancelled | Error:
+    """Return the event that tells how an ended task ended."""
+    assert task.ended_at is not None  # set with the end
+    now = task.ended_at
     if task.state is State.COMPLETED:
         return Result(
             task_id=task.task_id,

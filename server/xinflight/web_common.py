@@ -48,8 +48,19 @@ class Door:
         return str(request.app.router[f"{self.name}:{route}"].url_for(**parts))
 
     def viewer(self, request: web.Request) -> Viewer:
-        """Return whom a request's answers are written for."""
-        base = f"{request.scheme}://{request.host}"
+        """Return whom a request's answers are written for; URLs of pictures are absolute."""
         marker = "0"
         path = self.path(request, "picture", picture_id=marker).removesuffix(marker)
-        return Viewer(lang=self.lang(request), picture_url=lambda picture_id: f"{base}{path}{picture_id}")
+        base = self._base(request)
+        return self.gateway.viewer(self.lang(request), lambda picture_id: f"{base}{path}{picture_id}")
+
+    def _base(self, request: web.Request) -> str:
+        """Return what stands before our paths for whoever asks: the setting, or what the request says."""
+        settings = self.gateway.settings
+        if settings.public_url is not None:
+            return settings.public_url.rstrip("/")
+        if request.remote in settings.trusted_proxies:
+            said = request.headers
+            scheme = said.get("X-Forwarded-Proto", request.scheme)
+            return f"{scheme}://{said.get('X-Forwarded-Host', request.host)}{said.get('X-Forwarded-Prefix', '')}"
+        return f"{request.scheme}://{request.host}"

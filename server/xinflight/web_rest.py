@@ -1,5 +1,6 @@
 """Plain HTTP: pictures, and whether the server is well."""
 
+import mimetypes
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -19,12 +20,18 @@ def picture_handler(door: Door) -> Handler:
         kept = await door.gateway.images.get(request.match_info["picture_id"])
         if kept is None:
             raise web.HTTPNotFound(text="There is no such picture.\n")
+        suffix = mimetypes.guess_extension(kept.media_type) or ""
+        name = f"xinflight-{request.match_info['picture_id'][:8]}{suffix}"
         headers = {
+            "Content-Type": kept.media_type,
+            "Content-Disposition": f'inline; filename="{name}"',
             "Cache-Control": "private, max-age=31536000, immutable",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'",
         }
-        return web.Response(body=kept.data, content_type=kept.media_type, headers=headers)
+        if kept.path is not None:
+            return web.FileResponse(kept.path, headers=headers)
+        return web.Response(body=kept.data, headers=headers)
 
     return handle
 

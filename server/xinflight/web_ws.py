@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import WSMsgType, web
 
+from xinflight.errors import StorageUnavailable
 from xinflight.outbox import Outbox, SlowReader
 from xinflight.protocol import SUBPROTOCOL_JSON, CloseCode
 from xinflight.session import Session
@@ -54,13 +55,21 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
     """Serve one connection until either side ends it; leaves nothing behind."""
     gateway = door.gateway
     viewer = door.viewer(request)
-    follower = gateway.journal.follow(owner)
+    follower = await gateway.follow(owner)
 
     async def send(frame: bytes) -> None:
         await ws.send_frame(frame, WSMsgType.TEXT)
 
     outbox = Outbox(send, follower, viewer, gateway.clock, patience=gateway.settings.heartbeat)
-    session = Session(gateway.manager, follower, outbox, gateway.settings, gateway.clock, lang=viewer.lang)
+    session = Session(
+        gateway.manager,
+        follower,
+        outbox,
+        gateway.settings,
+        gateway.clock,
+        viewer,
+        deleted=lambda task_id: gateway.deleted(owner, task_id),
+    )
     with structlog.contextvars.bound_contextvars(connection=session.connection_id):
         session.welcome()
         gateway.joined(session)
@@ -72,7 +81,7 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
             gateway.left(session)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-            follower.close()
+            gateway.unfollow(follower)
             # A peer that is gone would hold the buffers of the socket for long.
             if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
                 _abort(request)
@@ -99,6 +108,9 @@ async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request
         _abort(request)
     except (ConnectionError, OSError):
         log.debug("peer went while it was written to")
+    except StorageUnavailable as error:
+        log.error("replay not read", detail=error.detail)
+        await ws.close(code=CloseCode.FULL, message=b"try again")
     else:
         await ws.close(code=CloseCode.RESTART, message=b"restarting")
 

@@ -26,7 +26,8 @@ class Work(Struct, eq=False, kw_only=True):
     """One picture on its way.
 
     `order` is its place among all accepted ones, `pool` where it queues. `attempt` is None while no request is under
-    way, `pace` is that of the latest one. `stop` is set when there is no use in another one.
+    way, `pace` is that of the latest one. `stop` is set when there is no use in another one, `kept` when it goes on
+    after the next start.
     """
 
     live: Live
@@ -34,6 +35,7 @@ class Work(Struct, eq=False, kw_only=True):
     order: int
     pool: str
     stop: asyncio.Event
+    kept: bool = False
     attempt: Attempt | None = None
     pace: Pace | None = None
     step: Step = Step.QUEUED

@@ -34,6 +34,8 @@ log = structlog.stdlib.get_logger(__name__)
 ANSWER_BYTES = 256 * 2**20
 """The largest answer that is read: some 40 pictures of 2048 x 2048 as base64, far above any real one."""
 PROBE_TIMEOUT = 10.0
+COMING_BACK = 60.0
+"""Seconds for which a model that is no more listed may still come back: a crashed one took some 12."""
 READY_PAUSE, AWAY_PAUSE, REFUSED_PAUSE = 15.0, 2.0, 300.0
 """Seconds between probes. Ten bad keys within five minutes ban our address for an hour (api/auth_service.py)."""
 
@@ -66,12 +68,15 @@ class Xinference:
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
         self.unsuitable: frozenset[str] = frozenset()
+        # Models that were there until lately: one that crashed is not listed for some seconds, then it is back.
+        self.vanished: dict[str, Model] = {}
         self.clock = clock
         self._settings = settings
         self._base = settings.xinference_url.rstrip("/")
         self._on_change = on_change
         # Uids whose class answered "is not for txt2img": an abort must never be sent for them.
         self._other_route: set[str] = set()
+        self._vanished_at: dict[str, float] = {}
         self._registrations: dict[str, Registration | None] = {}
         self._true_cancel = False
         self._session: aiohttp.ClientSession | None = None
@@ -172,6 +177,10 @@ class Xinference:
         """Return the model's replicas as they are now; errors as `request`."""
         return parse(await self.request("GET", f"/v1/models/{quoted(uid)}/replicas"), list[Replica])
 
+    async def abort(self, uid: str, request_id: str) -> None:
+        """Ask a model to stop a request; what it answers is no proof of anything. Errors as `request`."""
+        await self.request("POST", f"/v1/models/{quoted(uid)}/requests/{request_id}/abort", {})
+
     # Probing
 
     async def _keep_probing(self) -> None:
@@ -207,8 +216,19 @@ class Xinference:
                 self._poke.set()
         else:
             self._failures = 0
-            state = UpstreamState.READY if models else UpstreamState.NO_MODEL
-            self._become(state, models, unsuitable)
+            self._note_vanished(models)
+            missing = UpstreamState.LOADING if self.vanished else UpstreamState.NO_MODEL
+            self._become(UpstreamState.READY if models else missing, models, unsuitable)
+
+    def _note_vanished(self, models: dict[str, Model]) -> None:
+        now = self.clock.monotonic()
+        for uid, model in self.models.items():
+            if uid not in models:
+                self.vanished[uid] = model
+                self._vanished_at[uid] = now
+        for uid, when in list(self._vanished_at.items()):
+            if uid in models or now - when > COMING_BACK:
+                del self._vanished_at[uid], self.vanished[uid]
 
     async def _look(self) -> tuple[dict[str, Model], frozenset[str]]:
         entries = parse(await self.request("GET", "/v1/models"), ModelList).data

@@ -14,9 +14,9 @@ import structlog
 from msgspec import Struct
 
 from xinflight.clock import Clock
-from xinflight.errors import UpstreamError, UpstreamGarbage, UpstreamUnreachable, XinflightError
+from xinflight.errors import UpstreamDied, UpstreamError, UpstreamGarbage, UpstreamUnreachable, XinflightError
 from xinflight.pace import Pace
-from xinflight.xinference import Xinference, quoted
+from xinflight.xinference import Xinference
 from xinflight.xinference_messages import Aborted, GenerationsAnswer, ProgressAnswer, Txt2ImgAnswer, parse
 
 __all__ = ["Attempt", "Order"]
@@ -88,7 +88,7 @@ class Attempt:
         try:
             await asyncio.wait({post, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
-                raise UpstreamUnreachable(detail="given up: no sign of life")
+                raise UpstreamDied(detail="given up: no sign of life")
             return await post
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             # Nothing was sent, so nothing runs.
@@ -97,7 +97,7 @@ class Attempt:
             await self._settle()
             if self._given_up:
                 raise Aborted("its answer was lost") from None
-            raise UpstreamUnreachable(detail=f"the answer was lost: {type(error).__name__} {error}") from None
+            raise UpstreamDied(detail=f"the answer was lost: {type(error).__name__} {error}") from None
         finally:
             await self._end([post, gone, *self._helpers])
 
@@ -155,17 +155,27 @@ class Attempt:
 
     async def _send_abort(self) -> None:
         """Send the abort until it is answered; what it says is no proof of anything."""
-        order = self.order
-        path = f"/v1/models/{quoted(order.model)}/requests/{order.request_id}/abort"
         pause = 0.1
         while True:
             try:
-                await self._upstream.request("POST", path, {})
+                await self._upstream.abort(self.order.model, self.order.request_id)
                 return
             except (aiohttp.ClientError, OSError, UpstreamError) as error:
                 log.debug("abort not answered", error=str(error))
             await self._clock.sleep(pause)
             pause = min(2 * pause, WATCH)
+
+    async def is_running(self) -> bool:
+        """Tell whether the upstream knows this request and has not ended it; errors as `Xinference.request`."""
+        progress = await self._progress()
+        return progress is not None and progress < 1.0
+
+    async def settle(self) -> None:
+        """Make a request of an earlier process stop, if its route can, and wait until the upstream says so."""
+        try:
+            await self._settle()
+        finally:
+            await self._end(self._helpers)
 
     async def _settle(self) -> None:
         """After a lost POST: make it stop, and wait until the upstream says that it has."""
@@ -202,12 +212,12 @@ class Attempt:
             seen = progress
         self._gone.set()
 
-    async def _births(self) -> set[tuple[int, int]]:
+    async def _births(self) -> set[tuple[int, str, int]]:
         try:
             rows = await self._upstream.replicas(self.order.model)
         except (aiohttp.ClientError, OSError, Aborted, XinflightError):
             return set()
-        return {(row.replica_id, row.created_ts) for row in rows}
+        return {(row.replica_id, row.model_address, row.created_ts) for row in rows}
 
 
 def txt2img(order: Order) -> dict[str, object]:

@@ -67,10 +67,13 @@ class Registration(Struct):
 
 
 class Replica(Struct):
-    """One row of GET /v1/models/{uid}/replicas; `created_ts` changes when its process is made anew."""
+    """One row of GET /v1/models/{uid}/replicas.
+
+    `model_address` changes when its process is made anew after a crash, `created_ts` only when it is launched again.
+    """
 
     replica_id: int
-    status: str = ""
+    model_address: str = ""
     created_ts: int = 0
 
 
@@ -121,7 +124,7 @@ class NotForTxt2Img(Exception):
 _T = TypeVar("_T")
 
 _PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
-_DIED = ("closed: 0 bytes", "actor not found")
+_DIED = re.compile(r"remote server .*closed:|actor not found")
 _COMING_BACK = ("connect call failed", "stopping state")
 
 
@@ -149,7 +152,7 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Excepti
         return UpstreamBusy(detail=text, retry_after=_seconds(retry_after))
     if status == 404:
         return ModelNotFound(detail=text)
-    if any(word in low for word in _DIED):
+    if _DIED.search(low):
         return UpstreamDied(detail=text)
     if "is not for txt2img" in low:
         return NotForTxt2Img(text)

@@ -1,0 +1,40 @@
+// @ts-check
+
+/**
+ * A typed set of listeners by event name.
+ * @template {Record<string, any>} Events
+ */
+export class Emitter {
+  /** @type {Map<keyof Events, Set<(detail: any) => void>>} */
+  #listeners = new Map();
+
+  /**
+   * Call `listener` for every event of that name, until the returned function is called.
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(detail: Events[Name]) => void} listener
+   * @returns {() => void}
+   */
+  on(name, listener) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /**
+   * A listener that throws is reported to the console and does not keep the others from hearing.
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {Events[Name]} detail
+   */
+  emit(name, detail) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(detail);
+      } catch (error) {
+        reportError(error);
+      }
+    }
+  }
+}

@@ -1,0 +1,205 @@
+// @ts-check
+import { fromTemplate, keepFocus, part, showText } from "./dom.js";
+import { Tile } from "./tile.js";
+import { errorText, plural, t } from "./words.js";
+
+/** @typedef {import("./protocol.js").End} End */
+/** @typedef {import("./protocol.js").PictureRef} PictureRef */
+/** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
+/** @typedef {import("./task.js").Task} Task */
+/** @typedef {import("./tile.js").TileAction} TileAction */
+
+/**
+ * What a generation wants done; `changed` after every change, `news` for what a person should hear of a tile.
+ * @typedef {object} GenerationHost
+ * @property {(generation: Generation, index?: number) => void} cancel
+ * @property {(generation: Generation) => void} cancelOthers
+ * @property {(generation: Generation, tile: Tile | null) => void} reuse
+ * @property {(generation: Generation, tile: Tile) => void} retry
+ * @property {(tile: Tile) => void} open
+ * @property {(generation: Generation, tile: Tile) => void} dismiss
+ * @property {(generation: Generation) => void} changed
+ * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
+ */
+
+/** One task and its tiles. */
+export class Generation {
+  element = fromTemplate("generation-template");
+  /** @type {Tile[]} */
+  tiles = [];
+  task;
+  #host;
+  #parts = {
+    prompt: part(this.element, "prompt", HTMLElement),
+    meta: part(this.element, "meta", HTMLElement),
+    tiles: part(this.element, "tiles", HTMLElement),
+    others: part(this.element, "others", HTMLButtonElement),
+    cancel: part(this.element, "cancel", HTMLButtonElement),
+    reuse: part(this.element, "reuse", HTMLButtonElement),
+  };
+
+  /**
+   * @param {Task} task
+   * @param {GenerationHost} host
+   * @param {boolean} live
+   */
+  constructor(task, host, live) {
+    this.task = task;
+    this.#host = host;
+    this.element.dataset.task = task.id;
+    const { n: count = 1, prompt, size } = task.request;
+    for (let index = 0; index < count; index += 1) {
+      const tile = new Tile({ index, count, prompt, size }, (action) => this.#act(action, tile));
+      this.tiles.push(tile);
+      this.#parts.tiles.append(tile.element);
+    }
+    this.element.classList.toggle("many", count > 1);
+    this.element.dataset.count = String(count);
+    this.#parts.cancel.addEventListener("click", () => host.cancel(this));
+    this.#parts.others.addEventListener("click", () => host.cancelOthers(this));
+    this.#parts.reuse.addEventListener("click", () => host.reuse(this, null));
+    this.connection(live);
+    this.#listen();
+  }
+
+  get ended() {
+    return this.task.end !== null;
+  }
+
+  /** In effect where known, else as asked for. */
+  get params() {
+    return this.task.params ?? this.task.request;
+  }
+
+  /** The line came or went. @param {boolean} live */
+  connection(live) {
+    for (const tile of this.tiles) tile.state.sent(live);
+    this.render();
+  }
+
+  /** Show the button that cancels all others, while there are any. @param {boolean} there */
+  offerOthers(there) {
+    keepFocus(this.element, () => (this.#parts.others.hidden = !there), () => this.element);
+  }
+
+  render() {
+    const { prompt, meta } = this.#parts;
+    this.element.dataset.state = this.ended ? "ended" : "unfinished";
+    prompt.textContent = prompt.title = this.params.prompt;
+    showText(meta, this.#metaText());
+    for (const tile of this.tiles) tile.render();
+    keepFocus(this.element, () => this.#showButtons(), () => this.element);
+  }
+
+  #showButtons() {
+    const { others, cancel } = this.#parts;
+    if (this.ended) others.hidden = true;
+    cancel.hidden = this.ended || this.tiles.length < 2;
+    cancel.setAttribute("aria-disabled", String(this.task.wanted.has(null)));
+    cancel.textContent = plural("act.cancel_generation", this.tiles.length);
+  }
+
+  #metaText() {
+    const { model, size, steps, guidance_scale: guidance } = this.params;
+    const parts = [model, size?.replace("x", " × ")];
+    if (steps !== undefined) parts.push(t("meta.steps", { n: steps }));
+    if (guidance !== undefined) parts.push(t("meta.guidance", { n: guidance }));
+    return parts.flatMap((text) => text?.replaceAll(" ", "\u00a0") ?? []).join(" · ");
+  }
+
+  #listen() {
+    const { task } = this;
+    task.on("ack", () => {
+      for (const tile of this.tiles) {
+        tile.state.acknowledged();
+        if (!tile.state.picture) tile.shape(this.params.size);
+      }
+      this.#host.changed(this);
+    });
+    task.on("event", (event) => this.#take(event));
+    task.on("cancelling", ({ index }) => this.#mark(index, true));
+    task.on("kept", (error) => {
+      for (const tile of this.tiles) tile.kept = t("end.kept", { why: errorText(error) });
+      this.#mark(null, false);
+    });
+    task.on("cancelled", ({ index }) => {
+      const tile = this.tiles[index];
+      if (!tile || tile.state.ended) return;
+      tile.state.cancel(null);
+      this.#host.news(tile, "cancelled");
+      this.#host.changed(this);
+    });
+  }
+
+  /**
+   * @param {number | null} index null for every picture
+   * @param {boolean} cancelling
+   */
+  #mark(index, cancelling) {
+    for (const tile of this.tiles) {
+      if (index === null || tile.index === index) tile.state.cancelling = cancelling;
+    }
+    this.#host.changed(this);
+  }
+
+  /** @param {TaskEvent} event */
+  #take(event) {
+    if (event.type === "progress") {
+      const tile = this.tiles[event.index];
+      if (!tile) return;
+      const ended = tile.state.ended;
+      tile.state.advance(event, performance.now());
+      const stopped = tile.state.ended && !ended;
+      this.#host.news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
+    } else if (event.type === "picture") this.#finish(event);
+    else if (event.type !== "accepted") this.#end(event);
+    this.#host.changed(this);
+  }
+
+  /** @param {PictureRef} picture */
+  #finish(picture) {
+    const tile = this.tiles[picture.index];
+    if (!tile) return;
+    const known = tile.state.phase === "done";
+    tile.state.finish(picture);
+    if (!known) this.#host.news(tile, "ready");
+  }
+
+  /** @param {End} end */
+  #end(end) {
+    const pictures = end.type === "result" ? end.data.data : end.type === "cancelled" ? (end.data ?? []) : [];
+    pictures.forEach((picture) => this.#finish(picture));
+    for (const tile of this.tiles) {
+      if (tile.state.phase === "done") continue;
+      const told = tile.state.ended;
+      this.#stop(tile, end);
+      if (!told) this.#host.news(tile, tile.state.phase === "cancelled" ? "cancelled" : "failed");
+    }
+  }
+
+  /**
+   * @param {Tile} tile one that has no picture
+   * @param {End} end
+   */
+  #stop({ state, index }, end) {
+    if (end.type === "cancelled") state.cancel(end);
+    else if (end.type === "error") state.fail(end, end.state === "expired" ? "expired" : "failed");
+    else if (end.cancelled?.includes(index)) state.cancel(null);
+    else {
+      const code = end.failures?.find((failure) => failure.index === index)?.code ?? "upstream_failed";
+      state.fail({ code }, code === "timeout" ? "expired" : "failed");
+    }
+  }
+
+  /**
+   * @param {TileAction} action
+   * @param {Tile} tile
+   */
+  #act(action, tile) {
+    if (action === "cancel") this.#host.cancel(this, tile.index);
+    else if (action === "retry") this.#host.retry(this, tile);
+    else if (action === "dismiss") this.#host.dismiss(this, tile);
+    else if (action === "open") this.#host.open(tile);
+    else this.#host.reuse(this, tile);
+  }
+}

@@ -1,0 +1,81 @@
+// @ts-check
+import { Announcer } from "./announcer.js";
+import { byId } from "./dom.js";
+import { Form } from "./form.js";
+import { Gallery } from "./gallery.js";
+import { login } from "./login.js";
+import { remember } from "./memory.js";
+import { StatusBar } from "./status.js";
+import { Title } from "./title.js";
+import { Viewer } from "./viewer.js";
+import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "./words.js";
+import { Xinflight } from "./xinflight.js";
+
+/** @typedef {import("./tile.js").Tile} Tile */
+
+/** Progress of a single picture is worth saying only after a silence. */
+const QUIET = 10_000;
+
+const { lang: served = "en", wsPath = "/ws/generate" } = document.documentElement.dataset;
+chooseLang(served);
+
+const client = new Xinflight(wsPath, { lang: lang() });
+const announcer = new Announcer();
+const title = new Title();
+const viewer = new Viewer();
+const form = new Form((params) => {
+  client.generate({ ...params, lang: lang() });
+  gallery.showNewest();
+});
+new StatusBar(client);
+
+/**
+ * @param {Tile} tile
+ * @param {"ready" | "failed" | "cancelled" | "progress"} what
+ */
+function tell(tile, what) {
+  const { name, state } = tile;
+  if (what === "ready" || what === "failed") title.count(what);
+  if (what === "progress") {
+    if (state.shown) announcer.mention(t("say.progress", { name, percent: percent(state.shown) }), QUIET);
+  } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
+}
+
+const gallery = new Gallery(client, {
+  reuse: (params) => form.fill(params),
+  open: (tile, all) => viewer.open(tile, all),
+  news: tell,
+  changed: (tiles) => title.show(tiles),
+});
+
+client.on("welcome", ({ limits }) => form.setLimits(limits));
+client.on("models", (models) => form.setModels(models));
+client.on("task", (task) => {
+  announcer.say(plural("say.accepted", task.request.n ?? 1));
+  task.on("end", (end) => {
+    const refused = end.type === "error" && end.seq === undefined && end.field !== undefined;
+    if (refused && form.complain(end.field ?? "", errorText(end))) gallery.remove(task);
+  });
+});
+
+let wasLive = false;
+client.on("status", ({ state }) => {
+  if (state === "live") announcer.say(t("say.connection_live"));
+  else if (wasLive) announcer.say(t("say.connection_lost"));
+  wasLive = state === "live";
+});
+
+byId("lang", HTMLButtonElement).addEventListener("click", switchLang);
+onLang(() => {
+  client.speak(lang());
+  title.render();
+});
+
+addEventListener("online", () => client.connect());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && client.status.state === "reconnecting") client.connect();
+});
+
+remember(client, wsPath);
+await login(new URL("login", location.href));
+client.connect();

@@ -1,0 +1,109 @@
+// @ts-check
+
+/** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
+/** @typedef {import("./protocol.js").PictureRef} PictureRef */
+/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./protocol.js").UpstreamEnd} UpstreamEnd */
+
+/** @typedef {"offline"|"sending"|"accepted"|"active"|"done"|"failed"|"expired"|"cancelled"} Phase */
+
+/** What is known of one picture. Nothing here touches the page. */
+export class PictureState {
+  /** @type {Phase} */
+  phase = "offline";
+  /** Whether a cancel was asked for. */
+  cancelling = false;
+  /** @type {Progress | null} the newest */
+  progress = null;
+  /** Percent to show: never falls within an attempt. */
+  shown = 0;
+  /** @type {PictureRef | null} */
+  picture = null;
+  /** @type {Pick<ErrorMessage, "code" | "message" | "limit"> | null} */
+  error = null;
+  /** @type {{upstream: UpstreamEnd, seconds: number} | null} what the cancel of the whole task achieved */
+  outcome = null;
+  #attempt = 1;
+  #heardAt = 0;
+
+  get ended() {
+    return this.phase === "done" || this.stopped;
+  }
+
+  /** Ended without a picture. */
+  get stopped() {
+    return this.phase === "failed" || this.phase === "expired" || this.phase === "cancelled";
+  }
+
+  get attempt() {
+    return this.#attempt;
+  }
+
+  /** Not yet being computed. */
+  get waiting() {
+    return !this.ended && (this.progress === null || this.progress.state === "queued");
+  }
+
+  /** The request went out, or has to wait for a connection. @param {boolean} live */
+  sent(live) {
+    if (this.phase === "offline" || this.phase === "sending") this.phase = live ? "sending" : "offline";
+  }
+
+  acknowledged() {
+    if (this.phase === "offline" || this.phase === "sending") this.phase = "accepted";
+  }
+
+  /**
+   * @param {Progress} progress
+   * @param {number} now in milliseconds
+   */
+  advance(progress, now) {
+    if (this.ended) return;
+    if (progress.state === "cancelled") this.cancel(null);
+    else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
+    if (this.ended) return;
+    const attempt = progress.details?.attempt ?? 1;
+    this.shown = attempt > this.#attempt ? progress.progress : Math.max(this.shown, progress.progress);
+    this.#attempt = Math.max(attempt, this.#attempt);
+    this.#heardAt = now;
+    this.progress = progress;
+    this.phase = "active";
+    if (progress.state === "cancelling") this.cancelling = true;
+  }
+
+  /** A picture counts whatever was said before: a cancel may cross it. @param {PictureRef} picture */
+  finish(picture) {
+    this.phase = "done";
+    this.picture = picture;
+    this.shown = 100;
+  }
+
+  /**
+   * A picture of several fails without its reason, which comes with the end of the task.
+   * @param {Pick<ErrorMessage, "code" | "message" | "limit"> | null} error
+   * @param {"failed" | "expired"} phase
+   */
+  fail(error, phase) {
+    if (!this.ended) this.phase = phase;
+    if (this.phase === "failed" || this.phase === "expired") this.error = error;
+  }
+
+  /**
+   * A picture of several is cancelled without more words; what the cancel of a whole task achieved comes with its end.
+   * @param {{upstream: UpstreamEnd, seconds: number} | null} outcome
+   */
+  cancel(outcome) {
+    if (!this.ended) this.phase = "cancelled";
+    if (this.phase === "cancelled") this.outcome = outcome ?? this.outcome;
+  }
+
+  /**
+   * Seconds until the picture is there, counted down since the server said so; null when nobody knows.
+   * @param {number} now in milliseconds
+   */
+  remaining(now) {
+    const told = this.progress?.estimated_time;
+    if (this.phase !== "active" || this.cancelling || told === undefined) return null;
+    return Math.max(0, told - (now - this.#heardAt) / 1000);
+  }
+}

@@ -1,0 +1,99 @@
+// @ts-check
+import { byId } from "./dom.js";
+import { presets, sideAllowed } from "./sizes.js";
+import { t } from "./words.js";
+
+/** @typedef {import("./protocol.js").Limits} Limits */
+
+const CUSTOM = "custom";
+
+/** The choice of a size: the model's own, a common shape, or two numbers. */
+export class SizeField {
+  #select = byId("size", HTMLSelectElement);
+  #sides = [byId("width", HTMLInputElement), byId("height", HTMLInputElement)];
+  #own = "1024x1024";
+  /** @type {Limits | null} */
+  #limits = null;
+
+  constructor() {
+    this.#select.addEventListener("change", () => this.#showSides());
+  }
+
+  /** @param {Limits} limits */
+  setLimits(limits) {
+    this.#limits = limits;
+    for (const side of this.#sides) {
+      side.min = String(limits.size_min);
+      side.max = String(limits.size_max);
+      side.step = String(limits.size_multiple);
+    }
+  }
+
+  /** Offer what goes with a model, and keep what was chosen. @param {string} own the model's size */
+  offer(own) {
+    const chosen = this.#select.value === CUSTOM ? this.#typed : this.#select.value;
+    this.#own = own;
+    const sizes = this.#limits ? presets(own, this.#limits) : [];
+    this.#select.replaceChildren(
+      new Option(t("form.size_default", { size: written(own) }), "", true),
+      ...sizes.map((size) => new Option(written(size), size)),
+      new Option(t("form.size_custom"), CUSTOM),
+    );
+    this.set(chosen);
+  }
+
+  /** @param {string} size empty for the model's own */
+  set(size) {
+    const value = size === this.#own ? "" : size;
+    const offered = [...this.#select.options].some((option) => option.value === value);
+    this.#select.value = offered ? value : CUSTOM;
+    if (!offered) this.#type(value);
+    this.#showSides();
+  }
+
+  /** @returns {string | null} empty for the model's own, null when it is not allowed */
+  read() {
+    if (this.#select.value !== CUSTOM) return this.#select.value;
+    return this.#wrongSide ? null : this.#typed;
+  }
+
+  /** What is allowed, for people. */
+  get rule() {
+    const { size_min: min, size_max: max, size_multiple: multiple } = this.#limits ?? {};
+    return t("problem.size", { min: min ?? "", max: max ?? "", multiple: multiple ?? "" });
+  }
+
+  /** Bring the person to the side that is wrong. */
+  focus() {
+    (this.#wrongSide ?? this.#select).focus();
+  }
+
+  get #typed() {
+    return this.#sides.map(({ value }) => value).join("x");
+  }
+
+  get #wrongSide() {
+    const limits = this.#limits;
+    return limits && this.#sides.find((side) => !sideAllowed(side.valueAsNumber, limits));
+  }
+
+  /** @param {string} size */
+  #type(size) {
+    const values = size.split("x");
+    this.#sides.forEach((side, i) => (side.value = values[i] ?? ""));
+  }
+
+  #showSides() {
+    const custom = this.#select.value === CUSTOM;
+    for (const side of this.#sides) {
+      const field = side.closest(".field");
+      if (field instanceof HTMLElement) field.hidden = !custom;
+    }
+    if (custom && this.#sides.every(({ value }) => value === "")) this.#type(this.#own);
+  }
+}
+
+/** @param {string} size */
+function written(size) {
+  return size.replace("x", " × ");
+}

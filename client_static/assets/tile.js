@@ -1,0 +1,150 @@
+// @ts-check
+import { fromTemplate, keepFocus, part, showText } from "./dom.js";
+import { PictureState } from "./picture_state.js";
+import { etaText, figureText, noteText, stepText, tileName, verdictText } from "./tile_words.js";
+import { fileName } from "./viewer.js";
+import { percent, t } from "./words.js";
+
+/** @typedef {"cancel" | "retry" | "dismiss" | "open" | "seed"} TileAction */
+
+/** One picture from its first second on: how far it is, then what became of it. */
+export class Tile {
+  element = fromTemplate("tile-template");
+  state = new PictureState();
+  index;
+  /** Why the server refused a cancel, if it did. */
+  kept = "";
+  prompt;
+  #count;
+  #unavailable = false;
+  #parts = {
+    figure: part(this.element, "figure", HTMLElement),
+    frame: part(this.element, "frame", HTMLElement),
+    open: part(this.element, "open", HTMLButtonElement),
+    image: part(this.element, "image", HTMLImageElement),
+    verdict: part(this.element, "verdict", HTMLElement),
+    bar: part(this.element, "bar", HTMLElement),
+    step: part(this.element, "step", HTMLElement),
+    eta: part(this.element, "eta", HTMLElement),
+    note: part(this.element, "note", HTMLElement),
+    seed: part(this.element, "seed", HTMLButtonElement),
+    seedText: part(this.element, "seed-text", HTMLElement),
+    download: part(this.element, "download", HTMLAnchorElement),
+    load: part(this.element, "load", HTMLButtonElement),
+    retry: part(this.element, "retry", HTMLButtonElement),
+    dismiss: part(this.element, "dismiss", HTMLButtonElement),
+    cancel: part(this.element, "cancel", HTMLButtonElement),
+  };
+
+  /**
+   * @param {{index: number, count: number, prompt: string, size: string | undefined}} what
+   * @param {(action: TileAction, tile: Tile) => void} act
+   */
+  constructor({ index, count, prompt, size }, act) {
+    this.index = index;
+    this.#count = count;
+    this.prompt = prompt;
+    this.element.dataset.index = String(index);
+    this.shape(size);
+    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "dismiss", "open", "seed"])) {
+      part(this.element, action, HTMLButtonElement).addEventListener("click", () => act(action, this));
+    }
+    this.#parts.load.addEventListener("click", () => this.#load());
+    this.#parts.image.addEventListener("load", () => this.#arrived(true));
+    this.#parts.image.addEventListener("error", () => this.#arrived(false));
+  }
+
+  get name() {
+    return tileName(this.prompt, this.index, this.#count);
+  }
+
+  /** Give the place the picture's shape before it is there. @param {string | undefined} size */
+  shape(size) {
+    const [width, height] = (size ?? "1x1").split("x").map(Number);
+    this.#parts.frame.style.setProperty("--shape", `${width} / ${height}`);
+  }
+
+  /** Show what the state says; call after every change of it, and of the language. */
+  render() {
+    const { state } = this;
+    const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
+    this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
+    this.element.setAttribute("aria-label", this.name);
+    if (state.picture) this.#show(state.picture);
+    showText(this.#parts.figure, figureText(state));
+    showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
+    showText(this.#parts.note, this.kept && !state.ended ? this.kept : noteText(state));
+    keepFocus(this.element, () => this.#showButtons(), () => this.#nextBest);
+    this.tick(performance.now());
+  }
+
+  /** What changes by time alone. @param {number} now in milliseconds */
+  tick(now) {
+    const { state } = this;
+    const step = state.ended ? this.#endWord() : stepText(state);
+    const eta = etaText(state, now);
+    if (this.#parts.step.textContent !== step) this.#parts.step.textContent = step;
+    showText(this.#parts.eta, eta);
+    const { bar } = this.#parts;
+    bar.hidden = state.ended;
+    bar.style.setProperty("--part", String(state.shown / 100));
+    bar.setAttribute("aria-label", this.name);
+    bar.setAttribute("aria-valuenow", String(state.shown));
+    bar.setAttribute("aria-valuetext", [percent(state.shown), step, eta].filter(Boolean).join(", "));
+  }
+
+  #endWord() {
+    const { phase } = this.state;
+    return phase === "done" || phase === "failed" || phase === "expired" || phase === "cancelled"
+      ? t(`state.${phase}`)
+      : "";
+  }
+
+  #showButtons() {
+    const { state } = this;
+    const { cancel, retry, dismiss, seed, download, open, load } = this.#parts;
+    cancel.hidden = state.ended;
+    cancel.setAttribute("aria-disabled", String(state.cancelling));
+    if (this.#count > 1) cancel.setAttribute("aria-label", t("act.cancel_picture", { i: this.index + 1 }));
+    retry.hidden = dismiss.hidden = !state.stopped;
+    seed.hidden = download.hidden = state.picture === null;
+    open.hidden = state.picture === null || this.#unavailable;
+    load.hidden = !this.#unavailable;
+  }
+
+  /** @param {import("./protocol.js").PictureRef} picture */
+  #show(picture) {
+    const { image, open, download, seed, seedText } = this.#parts;
+    image.alt = this.prompt;
+    open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
+    seed.title = t("act.use_seed", { seed: String(picture.seed) });
+    seed.setAttribute("aria-label", seed.title);
+    seedText.textContent = t("tile.seed", { seed: String(picture.seed) });
+    if (download.getAttribute("href") === picture.url) return;
+    download.href = picture.url;
+    download.download = fileName(picture.seed, picture.media_type);
+    this.shape(`${picture.width}x${picture.height}`);
+    this.#load();
+  }
+
+  #load() {
+    const { image } = this.#parts;
+    this.element.dataset.loaded = "false";
+    image.removeAttribute("src");
+    if (this.state.picture) image.src = this.state.picture.url;
+  }
+
+  /** @param {boolean} well */
+  #arrived(well) {
+    this.element.dataset.loaded = String(well);
+    if (this.#unavailable === !well) return;
+    this.#unavailable = !well;
+    this.render();
+  }
+
+  /** What most likely is wanted next. */
+  get #nextBest() {
+    const { open, retry, cancel } = this.#parts;
+    return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;
+  }
+}

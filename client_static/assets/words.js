@@ -1,0 +1,156 @@
+// @ts-check
+import { en } from "./words_en.js";
+import { zh } from "./words_zh.js";
+
+/** @typedef {keyof typeof en} Key */
+/** @typedef {Record<string, string | number>} Values */
+/** @typedef {"en" | "zh-CN"} Lang */
+
+export const tables = { en, "zh-CN": zh };
+const REMEMBERED = "xinflight.lang";
+
+/** @type {Lang} */
+let current = "en";
+/** @type {Set<() => void>} */
+const listeners = new Set();
+
+/** @returns {Lang} */
+export function lang() {
+  return current;
+}
+
+/**
+ * Choose at start: what the address asks for, else what was chosen here before, else what the server found best.
+ * @param {string} served
+ */
+export function chooseLang(served) {
+  const asked = new URLSearchParams(location.search).get("lang");
+  setLang(asked ?? remembered() ?? served);
+}
+
+/** Speak the other language from now on, and remember it. */
+export function switchLang() {
+  setLang(current === "en" ? "zh-CN" : "en");
+  try {
+    localStorage.setItem(REMEMBERED, current);
+  } catch {
+    // Storage may be switched off; then the choice lasts as long as the page.
+  }
+  const url = new URL(location.href);
+  url.searchParams.delete("lang");
+  history.replaceState(null, "", url);
+}
+
+/**
+ * Call back after each change of language.
+ * @param {() => void} listener
+ */
+export function onLang(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/**
+ * The text of a key, with `{name}` filled in.
+ * @param {Key} key
+ * @param {Values} [values]
+ * @returns {string}
+ */
+export function t(key, values = {}) {
+  return tables[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/**
+ * The text of a key in `_one` or `_other`, chosen by `n`.
+ * @param {"act.cancel_generation" | "say.accepted"} stem
+ * @param {number} n
+ */
+export function plural(stem, n) {
+  return t(`${stem}_${n === 1 ? "one" : "other"}`, { n });
+}
+
+/**
+ * The words for an error; the server's own where the code is unknown here.
+ * @param {{code: string, message?: string, limit?: string}} error
+ */
+export function errorText({ code, message, limit }) {
+  const key = `code.${code}`;
+  const text = isKey(key) ? t(key) : message || code;
+  return limit ? t("problem.limit", { text, limit }) : text;
+}
+
+/**
+ * @param {string} key
+ * @returns {key is Key}
+ */
+export function isKey(key) {
+  return Object.hasOwn(en, key);
+}
+
+/** @param {number} n */
+export function ordinal(n) {
+  const rule = new Intl.PluralRules(current, { type: "ordinal" }).select(n);
+  const key = `ordinal.${rule}`;
+  return t(isKey(key) ? key : "ordinal.other", { n });
+}
+
+/** @param {number} value 0 to 100 */
+export function percent(value) {
+  return new Intl.NumberFormat(current, { style: "percent" }).format(value / 100);
+}
+
+/**
+ * A length of time as a person says it: the longer, the rounder.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  const s = Math.ceil(seconds < 10 ? seconds : Math.ceil(seconds / 5) * 5);
+  if (s < 60) return t("time.s", { n: s });
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 60) return t("time.min", { n: minutes });
+  return t("time.h", { h: Math.floor(minutes / 60), min: minutes % 60 });
+}
+
+/**
+ * A measured time, to a tenth where that says something.
+ * @param {number} seconds
+ */
+export function measured(seconds) {
+  const digits = seconds < 10 ? 1 : 0;
+  return t("time.s", { n: new Intl.NumberFormat(current, { maximumFractionDigits: digits }).format(seconds) });
+}
+
+/**
+ * Put the words into every element below `root` that names them: `data-t` for its text, `data-t-label`,
+ * `data-t-hint` and `data-t-title` for its accessible name, placeholder and tooltip.
+ * @param {ParentNode} root
+ */
+export function fillWords(root) {
+  const places = { t: "", tLabel: "aria-label", tHint: "placeholder", tTitle: "title" };
+  const selector = "[data-t],[data-t-label],[data-t-hint],[data-t-title]";
+  for (const element of root.querySelectorAll(selector)) {
+    if (!(element instanceof HTMLElement)) continue;
+    for (const [name, attribute] of Object.entries(places)) {
+      const key = element.dataset[name];
+      if (key === undefined || !isKey(key)) continue;
+      if (attribute) element.setAttribute(attribute, t(key));
+      else element.textContent = t(key);
+    }
+  }
+}
+
+/** @param {string} wanted */
+function setLang(wanted) {
+  current = wanted.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
+  document.documentElement.lang = current;
+  fillWords(document);
+  for (const listener of [...listeners]) listener();
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(REMEMBERED);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,98 @@
+"""What is over: paging through one's tasks, deleting one, and forgetting the oldest by size and age."""
+
+import asyncio
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.config import Settings
+from xinflight.errors import StorageUnavailable
+from xinflight.images import Images
+from xinflight.protocol import State, TaskInfo
+from xinflight.store import Store
+from xinflight.task import ENDED, Task
+
+__all__ = ["History", "describe"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+KEEPER_PAUSE = 60.0
+"""Seconds between two looks at size and age."""
+
+
+class History:
+    """Read and shorten the history. The task `history keeper` enforces the cap; `close` awaits it."""
+
+    def __init__(self, store: Store, images: Images, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._images = images
+        self._settings = settings
+        self._clock = clock
+        self._keeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the keeper."""
+        self._keeper = asyncio.create_task(self._keep(), name="history keeper")
+
+    async def close(self) -> None:
+        """Stop the keeper."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def page(
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+    ) -> tuple[list[Task], str | None]:
+        """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last.
+
+        Raises:
+            StorageUnavailable: the store can't be read now.
+        """
+        states = set(State) - ENDED if state == "unfinished" else {State(state)} if state else set(State)
+        before = None if cursor is None else int(cursor)
+        rows = await self._store.tasks(owner, before=before, limit=limit + 1, states=states)
+        more = len(rows) > limit
+        return [row.task for row in rows[:limit]], str(rows[limit - 1].number) if more else None
+
+    async def delete(self, task: Task) -> None:
+        """Forget an ended task, then its pictures; what a crash leaves between is swept at the next start."""
+        await self._store.delete(task.uid)
+        await self._drop_pictures(task)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self.shorten()
+            except (StorageUnavailable, OSError) as error:
+                log.warning("history not shortened", error=str(error))
+            await self._clock.sleep(KEEPER_PAUSE)
+
+    async def shorten(self) -> None:
+        """Forget until size and age are within the settings."""
+        age = self._settings.history_age
+        ended_before = 0.0 if age is None else self._clock.time() - age
+        while gone := await self._store.prune(keep_bytes=self._settings.history_bytes, ended_before=ended_before):
+            for task in gone:
+                await self._drop_pictures(task)
+            log.info("history shortened", tasks=len(gone))
+
+    async def _drop_pictures(self, task: Task) -> None:
+        for picture in task.pictures:
+            await self._images.delete(picture.url)
+
+
+def describe(task: Task) -> TaskInfo:
+    """Return a task as clients see it; URLs are filled in for each."""
+    failed = [job for job in task.jobs if job.state in (State.FAILED, State.EXPIRED)]
+    return TaskInfo(
+        task_id=task.task_id,
+        state=task.state,
+        created=task.created,
+        ended=task.ended_at,
+        params=task.params,
+        data=task.pictures,
+        failed=[job.index for job in failed],
+        cancelled=[job.index for job in task.jobs if job.state is State.CANCELLED],
+        code=failed[0].code if failed and task.state is not State.COMPLETED else None,
+        metadata=task.metadata,
+    )

@@ -1,0 +1,343 @@
+"""The page in a real Chromium, against the demo server."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+from xinflight.errors import leaves
+from xinflight.protocol import Step, UpstreamEnd, UpstreamState
+
+ARGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+KEEP_SOCKETS = """
+  window.sockets = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...args) { super(...args); window.sockets.push(this); }
+  };
+"""
+SOON = 30_000
+"""Milliseconds for a picture to come, on a machine that is busy with other things."""
+
+Open = Callable[..., Awaitable[Page]]
+
+
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("the page must be tested in CI, and no Chromium is installed")
+    pytest.skip("no Chromium is installed")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def visit(browser: Browser, demo_url: str) -> AsyncIterator[Open]:
+    """Open the page, live; afterwards nothing may have been complained of in any console."""
+    complaints: list[str] = []
+
+    def hear(line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            complaints.append(line.text)
+
+    async with AsyncExitStack() as stack:
+
+        async def visit(*, lang: str = "en", width: int = 1280) -> Page:
+            context = await browser.new_context(locale=lang, viewport={"width": width, "height": 800})
+            stack.push_async_callback(context.close)
+            page = await context.new_page()
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", hear)
+            await page.add_init_script(KEEP_SOCKETS)
+            await page.goto(demo_url)
+            await live(page)
+            return page
+
+        yield visit
+    assert complaints == []
+
+
+async def live(page: Page) -> None:
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+
+
+async def generate(page: Page, prompt: str, *, steps: int, n: int = 1) -> Locator:
+    """Ask for pictures by the form; return the new generation."""
+    known = await page.get_by_test_id("generation").count()
+    settings = page.get_by_test_id("settings")
+    if await settings.get_attribute("open") is None:
+        await settings.locator("summary").click()
+    await page.get_by_test_id("prompt").fill(prompt)
+    await page.get_by_test_id("steps").fill(str(steps))
+    await page.get_by_test_id("n").fill(str(n))
+    await page.get_by_test_id("generate").click()
+    await expect(page.get_by_test_id("generation")).to_have_count(known + 1)
+    # The newest stands first and moves down as others come; its id stays.
+    task = await page.get_by_test_id("generation").first.get_attribute("data-task")
+    return page.locator(f'[data-task="{task}"]')
+
+
+def tiles(generation: Locator) -> Locator:
+    return generation.get_by_test_id("tile")
+
+
+async def has_state(tile: Locator, *states: str) -> None:
+    await expect(tile).to_have_attribute("data-state", re.compile("|".join(states)), timeout=SOON)
+
+
+async def is_shown(tile: Locator) -> None:
+    """The picture is there and its pixels came."""
+    await expect(tile).to_have_attribute("data-loaded", "true", timeout=SOON)
+    assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0
+
+
+async def test_cancels_the_middle_one_of_three(visit: Open) -> None:
+    page = await visit()
+    first = await generate(page, "a red boat", steps=4)
+    middle = await generate(page, "a heron", steps=100)
+    last = await generate(page, "a lantern", steps=4)
+    await tiles(middle).get_by_test_id("cancel-picture").click()
+    await has_state(tiles(middle), "cancelled")
+    verdict = tiles(middle).get_by_test_id("verdict")
+    await expect(verdict).to_have_text(re.compile("never|before it started|Stopped after"))
+    await is_shown(tiles(first))
+    await is_shown(tiles(last))
+    await expect(page.get_by_test_id("counts")).to_have_text("2 ready")
+
+
+async def test_cancels_one_picture_of_three(visit: Open) -> None:
+    page = await visit()
+    generation = await generate(page, "three foxes", steps=8, n=3)
+    await expect(tiles(generation)).to_have_count(3)
+    await tiles(generation).nth(1).get_by_test_id("cancel-picture").click()
+    await is_shown(tiles(generation).nth(0))
+    await is_shown(tiles(generation).nth(2))
+    await has_state(tiles(generation).nth(1), "cancelled")
+    await expect(generation).to_have_attribute("data-state", "ended")
+
+
+async def test_cancels_all_but_one(visit: Open) -> None:
+    page = await visit()
+    kept = await generate(page, "a bridge", steps=12)
+    others = [await generate(page, prompt, steps=100) for prompt in ("a mill", "a barn")]
+    await kept.get_by_test_id("cancel-others").click()
+    for other in others:
+        await has_state(tiles(other), "cancelled")
+    await is_shown(tiles(kept))
+
+
+async def test_a_reload_finds_what_was_running(visit: Open) -> None:
+    page = await visit()
+    running = await generate(page, "a long road", steps=20)
+    await has_state(tiles(running), "running")
+    await page.reload()
+    await live(page)
+    await is_shown(tiles(running))
+    await is_shown(tiles(await generate(page, "a new day", steps=2)))
+
+
+async def test_a_dropped_socket_is_replaced_and_nothing_is_lost(visit: Open) -> None:
+    page = await visit()
+    generation = await generate(page, "two owls", steps=12, n=2)
+    await has_state(tiles(generation).nth(0), "running")
+    await page.evaluate("sockets.at(-1).close()")
+    await expect(page.get_by_test_id("connection")).not_to_have_attribute("data-state", "live")
+    while_away = await generate(page, "asked while away", steps=2)
+    await is_shown(tiles(generation).nth(0))
+    await is_shown(tiles(generation).nth(1))
+    await is_shown(tiles(while_away))
+    assert await page.evaluate("sockets.length") == 2
+    await expect(page.get_by_test_id("generation")).to_have_count(2)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+async def test_fits_a_phone(visit: Open, lang: str) -> None:
+    page = await visit(lang=lang, width=360)
+    await fits(page)
+    generation = await generate(page, "a" * 300, steps=10, n=3)
+    await has_state(tiles(generation).nth(0), "running")
+    await fits(page)
+    await tiles(generation).nth(1).get_by_test_id("cancel-picture").click()
+    await expect(generation).to_have_attribute("data-state", "ended", timeout=SOON)
+    await fits(page)
+
+
+async def fits(page: Page) -> None:
+    """Nothing is wider than the window, and whatever can be pressed is large enough for a thumb."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = await page.evaluate(
+        """() => [...document.querySelectorAll("button, a, select, input, textarea, summary")]
+            .filter((element) => element.checkVisibility())
+            .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+            .filter(([, box]) => box.width < 44 || box.height < 44)
+            .map(([name, box]) => `${name} ${box.width}x${box.height}`)"""
+    )
+    assert small == []
+
+
+async def test_speaks_both_languages_without_a_reload(visit: Open) -> None:
+    page = await visit(lang="zh-CN")
+    button = page.get_by_test_id("generate")
+    await expect(button).to_contain_text("生成")
+    generation = await generate(page, "a pine", steps=20)
+    step = tiles(generation).get_by_test_id("step")
+    await expect(step).to_have_text(re.compile(r"生成中 \d+/20"), timeout=SOON)
+    await page.get_by_test_id("lang").click()
+    await expect(button).to_contain_text("Generate")
+    await expect(step).to_have_text(re.compile(r"generating \d+/20"))
+    assert await page.evaluate("document.documentElement.lang") == "en"
+    await page.reload()
+    await expect(button).to_contain_text("Generate")
+
+
+async def test_has_words_for_everything_the_server_says(visit: Open, demo_url: str) -> None:
+    page = await visit()
+    tables = await page.evaluate(f"import('{demo_url}assets/words.js').then((words) => words.tables)")
+    english, chinese = tables["en"], tables["zh-CN"]
+    needed = [f"code.{error.code}" for error in leaves()]
+    needed += [f"step.{step}" for step in Step]
+    needed += [f"end.{end}" for end in UpstreamEnd]
+    needed += [f"upstream.{state}" for state in UpstreamState]
+    assert [key for key in needed if not english.get(key)] == []
+    assert english.keys() == chinese.keys()
+    assert all(english.values())
+    assert all(chinese.values())
+
+
+async def test_everything_is_done_by_keyboard(visit: Open) -> None:
+    page = await visit()
+    await tab_to(page, "prompt")
+    await page.keyboard.type("a quiet harbour")
+    await tab_to(page, "steps")
+    await page.keyboard.type("100")
+    await page.keyboard.press("Control+Enter")
+    tile = page.get_by_test_id("tile")
+    await has_state(tile, "running")
+    await tab_to(page, "cancel-picture")
+    await page.keyboard.press("Enter")
+    await has_state(tile, "cancelled")
+    # The button is gone, and the keyboard has not been sent back to the top of the page.
+    await expect(tile.get_by_test_id("retry")).to_be_focused()
+
+    await tab_to(page, "steps", back=True)
+    await page.keyboard.type("2")
+    await tab_to(page, "generate")
+    await page.keyboard.press("Enter")
+    done = page.get_by_test_id("tile").first
+    await is_shown(done)
+    await tab_to(page, "open")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await expect(done.get_by_test_id("open")).to_be_focused()
+
+
+async def tab_to(page: Page, testid: str, *, back: bool = False) -> None:
+    for _ in range(40):
+        await page.keyboard.press("Shift+Tab" if back else "Tab")
+        if await page.evaluate("document.activeElement.dataset.testid") == testid:
+            return
+    raise AssertionError(f"the keyboard does not reach {testid}")
+
+
+async def test_only_a_new_attempt_may_show_less(visit: Open, demo_url: str) -> None:
+    page = await visit()
+    shown = await page.evaluate(
+        f"""import('{demo_url}assets/picture_state.js').then(({{ PictureState }}) => {{
+          const state = new PictureState();
+          return [[40, 1], [30, 1], [5, 2], [4, 1]].map(([progress, attempt]) => {{
+            state.advance({{ state: "running", step: "generating", progress, details: {{ attempt }} }}, 0);
+            return state.shown;
+          }});
+        }})"""
+    )
+    assert shown == [40, 40, 5, 5]
+
+
+async def test_a_shown_percentage_never_falls(visit: Open) -> None:
+    page = await visit()
+    await page.evaluate(
+        """() => {
+          window.shown = [];
+          new MutationObserver((changes) => {
+            for (const { target } of changes) window.shown.push(Number(target.getAttribute("aria-valuenow")));
+          }).observe(document.body, { subtree: true, attributeFilter: ["aria-valuenow"] });
+        }"""
+    )
+    await is_shown(tiles(await generate(page, "a clock", steps=30)))
+    shown = await page.evaluate("window.shown")
+    assert shown == sorted(shown)
+    assert len(set(shown)) > 5
+    assert shown[-1] == 100
+
+
+async def test_tells_the_title_and_those_who_listen(visit: Open) -> None:
+    page = await visit()
+    generation = await generate(page, "a bell", steps=10)
+    await expect(page).to_have_title(re.compile(r"^[1-9]\d*% \(1 to come\) – xinflight$"))
+    await is_shown(tiles(generation))
+    await expect(page).to_have_title("xinflight")
+    await expect(page.get_by_test_id("announcer")).to_contain_text("“a bell” is ready.", timeout=SOON)
+
+
+async def test_a_prompt_is_never_markup(visit: Open) -> None:
+    page = await visit()
+    prompt = '<img src=x onerror="throw 1"><b id=bold>bold</b>'
+    generation = await generate(page, prompt, steps=2)
+    await is_shown(tiles(generation))
+    await expect(generation.locator("header")).to_contain_text(prompt)
+    await expect(page.locator("#bold")).to_have_count(0)
+
+
+async def test_a_refused_value_is_told_at_its_field(visit: Open) -> None:
+    page = await visit()
+    await page.get_by_test_id("prompt").fill("a ship <lora:old:1>")
+    await page.get_by_test_id("generate").click()
+    await expect(page.locator("#prompt-problem")).to_contain_text("LoRA")
+    await expect(page.get_by_test_id("prompt")).to_be_focused()
+    await expect(page.get_by_test_id("generation")).to_have_count(0)
+
+
+async def test_a_seed_is_used_again_for_the_same_picture(visit: Open) -> None:
+    page = await visit()
+    first = await generate(page, "a stone", steps=2)
+    await is_shown(tiles(first))
+    await tiles(first).get_by_test_id("use-seed").click()
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_test_id("generation")).to_have_count(2)
+    again = page.get_by_test_id("generation").first
+    await is_shown(tiles(again))
+    assert await pixels(tiles(first)) == await pixels(tiles(again))
+
+
+async def pixels(tile: Locator) -> str:
+    digest: str = await tile.get_by_test_id("image").evaluate(
+        """async (image) => {
+          const bytes = await (await fetch(image.src)).arrayBuffer();
+          return String(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+        }"""
+    )
+    return digest
