@@ -14,6 +14,7 @@ from xinflight.clock import Clock, SystemClock
 from xinflight.emulator_book import IdRegister, KeyGuard, ProgressBook
 from xinflight.emulator_replica import Job, Paint, Replica, ReplicaView
 from xinflight.emulator_wire import (
+    SUPERVISOR,
     EmulatedModel,
     Faults,
     GenerationsBody,
@@ -38,7 +39,6 @@ __all__ = [
 BLOCK_SECONDS = 30.0  # XINFERENCE_DEFAULT_CANCEL_BLOCK_DURATION
 NOT_FOUND_SECONDS = 10.0  # XINFERENCE_MODEL_NOT_FOUND_CACHE_TTL
 NOT_FOUND_KEPT = 1000
-SUPERVISOR = "[address=127.0.0.1:52965, pid=13680]"
 
 
 class DemoUnavailable(Exception):
@@ -77,6 +77,10 @@ class _Launched:
         replica = self.replicas[self._next % len(self.replicas)]
         self._next += 1
         return replica
+
+    def gone(self) -> bool:
+        """Tell whether every replica is known to be dead."""
+        return all(replica.view().status == "TERMINATING" for replica in self.replicas)
 
 
 class Emulator:
@@ -122,6 +126,8 @@ class Emulator:
         self._ids: IdRegister[Job] = IdRegister(self.clock)
         self._not_found: dict[str, float] = {}
         self._launched: dict[str, _Launched] = {}
+        # One entry per uid that was ever taken down, as upstream.
+        self._terminated: dict[str, _Launched] = {}
         for model in models:
             self.launch(model)
 
@@ -146,7 +152,8 @@ class Emulator:
         """Take a model down as DELETE does upstream: what runs on it fails. Unknown uids are ignored."""
         if launched := self._launched.pop(uid, None):
             for replica in launched.replicas:
-                replica.kill()
+                replica.terminate()
+            self._terminated[uid] = launched
 
     def kill(self, uid: str, replica: int = 0) -> None:
         """Kill a replica's process; another takes its place after twelve seconds."""
@@ -188,22 +195,28 @@ class Emulator:
             self._guard.check(address, authorization, scope)
 
     def models(self) -> dict[str, EmulatedModel]:
-        """Return the launched models by uid."""
+        """Return the launched models by uid, dead or alive."""
         return {uid: launched.model for uid, launched in self._launched.items()}
+
+    def listed(self) -> dict[str, EmulatedModel]:
+        """Return the models that the server tells of: those of which a replica is there."""
+        return {uid: launched.model for uid, launched in self._launched.items() if not launched.gone()}
 
     def model(self, uid: str) -> EmulatedModel:
         """Return one model.
 
         Raises:
-            Refusal: 400, not launched.
+            Refusal: 400, not launched, or none of its replicas is there.
         """
-        if uid not in self._launched:
-            raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {uid}")
+        if uid not in self.listed():
+            missing = f"{uid}-rep0" if uid in self._launched else uid
+            raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
         return self._launched[uid].model
 
     def replicas(self, uid: str) -> list[ReplicaView]:
-        """Return the replicas of a model; none for an unknown one."""
-        return [replica.view() for replica in self._launched[uid].replicas] if uid in self._launched else []
+        """Return the replicas of a model, also of one that was taken down; none for an unknown one."""
+        launched = self._launched.get(uid) or self._terminated.get(uid)
+        return [replica.view() for replica in launched.replicas] if launched else []
 
     def progress(self, request_id: str) -> dict[str, float | None]:
         """Return the progress answer of an id.

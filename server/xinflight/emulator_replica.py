@@ -13,11 +13,11 @@ import msgspec
 
 from xinflight.clock import Clock
 from xinflight.emulator_book import IdRegister, ProgressBook
-from xinflight.emulator_wire import EmulatedModel, Faults, Order, Refusal
+from xinflight.emulator_wire import SUPERVISOR, EmulatedModel, Faults, Order, Refusal
 
 __all__ = ["Job", "Paint", "Replica", "ReplicaView"]
 
-STALE_SECONDS = 2.0  # a dead process is still listed as READY
+STALE_SECONDS = 0.3  # a dead process is still listed as READY
 RECOVERY_SECONDS = 12.0  # and is there again after this, as another process
 
 Paint = Callable[[Order], bytes]
@@ -63,14 +63,14 @@ class Job:
 
 
 class ReplicaView(msgspec.Struct, frozen=True):
-    """An entry of `GET /v1/models/{uid}/replicas`."""
+    """An entry of `GET /v1/models/{uid}/replicas`; a dead one has no address and no accelerators."""
 
     replica_id: int
     replica_model_uid: str
     worker_address: str
-    model_address: str
-    accelerators: list[str]
-    status: Literal["READY", "TERMINATING"]
+    model_address: str | None
+    accelerators: list[str] | None
+    status: Literal["READY", "TERMINATING", "TERMINATED"]
     created_ts: int
     error_message: str | None = None
     replica_uid: str | None = None
@@ -103,11 +103,12 @@ class Replica:
         self._book = book
         self._spawn = spawn
         self._thawed = thawed
+        self._terminated = False
+        self._created = int(clock.time())  # the launch's time, which recovery keeps
         self._start_process()
 
     def _start_process(self) -> None:
         self._died_at: float | None = None
-        self._created = int(self._clock.time())
         self._port = next(_ports)
         self._pid = next(_pids)
         self._lock = asyncio.Lock()
@@ -119,7 +120,9 @@ class Replica:
         self._sigma = 0
 
     def _revive(self) -> None:
-        if self._died_at is not None and self._clock.monotonic() - self._died_at >= RECOVERY_SECONDS:
+        if self._died_at is None or self._terminated:
+            return
+        if self._clock.monotonic() - self._died_at >= RECOVERY_SECONDS:
             self._start_process()
 
     def _fault(self, error: Exception, status: int = 500) -> Refusal:
@@ -128,14 +131,15 @@ class Replica:
     def view(self) -> ReplicaView:
         """Return what the server tells about this replica."""
         self._revive()
-        stale = self._died_at is None or self._clock.monotonic() - self._died_at < STALE_SECONDS
+        stale = self._died_at is not None and self._clock.monotonic() - self._died_at < STALE_SECONDS
+        there = not self._terminated and (self._died_at is None or stale)
         return ReplicaView(
             replica_id=self._index,
             replica_model_uid=self.uid,
             worker_address="127.0.0.1:26588",
-            model_address=f"127.0.0.1:{self._port}",
-            accelerators=[],
-            status="READY" if stale else "TERMINATING",
+            model_address=f"127.0.0.1:{self._port}" if there else None,
+            accelerators=[] if there else None,
+            status="READY" if there else "TERMINATED" if self._terminated else "TERMINATING",
             created_ts=self._created,
         )
 
@@ -143,14 +147,14 @@ class Replica:
         """Refuse as a dead process does.
 
         Raises:
-            Refusal: 500, connection refused for two seconds, then in stopping state.
+            Refusal: 500, connection refused for a moment, then in stopping state.
         """
         self._revive()
         if self._died_at is None:
             return
         if self._clock.monotonic() - self._died_at < STALE_SECONDS:
             raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
-        raise Refusal(500, f"Model {self.uid} is in stopping state")
+        raise Refusal(500, f"{SUPERVISOR} Model {self.uid} is in stopping state")
 
     def submit(self, job: Job) -> None:
         """Take a job: enter it, and let it wait its turn.
@@ -194,10 +198,18 @@ class Replica:
 
     def kill(self) -> None:
         """Kill the process: what is pending fails, progress stays as it is, another process comes later."""
+        self._die("Server may be closed")
+
+    def terminate(self) -> None:
+        """End the process for good, as an administrator does: what is pending fails in other words."""
+        self._terminated = True
+        self._die("0 bytes read on a total of 11 expected bytes")
+
+    def _die(self, reason: str) -> None:
         if self._died_at is not None:
             return
         self._died_at = self._clock.monotonic()
-        text = f"Remote server 127.0.0.1:{self._port} closed: 0 bytes read on a total of 11 expected bytes"
+        text = f"Remote server 127.0.0.1:{self._port} closed: {reason}"
         for job in self._jobs:
             job.refuse(Refusal(500, text))
         self._jobs.clear()
