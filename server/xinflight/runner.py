@@ -9,7 +9,6 @@ from xinflight.clock import Clock
 from xinflight.errors import (
     Internal,
     TaskTimeout,
-    UpstreamAuth,
     UpstreamDied,
     UpstreamError,
     UpstreamFailed,
@@ -85,9 +84,6 @@ class Runner:
             except NotForTxt2Img:
                 self._upstream.take_other_route(uid)
                 continue
-            except UpstreamAuth:
-                self._upstream.key_refused()
-                raise
             except UpstreamError as error:
                 self._upstream.doubt()
                 deaths += isinstance(error, UpstreamDied | UpstreamUnreachable)
