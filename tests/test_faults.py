@@ -136,7 +136,9 @@ async def test_garbage_is_told_as_such(front: Front, kind: str, txt2img: bool) -
     await draws(client)
 
 
-@pytest.mark.parametrize("fault", [Faults(reset=True, requests=1), Faults(drop=3, requests=1)], ids=["answer", "steps"])
+@pytest.mark.parametrize(
+    "fault", [Faults(reset=True, requests=1), Faults(drop=3, requests=1)], ids=["answer", "steps"]
+)
 async def test_a_lost_answer_is_tried_again_after_the_old_one_has_ended(
     client: WireClient, engine: Recorder, fault: Faults
 ) -> None:
