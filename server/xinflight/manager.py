@@ -444,15 +444,14 @@ class Manager:
         cancelling = []
         for live in list(self._live.values()):
             for work in live.works:
-                if keep:
-                    if work.attempt is not None:
-                        work.attempt.abort()
-                        work.kept = True
-                    work.stop.set()
-                elif work.job.state is State.CANCELLING:
+                if work.job.state is State.CANCELLING:
                     cancelling.append(work)
-                else:
+                elif not keep:
                     self._give_up(work, ShuttingDown())
+                elif work.attempt is not None:
+                    work.attempt.abort()
+                    work.kept = True
+                work.stop.set()
         await self._wait_idle(STOP_PATIENCE)
         for work in cancelling:
             self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)

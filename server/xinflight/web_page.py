@@ -45,7 +45,7 @@ def page_handler(door: Door, version: str) -> Handler:
         door.check(request)
         context = {
             "lang": door.lang(request),
-            "assets": door.path(request, "assets"),
+            "assets": door.path(request, "assets", filename="").removesuffix("/"),
             "ws_path": door.path(request, "ws"),
             "version": version,
         }

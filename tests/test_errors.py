@@ -1,0 +1,58 @@
+"""The tree of errors: as told, with codes that can be relied on."""
+
+import re
+
+import pytest
+
+from xinflight import errors
+from xinflight.errors import XinflightError, by_code
+from xinflight.words import LANGUAGES, say
+
+
+def below(root: type[XinflightError], depth: int = 0) -> list[tuple[int, str, str | None]]:
+    """Return depth, name and code of every class below one, in the order in which they are written."""
+    found: list[tuple[int, str, str | None]] = []
+    for child in root.__subclasses__():
+        found.append((depth + 1, child.__name__, getattr(child, "code", None)))
+        found += below(child, depth + 1)
+    return found
+
+
+def told() -> list[tuple[int, str, str | None]]:
+    """Return the same of the tree that the module's docstring draws."""
+    assert errors.__doc__ is not None
+    lines = re.findall(r"^([│ ]*[├└]── )(\w+)(?: +(\w+))?$", errors.__doc__, re.MULTILINE)
+    return [(len(branch) // 4, name, code or None) for branch, name, code in lines]
+
+
+CODES = [code for _, _, code in below(XinflightError) if code is not None]
+
+
+def test_the_docstring_draws_the_tree() -> None:
+    assert told() == below(XinflightError)
+
+
+def test_every_class_has_one_code_and_no_branch_has_any() -> None:
+    assert len(CODES) == len(set(CODES))
+    for code in CODES:
+        leaf = by_code(code)
+        assert leaf.code == code
+        assert not leaf.__subclasses__()
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+
+
+def test_an_unknown_code_raises() -> None:
+    with pytest.raises(KeyError):
+        by_code("nobody_knows")
+
+
+def test_detail_is_for_the_log_and_field_and_limit_for_people() -> None:
+    error = errors.OutOfBounds(field="n", limit="<= 8", detail="secret upstream text")
+    assert (error.field, error.limit, error.retry_after, str(error)) == ("n", "<= 8", None, "secret upstream text")
+    assert str(errors.Internal()) == "Internal"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_words(code: str, lang: str) -> None:
+    assert say(code, lang)
