@@ -12,6 +12,8 @@ from kit import PAINTER, FakeClock, Json, Recorder, WireClient, eventually, pain
 from xinflight import emulator_replica, runner, xinference, xinference_attempt
 from xinflight.config import Settings
 from xinflight.emulator import EmulatorOptions, Faults
+from xinflight.emulator_wire import Txt2imgBody
+from xinflight.errors import UpstreamAuth
 from xinflight.protocol import UpstreamState
 from xinflight.web_emulator import serve_emulator
 from xinflight.xinference import Xinference
@@ -40,8 +42,8 @@ async def draws(client: WireClient) -> None:
 
 async def test_a_model_that_dies_is_tried_again_in_sight(client: WireClient, engine: Recorder) -> None:
     """The second attempt has a number and a reason, starts at 0 again, and completes."""
-    engine.faults = Faults(die=5, requests=1)
-    assert (await end_of(client, "a"))["type"] == "result"
+    engine.faults = Faults(die=15, requests=1)
+    assert (await end_of(client, "a", steps=20))["type"] == "result"
     shown = client.of("a", "progress")
     assert {m["details"].get("attempt", 1) for m in shown if "details" in m} >= {1, 2}
     again = [m for m in shown if m.get("details", {}).get("retry_reason")]
@@ -56,10 +58,12 @@ async def test_a_model_that_dies_is_tried_again_in_sight(client: WireClient, eng
 
 async def test_a_model_that_dies_twice_is_enough(client: WireClient, engine: Recorder) -> None:
     """After two deaths the task fails, and the next one is served."""
-    engine.faults = Faults(die=3, requests=2)
+    engine.faults = Faults(die=3)
     end = await end_of(client, "a")
     assert (end["type"], end["code"], end["state"]) == ("error", "upstream_died", "failed")
     assert end["retryable"] is True
+    assert any(m["details"].get("retry_reason") == "upstream_died" for m in client.of("a", "progress"))
+    engine.faults = Faults()
     await draws(client)
 
 
@@ -105,8 +109,6 @@ async def test_the_rate_limit_is_waited_for(front: Front, monkeypatch: pytest.Mo
 
 
 async def _foreign(engine: Recorder) -> None:
-    from xinflight.emulator_wire import Txt2imgBody
-
     job = await engine.txt2img(Txt2imgBody(model="painter", prompt="foreign", width=64, height=64))
     await job.answer
 
@@ -149,14 +151,14 @@ async def test_a_lost_answer_is_tried_again_after_the_old_one_has_ended(
     assert len(engine.posts) == 2
     assert engine.peak["painter"] == 1
     reasons = {m["details"].get("retry_reason") for m in client.of("a", "progress") if "details" in m}
-    assert "upstream_unreachable" in reasons
+    assert "upstream_died" in reasons
 
 
 async def test_answers_that_are_always_lost_end_after_two(client: WireClient, engine: Recorder) -> None:
     """Drawing a picture again and again for an answer that never arrives would burn the model for an hour."""
     engine.faults = Faults(reset=True)
     end = await end_of(client, "a")
-    assert (end["type"], end["code"]) == ("error", "upstream_unreachable")
+    assert (end["type"], end["code"]) == ("error", "upstream_died")
     assert len(engine.posts) == 2
     engine.faults = Faults()
     await draws(client)
@@ -235,11 +237,10 @@ async def test_tasks_wait_for_an_upstream_that_comes_up_later(
     assert engine.prompts == ["a", "b"]
 
 
-async def test_an_upstream_that_vanishes_and_returns(
-    client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upstream_that_vanishes_and_returns(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients hear of both; what came meanwhile waits, and runs after."""
     monkeypatch.setattr(xinference, "READY_PAUSE", 0.05)
+    engine, client = await front()
     engine.unreachable = True
     await client.send(action="generate", prompt="a", task_id="a")
     notice = await client.until(lambda m: m["type"] == "notice")
@@ -321,6 +322,29 @@ async def test_a_refused_key_is_tried_every_five_minutes(stack: AsyncExitStack) 
     engine.change_key("bad")
     await clock.advance(300.0)
     await eventually(lambda: upstream.state is UpstreamState.READY)
+
+
+async def test_five_minutes_count_from_the_refusal(stack: AsyncExitStack) -> None:
+    """A key that is refused in the middle of the pause between two probes makes no probe in that pause."""
+    engine = Recorder([PAINTER], options=EmulatorOptions(api_key="good"))
+    clock = FakeClock()
+    url = await stack.enter_async_context(serve_emulator(engine))
+    upstream = Xinference(Settings(xinference_url=url, api_key="good"), clock, on_change=lambda: None)
+    await upstream.start()
+    stack.push_async_callback(upstream.close)
+    assert upstream.state is UpstreamState.READY
+    # The prober is in its pause before the key goes bad.
+    await clock.advance(1.0)
+    engine.change_key("other")
+    with pytest.raises(UpstreamAuth):
+        await upstream.request("GET", "/v1/models")
+    before = len(engine.keys)
+    for _ in range(14):
+        await clock.advance(20.0)
+        await upstream_quiet(engine)
+    assert len(engine.keys) == before
+    await clock.advance(40.0)
+    await eventually(lambda: len(engine.keys) == before + 1)
 
 
 async def upstream_quiet(engine: Recorder) -> None:

@@ -201,7 +201,8 @@ class Xinference:
             except TimeoutError:
                 pass
             self._poke.clear()
-            await self._probe()
+            if refused or self.state is not UpstreamState.UNAUTHORISED:
+                await self._probe()
 
     async def _probe(self) -> None:
         """Ask what there is, and become what the answers say."""
