@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from xinflight.clock import SystemClock
+
 Json = dict[str, Any]
 
 ENDS = ("result", "cancelled")
@@ -75,6 +77,18 @@ class FakeClock:
         self.now = until
         for _ in range(turns):
             await asyncio.sleep(0)
+
+
+class ShiftedClock(SystemClock):
+    """The system's clock, with hours that pass when told."""
+
+    shift = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.shift
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift
 
 
 class WireClient:
