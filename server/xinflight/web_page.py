@@ -24,7 +24,7 @@ REVALIDATE = {"Cache-Control": "no-cache"}
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
 
 
-def client_static() -> Path:
+def _client_static() -> Path:
     """Return the folder of the browser side, in a checkout and in an installed wheel alike."""
     return Path(str(files("xinflight.client_static")))
 
@@ -32,7 +32,7 @@ def client_static() -> Path:
 def prepare_templates(app: web.Application) -> None:
     """Make the templates known to an application, beside any that its host has."""
     if TEMPLATES not in app:
-        loader = jinja2.FileSystemLoader(client_static() / "templates")
+        loader = jinja2.FileSystemLoader(_client_static() / "templates")
         environment = aiohttp_jinja2.setup(app, app_key=TEMPLATES, loader=loader, autoescape=True, auto_reload=False)
         # Read now: later it would be read on the event loop.
         environment.get_template("index.html")
@@ -72,7 +72,7 @@ def own_page_handler(door: Door, file: Path) -> Handler:
 
 def asset_handler() -> Handler:
     """Return the handler of our page's scripts and styles."""
-    folder = client_static() / "assets"
+    folder = _client_static() / "assets"
 
     async def handle(request: web.Request) -> web.StreamResponse:
         file = PurePosixPath(request.match_info["file"])

@@ -10,7 +10,7 @@ from xinflight.protocol import Details, Progress, Step, UpstreamState
 from xinflight.task import Job, Task
 from xinflight.xinference_attempt import Attempt
 
-__all__ = ["Live", "Work"]
+__all__ = ["Live", "Work", "queued_step"]
 
 
 class Live(Struct, eq=False, kw_only=True):
