@@ -34,6 +34,7 @@ XinflightError
 │   ├── UpstreamFailed       upstream_failed
 │   └── UpstreamGarbage      upstream_garbage
 ├── TaskTimeout              timeout
+├── TaskCancelled            cancelled
 └── Internal                 internal
 """
 
@@ -59,6 +60,7 @@ __all__ = [
     "ShuttingDown",
     "StorageUnavailable",
     "StoreUnusable",
+    "TaskCancelled",
     "TaskIdConflict",
     "TaskTimeout",
     "TaskUnfinished",
@@ -300,6 +302,12 @@ class TaskTimeout(XinflightError):
     """The task's timeout passed."""
 
     code = "timeout"
+
+
+class TaskCancelled(XinflightError):
+    """The task was cancelled; told only where one request stands for one task."""
+
+    code = "cancelled"
 
 
 class Internal(XinflightError):
