@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
+from xinflight.emulator_book import KeyGuard
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import GenerationsBody, Txt2imgBody
 
@@ -195,6 +196,14 @@ class Recorder(Emulator):
     def progress(self, request_id: str) -> dict[str, float | None]:
         self.polls[request_id] += 1
         return super().progress(request_id)
+
+    def thaw(self) -> None:
+        """Let frozen generations go on, those too that would freeze only now."""
+        self._thawed.set()
+
+    def change_key(self, key: str) -> None:
+        """Let only this key in from now on."""
+        self._guard = KeyGuard(self.clock, key)
 
     async def txt2img(self, body: Txt2imgBody) -> Job:
         self.posts.append(("txt2img", body.model, body.prompt))

@@ -10,7 +10,7 @@ from kit import Json, Recorder, WireClient, eventually, painter
 from xinflight import xinference_attempt
 from xinflight.emulator import EmulatorOptions, Faults
 from xinflight.emulator_replica import Replica
-from xinflight.images_memory import MemoryImages
+from xinflight.images_files import FileImages
 
 
 def beyond(task_id: str, percent: int) -> Callable[[Json], bool]:
@@ -98,14 +98,14 @@ async def test_a_picture_that_is_being_saved_is_kept(
 ) -> None:
     """A cancel that meets the saving comes too late: the picture wins."""
     saving, go_on = asyncio.Event(), asyncio.Event()
-    put = MemoryImages.put
+    put = FileImages.put
 
-    async def slow_put(self: MemoryImages, picture_id: str, data: bytes, media_type: str) -> None:
+    async def slow_put(self: FileImages, picture_id: str, data: bytes, media_type: str) -> None:
         saving.set()
         await go_on.wait()
         await put(self, picture_id, data, media_type)
 
-    monkeypatch.setattr(MemoryImages, "put", slow_put)
+    monkeypatch.setattr(FileImages, "put", slow_put)
     await start(client, "a")
     await saving.wait()
     assert (await cancel(client, "a"))["was"] == "running"

@@ -35,7 +35,7 @@ def real_xinference(_installed: None) -> Iterator[RealXinference]:
 
 @pytest.fixture(scope="session")
 def real_xinference_pair(real_xinference: RealXinference) -> RealXinference:
-    """Give the same server, with `tiny-pair` (the same model, two replicas) launched too."""
+    """Give the same server, with `tiny-pair` (the same model, two replicas, with defaults) launched too."""
     real_xinference.launch(PAIR, replicas=2)
     return real_xinference
 

@@ -26,6 +26,7 @@ import xinference_install
 
 MODEL = "tiny-z-image"
 PAIR = "tiny-pair"
+PAIR_DEFAULTS = {"num_inference_steps": 6, "guidance_scale": 2.5}
 REGISTRATION = {
     "version": 2,
     "model_name": MODEL,
@@ -37,6 +38,10 @@ REGISTRATION = {
     "controlnet": [],
     "default_model_config": {"torch_dtype": "float32"},  # float16, the default, is far slower on a CPU
     "default_generate_config": {},
+}
+REGISTRATIONS = {
+    MODEL: REGISTRATION,
+    PAIR: REGISTRATION | {"model_name": PAIR, "default_generate_config": PAIR_DEFAULTS},
 }
 PASSWORD = "correct horse battery"
 START_SECONDS = 90.0  # it takes 20 s on two quiet cores, nearly all of it imports
@@ -132,7 +137,9 @@ class RealXinference:
     # -- the server
 
     def start(self) -> None:
-        """Start the server, wait until it is ready, make the API key and register the tiny model.
+        """Start the server, wait until it is ready, make the API key and register the tiny model, twice.
+
+        As `tiny-z-image` it has no defaults, as `tiny-pair` it has PAIR_DEFAULTS.
 
         Raises:
             XinferenceError: not ready within 90 s, or ended before; the text holds the tail of its log.
@@ -140,8 +147,9 @@ class RealXinference:
         self._spawn()
         if self.auth:
             self._make_api_key()
-        registration = {"model": json.dumps(REGISTRATION), "persist": True}
-        self._admin("POST", "/v1/model_registrations/image", registration)
+        for registration in REGISTRATIONS.values():
+            body = {"model": json.dumps(registration), "persist": True}
+            self._admin("POST", "/v1/model_registrations/image", body)
 
     def stop(self) -> None:
         """End every process of the server (SIGTERM, then SIGKILL for the group) and remove its home."""
@@ -238,7 +246,7 @@ class RealXinference:
     def _launch(self, launch: _Launch) -> None:
         body: dict[str, Any] = {
             "model_uid": launch.uid,
-            "model_name": MODEL,
+            "model_name": launch.uid if launch.uid in REGISTRATIONS else MODEL,
             "model_type": "image",
             "model_path": str(xinference_install.model_path()),  # without it a fresh home fails (errno 2)
             "replica": launch.replicas,
@@ -337,4 +345,13 @@ class RealXinference:
             raise XinferenceError(f"no setup token in the log:\n{self.log_tail()}")
         account = {"username": "admin", "password": PASSWORD, "setup_token": found[1]}
         self._expect("POST", "/v1/admin/setup", account, {})
-        self.api_key = self._admin("POST", "/v1/admin/keys", {"name": "gateway"})["key"]
+        _, self.api_key = self.add_key("gateway")
+
+    def add_key(self, name: str) -> tuple[int, str]:
+        """Make one more API key; return its id and the key."""
+        made = self._admin("POST", "/v1/admin/keys", {"name": name})
+        return made["id"], made["key"]
+
+    def revoke_key(self, key_id: int) -> None:
+        """Take an API key back: from now on it is a bad one."""
+        self._admin("DELETE", f"/v1/admin/keys/{key_id}")

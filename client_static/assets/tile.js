@@ -119,7 +119,7 @@ export class Tile {
     open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
     seed.title = t("act.use_seed", { seed: String(picture.seed) });
     seed.setAttribute("aria-label", seed.title);
-    seedText.textContent = t("tile.seed", { seed: String(picture.seed) });
+    seedText.textContent = String(picture.seed);
     if (download.getAttribute("href") === picture.url) return;
     download.href = picture.url;
     download.download = fileName(picture.seed, picture.media_type);

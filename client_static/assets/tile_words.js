@@ -44,7 +44,7 @@ export function etaText(state, now) {
  * @param {PictureState} state
  */
 export function figureText(state) {
-  if (state.ended || !state.progress || state.waiting) return "";
+  if (state.ended || !state.progress || state.shown === 0) return "";
   return (state.progress.source === "estimate" ? "≈ " : "") + percent(state.shown);
 }
 

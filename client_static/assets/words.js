@@ -112,12 +112,12 @@ export function duration(seconds) {
 }
 
 /**
- * A measured time, to a tenth where that says something.
+ * A measured time, to two digits where more would say nothing.
  * @param {number} seconds
  */
 export function measured(seconds) {
-  const digits = seconds < 10 ? 1 : 0;
-  return t("time.s", { n: new Intl.NumberFormat(current, { maximumFractionDigits: digits }).format(seconds) });
+  const digits = seconds < 10 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 };
+  return t("time.s", { n: new Intl.NumberFormat(current, digits).format(seconds) });
 }
 
 /**

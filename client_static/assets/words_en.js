@@ -6,7 +6,6 @@ export const en = {
   "language.switch": "以中文显示",
 
   "page.tagline": "Pictures from words",
-  "page.noscript": "This page needs JavaScript.",
   "page.pictures": "Pictures",
   "page.empty": "Your pictures will appear here.",
   "page.empty_hint": "Write what you want to see. You can start the next picture while others are still being made.",
@@ -56,8 +55,7 @@ export const en = {
   "act.open": "Open the picture in full size: {prompt}",
   "act.load_again": "Load again",
   "act.use_seed": "Use seed {seed} again",
-  "act.reuse": "Use again",
-  "act.reuse_label": "Use prompt and settings again",
+  "act.reuse": "Use prompt and settings again",
   "act.close": "Close",
   "act.previous": "Previous picture",
   "act.next": "Next picture",
@@ -121,8 +119,6 @@ export const en = {
 
   "tile.name": "“{prompt}”, picture {i} of {n}",
   "tile.name_one": "“{prompt}”",
-  "tile.seed": "Seed {seed}",
-  "tile.estimated": "estimated",
   "tile.unavailable": "The picture is made, but could not be loaded.",
   "meta.steps": "{n} steps",
   "meta.guidance": "guidance {n}",
@@ -139,7 +135,6 @@ export const en = {
   "say.ready": "{name} is ready.",
   "say.failed": "{name} failed: {why}",
   "say.cancelled": "{name}: cancelled.",
-  "say.cancelling": "{name}: cancelling.",
   "say.connection_live": "Connected.",
   "say.connection_lost": "Connection lost. Trying again.",
 
@@ -156,6 +151,8 @@ export const en = {
   "code.too_many_tasks": "Too many generations are unfinished. Wait for some or cancel them.",
   "code.model_not_found": "The model is not running.",
   "code.model_unsuitable": "This model can’t make pictures from text.",
+  "code.task_unfinished": "This generation is still on its way; cancel it first.",
+  "code.storage_unavailable": "The server can’t keep anything just now; its disk may be full.",
   "code.shutting_down": "The server is shutting down.",
   "code.upstream_auth": "The model server refuses the key of this service.",
   "code.upstream_unreachable": "The model server can’t be reached.",

@@ -6,7 +6,6 @@ export const zh = {
   "language.switch": "Show in English",
 
   "page.tagline": "以文生图",
-  "page.noscript": "本页面需要 JavaScript。",
   "page.pictures": "图片",
   "page.empty": "图片会显示在这里。",
   "page.empty_hint": "写下你想看到的画面。前面的图片还在生成时，就可以开始下一张。",
@@ -56,8 +55,7 @@ export const zh = {
   "act.open": "查看大图：{prompt}",
   "act.load_again": "重新加载",
   "act.use_seed": "再用种子 {seed}",
-  "act.reuse": "再用一次",
-  "act.reuse_label": "再用此提示词和参数",
+  "act.reuse": "再用此提示词和参数",
   "act.close": "关闭",
   "act.previous": "上一张",
   "act.next": "下一张",
@@ -121,8 +119,6 @@ export const zh = {
 
   "tile.name": "“{prompt}”，第 {i} 张，共 {n} 张",
   "tile.name_one": "“{prompt}”",
-  "tile.seed": "种子 {seed}",
-  "tile.estimated": "估计值",
   "tile.unavailable": "图片已生成，但加载失败。",
   "meta.steps": "{n} 步",
   "meta.guidance": "引导 {n}",
@@ -139,7 +135,6 @@ export const zh = {
   "say.ready": "{name}：已完成。",
   "say.failed": "{name}：失败。{why}",
   "say.cancelled": "{name}：已取消。",
-  "say.cancelling": "{name}：正在取消。",
   "say.connection_live": "已连接。",
   "say.connection_lost": "连接断开，正在重试。",
 
@@ -156,6 +151,8 @@ export const zh = {
   "code.too_many_tasks": "未完成的任务过多，请等待或取消一些。",
   "code.model_not_found": "该模型没有运行。",
   "code.model_unsuitable": "该模型不能以文生图。",
+  "code.task_unfinished": "这个任务还在进行中，请先取消。",
+  "code.storage_unavailable": "服务器暂时无法保存内容，磁盘可能已满。",
   "code.shutting_down": "服务器正在关闭。",
   "code.upstream_auth": "模型服务拒绝了本服务的密钥。",
   "code.upstream_unreachable": "无法连接模型服务。",

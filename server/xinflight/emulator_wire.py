@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 __all__ = [
+    "SUPERVISOR",
     "EmulatedModel",
     "Faults",
     "GenerationsBody",
@@ -25,6 +26,8 @@ __all__ = [
     "txt2img_orders",
 ]
 
+SUPERVISOR = "[address=127.0.0.1:52965, pid=13680]"
+"""What stands before an error's text when the supervisor says it."""
 PIPELINE_STEPS = 50  # what ZImagePipeline takes when nobody says otherwise
 PIPELINE_GUIDANCE = 5.0
 MAX_PIXELS = 4096 * 4096  # a real card runs out of memory here, and the painter would, too

@@ -10,7 +10,6 @@ from xinflight.errors import (
     Internal,
     StorageUnavailable,
     TaskTimeout,
-    UpstreamAuth,
     UpstreamDied,
     UpstreamError,
     UpstreamFailed,
@@ -97,9 +96,6 @@ class Runner:
                 return
             except NotForTxt2Img:
                 self._upstream.take_other_route(uid)
-            except UpstreamAuth:
-                self._upstream.key_refused()
-                raise
             except (UpstreamError, StorageUnavailable) as error:
                 self._upstream.doubt()
                 deaths += isinstance(error, UpstreamDied)

@@ -111,10 +111,6 @@ class Xinference:
         if self.state is not UpstreamState.UNAUTHORISED:
             self._poke.set()
 
-    def key_refused(self) -> None:
-        """Take note that our key was refused: nothing is sent but a probe every five minutes."""
-        self._become(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
-
     def take_other_route(self, uid: str) -> None:
         """Remember that a model has no txt2img."""
         self._other_route.add(uid)
@@ -151,8 +147,18 @@ class Xinference:
         """Send one request and return the body of its 200.
 
         Raises what `failure` makes of another status; `aiohttp.ClientError` and OSError when there is no answer, of
-        which `aiohttp.ClientConnectorError` alone means that nothing was sent.
+        which `aiohttp.ClientConnectorError` alone means that nothing was sent. Once our key was refused, UpstreamAuth
+        comes without a request until a probe has found it good again: ten polls with it would get our address banned.
         """
+        if self.state is UpstreamState.UNAUTHORISED:
+            raise UpstreamAuth(detail="not sent: the key was refused")
+        try:
+            return await self._send(method, path, body)
+        except UpstreamAuth:
+            self._become(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
+            raise
+
+    async def _send(self, method: str, path: str, body: object = None) -> bytes:
         assert self._session is not None  # set by start()
         url = URL(self._base + path, encoded=True)
         data = None if body is None else msgspec.json.encode(body)
@@ -195,7 +201,8 @@ class Xinference:
             except TimeoutError:
                 pass
             self._poke.clear()
-            await self._probe()
+            if refused or self.state is not UpstreamState.UNAUTHORISED:
+                await self._probe()
 
     async def _probe(self) -> None:
         """Ask what there is, and become what the answers say."""
@@ -231,12 +238,12 @@ class Xinference:
                 del self._vanished_at[uid], self.vanished[uid]
 
     async def _look(self) -> tuple[dict[str, Model], frozenset[str]]:
-        entries = parse(await self.request("GET", "/v1/models"), ModelList).data
+        entries = parse(await self._send("GET", "/v1/models"), ModelList).data
         if self.state is not UpstreamState.READY:
             # It may be another version than before.
             self._registrations.clear()
             self._true_cancel = (
-                "/sdapi/v1/interrupt" in parse(await self.request("GET", "/openapi.json"), OpenApi).paths
+                "/sdapi/v1/interrupt" in parse(await self._send("GET", "/openapi.json"), OpenApi).paths
             )
         suitable = [entry for entry in entries if "text2image" in entry.model_ability]
         models = {entry.id: await self._model(entry) for entry in suitable}
@@ -262,7 +269,7 @@ class Xinference:
         """Return the model's registration, None when it has none or we may not read it."""
         if name not in self._registrations:
             try:
-                body = await self.request("GET", f"/v1/model_registrations/image/{quoted(name)}")
+                body = await self._send("GET", f"/v1/model_registrations/image/{quoted(name)}")
                 self._registrations[name] = parse(body, Registration)
             except UpstreamAuth:
                 raise

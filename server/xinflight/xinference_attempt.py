@@ -204,7 +204,8 @@ class Attempt:
         while silent < QUARANTINE:
             await self._clock.sleep(WATCH)
             now_born = await self._births()
-            if born and now_born and now_born - born:
+            # Which replica has it is not told: it is gone for sure when none of them is what it was.
+            if born and now_born and not born & now_born:
                 break
             born = born or now_born
             progress = self.pace.progress
@@ -217,7 +218,8 @@ class Attempt:
             rows = await self._upstream.replicas(self.order.model)
         except (aiohttp.ClientError, OSError, Aborted, XinflightError):
             return set()
-        return {(row.replica_id, row.model_address, row.created_ts) for row in rows}
+        # A row without an address is a replica between two processes.
+        return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}
 
 
 def txt2img(order: Order) -> dict[str, object]:

@@ -69,11 +69,12 @@ class Registration(Struct):
 class Replica(Struct):
     """One row of GET /v1/models/{uid}/replicas.
 
-    `model_address` changes when its process is made anew after a crash, `created_ts` only when it is launched again.
+    `model_address` changes when its process is made anew after a crash and is null until then; `created_ts` changes
+    only when it is launched again.
     """
 
     replica_id: int
-    model_address: str = ""
+    model_address: str | None = None
     created_ts: int = 0
 
 
@@ -125,7 +126,7 @@ _T = TypeVar("_T")
 
 _PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
 _DIED = re.compile(r"remote server .*closed:|actor not found")
-_COMING_BACK = ("connect call failed", "stopping state")
+_COMING_BACK = ("connect call failed", "connection refused", "stopping state")
 
 
 def parse(body: bytes, shape: type[_T]) -> _T:
