@@ -3,6 +3,8 @@
 import secrets
 import uuid
 
+import msgspec
+
 from xinflight.config import Settings
 from xinflight.errors import LoraTag, ModelNotFound, ModelUnsuitable, OutOfBounds, PromptMissing, UpstreamAuth
 from xinflight.protocol import Generate, Limits, Params, UpstreamState, encoded_length, parse_size
@@ -62,8 +64,19 @@ def check(generate: Generate, settings: Settings) -> None:
             raise OutOfBounds(
                 field="size", limit=f"{settings.size_min} to {settings.size_max}, multiples of {SIZE_MULTIPLE}"
             )
-    if generate.metadata is not None and encoded_length(generate.metadata) > METADATA_BYTES:
+    _check_metadata(generate.metadata)
+
+
+def _check_metadata(metadata: object) -> None:
+    if metadata is None:
+        return
+    if encoded_length(metadata) > METADATA_BYTES:
         raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
+    try:
+        # The store keeps it, and MessagePack has no larger integers.
+        msgspec.msgpack.encode(metadata)
+    except OverflowError:
+        raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
 
 
 def _at_most(field: str, value: float | None, most: float) -> None:
