@@ -17,8 +17,8 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from conftest import PAINTER, Serve
-from kit import is_end
+from conftest import Serve
+from kit import PAINTER, is_end
 from xinflight import cli, protocol
 from xinflight.config import Settings
 from xinflight.emulator import Emulator
