@@ -12,6 +12,7 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
+from xinflight.clock import SystemClock
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
 from xinflight.emulator_book import KeyGuard
 from xinflight.emulator_replica import Job
@@ -96,6 +97,18 @@ class FakeClock:
         self.now = until
         for _ in range(turns):
             await asyncio.sleep(0)
+
+
+class ShiftedClock(SystemClock):
+    """The system's clock, with hours that pass when told."""
+
+    shift = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.shift
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift
 
 
 class WireClient:

@@ -31,12 +31,14 @@ README = (ROOT / "README.md").read_text("utf-8")
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
-CLIENT = (protocol.Generate, protocol.Cancel, protocol.Ping)
+CLIENT = get_args(protocol.Request)
 SERVER = (
     protocol.Welcome
     | protocol.Notice
     | protocol.Ack
     | protocol.Ok
+    | protocol.Recovered
+    | protocol.Tasks
     | protocol.Pong
     | protocol.Error
     | protocol.Accepted
@@ -100,6 +102,7 @@ def test_every_part_has_its_fields_in_the_protocol() -> None:
         ("ack", "params", protocol.Params),
         ("ok", "tasks", protocol.CancelledTask),
         ("progress", "details", protocol.Details),
+        ("tasks", "tasks", protocol.TaskInfo),
         ("result", "data", protocol.PictureRef),
         ("result", "failures", protocol.Failure),
     ):
@@ -312,7 +315,7 @@ def serve_shortly(arguments: list[str], folder: Path) -> str:
     with subprocess.Popen(
         [sys.executable, "-c", RUN, *arguments],
         cwd=folder,
-        env={**environ, "XINFLIGHT_PORT": "0"},
+        env={**environ, "XINFLIGHT_PORT": "0", "XINFLIGHT_DATA_DIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from xinflight.clock import SystemClock
+from kit import ShiftedClock
 from xinflight.emulator import DemoUnavailable, EmulatedModel, Emulator, EmulatorOptions, Faults, demo_engine
 from xinflight.emulator_wire import Order
 from xinflight.web_emulator import serve_emulator
@@ -40,18 +40,6 @@ class Answer(msgspec.Struct):
     def detail(self) -> str:
         assert isinstance(self.body["detail"], str)
         return self.body["detail"]
-
-
-class ShiftedClock(SystemClock):
-    """The system's clock, with hours that pass when told."""
-
-    shift = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.shift
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift
 
 
 class Server:

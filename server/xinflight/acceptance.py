@@ -12,7 +12,7 @@ from xinflight.task import Job, Task, digest
 from xinflight.words import choose_language
 from xinflight.xinference import Model, Xinference
 
-__all__ = ["accept", "check", "limits"]
+__all__ = ["FRAME_BYTES", "accept", "check", "limits"]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -84,7 +84,7 @@ def _at_most(field: str, value: float | None, most: float) -> None:
         raise OutOfBounds(field=field, limit=f"<= {most:g}")
 
 
-def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
+def _choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     """Return the model that will draw, or None while none is there to ask.
 
     Raises:
@@ -111,7 +111,7 @@ def accept(generate: Generate, owner: str, settings: Settings, upstream: Xinfere
 
     Raises what `choose_model` raises.
     """
-    model = choose_model(generate.model, upstream)
+    model = _choose_model(generate.model, upstream)
     seed = generate.seed
     if seed is None or seed == -1:
         seed = secrets.randbelow(2**32)

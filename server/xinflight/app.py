@@ -18,7 +18,7 @@ from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
 from xinflight.web_common import Authenticate, Door
-from xinflight.web_page import assets_folder, own_page_handler, page_handler, prepare_templates
+from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
 from xinflight.web_rest import health_handler, picture_handler
 from xinflight.web_ws import ws_handler
 
@@ -97,4 +97,4 @@ def _add_page(app: web.Application, door: Door, prefix: str, *, ours: bool) -> N
     elif ours:
         prepare_templates(app)
         app.router.add_get(f"{prefix}/", page_handler(door, version("xinflight")), name=f"{door.name}:page")
-        app.router.add_static(f"{prefix}/assets", assets_folder(), name=f"{door.name}:assets")
+        app.router.add_get(f"{prefix}/assets/{{file:.+}}", asset_handler(), name=f"{door.name}:assets")

@@ -16,7 +16,7 @@ from xinflight.serve import run
 from xinflight.words import say
 from xinflight.xinference import Model, Xinference
 
-__all__ = ["main"]
+__all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "serve"]
 
 COMMON = [
     click.option("--xinference", "xinference_url", metavar="URL", help="Where Xinference answers."),

@@ -15,7 +15,7 @@ Point = tuple[float, float]
 SMOOTH = 2  # masks are drawn this much larger and reduced, for smooth edges
 
 
-def oklch(light: float, chroma: float, hue: float) -> Colour:
+def _oklch(light: float, chroma: float, hue: float) -> Colour:
     """Return sRGB for lightness 0 to 1, chroma 0 to about 0.3 and a hue in degrees (Ottosson's OKLab)."""
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (light + 0.3963377774 * a + 0.2158037573 * b) ** 3
@@ -33,7 +33,7 @@ def _gamma(linear: float) -> int:
     return round(255 * (12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055))
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
+def _mix(one: Colour, other: Colour, share: float) -> Colour:
     """Return `one` with a share, 0 to 1, of `other`."""
     return (
         round(one[0] + (other[0] - one[0]) * share),
@@ -42,14 +42,14 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
     )
 
 
-def shades(colours: Sequence[Colour], number: int) -> list[Colour]:
+def _shades(colours: Sequence[Colour], number: int) -> list[Colour]:
     """Return `number` evenly spaced colours on the way through two `colours` or more."""
     last = len(colours) - 1
     found = []
     for index in range(number):
         at = last * index / max(1, number - 1)
         stop = min(int(at), last - 1)
-        found.append(mix(colours[stop], colours[stop + 1], at - stop))
+        found.append(_mix(colours[stop], colours[stop + 1], at - stop))
     return found
 
 
@@ -72,7 +72,7 @@ class Scene:
     def colour(self, light: float, chroma: float, share: float = 0.0, turn: float = 0.0) -> Colour:
         """Return a colour between the scene's first hue (share 0) and its second (share 1)."""
         hue = self.hue + ((self.second - self.hue + 180) % 360 - 180) * share + turn
-        return oklch(light, chroma * self.chroma, hue)
+        return _oklch(light, chroma * self.chroma, hue)
 
     def count(self, number: float) -> int:
         """Return a number of things, more of them with more detail, at least one."""
@@ -87,7 +87,7 @@ class Scene:
     def gradient(self, colours: Sequence[Colour], size: tuple[int, int]) -> Image.Image:
         """Return a vertical gradient through `colours`."""
         column = Image.new("RGB", (1, size[1]))
-        column.putdata(shades(colours, size[1]))
+        column.putdata(_shades(colours, size[1]))
         return column.resize(size, Image.Resampling.NEAREST)
 
     def fill(self, polygons: Sequence[Sequence[Point]], paint: Colour | Sequence[Colour]) -> None:
@@ -111,7 +111,7 @@ class Scene:
 
     def disc(self, centre: Point, radius: float, paint: Colour | Sequence[Colour]) -> None:
         """Paint a disc."""
-        self.fill([ellipse(centre, radius, radius)], paint)
+        self.fill([_ellipse(centre, radius, radius)], paint)
 
     def glow(self, centre: Point, radius: float, colour: Colour, strength: float) -> None:
         """Lay light around a point: `strength`, 0 to 1, at its middle and nothing at `radius`."""
@@ -152,7 +152,7 @@ class Scene:
         return [(self.width * i / (len(points) - 1), level + y) for i, y in enumerate(points)]
 
 
-def ellipse(centre: Point, across: float, down: float, turn: float = 0.0) -> list[Point]:
+def _ellipse(centre: Point, across: float, down: float, turn: float = 0.0) -> list[Point]:
     """Return an ellipse as a polygon, turned by `turn` radians."""
     cos, sin = math.cos(turn), math.sin(turn)
     points = []
@@ -165,7 +165,7 @@ def ellipse(centre: Point, across: float, down: float, turn: float = 0.0) -> lis
 def _sun(scene: Scene, centre: Point, radius: float) -> None:
     light = scene.colour(0.95, 0.07, 1.0)
     scene.glow(centre, radius * 5, light, 0.75)
-    scene.disc(centre, radius, [mix(light, (255, 255, 255), 0.6), light])
+    scene.disc(centre, radius, [_mix(light, (255, 255, 255), 0.6), light])
 
 
 def ridges(scene: Scene) -> None:
@@ -179,12 +179,12 @@ def ridges(scene: Scene) -> None:
     for layer in range(layers):
         near = (layer + 1) / layers
         rock = scene.colour(0.78 - 0.6 * near, 0.05 + 0.05 * near, 1 - near)
-        foot = mix(rock, haze, 0.75 * (1 - near) + 0.1)
+        foot = _mix(rock, haze, 0.75 * (1 - near) + 0.1)
         level = height * (0.38 + 0.5 * near**1.15)
         line = scene.outline(level, scene.unit * (0.2 - 0.1 * near), 0.5 + 0.06 * (1 - near))
-        scene.fill([[*line, (scene.width, height), (0, height)]], [rock, mix(rock, foot, 0.6), foot])
+        scene.fill([[*line, (scene.width, height), (0, height)]], [rock, _mix(rock, foot, 0.6), foot])
         if near > 0.6:
-            _trees(scene, line, mix(rock, (0, 0, 0), 0.12), scene.unit * 0.05 * near)
+            _trees(scene, line, _mix(rock, (0, 0, 0), 0.12), scene.unit * 0.05 * near)
     _birds(scene)
 
 
@@ -267,7 +267,7 @@ def night(scene: Scene) -> None:
     rng = scene.rng
     clouds = scene.noise(3, 4).convert("L")
     stops = [(0.1, 0.03, 0.0), (0.15, 0.06, 0.1), (0.3, 0.13, 0.4), (0.55, 0.16, 0.8), (0.85, 0.1, 1.0)]
-    palette = shades([scene.colour(*stop) for stop in stops], 256)
+    palette = _shades([scene.colour(*stop) for stop in stops], 256)
     clouds.putpalette([channel for colour in palette for channel in colour])
     scene.image.paste(clouds.convert("RGB"))
     canvas = ImageDraw.Draw(scene.image, "RGBA")
@@ -290,7 +290,7 @@ def _planet(scene: Scene, centre: Point) -> None:
 
     def ring(front: bool) -> None:
         for wide, colour in rings:
-            whole, hole = (ellipse(centre, radius * w, radius * w * flat, tilt) for w in (wide, wide - 0.2))
+            whole, hole = (_ellipse(centre, radius * w, radius * w * flat, tilt) for w in (wide, wide - 0.2))
             half = slice(0, 37) if front else slice(36, 73)
             outer, inner = [*whole, whole[0]][half], [*hole, hole[0]][half]
             scene.fill([[*outer, *reversed(inner)]], colour)
@@ -322,7 +322,7 @@ def city(scene: Scene) -> None:
     _sun(scene, (scene.width * rng.uniform(0.15, 0.85), height * rng.uniform(0.15, 0.35)), scene.unit * 0.06)
     for layer in range(3):
         near = layer / 2
-        wall = mix(scene.colour(0.2, 0.06, 0.1), haze, 0.62 * (1 - near))
+        wall = _mix(scene.colour(0.2, 0.06, 0.1), haze, 0.62 * (1 - near))
         houses, lights, x = [], [], -scene.unit * 0.05
         while x < scene.width:
             wide = scene.unit * rng.uniform(0.05, 0.12) * (0.7 + 0.6 * near)
@@ -333,8 +333,8 @@ def city(scene: Scene) -> None:
                 houses.append([(mast - wide * 0.25, top), (mast, top - wide * 0.9), (mast + wide * 0.25, top)])
             lights += _windows(scene, x, top, wide)
             x += wide + scene.unit * rng.uniform(0.0, 0.012)
-        scene.fill(houses, [wall, mix(wall, haze, 0.35 * (1 - 0.7 * near))])
-        scene.fill(lights, mix(scene.colour(0.92, 0.13, 0.0, turn=rng.uniform(-30, 30)), haze, 0.5 * (1 - near)))
+        scene.fill(houses, [wall, _mix(wall, haze, 0.35 * (1 - 0.7 * near))])
+        scene.fill(lights, _mix(scene.colour(0.92, 0.13, 0.0, turn=rng.uniform(-30, 30)), haze, 0.5 * (1 - near)))
 
 
 def _windows(scene: Scene, x: float, top: float, wide: float) -> list[list[Point]]:
@@ -363,15 +363,15 @@ def bloom(scene: Scene) -> None:
         reach = scene.unit * (0.46 - 0.38 * inner)
         turn = start + ring * math.pi / petals
         tip = scene.colour(0.5 + 0.4 * inner, 0.17 - 0.06 * inner, inner * 0.9)
-        edge = mix(tip, scene.colour(0.3, 0.1), 0.35)
+        edge = _mix(tip, scene.colour(0.3, 0.1), 0.35)
         for petal in range(petals):
             angle = turn + petal * math.tau / petals
             shape = _petal(centre, angle, reach, reach * slim * 2.4 / petals)
             scene.fill([shape], edge)
             core = _petal(centre, angle, reach * 0.965, reach * slim * 2.25 / petals)
             up = math.sin(angle) < 0
-            shades = [mix(tip, (255, 255, 255), 0.18), mix(tip, edge, 0.55)]
-            scene.fill([core], shades if up else shades[::-1])
+            tones = [_mix(tip, (255, 255, 255), 0.18), _mix(tip, edge, 0.55)]
+            scene.fill([core], tones if up else tones[::-1])
     scene.disc(
         centre,
         scene.unit * 0.045,

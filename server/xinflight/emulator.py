@@ -27,6 +27,8 @@ from xinflight.emulator_wire import (
 )
 
 __all__ = [
+    "BLOCK_SECONDS",
+    "SUPERVISOR",
     "DemoUnavailable",
     "EmulatedModel",
     "Emulator",

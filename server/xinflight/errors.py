@@ -65,6 +65,7 @@ __all__ = [
     "WrongShape",
     "XinflightError",
     "by_code",
+    "leaves",
 ]
 
 

@@ -100,11 +100,15 @@ class Failure(Struct, kw_only=True):
 
 
 class Details(Struct, omit_defaults=True, kw_only=True):
-    """What is known besides: which attempt this is, why the last one ended, seconds since it was sent."""
+    """What is known besides: which attempt this is, why the last one ended, seconds since it was sent.
+
+    `upstream` is what the cancel of this one picture achieved.
+    """
 
     attempt: int = 1
     retry_reason: str | None = None
     elapsed: float | None = None
+    upstream: UpstreamEnd | None = None
 
 
 class CancelledTask(Struct, omit_defaults=True, kw_only=True):

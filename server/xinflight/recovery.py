@@ -89,7 +89,7 @@ class Recovery:
                     return None
                 for model in models:
                     if model.true_cancel:
-                        await self._upstream.abort(model.uid, work.job.request_id)
+                        await self._upstream.abort_request(model.uid, work.job.request_id)
             except (aiohttp.ClientError, OSError, XinflightError) as error:
                 log.debug("asking about an old request failed", error=str(error))
                 await self._upstream.clock.sleep(AGAIN)

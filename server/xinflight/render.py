@@ -58,16 +58,16 @@ async def render(event: Event, viewer: Viewer) -> EventMessage:
         case Accepted():
             return replace(message, message=say("accepted", lang))
         case Result():
-            data = replace(message.data, data=await render_pictures(message.data.data, viewer))
+            data = replace(message.data, data=await _render_pictures(message.data.data, viewer))
             return replace(message, message=say("completed", lang), data=data)
         case Cancelled():
-            data_ = await render_pictures(message.data, viewer)
+            data_ = await _render_pictures(message.data, viewer)
             return replace(message, message=say(message.upstream, lang), data=data_)
         case Error():
             return replace(message, message=say(message.code, lang))
 
 
-async def render_pictures(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
+async def _render_pictures(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
     """Fill in the URLs, and the base64 where it was asked for, as long as there is room."""
     room = viewer.inline_bytes
     rendered = []
@@ -90,7 +90,7 @@ async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> t
 async def render_task(task: Task, viewer: Viewer) -> TaskInfo:
     """Describe a task of the history to a viewer."""
     info = describe(task)
-    return replace(info, data=await render_pictures(info.data, viewer))
+    return replace(info, data=await _render_pictures(info.data, viewer))
 
 
 def error_message(

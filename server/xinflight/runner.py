@@ -25,7 +25,7 @@ from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt, Order
 from xinflight.xinference_messages import Aborted, NotForTxt2Img
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "order"]
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -56,7 +56,7 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         if demo:
             url = await stack.enter_async_context(serve_emulator(demo_engine(SystemClock())))
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
-        folder = data_folder(settings, demo=demo)
+        folder = _data_folder(settings, demo=demo)
         settings = msgspec.structs.replace(settings, data_dir=str(folder))
         token = None
         if settings.auth and not is_loopback(settings.host):
@@ -70,17 +70,17 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
         await site.start()
-        yield page_url(settings, runner.addresses[0][1], token), settings
+        yield _page_url(settings, runner.addresses[0][1], token), settings
 
 
-def data_folder(settings: Settings, *, demo: bool) -> Path:
+def _data_folder(settings: Settings, *, demo: bool) -> Path:
     """Return the folder for what is kept: the one of the settings, else the platform's for user data."""
     if settings.data_dir is not None:
         return Path(settings.data_dir)
     return platformdirs.user_data_path("xinflight") / ("demo" if demo else "server")
 
 
-def page_url(settings: Settings, port: int, token: Token | None) -> str:
+def _page_url(settings: Settings, port: int, token: Token | None) -> str:
     """Return the URL for a browser; a token rides in the fragment, which browsers don't send."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{port}/" + (f"#token={token.secret}" if token is not None else "")

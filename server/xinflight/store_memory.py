@@ -39,7 +39,7 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> None:
         """Keep the writes; copies, so that later moves of a task don't reach in here."""
         for write in writes:
-            task = copied(write.task)
+            task = _copied(write.task)
             known = self._rows.get((task.owner, task.task_id))
             number = next(self._numbers) if known is None else known.number
             self._rows[task.owner, task.task_id] = Row(number=number, task=task)
@@ -73,7 +73,7 @@ class MemoryStore:
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a copy of a task."""
         row = self._rows.get((owner, task_id))
-        return None if row is None else copied(row.task)
+        return None if row is None else _copied(row.task)
 
     async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
         """Return a page of the history."""
@@ -124,7 +124,7 @@ class MemoryStore:
     async def claim(self, runner: str, lease_until: float) -> list[Task]:
         """Return the unfinished tasks: only this process can have left them."""
         rows = sorted(self._rows.values(), key=lambda row: row.number)
-        return [copied(row.task) for row in rows if not row.task.ended]
+        return [_copied(row.task) for row in rows if not row.task.ended]
 
     async def renew(self, runner: str, lease_until: float) -> None:
         """Do nothing: nobody else could claim."""
@@ -133,6 +133,6 @@ class MemoryStore:
         """Do nothing: nobody else could claim."""
 
 
-def copied(task: Task) -> Task:
+def _copied(task: Task) -> Task:
     """Return a copy of a task and its jobs."""
     return msgspec.structs.replace(task, jobs=[msgspec.structs.replace(job) for job in task.jobs])

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
@@ -10,48 +11,49 @@ from aiohttp import web
 
 from xinflight.web_common import Door
 
-__all__ = ["assets_folder", "own_page_handler", "page_handler", "prepare_templates"]
+__all__ = ["asset_handler", "own_page_handler", "page_handler", "prepare_templates"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; "
+    "default-src 'self'; img-src 'self' data: blob: {pictures}; connect-src 'self' ws: wss:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+REVALIDATE = {"Cache-Control": "no-cache"}
+"""Asked for again each time, answered 304 as long as nothing changed: old and new modules must not mix."""
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
 
 
-def client_static() -> Path:
+def _client_static() -> Path:
     """Return the folder of the browser side, in a checkout and in an installed wheel alike."""
     return Path(str(files("xinflight.client_static")))
-
-
-def assets_folder() -> Path:
-    """Return the folder of scripts and styles."""
-    return client_static() / "assets"
 
 
 def prepare_templates(app: web.Application) -> None:
     """Make the templates known to an application, beside any that its host has."""
     if TEMPLATES not in app:
-        loader = jinja2.FileSystemLoader(client_static() / "templates")
-        aiohttp_jinja2.setup(app, app_key=TEMPLATES, loader=loader, autoescape=True)
+        loader = jinja2.FileSystemLoader(_client_static() / "templates")
+        environment = aiohttp_jinja2.setup(app, app_key=TEMPLATES, loader=loader, autoescape=True, auto_reload=False)
+        # Read now: later it would be read on the event loop.
+        environment.get_template("index.html")
 
 
 def page_handler(door: Door, version: str) -> Handler:
     """Return the handler of our page."""
+    public = urlsplit(door.gateway.settings.public_url or "")
+    policy = POLICY.format(pictures=f"{public.scheme}://{public.netloc}" if public.netloc else "")
 
     async def handle(request: web.Request) -> web.StreamResponse:
         door.check(request)
         context = {
             "lang": door.lang(request),
-            "assets": door.path(request, "assets", filename="").removesuffix("/"),
+            "assets": door.path(request, "assets", file="x").removesuffix("/x"),
             "ws_path": door.path(request, "ws"),
             "version": version,
         }
         response = aiohttp_jinja2.render_template("index.html", request, context, app_key=TEMPLATES)
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers["Content-Security-Policy"] = policy
+        response.headers.update(REVALIDATE)
         response.headers["Vary"] = "Accept-Language"
         return response
 
@@ -63,6 +65,19 @@ def own_page_handler(door: Door, file: Path) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         door.check(request)
-        return web.FileResponse(file, headers={"Cache-Control": "no-cache"})
+        return web.FileResponse(file, headers=REVALIDATE)
+
+    return handle
+
+
+def asset_handler() -> Handler:
+    """Return the handler of our page's scripts and styles."""
+    folder = _client_static() / "assets"
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        file = PurePosixPath(request.match_info["file"])
+        if ".." in file.parts or file.is_absolute():
+            raise web.HTTPNotFound(text="There is no such file.\n")
+        return web.FileResponse(folder / file, headers=REVALIDATE)
 
     return handle

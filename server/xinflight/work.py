@@ -10,7 +10,7 @@ from xinflight.protocol import Details, Progress, Step, UpstreamState
 from xinflight.task import Job, Task
 from xinflight.xinference_attempt import Attempt
 
-__all__ = ["Live", "Work"]
+__all__ = ["Live", "Work", "queued_step"]
 
 
 class Live(Struct, eq=False, kw_only=True):
@@ -74,6 +74,7 @@ class Work(Struct, eq=False, kw_only=True):
             self.estimated_time = pace.remaining(now)
         steps = params.steps if pace is not None else None
         sent = self.job.attempt > 0
+        known = sent or self.job.upstream is not None
         return Progress(
             task_id=self.live.task.task_id,
             timestamp=unix,
@@ -87,11 +88,12 @@ class Work(Struct, eq=False, kw_only=True):
             estimated_time=None if self.estimated_time is None else round(self.estimated_time, 1),
             source="upstream" if pace is not None and pace.began else "estimate",
             details=Details(
-                attempt=self.job.attempt,
+                attempt=max(self.job.attempt, 1),
                 retry_reason=self.retry_reason,
-                elapsed=round(now - self.started, 1),
+                elapsed=round(now - self.started, 1) if sent else None,
+                upstream=self.job.upstream,
             )
-            if sent
+            if known
             else None,
         )
 

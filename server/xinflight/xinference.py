@@ -181,11 +181,11 @@ class Xinference:
 
     async def replicas(self, uid: str) -> list[Replica]:
         """Return the model's replicas as they are now; errors as `request`."""
-        return parse(await self.request("GET", f"/v1/models/{quoted(uid)}/replicas"), list[Replica])
+        return parse(await self.request("GET", f"/v1/models/{_quoted(uid)}/replicas"), list[Replica])
 
-    async def abort(self, uid: str, request_id: str) -> None:
+    async def abort_request(self, uid: str, request_id: str) -> None:
         """Ask a model to stop a request; what it answers is no proof of anything. Errors as `request`."""
-        await self.request("POST", f"/v1/models/{quoted(uid)}/requests/{request_id}/abort", {})
+        await self.request("POST", f"/v1/models/{_quoted(uid)}/requests/{request_id}/abort", {})
 
     # Probing
 
@@ -269,7 +269,7 @@ class Xinference:
         """Return the model's registration, None when it has none or we may not read it."""
         if name not in self._registrations:
             try:
-                body = await self._send("GET", f"/v1/model_registrations/image/{quoted(name)}")
+                body = await self._send("GET", f"/v1/model_registrations/image/{_quoted(name)}")
                 self._registrations[name] = parse(body, Registration)
             except UpstreamAuth:
                 raise
@@ -286,6 +286,6 @@ class Xinference:
             self._on_change()
 
 
-def quoted(uid: str) -> str:
+def _quoted(uid: str) -> str:
     """Return a name as one segment of a path (RFC 3986 section 3.3)."""
     return URL.build(path=uid).raw_path.replace("/", "%2F")

@@ -124,11 +124,11 @@ class Attempt:
     async def _post(self) -> bytes:
         order = self.order
         if self.true_cancel:
-            answer = parse(await self._upstream.request("POST", "/sdapi/v1/txt2img", txt2img(order)), Txt2ImgAnswer)
+            answer = parse(await self._upstream.request("POST", "/sdapi/v1/txt2img", _txt2img(order)), Txt2ImgAnswer)
             pictures = answer.images
         else:
             path = "/v1/images/generations"
-            data = parse(await self._upstream.request("POST", path, generations(order)), GenerationsAnswer).data
+            data = parse(await self._upstream.request("POST", path, _generations(order)), GenerationsAnswer).data
             pictures = [image.b64_json for image in data]
         if not pictures or not pictures[0]:
             raise UpstreamGarbage(detail="an answer without a picture")
@@ -158,7 +158,7 @@ class Attempt:
         pause = 0.1
         while True:
             try:
-                await self._upstream.abort(self.order.model, self.order.request_id)
+                await self._upstream.abort_request(self.order.model, self.order.request_id)
                 return
             except (aiohttp.ClientError, OSError, UpstreamError) as error:
                 log.debug("abort not answered", error=str(error))
@@ -222,7 +222,7 @@ class Attempt:
         return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}
 
 
-def txt2img(order: Order) -> dict[str, object]:
+def _txt2img(order: Order) -> dict[str, object]:
     """Return the body for `/sdapi/v1/txt2img` (api/schemas/requests.py).
 
     A missing cfg_scale would mean 7.0, and a null one is refused: inside `kwargs`, null leaves it to the model.
@@ -246,7 +246,7 @@ def txt2img(order: Order) -> dict[str, object]:
     return body
 
 
-def generations(order: Order) -> dict[str, object]:
+def _generations(order: Order) -> dict[str, object]:
     """Return the body for `/v1/images/generations`; `url` would answer a path on the model's host."""
     kwargs: dict[str, object] = {"request_id": order.request_id, "seed": order.seed}
     if order.negative_prompt:

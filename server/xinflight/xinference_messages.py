@@ -90,7 +90,7 @@ class Txt2ImgAnswer(Struct):
     images: list[bytes]
 
 
-class GeneratedImage(Struct):
+class _GeneratedImage(Struct):
     """One picture of GenerationsAnswer."""
 
     b64_json: bytes
@@ -99,7 +99,7 @@ class GeneratedImage(Struct):
 class GenerationsAnswer(Struct):
     """POST /v1/images/generations with b64_json; the base64 is decoded on the way in."""
 
-    data: list[GeneratedImage]
+    data: list[_GeneratedImage]
 
 
 class OpenApi(Struct):
@@ -108,7 +108,7 @@ class OpenApi(Struct):
     paths: dict[str, msgspec.Raw]
 
 
-class ErrorBody(Struct):
+class _ErrorBody(Struct):
     """FastAPI's error body."""
 
     detail: str
@@ -140,7 +140,7 @@ def parse(body: bytes, shape: type[_T]) -> _T:
 def failure(status: int, body: bytes, retry_after: str | None = None) -> Exception:
     """Say what an answer that is not 200 means. Its text goes to `detail`, which is only logged."""
     try:
-        text = msgspec.json.decode(body, type=ErrorBody).detail
+        text = msgspec.json.decode(body, type=_ErrorBody).detail
     except (msgspec.DecodeError, UnicodeError):
         text = body[:500].decode("utf-8", "replace")
     text = _PREFIX.sub("", text)[:500]
