@@ -3,6 +3,8 @@
 import secrets
 import uuid
 
+import msgspec
+
 from xinflight.config import Settings
 from xinflight.errors import (
     LoraTag,
@@ -77,6 +79,10 @@ def check(generate: Generate, settings: Settings) -> None:
 def _check_metadata(metadata: object) -> None:
     try:
         length = encoded_length(metadata)
+        # The store keeps it, and MessagePack has no larger integers.
+        msgspec.msgpack.encode(metadata)
+    except OverflowError:
+        raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
     except (TypeError, ValueError):
         # MessagePack can carry what JSON can't.
         raise WrongShape(field="metadata", limit="what JSON can write") from None
