@@ -6,6 +6,7 @@ It keeps the measured behaviour of Xinference 4.1.0, odd corners included, apart
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ __all__ = [
 BLOCK_SECONDS = 30.0  # XINFERENCE_DEFAULT_CANCEL_BLOCK_DURATION
 NOT_FOUND_SECONDS = 10.0  # XINFERENCE_MODEL_NOT_FOUND_CACHE_TTL
 NOT_FOUND_KEPT = 1000
+LISTING_SECONDS = 3.0  # XINFERENCE_LIST_MODELS_DEBOUNCE_SECONDS
 
 
 class DemoUnavailable(Exception):
@@ -128,6 +130,8 @@ class Emulator:
         self._launched: dict[str, _Launched] = {}
         # One entry per uid that was ever taken down, as upstream.
         self._terminated: dict[str, _Launched] = {}
+        self._listing: list[EmulatedModel] = []
+        self._listed_at = -inf
         for model in models:
             self.launch(model)
 
@@ -136,6 +140,7 @@ class Emulator:
         self.terminate(model.uid)
         self._not_found.pop(model.uid, None)
         self._launched[model.uid] = _Launched(model, lambda index: self._replica(model, index))
+        self._listed_at = -inf
 
     def _replica(self, model: EmulatedModel, index: int) -> Replica:
         return Replica(
@@ -154,6 +159,7 @@ class Emulator:
             for replica in launched.replicas:
                 replica.terminate()
             self._terminated[uid] = launched
+            self._listed_at = -inf
 
     def kill(self, uid: str, replica: int = 0) -> None:
         """Kill a replica's process; another takes its place after twelve seconds."""
@@ -198,9 +204,13 @@ class Emulator:
         """Return the launched models by uid, dead or alive."""
         return {uid: launched.model for uid, launched in self._launched.items()}
 
-    def listed(self) -> dict[str, EmulatedModel]:
-        """Return the models that the server tells of: those of which a replica is there."""
-        return {uid: launched.model for uid, launched in self._launched.items() if not launched.gone()}
+    def listed(self) -> list[EmulatedModel]:
+        """Return the models that the server tells of: those of which a replica was there within three seconds."""
+        now = self.clock.monotonic()
+        if now - self._listed_at >= LISTING_SECONDS:
+            self._listing = [launched.model for launched in self._launched.values() if not launched.gone()]
+            self._listed_at = now
+        return self._listing
 
     def model(self, uid: str) -> EmulatedModel:
         """Return one model.
@@ -208,10 +218,11 @@ class Emulator:
         Raises:
             Refusal: 400, not launched, or none of its replicas is there.
         """
-        if uid not in self.listed():
-            missing = f"{uid}-rep0" if uid in self._launched else uid
+        launched = self._launched.get(uid)
+        if launched is None or launched.gone():
+            missing = f"{uid}-rep0" if launched else uid
             raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
-        return self._launched[uid].model
+        return launched.model
 
     def replicas(self, uid: str) -> list[ReplicaView]:
         """Return the replicas of a model, also of one that was taken down; none for an unknown one."""

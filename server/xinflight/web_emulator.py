@@ -113,7 +113,7 @@ def _model_fields(model: EmulatedModel) -> dict[str, object]:
 async def _models(request: web.Request) -> web.Response:
     head = {"object": "model", "created": 0, "owned_by": "xinference"}
     models = request.app[ENGINE].listed()
-    data = [{"id": uid, **head, **_model_fields(model)} for uid, model in models.items()]
+    data = [{"id": model.uid, **head, **_model_fields(model)} for model in models]
     return _json({"object": "list", "data": data})
 
 
