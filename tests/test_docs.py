@@ -199,7 +199,7 @@ def test_what_clients_say_in_examples_is_decoded_or_refused_as_shown() -> None:
 
 def refusal(frame: str) -> XinflightError | None:
     try:
-        protocol.decode(frame)
+        protocol.JSON.decode(frame.encode())
     except XinflightError as error:
         return error
     return None
@@ -210,7 +210,7 @@ def test_what_the_server_says_in_examples_is_what_it_can_say() -> None:
     for line in transcripts():
         if line.startswith("S: "):
             shown = msgspec.json.decode(line[3:])
-            again = msgspec.json.decode(protocol.encode(msgspec.json.decode(line[3:], type=SERVER)))
+            again = msgspec.json.decode(protocol.JSON.encode(msgspec.json.decode(line[3:], type=SERVER)))
             assert holds(again, shown), line
             seen.add(shown["type"])
     assert seen == {member.__struct_config__.tag for member in get_args(SERVER)}

@@ -38,21 +38,21 @@ LEAVING = 0.25
 """Seconds between two looks whether the client is still there; aiohttp tells a handler nothing of its leaving."""
 
 
-class Image(Struct, omit_defaults=True, kw_only=True):
+class _Image(Struct, omit_defaults=True, kw_only=True):
     """One picture."""
 
     url: str | None = None
     b64_json: bytes | None = None
 
 
-class Images(Struct, kw_only=True):
+class _Images(Struct, kw_only=True):
     """The answer; `created` is Unix seconds."""
 
     created: int
-    data: list[Image]
+    data: list[_Image]
 
 
-class Completed(Struct, tag_field="type", tag="image_generation.completed", kw_only=True):
+class _Completed(Struct, tag_field="type", tag="image_generation.completed", kw_only=True):
     """One picture of a stream. `usage` counts nothing: pictures are not made of tokens here."""
 
     b64_json: bytes
@@ -172,8 +172,8 @@ async def _whole(door: Door, events: AsyncIterator[EventMessage], *, inline: boo
         match message:
             case Result():
                 found = message.data.data
-                data = [Image(b64_json=await _bytes(door, p)) if inline else Image(url=p.url) for p in found]
-                body = msgspec.json.encode(Images(created=message.data.created, data=data))
+                data = [_Image(b64_json=await _bytes(door, p)) if inline else _Image(url=p.url) for p in found]
+                body = msgspec.json.encode(_Images(created=message.data.created, data=data))
                 return web.Response(body=body, content_type="application/json")
             case Cancelled() | Error():
                 raise _failure(message)
@@ -204,7 +204,7 @@ async def _write_event(
 ) -> None:
     match message:
         case Picture():
-            completed = Completed(
+            completed = _Completed(
                 b64_json=await _bytes(door, message),
                 created_at=int(message.timestamp),
                 size=size,

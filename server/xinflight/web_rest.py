@@ -49,19 +49,19 @@ class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     cursor: str
 
 
-class Models(msgspec.Struct, kw_only=True):
+class _Models(msgspec.Struct, kw_only=True):
     """The models that make pictures from text."""
 
     models: list[ModelInfo]
 
 
-class CancelBody(msgspec.Struct, kw_only=True):
+class _CancelBody(msgspec.Struct, kw_only=True):
     """What of a task is cancelled: one picture, or all."""
 
     index: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
 
 
-class NoticeBody(msgspec.Struct, kw_only=True):
+class _NoticeBody(msgspec.Struct, kw_only=True):
     """What an admin tells an owner, or with `owner` absent everybody."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
@@ -85,14 +85,14 @@ async def read_body(request: web.Request) -> bytes:
     return bytes(body)
 
 
-def answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a JSON answer."""
+def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a JSON _answer."""
     headers = {"Cache-Control": "no-store", **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
 
 
 def submit_handler(door: Door) -> Handler:
-    """Return the handler that starts a generation; its answer is the task, or with Accept its events as they come."""
+    """Return the handler that starts a generation; its _answer is the task, or with Accept its events as they come."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
@@ -110,7 +110,7 @@ def submit_handler(door: Door) -> Handler:
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
-                return answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+                return _answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
                 follower.watch([task.uid], running, after=0)
@@ -148,7 +148,7 @@ def task_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return answer(await render_task(await _find(door, request), door.viewer(request)))
+        return _answer(await render_task(await _find(door, request), door.viewer(request)))
 
     return handle
 
@@ -171,7 +171,7 @@ def list_handler(door: Door) -> Handler:
         viewer = door.viewer(request)
         infos = [await render_task(task, viewer) for task in tasks]
         if kind == PLAIN:
-            return answer(TaskPage(tasks=infos, next=following, cursor=cursor))
+            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor))
         headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
         if following is not None:
             headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
@@ -208,7 +208,7 @@ def cancel_handler(door: Door) -> Handler:
         owner = await door.owner(request)
         body = await read_body(request)
         try:
-            index = msgspec.json.decode(body or b"{}", type=CancelBody).index
+            index = msgspec.json.decode(body or b"{}", type=_CancelBody).index
         except msgspec.ValidationError as error:
             raise WrongShape(field="index", limit=str(error)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -216,7 +216,7 @@ def cancel_handler(door: Door) -> Handler:
         cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
         if cancelled.was == "unknown":
             raise NotFound(field="task_id" if index is None else "index")
-        return answer(cancelled)
+        return _answer(cancelled)
 
     return handle
 
@@ -255,7 +255,7 @@ def models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        return answer(Models(models=door.gateway.upstream.infos()))
+        return _answer(_Models(models=door.gateway.upstream.infos()))
 
     return handle
 
@@ -268,7 +268,7 @@ def notices_handler(door: Door) -> Handler:
         if not identity.admin:
             raise Forbidden
         try:
-            notice = msgspec.json.decode(await read_body(request), type=NoticeBody)
+            notice = msgspec.json.decode(await read_body(request), type=_NoticeBody)
         except msgspec.ValidationError as error:
             raise WrongShape(limit=str(error)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
