@@ -22,7 +22,7 @@ from kit import PAINTER, is_end
 from xinflight import cli, protocol
 from xinflight.config import Settings
 from xinflight.emulator import Emulator
-from xinflight.errors import XinflightError
+from xinflight.errors import BadMessage, XinflightError, by_code
 from xinflight.protocol import CloseCode, State, Step, UpstreamEnd, UpstreamState
 from xinflight.task import MOVES
 
@@ -192,9 +192,11 @@ def test_what_clients_say_in_examples_is_decoded_or_refused_as_shown() -> None:
         if not line.startswith("C: "):
             continue
         refused = refusal(line[3:])
+        shown = msgspec.json.decode(after[3:]) if after.startswith("S: ") else {"type": ""}
         if refused is not None:
-            shown = msgspec.json.decode(after[3:])
             assert (shown["code"], shown.get("field")) == (refused.code, refused.field), line
+        elif shown["type"] == "error":
+            assert not issubclass(by_code(shown["code"]), BadMessage), line
 
 
 def refusal(frame: str) -> XinflightError | None:
