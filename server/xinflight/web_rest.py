@@ -92,7 +92,7 @@ def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] 
 
 
 def submit_handler(door: Door) -> Handler:
-    """Return the handler that starts a generation; its _answer is the task, or with Accept its events as they come."""
+    """Return the handler that starts a generation; it answers the task, or as Accept says its events."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
