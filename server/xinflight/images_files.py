@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from xinflight.images import Kept, sniff
 
 __all__ = ["FileImages"]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{4,64}")
+"""What our ids look like; anything else, like ../../etc, comes from a URL and names nothing."""
 
 
 class FileImages:
@@ -38,13 +42,15 @@ class FileImages:
                     file.flush()
                     os.fsync(file.fileno())
             aside.replace(path)
+            if self._full:
+                _sync_folder(path.parent)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
 
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture as its file."""
-        return await asyncio.to_thread(self._get, picture_id)
+        return await asyncio.to_thread(self._get, picture_id) if _ID.fullmatch(picture_id) else None
 
     def _get(self, picture_id: str) -> Kept | None:
         path = self._path(picture_id)
@@ -79,3 +85,12 @@ class FileImages:
                         Path(file.path).unlink(missing_ok=True)
                         unknown += 1
         return unknown
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive the machine: it is kept by the folder, not by the file (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
