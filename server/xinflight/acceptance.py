@@ -3,6 +3,8 @@
 import secrets
 import uuid
 
+import msgspec
+
 from xinflight.config import Settings
 from xinflight.errors import (
     LoraTag,
@@ -77,9 +79,10 @@ def check(generate: Generate, settings: Settings) -> None:
 def _check_metadata(metadata: object) -> None:
     try:
         length = encoded_length(metadata)
-    except (TypeError, ValueError):
-        # MessagePack can carry what JSON can't.
-        raise WrongShape(field="metadata", limit="what JSON can write") from None
+        msgspec.msgpack.encode(metadata)
+    except (TypeError, ValueError, OverflowError):
+        # MessagePack can carry what JSON can't, and JSON integers beyond 64 bits.
+        raise WrongShape(field="metadata", limit="what JSON and MessagePack can write") from None
     if length > METADATA_BYTES:
         raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
 
