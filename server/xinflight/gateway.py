@@ -139,10 +139,10 @@ class Gateway:
             inline_bytes=self.settings.inline_bytes,
         )
 
-    async def notify(self, owner: str, text: str) -> None:
-        """Tell every connection of an owner something, in the host's own words."""
+    async def notify(self, owner: str | None, text: str) -> None:
+        """Tell every connection of an owner, or with None everybody, something in the host's own words."""
         for session in self._sessions:
-            if session.owner == owner:
+            if owner in (None, session.owner):
                 session.tell(self._notice("host", text))
 
     def deleted(self, owner: str, task_id: str) -> None:

@@ -90,7 +90,7 @@ class Work(Struct, eq=False, kw_only=True):
             details=Details(
                 attempt=max(self.job.attempt, 1),
                 retry_reason=self.retry_reason,
-                elapsed=round(now - self.started, 1) if sent else None,
+                elapsed=round(now - self.started, 1) if pace is not None else None,
                 upstream=self.job.upstream,
             )
             if known
