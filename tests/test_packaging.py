@@ -99,10 +99,12 @@ def server(bin_folder: Path, folder: Path) -> Iterator[Iterator[str]]:
     command = (bin_folder / "xinflight", "serve", "--demo", "--port", "0", "--data-dir", "data")
     with subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        yield process.stderr
-        process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert "Traceback" not in rest
+        try:
+            yield process.stderr
+        finally:
+            process.send_signal(signal.SIGTERM)
+            rest = process.stderr.read()
+    assert "Traceback" not in rest
 
 
 def fetch(url: str) -> str:

@@ -6,7 +6,15 @@ import uuid
 import msgspec
 
 from xinflight.config import Settings
-from xinflight.errors import LoraTag, ModelNotFound, ModelUnsuitable, OutOfBounds, PromptMissing, UpstreamAuth
+from xinflight.errors import (
+    LoraTag,
+    ModelNotFound,
+    ModelUnsuitable,
+    OutOfBounds,
+    PromptMissing,
+    UpstreamAuth,
+    WrongShape,
+)
 from xinflight.protocol import Generate, Limits, Params, UpstreamState, encoded_length, parse_size
 from xinflight.task import Job, Task, digest
 from xinflight.words import choose_language
@@ -64,19 +72,22 @@ def check(generate: Generate, settings: Settings) -> None:
             raise OutOfBounds(
                 field="size", limit=f"{settings.size_min} to {settings.size_max}, multiples of {SIZE_MULTIPLE}"
             )
-    _check_metadata(generate.metadata)
+    if generate.metadata is not None:
+        _check_metadata(generate.metadata)
 
 
 def _check_metadata(metadata: object) -> None:
-    if metadata is None:
-        return
-    if encoded_length(metadata) > METADATA_BYTES:
-        raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
     try:
+        length = encoded_length(metadata)
         # The store keeps it, and MessagePack has no larger integers.
         msgspec.msgpack.encode(metadata)
     except OverflowError:
         raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
+    except (TypeError, ValueError):
+        # MessagePack can carry what JSON can't.
+        raise WrongShape(field="metadata", limit="what JSON can write") from None
+    if length > METADATA_BYTES:
+        raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
 
 
 def _at_most(field: str, value: float | None, most: float) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -18,11 +19,26 @@ from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
 from xinflight.web_common import Authenticate, Door
+from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
 from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
-from xinflight.web_rest import health_handler, picture_handler
+from xinflight.web_pictures import PICTURE_ID, health_handler, picture_handler
+from xinflight.web_problem import Handler, guarded
+from xinflight.web_rest import (
+    cancel_handler,
+    delete_handler,
+    list_handler,
+    models_handler,
+    notices_handler,
+    submit_handler,
+    task_handler,
+    task_picture_handler,
+)
+from xinflight.web_stream import events_handler, task_events_handler
 from xinflight.web_ws import ws_handler
 
 __all__ = ["setup"]
+
+TASK = "{task_id:[^/]+}"
 
 
 async def _everybody(request: web.Request, token: str | None) -> Identity:
@@ -42,8 +58,9 @@ def setup(
     """Mount a gateway below `prefix` and return it; it opens and closes with the application.
 
     `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`.
-    Routes are named `{name}:ws`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and
-    `{name}:assets`. Several gateways in one process need different names and prefixes. No signal handler, no
+    Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
+    `{name}:openai`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and `{name}:assets`.
+    Several gateways in one process need different names and prefixes. No signal handler, no
     logging, no global state is touched.
 
     Raises:
@@ -57,9 +74,7 @@ def setup(
     store, images = _storage(settings)
     gateway = Gateway(settings, store, MemoryBus(), images, clock)
     door = Door(gateway, name, authenticate or _everybody, check_host=authenticate is None)
-    app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{name}:ws")
-    app.router.add_get(f"{prefix}/pictures/{{picture_id}}", picture_handler(door), name=f"{name}:picture")
-    app.router.add_get(f"{prefix}/healthz", health_handler(door), name=f"{name}:health")
+    _add_routes(app, door, prefix)
     _add_page(app, door, prefix, ours=page)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
@@ -73,6 +88,31 @@ def setup(
     # A cleanup_ctx alone ends only after the handlers did, and sockets last until they are closed.
     app.on_shutdown.append(drain)
     return gateway
+
+
+def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
+    """Add every door but the page."""
+
+    def add(method: str, path: str, handler: Handler, name: str | None = None, **options: Any) -> None:
+        route = None if name is None else f"{door.name}:{name}"
+        app.router.add_route(method, prefix + path, guarded(door, handler, **options), name=route)
+
+    app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{door.name}:ws")
+    pictures = picture_handler(door)
+    app.router.add_get(f"{prefix}/pictures/{{picture_id:{PICTURE_ID}}}", pictures, name=f"{door.name}:picture")
+    app.router.add_get(f"{prefix}/healthz", health_handler(door), name=f"{door.name}:health")
+    add("POST", "/api/v1/tasks", submit_handler(door), "tasks")
+    add("GET", "/api/v1/tasks", list_handler(door))
+    add("GET", "/api/v1/events", events_handler(door), "events")
+    add("GET", f"/api/v1/tasks/{TASK}", task_handler(door), "task")
+    add("DELETE", f"/api/v1/tasks/{TASK}", delete_handler(door))
+    add("POST", f"/api/v1/tasks/{TASK}/cancel", cancel_handler(door))
+    add("GET", f"/api/v1/tasks/{TASK}/events", task_events_handler(door))
+    add("GET", f"/api/v1/tasks/{TASK}/pictures/{{index:[0-9]{{1,2}}}}", task_picture_handler(door))
+    add("GET", "/api/v1/models", models_handler(door), "models")
+    add("POST", "/api/v1/notices", notices_handler(door), "notices")
+    add("GET", "/v1/models", openai_models_handler(door), shape=openai_error)
+    add("POST", "/v1/images/generations", generations_handler(door), "openai", shape=openai_error)
 
 
 def _storage(settings: Settings) -> tuple[Store, Images]:

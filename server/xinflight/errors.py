@@ -6,13 +6,19 @@ XinflightError
 │   ├── WrongShape           wrong_shape
 │   ├── UnknownAction        unknown_action
 │   ├── FrameTooLarge        frame_too_large
-│   └── BinaryFrame          binary_frame
+│   ├── BinaryFrame          binary_frame
+│   ├── TextFrame            text_frame
+│   ├── UnsupportedType      unsupported_type
+│   └── NotAcceptable        not_acceptable
 ├── BadValue
 │   ├── OutOfBounds          out_of_bounds
 │   ├── PromptMissing        prompt_missing
 │   ├── BadTaskId            bad_task_id
 │   └── LoraTag              lora_tag
 ├── Refused
+│   ├── Unauthorised         unauthorised
+│   ├── Forbidden            forbidden
+│   ├── NotFound             not_found
 │   ├── TaskIdConflict       task_id_conflict
 │   ├── TooManyTasks         too_many_tasks
 │   ├── ModelNotFound        model_not_found
@@ -28,6 +34,7 @@ XinflightError
 │   ├── UpstreamFailed       upstream_failed
 │   └── UpstreamGarbage      upstream_garbage
 ├── TaskTimeout              timeout
+├── TaskCancelled            cancelled
 └── Internal                 internal
 """
 
@@ -38,11 +45,14 @@ __all__ = [
     "BadTaskId",
     "BadValue",
     "BinaryFrame",
+    "Forbidden",
     "FrameTooLarge",
     "Internal",
     "LoraTag",
     "ModelNotFound",
     "ModelUnsuitable",
+    "NotAcceptable",
+    "NotFound",
     "NotJson",
     "OutOfBounds",
     "PromptMissing",
@@ -50,11 +60,15 @@ __all__ = [
     "ShuttingDown",
     "StorageUnavailable",
     "StoreUnusable",
+    "TaskCancelled",
     "TaskIdConflict",
     "TaskTimeout",
     "TaskUnfinished",
+    "TextFrame",
     "TooManyTasks",
+    "Unauthorised",
     "UnknownAction",
+    "UnsupportedType",
     "UpstreamAuth",
     "UpstreamBusy",
     "UpstreamDied",
@@ -128,6 +142,24 @@ class BinaryFrame(BadMessage):
     code = "binary_frame"
 
 
+class TextFrame(BadMessage):
+    """A text frame where the sub-protocol has binary only."""
+
+    code = "text_frame"
+
+
+class UnsupportedType(BadMessage):
+    """A request whose body is of a type that is not read here."""
+
+    code = "unsupported_type"
+
+
+class NotAcceptable(BadMessage):
+    """A request for a type that is not written here."""
+
+    code = "not_acceptable"
+
+
 class BadValue(XinflightError):
     """A message of the right shape with a value that can't be used."""
 
@@ -158,6 +190,24 @@ class LoraTag(BadValue):
 
 class Refused(XinflightError):
     """A proper message that can't be acted on now."""
+
+
+class Unauthorised(Refused):
+    """Nobody that is known here."""
+
+    code = "unauthorised"
+
+
+class Forbidden(Refused):
+    """Somebody who may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(Refused):
+    """Nothing of one's own has this id; somebody else's is not told of."""
+
+    code = "not_found"
 
 
 class TaskIdConflict(Refused):
@@ -252,6 +302,12 @@ class TaskTimeout(XinflightError):
     """The task's timeout passed."""
 
     code = "timeout"
+
+
+class TaskCancelled(XinflightError):
+    """The task was cancelled; told only where one request stands for one task."""
+
+    code = "cancelled"
 
 
 class Internal(XinflightError):

@@ -109,6 +109,8 @@ class Journal:
             self._publish_snapshot(task, message)
 
     def _publish_snapshot(self, task: Task, message: Progress) -> None:
+        # An older one may still wait for the commit of a write that no event goes with.
+        self._held.pop((task.uid, message.index), None)
         message.seq = self._draw(task.owner)
         event = Event(owner=task.owner, uid=task.uid, seq=message.seq, lang=task.lang, message=message)
         self._snapshots.setdefault(task.uid, {})[message.index] = event
@@ -125,24 +127,33 @@ class Journal:
             self._wake.clear()
             while self._pending:
                 batch, self._pending = self._pending, []
-                try:
-                    await self._commit(batch)
-                except StorageUnavailable as error:
-                    self._take_back(batch, error)
-                    if self._closing:
-                        log.error("not stored; it goes on after the next start", events=len(self._pending))
-                        return
-                    await self._clock.sleep(RETRY)
+                if await self._commit(batch):
+                    continue
+                if self._closing:
+                    log.error("not stored; it goes on after the next start", events=len(self._pending))
+                    return
+                await self._clock.sleep(RETRY)
+                # With nothing left to try again, the next new task shows whether storage is back.
+                self.broken = bool(self._pending)
             if self._closing:
                 return
 
-    async def _commit(self, batch: list[_Pending]) -> None:
-        for owner in {write.task.owner for write in batch}:
-            await self.load(owner)
+    async def _commit(self, batch: list[_Pending]) -> bool:
+        """Store and publish a batch, or take it back; return whether it was stored."""
         self._in_commit = {write.task.owner for write in batch if write.message is not None}
         try:
+            for owner in {write.task.owner for write in batch}:
+                await self.load(owner)
             writes = [Write(task=write.task, event=self._number(write)) for write in batch]
             await self.store.commit(writes)
+        except StorageUnavailable as error:
+            self._take_back(batch, error)
+            return False
+        except Exception as error:
+            # A bug of ours, in a batch of many: whoever is new is refused, and the others live on.
+            log.exception("batch not stored")
+            self._take_back(batch, StorageUnavailable(detail=str(error)))
+            return False
         finally:
             self._in_commit = set()
         if self.broken:
@@ -156,19 +167,23 @@ class Journal:
                     self._snapshots.pop(write.task.uid, None)
                 self._publish(write.event)
         self._release_held()
+        return True
 
     def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
         """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
         if not self.broken:
             log.error("storage takes nothing", detail=error.detail)
             self.broken = True
-        rest = []
-        for write in batch:
-            if not isinstance(write.message, Accepted):
-                rest.append(write)
+        refused = {write.task.uid for write in batch if isinstance(write.message, Accepted)}
+        # One that expired or was cancelled before it was stored has no place for its end either.
+        pending, self._pending = [*batch, *self._pending], []
+        for write in pending:
+            if write.task.uid not in refused:
+                self._pending.append(write)
+            elif not isinstance(write.message, Accepted):
+                write.done.cancel()
             elif not write.done.done():
                 write.done.set_exception(StorageUnavailable(detail=error.detail))
-        self._pending[:0] = rest
         self._release_held()
 
     def _number(self, write: _Pending) -> Event | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from xinflight.clock import Clock
 from xinflight.follower import Follower
-from xinflight.protocol import ServerMessage, encode
+from xinflight.protocol import Codec, ServerMessage
 from xinflight.render import Viewer, render
 from xinflight.store import Event
 
@@ -31,12 +31,14 @@ class Outbox:
         send: Callable[[bytes], Awaitable[None]],
         follower: Follower,
         viewer: Viewer,
+        codec: Codec,
         clock: Clock,
         patience: float,
     ) -> None:
         self._send = send
         self._follower = follower
         self._viewer = viewer
+        self._codec = codec
         self._clock = clock
         self._patience = patience
         # Bounded by WAITING_ANSWERS: one more, and the reader is too slow.
@@ -83,7 +85,7 @@ class Outbox:
                 continue
             try:
                 async with self._clock.timeout(self._patience):
-                    await self._send(encode(message))
+                    await self._send(self._codec.encode(message))
             except TimeoutError:
                 raise SlowReader from None
 

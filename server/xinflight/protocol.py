@@ -4,8 +4,11 @@
 """
 
 import re
+from types import ModuleType
+from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
 from xinflight.protocol_client import (
@@ -51,6 +54,7 @@ from xinflight.protocol_terms import (
     DEFAULT_PROMPT,
     PROTOCOL_VERSION,
     SUBPROTOCOL_JSON,
+    SUBPROTOCOL_MSGPACK,
     CloseCode,
     State,
     Step,
@@ -59,9 +63,13 @@ from xinflight.protocol_terms import (
 )
 
 __all__ = [
+    "CODECS",
     "DEFAULT_PROMPT",
+    "JSON",
+    "MSGPACK",
     "PROTOCOL_VERSION",
     "SUBPROTOCOL_JSON",
+    "SUBPROTOCOL_MSGPACK",
     "Accepted",
     "Ack",
     "Answer",
@@ -70,6 +78,7 @@ __all__ = [
     "CancelledTask",
     "ClientMessage",
     "CloseCode",
+    "Codec",
     "Delete",
     "Details",
     "Error",
@@ -103,21 +112,15 @@ __all__ = [
     "UpstreamEnd",
     "UpstreamState",
     "Welcome",
-    "decode",
-    "encode",
     "encoded_length",
-    "has_fields",
     "parse_cursor",
     "parse_size",
-    "unknown_fields",
 ]
 
 Request = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping
 """Everything that a client may send."""
 
-_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_encoder = msgspec.json.Encoder()
+ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
 
 _FORMS = {
     "size": "WIDTHxHEIGHT",
@@ -133,25 +136,79 @@ _FIELD = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$")
 _MISSING = re.compile(r"^Object missing required field `([a-z_]+)`")
 
 
-ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
+class _Decoder(Protocol):
+    def decode(self, data: bytes, /) -> Any: ...
 
 
-def decode(data: str | bytes) -> Request:
-    """Decode one frame.
+class Codec:
+    """One way to write messages: JSON text frames, or MessagePack binary frames."""
 
-    Raises:
-        NotJson: it is no JSON, or not UTF-8.
-        UnknownAction: `action` is missing or unknown.
-        WrongShape: it is no object, or a field has the wrong type.
-        OutOfBounds: a field is beyond the protocol's bounds.
-        BadTaskId: a task id has the wrong form.
-    """
-    try:
-        return _decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error)) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise NotJson from None
+    def __init__(self, library: ModuleType, *, binary: bool) -> None:
+        self.binary = binary
+        self._library = library
+        self._request: _Decoder = library.Decoder(Request)
+        self._generate: _Decoder = library.Decoder(Generate)
+        self._keys: _Decoder = library.Decoder(dict[str, msgspec.Raw])
+        self._ref: _Decoder = library.Decoder(_Ref)
+        self._encoder = library.Encoder()
+
+    def decode(self, data: bytes) -> Request:
+        """Decode one frame.
+
+        Raises:
+            NotJson: it is not in this format, or not UTF-8.
+            UnknownAction: `action` is missing or unknown.
+            WrongShape: it is no object, or a field has the wrong type.
+            OutOfBounds: a field is beyond the protocol's bounds.
+            BadTaskId: a task id has the wrong form.
+        """
+        message: Request = self._checked(self._request, data)
+        return message
+
+    def decode_generate(self, data: bytes) -> Generate:
+        """Decode a `generate` whose action is said elsewhere; errors as `decode`."""
+        message: Generate = self._checked(self._generate, data)
+        return message
+
+    def _checked(self, decoder: _Decoder, data: bytes) -> Any:
+        try:
+            return decoder.decode(data)
+        except msgspec.ValidationError as error:
+            raise _explain(str(error)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise NotJson from None
+
+    def encode(self, message: ServerMessage | Struct) -> bytes:
+        """Encode a message."""
+        encoded: bytes = self._encoder.encode(message)
+        return encoded
+
+    def fields(self, data: bytes) -> list[str]:
+        """Return the fields of a frame that was decoded, in its order, without its action."""
+        return [key for key in self._keys.decode(data) if key != "action"]
+
+    def unknown_fields(self, data: bytes, message: ClientMessage) -> list[str]:
+        """Name the fields of a decoded frame that its struct does not have, at most 16."""
+        known = message.__struct_encode_fields__
+        return [key[:64] for key in self.fields(data) if key not in known][:16]
+
+    def salvage_ref(self, data: bytes) -> str | None:
+        """Return the ref of a message that has one, even if nothing else of it makes sense."""
+        try:
+            ref: str | None = self._ref.decode(data).ref
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
+        return ref if ref is None or len(ref) <= 64 else None
+
+
+class _Ref(Struct):
+    ref: str | None = None
+
+
+JSON = Codec(msgspec.json, binary=False)
+MSGPACK = Codec(msgspec.msgpack, binary=True)
+CODECS = {SUBPROTOCOL_JSON: JSON, SUBPROTOCOL_MSGPACK: MSGPACK}
+"""The sub-protocols, the one we prefer first."""
 
 
 def _explain(text: str) -> XinflightError:
@@ -173,25 +230,9 @@ def _explain(text: str) -> XinflightError:
     return WrongShape(field=field, limit=_FORMS.get(field or "") if choice else what)
 
 
-def encode(message: ServerMessage) -> bytes:
-    """Encode a message as UTF-8 JSON."""
-    return _encoder.encode(message)
-
-
 def encoded_length(value: object) -> int:
     """Return the bytes that a JSON value takes on the wire."""
-    return len(_encoder.encode(value))
-
-
-def unknown_fields(data: str | bytes, message: ClientMessage) -> list[str]:
-    """Name the fields of a decoded frame that its struct does not have, in the frame's order, at most 16."""
-    known = {*message.__struct_encode_fields__, "action"}
-    return [key[:64] for key in _keys.decode(data) if key not in known][:16]
-
-
-def has_fields(data: str | bytes) -> bool:
-    """Tell whether a frame has any field besides its action."""
-    return len(_keys.decode(data)) > 1
+    return len(msgspec.json.encode(value))
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -55,10 +55,13 @@ class Params(Struct, omit_defaults=True, kw_only=True):
 
 
 class PictureRef(Struct, omit_defaults=True, kw_only=True):
-    """A finished picture; `url` is filled in for each follower on the way out."""
+    """A finished picture; `url` is filled in for each follower on the way out.
+
+    `b64_json` is the picture itself for who asked for it: base64 in JSON, bytes in MessagePack.
+    """
 
     url: str = ""
-    b64_json: str | None = None
+    b64_json: bytes | None = None
     index: int
     seed: int
     width: int
@@ -83,6 +86,7 @@ class TaskInfo(Struct, omit_defaults=True, kw_only=True):
     cancelled: list[int] = msgspec.field(default_factory=list)
     code: str | None = None
     metadata: Any = None
+    ignored: list[str] = msgspec.field(default_factory=list)
 
 
 class ResultData(Struct, kw_only=True):
@@ -176,7 +180,7 @@ class ServerMessage(Struct, tag_field="type", omit_defaults=True, kw_only=True):
 class Welcome(ServerMessage, tag="welcome", kw_only=True):
     """The first frame. `heartbeat` is in seconds, `cursor` the newest position of this owner."""
 
-    protocol: int = msgspec.field(default=PROTOCOL_VERSION)
+    protocol: int = msgspec.field(default_factory=lambda: PROTOCOL_VERSION)
     connection_id: str
     owner: str
     epoch: str
@@ -292,7 +296,7 @@ class Picture(TaskEvent, tag="picture", kw_only=True):
 
     index: int
     url: str = ""
-    b64_json: str | None = None
+    b64_json: bytes | None = None
     seed: int
     width: int
     height: int

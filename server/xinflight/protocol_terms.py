@@ -6,6 +6,7 @@ __all__ = [
     "DEFAULT_PROMPT",
     "PROTOCOL_VERSION",
     "SUBPROTOCOL_JSON",
+    "SUBPROTOCOL_MSGPACK",
     "CloseCode",
     "State",
     "Step",
@@ -15,6 +16,7 @@ __all__ = [
 
 PROTOCOL_VERSION = 1
 SUBPROTOCOL_JSON = "xinflight.v1.json"
+SUBPROTOCOL_MSGPACK = "xinflight.v1.msgpack"
 DEFAULT_PROMPT = "LiuJuan"
 """The prompt of a `generate` that has no field but its action (the tutorial's first message)."""
 

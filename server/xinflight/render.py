@@ -1,6 +1,5 @@
 """The last step before a frame: fill in what belongs to the follower, its language and its URLs."""
 
-import base64
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -77,14 +76,14 @@ async def _render_pictures(pictures: list[PictureRef], viewer: Viewer) -> list[P
     return rendered
 
 
-async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> tuple[str | None, int]:
-    """Return a picture's base64 and the room left; None when it was not asked for, or has no room."""
+async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> tuple[bytes | None, int]:
+    """Return a picture's bytes and the room left; None when it was not asked for, or has no room."""
     if picture.b64_json is None or picture.bytes > room:
         return None, room
     data = await viewer.picture_bytes(picture.url)
     if data is None:
         return None, room
-    return base64.b64encode(data).decode("ascii"), room - len(data)
+    return data, room - len(data)
 
 
 async def render_task(task: Task, viewer: Viewer) -> TaskInfo:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Iterable
 
-import msgspec
 import structlog
 
 from xinflight.acceptance import FRAME_BYTES, limits
@@ -14,6 +13,7 @@ from xinflight.errors import (
     FrameTooLarge,
     Internal,
     OutOfBounds,
+    TextFrame,
     TooManyTasks,
     WrongShape,
     XinflightError,
@@ -26,6 +26,7 @@ from xinflight.protocol import (
     Ack,
     Cancel,
     CancelledTask,
+    Codec,
     Delete,
     Follow,
     Generate,
@@ -41,10 +42,7 @@ from xinflight.protocol import (
     Tasks,
     Unfollow,
     Welcome,
-    decode,
-    has_fields,
     parse_cursor,
-    unknown_fields,
 )
 from xinflight.render import Viewer, error_message, render_task, upstream_notice, upstream_status
 from xinflight.task import Task
@@ -53,12 +51,6 @@ from xinflight.words import say
 __all__ = ["Session"]
 
 log = structlog.stdlib.get_logger(__name__)
-
-
-class _Ref(msgspec.Struct):
-    """What is wanted of a message that could not be decoded: where its error belongs."""
-
-    ref: str | None = None
 
 
 class Session:
@@ -75,12 +67,14 @@ class Session:
         settings: Settings,
         clock: Clock,
         viewer: Viewer,
+        codec: Codec,
         deleted: Callable[[str], None],
     ) -> None:
         self.connection_id = str(uuid.uuid4())
         self.owner = follower.owner
         self.lang = viewer.lang
         self._viewer = viewer
+        self._codec = codec
         self.outbox = outbox
         self._manager = manager
         self._follower = follower
@@ -123,18 +117,19 @@ class Session:
         ref = None
         task_id = None
         try:
-            if isinstance(frame, bytes):
-                raise BinaryFrame
-            if len(frame) > FRAME_BYTES or len(frame) * 4 > FRAME_BYTES < len(frame.encode()):
+            if isinstance(frame, str) is self._codec.binary:
+                raise TextFrame if self._codec.binary else BinaryFrame
+            data = frame.encode() if isinstance(frame, str) else frame
+            if len(data) > FRAME_BYTES:
                 raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
             try:
-                message = decode(frame)
+                message = self._codec.decode(data)
             except XinflightError:
-                ref = _salvage_ref(frame)
+                ref = self._codec.salvage_ref(data)
                 raise
             ref = message.ref
             task_id = getattr(message, "task_id", None)
-            answer = await self._act(message, frame)
+            answer = await self._act(message, data)
         except XinflightError as error:
             log.info("message refused", code=error.code, field=error.field)
             answer = error_message(error, self.lang, self._clock.time(), ref=ref, task_id=task_id)
@@ -144,7 +139,7 @@ class Session:
         if answer is not None:
             self.outbox.put(answer)
 
-    async def _act(self, message: Request, frame: str) -> ServerMessage | None:
+    async def _act(self, message: Request, frame: bytes) -> ServerMessage | None:
         match message:
             case Generate():
                 await self._generate(message, frame)
@@ -166,8 +161,8 @@ class Session:
             case Ping():
                 return Pong(ref=message.ref, nonce=message.nonce)
 
-    async def _generate(self, message: Generate, frame: str) -> None:
-        if message.prompt is None and not has_fields(frame):
+    async def _generate(self, message: Generate, frame: bytes) -> None:
+        if message.prompt is None and not self._codec.fields(frame):
             message.prompt = DEFAULT_PROMPT
         self._started = {task_id for task_id in self._started if self._manager.unfinished(self.owner, task_id)}
         if len(self._started) >= self._settings.tasks_per_connection and message.task_id not in self._started:
@@ -185,7 +180,7 @@ class Session:
     def _unfinished(self, tasks: Iterable[Task]) -> list[str]:
         return [task.uid for task in tasks if self._manager.unfinished(self.owner, task.task_id)]
 
-    def _ack(self, message: Generate, task: Task, frame: str) -> Ack:
+    def _ack(self, message: Generate, task: Task, frame: bytes) -> Ack:
         return Ack(
             ref=message.ref,
             task_id=task.task_id,
@@ -194,7 +189,7 @@ class Session:
             timestamp=self._clock.time(),
             params=task.params,
             state=task.state,
-            ignored=unknown_fields(frame, message),
+            ignored=self._codec.unknown_fields(frame, message),
             metadata=task.metadata,
         )
 
@@ -278,12 +273,3 @@ def _one_or_all(task_id: str | None, scope: str | None) -> str | None:
     if (task_id is None) == (scope is None):
         raise WrongShape(field="task_id", limit="either task_id or scope")
     return task_id
-
-
-def _salvage_ref(frame: str) -> str | None:
-    """Return the ref of a message that has one, even if nothing else of it makes sense."""
-    try:
-        ref = msgspec.json.decode(frame, type=_Ref).ref
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return ref if ref is None or len(ref) <= 64 else None

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from xinflight.auth import Identity, host_allowed, origin_allowed
+from xinflight.errors import Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.render import Viewer
 from xinflight.words import choose_language
@@ -37,6 +38,17 @@ class Door:
             raise web.HTTPForbidden(text="This Host is not known here; see the setting allow_hosts.\n")
         if not origin_allowed(request.headers.get("Origin"), request.host, settings.allow_origins):
             raise web.HTTPForbidden(text="This Origin is not allowed here; see the setting allow_origins.\n")
+
+    async def identity(self, request: web.Request) -> Identity:
+        """Return who a request is from; raise Unauthorised for nobody."""
+        identity = await self.authenticate(request, None)
+        if identity is None:
+            raise Unauthorised
+        return identity
+
+    async def owner(self, request: web.Request) -> str:
+        """Return whose the tasks of a request are; raise Unauthorised for nobody."""
+        return (await self.identity(request)).id
 
     def lang(self, request: web.Request) -> str:
         """Return the language that a request asks for."""

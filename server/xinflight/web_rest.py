@@ -1,48 +1,279 @@
-"""Plain HTTP: pictures, and whether the server is well."""
+"""REST: the same tasks as over the WebSocket, one request at a time."""
 
-import mimetypes
-from collections.abc import Awaitable, Callable
+import re
+from typing import Annotated
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from xinflight.acceptance import FRAME_BYTES
+from xinflight.errors import (
+    BadTaskId,
+    Forbidden,
+    FrameTooLarge,
+    NotFound,
+    NotJson,
+    OutOfBounds,
+    UnsupportedType,
+    WrongShape,
+)
+from xinflight.protocol import JSON, Generate, ModelInfo, TaskInfo
+from xinflight.render import render_task
+from xinflight.task import Task
 from xinflight.web_common import Door
+from xinflight.web_problem import Handler
+from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
-__all__ = ["health_handler", "picture_handler"]
+__all__ = [
+    "TaskPage",
+    "cancel_handler",
+    "delete_handler",
+    "list_handler",
+    "models_handler",
+    "notices_handler",
+    "read_body",
+    "submit_handler",
+    "task_handler",
+    "task_picture_handler",
+]
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PLAIN = "application/json"
+STATES = ("unfinished", "completed", "failed", "cancelled", "expired")
 
 
-def picture_handler(door: Door) -> Handler:
-    """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
+class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events."""
+
+    tasks: list[TaskInfo]
+    next: str | None = None
+    cursor: str
+
+
+class _Models(msgspec.Struct, kw_only=True):
+    """The models that make pictures from text."""
+
+    models: list[ModelInfo]
+
+
+class _CancelBody(msgspec.Struct, kw_only=True):
+    """What of a task is cancelled: one picture, or all."""
+
+    index: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+
+
+class _NoticeBody(msgspec.Struct, kw_only=True):
+    """What an admin tells an owner, or with `owner` absent everybody."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    owner: str | None = None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return a JSON body.
+
+    Raises:
+        UnsupportedType: its Content-Type is another one.
+        FrameTooLarge: it has more bytes than a frame may have.
+    """
+    if request.content_type != PLAIN and request.body_exists:
+        raise UnsupportedType(field="Content-Type", limit=PLAIN)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > FRAME_BYTES:
+            raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+    return bytes(body)
+
+
+def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a JSON _answer."""
+    headers = {"Cache-Control": "no-store", **(headers or {})}
+    return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
+
+
+def submit_handler(door: Door) -> Handler:
+    """Return the handler that starts a generation; it answers the task, or as Accept says its events."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        kept = await door.gateway.images.get(request.match_info["picture_id"])
-        if kept is None:
-            raise web.HTTPNotFound(text="There is no such picture.\n")
-        suffix = mimetypes.guess_extension(kept.media_type) or ""
-        name = f"xinflight-{request.match_info['picture_id'][:8]}{suffix}"
-        headers = {
-            "Content-Type": kept.media_type,
-            "Content-Disposition": f'inline; filename="{name}"',
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'",
-        }
-        if kept.path is not None:
-            return web.FileResponse(kept.path, headers=headers)
-        return web.Response(body=kept.data, headers=headers)
+        owner = await door.owner(request)
+        kind = choose_type(request, (PLAIN, EVENT_STREAM, NDJSON))
+        body = await read_body(request)
+        generate = JSON.decode_generate(body)
+        generate.task_id = _idempotency_key(request, generate)
+        gateway = door.gateway
+        follower = await gateway.follow(owner)
+        try:
+            task, fresh = await gateway.manager.submit(
+                generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
+            )
+            location = door.path(request, "task", task_id=task.task_id)
+            if kind == PLAIN:
+                info = await render_task(task, door.viewer(request))
+                info.ignored = JSON.unknown_fields(body, generate)
+                return _answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+            if not fresh:
+                running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
+                follower.watch([task.uid], running, after=0)
+            return await stream(door, request, kind, follower, until_end=True)
+        finally:
+            gateway.unfollow(follower)
 
     return handle
 
 
-def health_handler(door: Door) -> Handler:
-    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else."""
+def _idempotency_key(request: web.Request, generate: Generate) -> str | None:
+    """Return the task id that a request names, in its body or as Idempotency-Key; they must not differ."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return generate.task_id
+    # The draft for the header writes it as a quoted string; most clients don't.
+    key = key.strip().strip('"')
+    if not re.fullmatch(r"[A-Za-z0-9._:~-]{1,64}", key) or generate.task_id not in (None, key):
+        raise BadTaskId(
+            field="Idempotency-Key", limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -, as the task_id if there is one"
+        )
+    return key
+
+
+async def _find(door: Door, request: web.Request) -> Task:
+    """Return the task of a request's path; raise NotFound for what is not the asker's."""
+    task = await door.gateway.manager.find(await door.owner(request), request.match_info["task_id"])
+    if task is None:
+        raise NotFound(field="task_id")
+    return task
+
+
+def task_handler(door: Door) -> Handler:
+    """Return the handler of one task as it stands."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        gateway = door.gateway
-        status = 503 if gateway.draining else 200
-        body = {"status": "draining" if gateway.draining else "ok", "upstream": gateway.upstream.state}
-        return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+        choose_type(request, (PLAIN,))
+        return _answer(await render_task(await _find(door, request), door.viewer(request)))
+
+    return handle
+
+
+def list_handler(door: Door) -> Handler:
+    """Return the handler of one's tasks, the newest first: a page of JSON, or NDJSON with the next page in Link."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        owner = await door.owner(request)
+        kind = choose_type(request, (PLAIN, NDJSON))
+        query = request.query
+        await door.gateway.journal.load(owner)
+        cursor = door.gateway.journal.cursor(owner)
+        tasks, following = await door.gateway.manager.history.page(
+            owner,
+            cursor=_page_cursor(query.get("cursor")),
+            limit=_limit(query.get("limit")),
+            state=_state(query.get("state")),
+        )
+        viewer = door.viewer(request)
+        infos = [await render_task(task, viewer) for task in tasks]
+        if kind == PLAIN:
+            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor))
+        headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
+        if following is not None:
+            headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
+        lines = b"".join(msgspec.json.encode(info) + b"\n" for info in infos)
+        return web.Response(body=lines, content_type=NDJSON, headers=headers)
+
+    return handle
+
+
+def _page_cursor(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"[0-9]{1,16}", text):
+        raise OutOfBounds(field="cursor", limit="the `next` of a page")
+    return text
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return 50
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 200:
+        raise OutOfBounds(field="limit", limit="1 to 200")
+    return int(text)
+
+
+def _state(state: str | None) -> str | None:
+    if state is not None and state not in STATES:
+        raise OutOfBounds(field="state", limit=", ".join(STATES))
+    return state
+
+
+def cancel_handler(door: Door) -> Handler:
+    """Return the handler that cancels a task, or one picture of it; idempotent, answers what it was."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        owner = await door.owner(request)
+        body = await read_body(request)
+        try:
+            index = msgspec.json.decode(body or b"{}", type=_CancelBody).index
+        except msgspec.ValidationError as error:
+            raise WrongShape(field="index", limit=str(error)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise NotJson from None
+        cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
+        if cancelled.was == "unknown":
+            raise NotFound(field="task_id" if index is None else "index")
+        return _answer(cancelled)
+
+    return handle
+
+
+def delete_handler(door: Door) -> Handler:
+    """Return the handler that forgets an ended task and its pictures."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        owner = await door.owner(request)
+        task_id = request.match_info["task_id"]
+        if await door.gateway.manager.delete(owner, task_id) is None:
+            raise NotFound(field="task_id")
+        door.gateway.deleted(owner, task_id)
+        return web.Response(status=204)
+
+    return handle
+
+
+def task_picture_handler(door: Door) -> Handler:
+    """Return the handler that leads from a task's index to its picture."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        task = await _find(door, request)
+        index = int(request.match_info["index"])
+        for picture in task.pictures:
+            if picture.index == index:
+                location = door.path(request, "picture", picture_id=picture.url)
+                return web.Response(status=303, headers={hdrs.LOCATION: location})
+        raise NotFound(field="index")
+
+    return handle
+
+
+def models_handler(door: Door) -> Handler:
+    """Return the handler of the models that make pictures from text, with their defaults."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        await door.owner(request)
+        return _answer(_Models(models=door.gateway.upstream.infos()))
+
+    return handle
+
+
+def notices_handler(door: Door) -> Handler:
+    """Return the handler through which an admin tells people something."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        identity = await door.identity(request)
+        if not identity.admin:
+            raise Forbidden
+        try:
+            notice = msgspec.json.decode(await read_body(request), type=_NoticeBody)
+        except msgspec.ValidationError as error:
+            raise WrongShape(limit=str(error)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise NotJson from None
+        await door.gateway.notify(notice.owner, notice.text)
+        return web.Response(status=204)
 
     return handle

@@ -8,7 +8,7 @@ from aiohttp import WSMsgType, web
 
 from xinflight.errors import StorageUnavailable
 from xinflight.outbox import Outbox, SlowReader
-from xinflight.protocol import SUBPROTOCOL_JSON, CloseCode
+from xinflight.protocol import CODECS, JSON, CloseCode
 from xinflight.session import Session
 from xinflight.web_common import Door
 
@@ -27,7 +27,7 @@ def ws_handler(door: Door) -> Callable[[web.Request], Awaitable[web.WebSocketRes
         door.check(request)
         identity = await door.authenticate(request, None)
         ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL_JSON,),
+            protocols=tuple(CODECS),
             # The pong is due within half of this, so a dead peer is found within one and a half.
             heartbeat=door.gateway.settings.heartbeat,
             # Deflate costs 1.6 times the CPU and 259 KB a socket, and can't be left out for one frame.
@@ -39,7 +39,7 @@ def ws_handler(door: Door) -> Callable[[web.Request], Awaitable[web.WebSocketRes
         if identity is None:
             await ws.close(code=CloseCode.UNAUTHORISED, message=b"a token is needed")
         elif offered is not None and ws.ws_protocol is None:
-            await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=SUBPROTOCOL_JSON.encode())
+            await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=", ".join(CODECS).encode())
         elif door.gateway.draining:
             await ws.close(code=CloseCode.RESTART, message=b"restarting")
         elif door.gateway.full:
@@ -57,10 +57,13 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
     viewer = door.viewer(request)
     follower = await gateway.follow(owner)
 
-    async def send(frame: bytes) -> None:
-        await ws.send_frame(frame, WSMsgType.TEXT)
+    codec = CODECS.get(ws.ws_protocol or "", JSON)
+    kind = WSMsgType.BINARY if codec.binary else WSMsgType.TEXT
 
-    outbox = Outbox(send, follower, viewer, gateway.clock, patience=gateway.settings.heartbeat)
+    async def send(frame: bytes) -> None:
+        await ws.send_frame(frame, kind)
+
+    outbox = Outbox(send, follower, viewer, codec, gateway.clock, patience=gateway.settings.heartbeat)
     session = Session(
         gateway.manager,
         follower,
@@ -68,6 +71,7 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
         gateway.settings,
         gateway.clock,
         viewer,
+        codec,
         deleted=lambda task_id: gateway.deleted(owner, task_id),
     )
     with structlog.contextvars.bound_contextvars(connection=session.connection_id):

@@ -1,0 +1,49 @@
+"""Pictures, and whether the server is well: what needs no log-in."""
+
+import mimetypes
+
+import msgspec
+from aiohttp import web
+
+from xinflight.web_common import Door
+from xinflight.web_problem import Handler
+
+__all__ = ["PICTURE_ID", "health_handler", "picture_handler"]
+
+PICTURE_ID = "[A-Za-z0-9_-]+"
+"""What a picture's id is made of; nothing else of a path may reach the file system."""
+
+
+def picture_handler(door: Door) -> Handler:
+    """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        kept = await door.gateway.images.get(request.match_info["picture_id"])
+        if kept is None:
+            raise web.HTTPNotFound(text="There is no such picture.\n")
+        suffix = mimetypes.guess_extension(kept.media_type) or ""
+        name = f"xinflight-{request.match_info['picture_id'][:8]}{suffix}"
+        headers = {
+            "Content-Type": kept.media_type,
+            "Content-Disposition": f'inline; filename="{name}"',
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": "default-src 'none'",
+        }
+        if kept.path is not None:
+            return web.FileResponse(kept.path, headers=headers)
+        return web.Response(body=kept.data, headers=headers)
+
+    return handle
+
+
+def health_handler(door: Door) -> Handler:
+    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        gateway = door.gateway
+        status = 503 if gateway.draining else 200
+        body = {"status": "draining" if gateway.draining else "ok", "upstream": gateway.upstream.state}
+        return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+
+    return handle

@@ -1,0 +1,154 @@
+"""Errors as HTTP says them: problem details (RFC 9457) with the same codes as the wire."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from xinflight.errors import (
+    BadTaskId,
+    BinaryFrame,
+    Forbidden,
+    FrameTooLarge,
+    Internal,
+    LoraTag,
+    ModelNotFound,
+    ModelUnsuitable,
+    NotAcceptable,
+    NotFound,
+    NotJson,
+    OutOfBounds,
+    PromptMissing,
+    ShuttingDown,
+    StorageUnavailable,
+    TaskCancelled,
+    TaskIdConflict,
+    TaskTimeout,
+    TaskUnfinished,
+    TextFrame,
+    TooManyTasks,
+    Unauthorised,
+    UnknownAction,
+    UnsupportedType,
+    UpstreamAuth,
+    UpstreamBusy,
+    UpstreamDied,
+    UpstreamFailed,
+    UpstreamGarbage,
+    UpstreamUnreachable,
+    WrongShape,
+    XinflightError,
+)
+from xinflight.web_common import Door
+from xinflight.words import say
+
+__all__ = ["STATUS", "Handler", "Problem", "failed_status", "guarded"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUS: dict[type[XinflightError], int] = {
+    NotJson: 400,
+    UnknownAction: 400,
+    BinaryFrame: 400,
+    TextFrame: 400,
+    Unauthorised: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    ModelNotFound: 404,
+    NotAcceptable: 406,
+    TaskIdConflict: 409,
+    TaskCancelled: 409,
+    TaskUnfinished: 409,
+    FrameTooLarge: 413,
+    UnsupportedType: 415,
+    WrongShape: 422,
+    OutOfBounds: 422,
+    PromptMissing: 422,
+    BadTaskId: 422,
+    LoraTag: 422,
+    ModelUnsuitable: 422,
+    TooManyTasks: 429,
+    Internal: 500,
+    UpstreamAuth: 502,
+    UpstreamDied: 502,
+    UpstreamFailed: 502,
+    UpstreamGarbage: 502,
+    UpstreamUnreachable: 503,
+    UpstreamBusy: 503,
+    StorageUnavailable: 503,
+    ShuttingDown: 503,
+    TaskTimeout: 504,
+}
+
+
+class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The body of a refusal. `code`, `field` and `limit` are those of the wire's `error`."""
+
+    type: str = msgspec.field(default_factory=lambda: "about:blank")
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    limit: str | None = None
+    retryable: bool = msgspec.field(default_factory=lambda: False)
+    retry_after: float | None = None
+
+
+def failed_status(error: XinflightError) -> int:
+    """Return the HTTP status of an error."""
+    return STATUS[type(error)]
+
+
+def guarded(door: Door, handler: Handler, shape: Callable[[XinflightError, str], bytes] | None = None) -> Handler:
+    """Return `handler` behind the checks of the door, its errors turned into answers.
+
+    `shape(error, lang)` writes the body where another dialect than problem details is spoken.
+    """
+
+    @wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        door.check(request)
+        try:
+            return await handler(request)
+        except XinflightError as error:
+            log.info("request refused", code=error.code, field=error.field)
+            return _answer(error, door.lang(request), shape)
+        except web.HTTPException:
+            raise
+        except ConnectionError:
+            # The client left; nobody reads this answer (499 is nginx's word for it).
+            return web.Response(status=499)
+        except Exception:
+            log.exception("request failed", code=Internal.code)
+            return _answer(Internal(), door.lang(request), shape)
+
+    return handle
+
+
+def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, str], bytes] | None) -> web.Response:
+    status = failed_status(error)
+    headers = {"Content-Language": lang}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(round(error.retry_after))
+    if isinstance(error, Unauthorised):
+        headers["WWW-Authenticate"] = "Bearer"
+    if shape is not None:
+        return web.Response(status=status, body=shape(error, lang), content_type="application/json", headers=headers)
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=say(error.code, lang),
+        code=error.code,
+        field=error.field,
+        limit=error.limit,
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+    )
+    body = msgspec.json.encode(problem)
+    return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)
