@@ -14,7 +14,14 @@ import structlog
 from msgspec import Struct
 
 from xinflight.clock import Clock
-from xinflight.errors import UpstreamDied, UpstreamError, UpstreamGarbage, UpstreamUnreachable, XinflightError
+from xinflight.errors import (
+    UpstreamDied,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamGarbage,
+    UpstreamUnreachable,
+    XinflightError,
+)
 from xinflight.pace import Pace
 from xinflight.xinference import Xinference
 from xinflight.xinference_messages import Aborted, GenerationsAnswer, ProgressAnswer, Txt2ImgAnswer, parse
@@ -102,6 +109,8 @@ class Attempt:
             await self._end([post, gone, *self._helpers])
 
     async def _end(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
+        # From here on an abort has nothing to stop, and nobody would await its helpers.
+        self._given_up = True
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -135,11 +144,11 @@ class Attempt:
         return pictures[0]
 
     async def _progress(self) -> float | None:
-        """Return the progress, or None while the upstream does not know the id (400)."""
+        """Return the progress, or None while the upstream does not know the id (400); errors as `request`."""
         path = f"/v1/requests/{self.order.request_id}/progress"
         try:
             return parse(await self._upstream.request("GET", path), ProgressAnswer).progress
-        except UpstreamError:
+        except UpstreamFailed:
             return None
 
     async def _follow_progress(self) -> None:
