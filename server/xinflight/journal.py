@@ -48,6 +48,7 @@ class Journal:
         self._clock = clock
         self._seqs: dict[str, int] = {}
         self._published: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
         # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
         # while the store takes nothing.
         self._pending: list[_Pending] = []
@@ -201,6 +202,8 @@ class Journal:
 
     def _publish(self, event: Event) -> None:
         self._published[event.owner] = event.seq
+        if event.message.stored:
+            self._stored[event.owner] = event.seq
         self.bus.publish(event)
 
     # Followers
@@ -213,9 +216,17 @@ class Journal:
         """Return the newest snapshot of each picture of an unfinished task."""
         return list(self._snapshots.get(uid, {}).values())
 
+    def running(self, owner: str) -> tuple[str, ...]:
+        """Return the uids of the owner's tasks that have snapshots."""
+        return tuple(uid for uid, events in self._snapshots.items() if next(iter(events.values())).owner == owner)
+
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq; the numbers of a batch in commit are above it."""
         return self._published.get(owner, 0)
+
+    def stored_position(self, owner: str) -> int:
+        """Return the newest seq of a stored event that this process has published for the owner, or 0."""
+        return self._stored.get(owner, 0)
 
     def cursor(self, owner: str) -> str:
         """Return the owner's position as a cursor."""

@@ -333,9 +333,7 @@ def _cure(path: Path, error: sqlite3.DatabaseError) -> str:
     """Say what to do about a database that can't be opened (sqlite.org/rescode.html)."""
     match error.sqlite_errorcode & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return (
-                f"{path} is in use by another program ({error}). Stop it, or choose another folder with --data-dir."
-            )
+            return f"{path} is in use by another program ({error}). Stop it, or choose another with --data-dir."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             # The folder as a whole: a log that stays behind would be played into the next file of that name, and
             # pictures that nobody knows are deleted.

@@ -10,7 +10,10 @@ from xinflight.protocol import Details, Progress, Step, UpstreamState
 from xinflight.task import Job, Task
 from xinflight.xinference_attempt import Attempt
 
-__all__ = ["Live", "Work", "queued_step"]
+__all__ = ["NO_POOL", "Live", "Work", "queued_step"]
+
+NO_POOL = ""
+"""Where tasks wait that were accepted before any model was known."""
 
 
 class Live(Struct, eq=False, kw_only=True):
