@@ -14,13 +14,13 @@ from xinflight import protocol
 from xinflight.errors import BadMessage, BadTaskId, BadValue, OutOfBounds, UpstreamGarbage, XinflightError
 from xinflight.images import look
 from xinflight.outbox import Outbox
-from xinflight.protocol import Cancel, Generate, Ping, decode, unknown_fields
+from xinflight.protocol import JSON, Cancel, Generate, Ping
 from xinflight.render import Viewer
 from xinflight.session import Session
 from xinflight.xinference_messages import failure
 
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.integers(-(2**80), 2**80)
-JSON = st.recursive(
+VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
@@ -47,14 +47,14 @@ NEARLY = st.sampled_from(
 MESSAGES = st.builds(
     lambda action, fields: {"action": action, **fields},
     st.sampled_from(ACTIONS),
-    st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), NEARLY | JSON, max_size=6),
+    st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), NEARLY | VALUES, max_size=6),
 )
 
 
 def decoded(frame: str | bytes) -> Any:
     """Decode, or return the typed error; anything else raises."""
     try:
-        return decode(frame)
+        return JSON.decode(frame.encode() if isinstance(frame, str) else frame)
     except XinflightError as error:
         refused = error
     assert isinstance(refused, BadMessage | BadTaskId | OutOfBounds)
@@ -70,7 +70,7 @@ def test_any_bytes(frame: bytes) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(JSON)
+@given(VALUES)
 def test_any_json(value: Any) -> None:
     """JSON that is no message is refused with a type; no action comes of it by chance."""
     answer = decoded(json.dumps(value))
@@ -86,12 +86,12 @@ def test_any_message(message: dict[str, Any]) -> None:
     if isinstance(answer, XinflightError):
         return
     again = msgspec.json.encode(answer)
-    assert decode(again) == answer
-    assert set(unknown_fields(frame, answer)) <= message.keys() - {"action"}
+    assert JSON.decode(again) == answer
+    assert set(JSON.unknown_fields(frame.encode(), answer)) <= message.keys() - {"action"}
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(FIELDS), JSON, st.sampled_from(ACTIONS))
+@given(st.sampled_from(FIELDS), VALUES, st.sampled_from(ACTIONS))
 def test_the_error_names_the_field_at_fault(field: str, value: Any, action: str) -> None:
     """With one wrong field, that one is named, whatever text is in it."""
     good = {"task_id": "a", "after": "0:0"}
@@ -117,9 +117,9 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
         async def send(frame: bytes) -> None:
             sent.append(frame)
 
-        outbox = Outbox(send, follower, viewer, life.clock, patience=5.0)
+        outbox = Outbox(send, follower, viewer, JSON, life.clock, patience=5.0)
         session = Session(
-            life.manager, follower, outbox, life.settings, life.clock, viewer, deleted=lambda task_id: None
+            life.manager, follower, outbox, life.settings, life.clock, viewer, JSON, deleted=lambda task_id: None
         )
         writer = asyncio.create_task(outbox.run(), name="writer")
         for frame in frames:
@@ -179,7 +179,7 @@ def test_any_picture(magic: bytes, rest: bytes) -> None:
 )
 def test_proper_messages(frame: str | bytes, message: object) -> None:
     """The ways of saying it that the protocol shows are understood."""
-    assert decode(frame) == message
+    assert JSON.decode(frame) == message
 
 
 def test_errors_of_values_and_of_messages_are_apart() -> None:

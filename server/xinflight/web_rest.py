@@ -1,7 +1,6 @@
 """REST: the same tasks as over the WebSocket, one request at a time."""
 
 import re
-from typing import Annotated
 
 import msgspec
 from aiohttp import hdrs, web
@@ -17,7 +16,8 @@ from xinflight.errors import (
     UnsupportedType,
     WrongShape,
 )
-from xinflight.protocol import JSON, Generate, ModelInfo, TaskInfo
+from xinflight.protocol import JSON, Generate
+from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
 from xinflight.web_common import Door
@@ -25,7 +25,6 @@ from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
 __all__ = [
-    "TaskPage",
     "cancel_handler",
     "delete_handler",
     "list_handler",
@@ -39,33 +38,6 @@ __all__ = [
 
 PLAIN = "application/json"
 STATES = ("unfinished", "completed", "failed", "cancelled", "expired")
-
-
-class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events."""
-
-    tasks: list[TaskInfo]
-    next: str | None = None
-    cursor: str
-
-
-class _Models(msgspec.Struct, kw_only=True):
-    """The models that make pictures from text."""
-
-    models: list[ModelInfo]
-
-
-class _CancelBody(msgspec.Struct, kw_only=True):
-    """What of a task is cancelled: one picture, or all."""
-
-    index: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-
-
-class _NoticeBody(msgspec.Struct, kw_only=True):
-    """What an admin tells an owner, or with `owner` absent everybody."""
-
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-    owner: str | None = None
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -85,14 +57,14 @@ async def read_body(request: web.Request) -> bytes:
     return bytes(body)
 
 
-def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a JSON _answer."""
+def answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a JSON answer."""
     headers = {"Cache-Control": "no-store", **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
 
 
 def submit_handler(door: Door) -> Handler:
-    """Return the handler that starts a generation; it answers the task, or as Accept says its events."""
+    """Return the handler that starts a generation; its answer is the task, or with Accept its events as they come."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
@@ -110,7 +82,7 @@ def submit_handler(door: Door) -> Handler:
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
-                return _answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+                return answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
                 follower.watch([task.uid], running, after=0)
@@ -148,7 +120,7 @@ def task_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return _answer(await render_task(await _find(door, request), door.viewer(request)))
+        return answer(await render_task(await _find(door, request), door.viewer(request)))
 
     return handle
 
@@ -171,7 +143,7 @@ def list_handler(door: Door) -> Handler:
         viewer = door.viewer(request)
         infos = [await render_task(task, viewer) for task in tasks]
         if kind == PLAIN:
-            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor))
+            return answer(TaskPage(tasks=infos, next=following, cursor=cursor))
         headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
         if following is not None:
             headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
@@ -208,7 +180,7 @@ def cancel_handler(door: Door) -> Handler:
         owner = await door.owner(request)
         body = await read_body(request)
         try:
-            index = msgspec.json.decode(body or b"{}", type=_CancelBody).index
+            index = msgspec.json.decode(body or b"{}", type=CancelBody).index
         except msgspec.ValidationError as error:
             raise WrongShape(field="index", limit=str(error)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -216,7 +188,7 @@ def cancel_handler(door: Door) -> Handler:
         cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
         if cancelled.was == "unknown":
             raise NotFound(field="task_id" if index is None else "index")
-        return _answer(cancelled)
+        return answer(cancelled)
 
     return handle
 
@@ -255,7 +227,7 @@ def models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        return _answer(_Models(models=door.gateway.upstream.infos()))
+        return answer(Models(models=door.gateway.upstream.infos()))
 
     return handle
 
@@ -268,7 +240,7 @@ def notices_handler(door: Door) -> Handler:
         if not identity.admin:
             raise Forbidden
         try:
-            notice = msgspec.json.decode(await read_body(request), type=_NoticeBody)
+            notice = msgspec.json.decode(await read_body(request), type=NoticeBody)
         except msgspec.ValidationError as error:
             raise WrongShape(limit=str(error)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
