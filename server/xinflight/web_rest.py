@@ -57,14 +57,14 @@ async def read_body(request: web.Request) -> bytes:
     return bytes(body)
 
 
-def answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a JSON answer."""
+def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a JSON _answer."""
     headers = {"Cache-Control": "no-store", **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
 
 
 def submit_handler(door: Door) -> Handler:
-    """Return the handler that starts a generation; its answer is the task, or with Accept its events as they come."""
+    """Return the handler that starts a generation; its _answer is the task, or with Accept its events as they come."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
@@ -82,7 +82,7 @@ def submit_handler(door: Door) -> Handler:
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
-                return answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+                return _answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
                 follower.watch([task.uid], running, after=0)
@@ -120,7 +120,7 @@ def task_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return answer(await render_task(await _find(door, request), door.viewer(request)))
+        return _answer(await render_task(await _find(door, request), door.viewer(request)))
 
     return handle
 
@@ -143,7 +143,7 @@ def list_handler(door: Door) -> Handler:
         viewer = door.viewer(request)
         infos = [await render_task(task, viewer) for task in tasks]
         if kind == PLAIN:
-            return answer(TaskPage(tasks=infos, next=following, cursor=cursor))
+            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor))
         headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
         if following is not None:
             headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
@@ -188,7 +188,7 @@ def cancel_handler(door: Door) -> Handler:
         cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
         if cancelled.was == "unknown":
             raise NotFound(field="task_id" if index is None else "index")
-        return answer(cancelled)
+        return _answer(cancelled)
 
     return handle
 
@@ -227,7 +227,7 @@ def models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        return answer(Models(models=door.gateway.upstream.infos()))
+        return _answer(Models(models=door.gateway.upstream.infos()))
 
     return handle
 
