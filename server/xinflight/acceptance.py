@@ -79,10 +79,13 @@ def check(generate: Generate, settings: Settings) -> None:
 def _check_metadata(metadata: object) -> None:
     try:
         length = encoded_length(metadata)
+        # The store keeps it, and MessagePack has no larger integers.
         msgspec.msgpack.encode(metadata)
-    except (TypeError, ValueError, OverflowError):
-        # MessagePack can carry what JSON can't, and JSON integers beyond 64 bits.
-        raise WrongShape(field="metadata", limit="what JSON and MessagePack can write") from None
+    except OverflowError:
+        raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
+    except (TypeError, ValueError):
+        # MessagePack can carry what JSON can't.
+        raise WrongShape(field="metadata", limit="what JSON can write") from None
     if length > METADATA_BYTES:
         raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
 

@@ -122,9 +122,18 @@ Request = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | 
 
 ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
 
-_FORMS = {"size": "WIDTHxHEIGHT", "after": "epoch:seq", "cursor": "the `next` of a page"}
-_FIELD = re.compile(r"\$\.([a-z_]+)")
-_MISSING = re.compile(r"missing required field `([a-z_]+)`")
+_FORMS = {
+    "size": "WIDTHxHEIGHT",
+    "after": "epoch:seq",
+    "cursor": "the `next` of a page",
+    "on_disconnect": "continue, cancel",
+    "response_format": "url, b64_json",
+    "scope": "all",
+    "state": "unfinished, completed, failed, cancelled, expired",
+}
+# What stands before the path may be a client's own text, the path itself never is.
+_FIELD = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$")
+_MISSING = re.compile(r"^Object missing required field `([a-z_]+)`")
 
 
 class _Decoder(Protocol):
@@ -206,7 +215,7 @@ def _explain(text: str) -> XinflightError:
     """Turn msgspec's words into a typed error with the field and its limit."""
     found = _FIELD.search(text) or _MISSING.search(text)
     field = found.group(1) if found else None
-    if field == "action" or "`action`" in text:
+    if field == "action":
         return UnknownAction(field="action", limit=ACTIONS)
     if field in ("task_id", "except", "tasks") and "regex" in text:
         return BadTaskId(field=field, limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -")
@@ -217,7 +226,8 @@ def _explain(text: str) -> XinflightError:
         return OutOfBounds(field=field, limit=limit)
     if "out of range" in text:
         return OutOfBounds(field=field)
-    return WrongShape(field=field, limit=what)
+    choice = what.startswith("Invalid enum value")
+    return WrongShape(field=field, limit=_FORMS.get(field or "") if choice else what)
 
 
 def encoded_length(value: object) -> int:

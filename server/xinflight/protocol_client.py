@@ -11,6 +11,7 @@ __all__ = [
     "Delete",
     "Follow",
     "Generate",
+    "Index",
     "ListTasks",
     "Ping",
     "Resume",
@@ -20,9 +21,10 @@ __all__ = [
 MAX_SEED = 2**53 - 64 - 1
 """Seeds stay exact in a browser's numbers, also the last of 64 pictures (seed + index)."""
 
-TASK_ID = r"^[A-Za-z0-9._:~-]{1,64}$"
-CURSOR = r"^[A-Za-z0-9]{1,32}:[0-9]{1,16}$"
-SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$"
+# `\Z`, for `$` would let a line break pass at the end.
+TASK_ID = r"^[A-Za-z0-9._:~-]{1,64}\Z"
+CURSOR = r"^[A-Za-z0-9]{1,32}:[0-9]{1,16}\Z"
+SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}\Z"
 
 TaskId = Annotated[str, Meta(pattern=TASK_ID)]
 Ref = Annotated[str, Meta(max_length=64)]
@@ -91,7 +93,7 @@ class Unfollow(ClientMessage, tag="unfollow", kw_only=True):
 class ListTasks(ClientMessage, tag="list", kw_only=True):
     """Page through one's own tasks, the newest first; `cursor` is the `next` of the page before."""
 
-    cursor: Annotated[str, Meta(pattern=r"^[0-9]{1,16}$")] | None = None
+    cursor: Annotated[str, Meta(pattern=r"^[0-9]{1,16}\Z")] | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     state: Literal["unfinished", "completed", "failed", "cancelled", "expired"] | None = None
 

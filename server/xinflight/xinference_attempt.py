@@ -113,6 +113,8 @@ class Attempt:
             await self._end([post, gone, *self._helpers])
 
     async def _end(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
+        # From here on an abort has nothing to stop, and nobody would await its helpers.
+        self._given_up = True
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,292 @@
+"""Everything a client may get wrong: a typed error for each, on a socket that stays open, beside tasks that go on."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType
+
+from conftest import Front
+from kit import Json, Recorder, WireClient, painter
+
+ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
+FRAME = 64 * 1024
+
+
+def generate(**fields: Any) -> str:
+    """Return a generate frame that is right but for what is given."""
+    return json.dumps({"action": "generate", "prompt": "a boat", **fields})
+
+
+def cancel(**fields: Any) -> str:
+    """Return a cancel frame."""
+    return json.dumps({"action": "cancel", **fields})
+
+
+Case = tuple[str, str, str | None, str | None]
+
+TASK_ID_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
+SIZE_FORM = "64 to 2048, multiples of 16"
+
+NOT_JSON: list[Case] = [
+    ("", "not_json", None, None),
+    ("a red boat", "not_json", None, None),
+    ('{"action":"generate","prompt":"boat"', "not_json", None, None),
+    ('{"action":"generate","prompt":"\\ud800"}', "not_json", None, None),
+    ('{"action":"ping","x":' + "[" * 5000 + "]" * 5000 + "}", "not_json", None, None),
+    ('{"action":"ping","x":NaN}', "not_json", None, None),
+]
+SHAPES: list[Case] = [
+    ("[]", "wrong_shape", None, None),
+    ("[" * 5000 + "]" * 5000, "wrong_shape", None, None),
+    ("null", "wrong_shape", None, None),
+    ('"generate"', "wrong_shape", None, None),
+    (generate(prompt=7), "wrong_shape", "prompt", None),
+    (generate(n="two"), "wrong_shape", "n", None),
+    (generate(seed=1.5), "wrong_shape", "seed", None),
+    (generate(on_disconnect="maybe"), "wrong_shape", "on_disconnect", "continue, cancel"),
+    (generate(on_disconnect="$.prompt"), "wrong_shape", "on_disconnect", None),
+    (generate(on_disconnect="`action`"), "wrong_shape", "on_disconnect", None),
+    (cancel(), "wrong_shape", "task_id", "either task_id or scope"),
+    (cancel(task_id="a", scope="all"), "wrong_shape", "task_id", "either task_id or scope"),
+    (cancel(scope="some"), "wrong_shape", "scope", None),
+    (cancel(task_id="a", **{"except": "b"}), "wrong_shape", "except", None),
+]
+BOUNDS: list[Case] = [
+    (generate(n=0), "out_of_bounds", "n", ">= 1"),
+    (generate(n=9), "out_of_bounds", "n", "<= 8"),
+    (generate(n=65), "out_of_bounds", "n", "<= 64"),
+    (generate(size="banana"), "out_of_bounds", "size", "WIDTHxHEIGHT"),
+    (generate(size="64"), "out_of_bounds", "size", "WIDTHxHEIGHT"),
+    (generate(size="0x64"), "out_of_bounds", "size", "WIDTHxHEIGHT"),
+    (generate(size="-64x64"), "out_of_bounds", "size", "WIDTHxHEIGHT"),
+    (generate(size="48x64"), "out_of_bounds", "size", SIZE_FORM),
+    (generate(size="64x72"), "out_of_bounds", "size", SIZE_FORM),
+    (generate(size="64x2064"), "out_of_bounds", "size", SIZE_FORM),
+    (generate(steps=0), "out_of_bounds", "steps", ">= 1"),
+    (generate(steps=201), "out_of_bounds", "steps", "<= 200"),
+    (generate(seed=-2), "out_of_bounds", "seed", ">= -1"),
+    (generate(seed=2**53), "out_of_bounds", "seed", f"<= {2**53 - 65}"),
+    (generate(guidance_scale=-0.1), "out_of_bounds", "guidance_scale", ">= 0.0"),
+    (generate(guidance_scale=30.5), "out_of_bounds", "guidance_scale", "<= 30"),
+    (generate(guidance_scale=1e300), "out_of_bounds", "guidance_scale", "<= 100.0"),
+    (generate(timeout=0), "out_of_bounds", "timeout", "> 0.0"),
+    (generate(timeout=86401), "out_of_bounds", "timeout", "<= 86400"),
+    (generate(priority=101), "out_of_bounds", "priority", "<= 100"),
+    (generate(model=""), "out_of_bounds", "model", ">= 1"),
+    (generate(prompt="x" * 5001), "out_of_bounds", "prompt", "5000 characters"),
+    (generate(negative_prompt="x" * 5001), "out_of_bounds", "negative_prompt", "5000 characters"),
+    (generate(metadata="x" * 1023), "out_of_bounds", "metadata", "1024 bytes"),
+    (generate(metadata={"a": "图" * 400}), "out_of_bounds", "metadata", "1024 bytes"),
+    (generate(metadata=2**70), "out_of_bounds", "metadata", "integers of at most 64 bits"),
+    (generate(metadata={"a": [-(2**64)]}), "out_of_bounds", "metadata", "integers of at most 64 bits"),
+    (generate(ref="x" * 65), "out_of_bounds", "ref", "<= 64"),
+    (cancel(task_id="a", index=-1), "out_of_bounds", "index", ">= 0"),
+    (cancel(task_id="a", index=64), "out_of_bounds", "index", "<= 63"),
+    (cancel(scope="all", index=1), "out_of_bounds", "index", "only with task_id"),
+    (json.dumps({"action": "ping", "nonce": "x" * 65}), "out_of_bounds", "nonce", "<= 64"),
+]
+MEANING: list[Case] = [
+    ("{}", "unknown_action", "action", ACTIONS),
+    ('{"action":"paint"}', "unknown_action", "action", ACTIONS),
+    ('{"action":5}', "unknown_action", "action", ACTIONS),
+    ('{"prompt":"a boat"}', "unknown_action", "action", ACTIONS),
+    ('{"action":"generate","n":1}', "prompt_missing", "prompt", "1 character or more"),
+    (generate(prompt=""), "prompt_missing", "prompt", "1 character or more"),
+    (generate(prompt=" \n\t"), "prompt_missing", "prompt", "1 character or more"),
+    (generate(task_id=""), "bad_task_id", "task_id", TASK_ID_FORM),
+    (generate(task_id="a b"), "bad_task_id", "task_id", TASK_ID_FORM),
+    (generate(task_id="a\n"), "bad_task_id", "task_id", TASK_ID_FORM),
+    (generate(task_id="a/../b"), "bad_task_id", "task_id", TASK_ID_FORM),
+    (generate(task_id="x" * 65), "bad_task_id", "task_id", TASK_ID_FORM),
+    (generate(task_id="图"), "bad_task_id", "task_id", TASK_ID_FORM),
+    (cancel(task_id="<b>"), "bad_task_id", "task_id", TASK_ID_FORM),
+    (cancel(scope="all", **{"except": ["a", "<b>"]}), "bad_task_id", "except", TASK_ID_FORM),
+    (generate(prompt="boat <lora:x:1>"), "lora_tag", "prompt", None),
+    (generate(prompt="boat <LoRA:x:1>"), "lora_tag", "prompt", None),
+    (generate(negative_prompt="<lora:x:1>"), "lora_tag", "negative_prompt", None),
+    (generate(model="nobody"), "model_not_found", "model", "painter"),
+    (generate(model="reader"), "model_unsuitable", "model", None),
+]
+
+
+def refused(answer: Json, code: str, field: str | None, limit: str | None) -> None:
+    """Hold an answer to be a refusal with its code and field, and its limit if one is named."""
+    assert (answer["type"], answer["code"], answer.get("field")) == ("error", code, field)
+    if limit is not None:
+        assert answer["limit"] == limit
+    assert "seq" not in answer
+    assert "state" not in answer
+    assert answer["message"]
+    assert isinstance(answer["timestamp"], float)
+
+
+async def say(client: WireClient, frame: str) -> Json:
+    """Send a frame as it is and return the next answer."""
+    await client.ws.send_str(frame)
+    return await client.receive()
+
+
+READER = painter(uid="reader", abilities=("ocr",))
+
+
+@pytest.mark.parametrize("cases", [NOT_JSON, SHAPES, BOUNDS, MEANING], ids=["no JSON", "shapes", "bounds", "meaning"])
+async def test_each_mistake_has_its_error(front: Front, cases: list[Case]) -> None:
+    """Code, field and limit say what is wrong; the socket stays open, and nothing is sent to any model."""
+    engine, client = await front(READER, painter())
+    for case in cases:
+        refused(await say(client, case[0]), *case[1:])
+    assert (await client.ask(action="ping", nonce="n"))["nonce"] == "n"
+    assert engine.posts == []
+
+
+async def test_mistakes_leave_other_tasks_alone(client: WireClient) -> None:
+    """A running task goes on to its result while its connection talks nonsense."""
+    await client.ask(action="generate", prompt="boat", task_id="good", steps=30)
+    for frame, code, _, _ in NOT_JSON + SHAPES + BOUNDS + MEANING[:-2]:
+        await client.ws.send_str(frame)
+        answer = await client.until(lambda m: m["type"] == "error")
+        assert answer["code"] == code
+    assert (await client.ends("good"))["good"]["type"] == "result"
+
+
+async def test_an_error_belongs_to_its_question(client: WireClient) -> None:
+    """`ref` is echoed even when the rest can't be decoded, and the task id when it can."""
+    assert (await client.ask(action="paint"))["code"] == "unknown_action"
+    assert (await client.ask(action="generate", prompt=7))["code"] == "wrong_shape"
+    answer = await client.ask(action="generate", prompt="", task_id="mine")
+    assert (answer["code"], answer["task_id"]) == ("prompt_missing", "mine")
+
+
+async def test_values_at_their_bounds_are_taken(client: WireClient) -> None:
+    """The bounds themselves are inside."""
+    ack = await client.ask(
+        action="generate",
+        prompt="x" * 5000,
+        n=8,
+        size="64x2048",
+        steps=200,
+        seed=2**53 - 65,
+        guidance_scale=30,
+        timeout=86400,
+        priority=-100,
+        task_id="A-z.0_9:~" + "x" * 55,
+        metadata="x" * 1022,
+    )
+    assert ack["type"] == "ack"
+    assert ack["params"]["seed"] == 2**53 - 65
+    await client.ask(action="cancel", scope="all")
+
+
+async def test_unknown_fields_are_ignored_by_name(client: WireClient) -> None:
+    """What this version does not know does no harm, and the ack says that it had no effect."""
+    ack = await client.ask(action="generate", prompt="boat", sampler="Euler", hires=True)
+    assert ack["ignored"] == ["sampler", "hires"]
+    ack = await client.ask(action="generate", prompt="boat")
+    assert "ignored" not in ack
+    many = await client.ask(action="generate", prompt="boat", **{f"f{i}": i for i in range(50)})
+    assert many["ignored"] == [f"f{i}" for i in range(16)]
+
+
+async def test_the_same_id_with_other_content(client: WireClient) -> None:
+    """An id stands for one content only, while the task runs and after its end."""
+    await client.ask(action="generate", prompt="boat", task_id="a")
+    refused(await client.ask(action="generate", prompt="ship", task_id="a"), "task_id_conflict", "task_id", None)
+    await client.ends("a")
+    answer = await client.ask(action="generate", prompt="boat", task_id="a", seed=3)
+    refused(answer, "task_id_conflict", "task_id", None)
+
+
+async def test_more_tasks_than_one_connection_may_have(front: Front) -> None:
+    """One more is refused with the limit, a known id is not one more, and an end makes room."""
+    _, client = await front(tasks_per_connection=2)
+    for task_id in ("a", "b"):
+        assert (await client.ask(action="generate", prompt="boat", task_id=task_id, steps=30))["type"] == "ack"
+    answer = await client.ask(action="generate", prompt="boat", task_id="c")
+    refused(answer, "too_many_tasks", None, "2 per connection")
+    assert answer["retryable"] is True
+    assert (await client.ask(action="generate", prompt="boat", task_id="a", steps=30))["type"] == "ack"
+    await client.ask(action="cancel", task_id="b")
+    await client.ends("b")
+    assert (await client.ask(action="generate", prompt="boat", task_id="c"))["type"] == "ack"
+
+
+async def test_more_tasks_than_the_server_may_have(front: Front) -> None:
+    """The limit of all holds whatever the connection has."""
+    _, client = await front(tasks=1)
+    await client.ask(action="generate", prompt="boat", task_id="a", steps=30)
+    refused(await client.ask(action="generate", prompt="boat"), "too_many_tasks", None, "1")
+    await client.ends("a")
+
+
+async def test_frames_over_the_soft_limit(client: WireClient) -> None:
+    """64 KiB is taken, one byte more is refused, counted in bytes and not in characters."""
+    frame = '{"action":"ping"}'
+    assert (await say(client, frame + " " * (FRAME - len(frame))))["type"] == "pong"
+    refused(await say(client, frame + " " * (FRAME + 1 - len(frame))), "frame_too_large", None, f"{FRAME} bytes")
+    refused(await say(client, generate(metadata="x" * 900_000)), "frame_too_large", None, f"{FRAME} bytes")
+    chinese = json.dumps({"action": "ping", "x": "图" * 25_000}, ensure_ascii=False)
+    refused(await say(client, chinese), "frame_too_large", None, f"{FRAME} bytes")
+    assert (await client.ask(action="ping"))["type"] == "pong"
+
+
+async def test_frames_over_the_hard_limit(client: WireClient, server: str) -> None:
+    """Above 1 MiB RFC 6455's 1009 closes the socket, that one only."""
+    async with WireClient.connect(server) as other:
+        await client.ws.send_str("x" * (2**20 + 1))
+        async with asyncio.timeout(5):
+            while (message := await client.ws.receive()).type is WSMsgType.TEXT:
+                pass
+        assert message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.ERROR)
+        assert client.ws.close_code == 1009
+        assert (await other.ask(action="ping"))["type"] == "pong"
+
+
+async def test_binary_frames_where_none_are_agreed(client: WireClient) -> None:
+    """Bytes are refused, even if they hold proper JSON."""
+    await client.ws.send_bytes(b'{"action":"generate","prompt":"boat"}')
+    refused(await client.receive(), "binary_frame", None, None)
+    await client.ws.send_bytes(b"\xff\x00")
+    refused(await client.receive(), "binary_frame", None, None)
+    assert (await client.ask(action="ping"))["type"] == "pong"
+
+
+async def test_text_that_is_no_utf8_ends_the_connection(client: WireClient) -> None:
+    """RFC 6455 section 8.1 makes that frame fatal: 1007."""
+    await client.ws._writer.send_frame(b'{"action":"\xff"}', WSMsgType.TEXT)
+    async with asyncio.timeout(5):
+        while (await client.ws.receive()).type is WSMsgType.TEXT:
+            pass
+    assert client.ws.close_code == 1007
+
+
+async def test_metadata_comes_back_as_it_was(client: WireClient) -> None:
+    """Opaque JSON of up to 1 KB rides along from ack to end, large numbers and deep lists included."""
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep]
+    for task_id, metadata in (
+        ("a", {"big": 2**64 - 1, "small": -(2**63)}),
+        ("b", deep),
+        ("c", [None, 1.5, "图", False]),
+    ):
+        ack = await client.ask(action="generate", prompt="boat", task_id=task_id, metadata=metadata)
+        end = (await client.ends(task_id))[task_id]
+        # As text: pytest would take the lists apart to compare them.
+        assert {json.dumps(m["metadata"]) for m in (ack, end)} == {json.dumps(metadata)}
+
+
+async def test_no_message_holds_what_the_user_wrote(client: WireClient, engine: Recorder) -> None:
+    """A page may put `message` into innerHTML: neither prompt nor any other text of a client is in it."""
+    mark = "<img src=x onerror=alert(1)>"
+    await client.ask(action="generate", prompt=mark, task_id="a", negative_prompt=mark, metadata=mark)
+    await client.ends("a")
+    await client.ask(action=mark)
+    await client.ask(action="generate", prompt="x", on_disconnect=mark)
+    await client.ask(action="generate", prompt="x", model=mark)
+    await client.ask(action="generate", prompt="x", size=mark)
+    assert engine.prompts == [mark]
+    for message in client.seen:
+        assert "onerror" not in message.get("message", "")
+        assert "onerror" not in message.get("limit", "")
