@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import structlog
 from aiohttp import web
-from msgspec import Struct
 
 from xinflight.errors import (
     NotJson,
@@ -23,6 +22,15 @@ from xinflight.errors import (
 )
 from xinflight.follower import Follower
 from xinflight.protocol import JSON, Cancelled, Error, Generate, Picture, PictureRef, Result
+from xinflight.protocol_http import (
+    OpenAiCompleted,
+    OpenAiError,
+    OpenAiImage,
+    OpenAiImages,
+    OpenAiModel,
+    OpenAiModels,
+    OpenAiProblem,
+)
 from xinflight.render import render
 from xinflight.store import Event, EventMessage
 from xinflight.web_common import Door
@@ -38,44 +46,15 @@ LEAVING = 0.25
 """Seconds between two looks whether the client is still there; aiohttp tells a handler nothing of its leaving."""
 
 
-class Image(Struct, omit_defaults=True, kw_only=True):
-    """One picture."""
-
-    url: str | None = None
-    b64_json: bytes | None = None
-
-
-class Images(Struct, kw_only=True):
-    """The answer; `created` is Unix seconds."""
-
-    created: int
-    data: list[Image]
-
-
-class Completed(Struct, tag_field="type", tag="image_generation.completed", kw_only=True):
-    """One picture of a stream. `usage` counts nothing: pictures are not made of tokens here."""
-
-    b64_json: bytes
-    created_at: int
-    size: str
-    output_format: str
-    quality: str = "auto"
-    background: str = "auto"
-    usage: dict[str, Any] = msgspec.field(
-        default_factory=lambda: {
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "total_tokens": 0,
-            "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-        }
-    )
-
-
 def openai_error(error: XinflightError, lang: str) -> bytes:
     """Write an error as OpenAI does, with our code."""
-    kind = "invalid_request_error" if failed_status(error) < 500 else "server_error"
-    body = {"message": say(error.code, lang), "type": kind, "param": error.field, "code": error.code}
-    return msgspec.json.encode({"error": body})
+    problem = OpenAiProblem(
+        message=say(error.code, lang),
+        type="invalid_request_error" if failed_status(error) < 500 else "server_error",
+        param=error.field,
+        code=error.code,
+    )
+    return msgspec.json.encode(OpenAiError(error=problem))
 
 
 def openai_models_handler(door: Door) -> Handler:
@@ -83,11 +62,8 @@ def openai_models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        models = [
-            {"id": info.id, "object": "model", "created": 0, "owned_by": "xinference"}
-            for info in door.gateway.upstream.infos()
-        ]
-        body = msgspec.json.encode({"object": "list", "data": models})
+        models = [OpenAiModel(id=info.id) for info in door.gateway.upstream.infos()]
+        body = msgspec.json.encode(OpenAiModels(data=models))
         return web.Response(body=body, content_type="application/json")
 
     return handle
@@ -172,8 +148,10 @@ async def _whole(door: Door, events: AsyncIterator[EventMessage], *, inline: boo
         match message:
             case Result():
                 found = message.data.data
-                data = [Image(b64_json=await _bytes(door, p)) if inline else Image(url=p.url) for p in found]
-                body = msgspec.json.encode(Images(created=message.data.created, data=data))
+                data = [
+                    OpenAiImage(b64_json=await _bytes(door, p)) if inline else OpenAiImage(url=p.url) for p in found
+                ]
+                body = msgspec.json.encode(OpenAiImages(created=message.data.created, data=data))
                 return web.Response(body=body, content_type="application/json")
             case Cancelled() | Error():
                 raise _failure(message)
@@ -204,7 +182,7 @@ async def _write_event(
 ) -> None:
     match message:
         case Picture():
-            completed = Completed(
+            completed = OpenAiCompleted(
                 b64_json=await _bytes(door, message),
                 created_at=int(message.timestamp),
                 size=size,

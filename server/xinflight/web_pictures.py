@@ -5,6 +5,7 @@ import mimetypes
 import msgspec
 from aiohttp import web
 
+from xinflight.protocol_http import Health
 from xinflight.web_common import Door
 from xinflight.web_problem import Handler
 
@@ -42,8 +43,8 @@ def health_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         gateway = door.gateway
+        health = Health(status="draining" if gateway.draining else "ok", upstream=gateway.upstream.state)
         status = 503 if gateway.draining else 200
-        body = {"status": "draining" if gateway.draining else "ok", "upstream": gateway.upstream.state}
-        return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+        return web.Response(body=msgspec.json.encode(health), status=status, content_type="application/json")
 
     return handle

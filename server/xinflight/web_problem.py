@@ -8,96 +8,16 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from xinflight.errors import (
-    BadTaskId,
-    BinaryFrame,
-    Forbidden,
-    FrameTooLarge,
-    Internal,
-    LoraTag,
-    ModelNotFound,
-    ModelUnsuitable,
-    NotAcceptable,
-    NotFound,
-    NotJson,
-    OutOfBounds,
-    PromptMissing,
-    ShuttingDown,
-    StorageUnavailable,
-    TaskCancelled,
-    TaskIdConflict,
-    TaskTimeout,
-    TaskUnfinished,
-    TextFrame,
-    TooManyTasks,
-    Unauthorised,
-    UnknownAction,
-    UnsupportedType,
-    UpstreamAuth,
-    UpstreamBusy,
-    UpstreamDied,
-    UpstreamFailed,
-    UpstreamGarbage,
-    UpstreamUnreachable,
-    WrongShape,
-    XinflightError,
-)
+from xinflight.errors import Internal, Unauthorised, XinflightError
+from xinflight.protocol_http import STATUS, Problem
 from xinflight.web_common import Door
 from xinflight.words import say
 
-__all__ = ["STATUS", "Handler", "Problem", "failed_status", "guarded"]
+__all__ = ["Handler", "failed_status", "guarded"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-STATUS: dict[type[XinflightError], int] = {
-    NotJson: 400,
-    UnknownAction: 400,
-    BinaryFrame: 400,
-    TextFrame: 400,
-    Unauthorised: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    ModelNotFound: 404,
-    NotAcceptable: 406,
-    TaskIdConflict: 409,
-    TaskCancelled: 409,
-    TaskUnfinished: 409,
-    FrameTooLarge: 413,
-    UnsupportedType: 415,
-    WrongShape: 422,
-    OutOfBounds: 422,
-    PromptMissing: 422,
-    BadTaskId: 422,
-    LoraTag: 422,
-    ModelUnsuitable: 422,
-    TooManyTasks: 429,
-    Internal: 500,
-    UpstreamAuth: 502,
-    UpstreamDied: 502,
-    UpstreamFailed: 502,
-    UpstreamGarbage: 502,
-    UpstreamUnreachable: 503,
-    UpstreamBusy: 503,
-    StorageUnavailable: 503,
-    ShuttingDown: 503,
-    TaskTimeout: 504,
-}
-
-
-class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The body of a refusal. `code`, `field` and `limit` are those of the wire's `error`."""
-
-    type: str = msgspec.field(default_factory=lambda: "about:blank")
-    title: str
-    status: int
-    detail: str
-    code: str
-    field: str | None = None
-    limit: str | None = None
-    retryable: bool = msgspec.field(default_factory=lambda: False)
-    retry_after: float | None = None
 
 
 def failed_status(error: XinflightError) -> int:

@@ -1,7 +1,6 @@
 """REST: the same tasks as over the WebSocket, one request at a time."""
 
 import re
-from typing import Annotated
 
 import msgspec
 from aiohttp import hdrs, web
@@ -17,7 +16,8 @@ from xinflight.errors import (
     UnsupportedType,
     WrongShape,
 )
-from xinflight.protocol import JSON, Generate, ModelInfo, TaskInfo
+from xinflight.protocol import JSON, Generate
+from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
 from xinflight.web_common import Door
@@ -25,7 +25,6 @@ from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
 __all__ = [
-    "TaskPage",
     "cancel_handler",
     "delete_handler",
     "list_handler",
@@ -39,33 +38,6 @@ __all__ = [
 
 PLAIN = "application/json"
 STATES = ("unfinished", "completed", "failed", "cancelled", "expired")
-
-
-class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events."""
-
-    tasks: list[TaskInfo]
-    next: str | None = None
-    cursor: str
-
-
-class Models(msgspec.Struct, kw_only=True):
-    """The models that make pictures from text."""
-
-    models: list[ModelInfo]
-
-
-class CancelBody(msgspec.Struct, kw_only=True):
-    """What of a task is cancelled: one picture, or all."""
-
-    index: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-
-
-class NoticeBody(msgspec.Struct, kw_only=True):
-    """What an admin tells an owner, or with `owner` absent everybody."""
-
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-    owner: str | None = None
 
 
 async def read_body(request: web.Request) -> bytes:
