@@ -30,14 +30,14 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def open_page(browser: Browser) -> AsyncIterator[Open]:
+async def open_page(browser: Browser, stack: AsyncExitStack) -> AsyncIterator[Open]:
     """Open the page of a server, live; afterwards nothing may have been complained of in any console.
 
-    Where `restarts`, the browser may say that it found no server.
+    Where `restarts`, the browser may say that it found no server. Pages close before the servers that `stack` holds.
     """
     complaints: list[str] = []
 
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as pages:
 
         async def open_page(url: str, *, lang: str = "en", width: int = 1280, restarts: bool = False) -> Page:
             def hear(line: ConsoleMessage) -> None:
@@ -46,7 +46,7 @@ async def open_page(browser: Browser) -> AsyncIterator[Open]:
                     complaints.append(line.text)
 
             context = await browser.new_context(locale=lang, viewport={"width": width, "height": 800})
-            stack.push_async_callback(context.close)
+            pages.push_async_callback(context.close)
             page = await context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", hear)
