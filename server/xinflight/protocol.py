@@ -4,8 +4,9 @@
 """
 
 import re
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -112,7 +113,7 @@ __all__ = [
     "UpstreamEnd",
     "UpstreamState",
     "Welcome",
-    "encoded_length",
+    "from_texts",
     "parse_cursor",
     "parse_size",
 ]
@@ -170,6 +171,14 @@ class Codec:
         message: Generate = self._checked(self._generate, data)
         return message
 
+    def decode_cancel(self, task_id: str, data: bytes) -> Cancel:
+        """Decode a `cancel` whose action and task are said elsewhere; errors as `decode`."""
+        fields = self._checked(self._keys, data)
+        said = {"action": self._encoder.encode("cancel"), "task_id": self._encoder.encode(task_id)}
+        raw = {**fields, **{name: msgspec.Raw(value) for name, value in said.items()}}
+        message: Cancel = self._checked(self._request, self._encoder.encode(raw))
+        return message
+
     def _checked(self, decoder: _Decoder, data: bytes) -> Any:
         try:
             return decoder.decode(data)
@@ -201,6 +210,17 @@ class Codec:
         return ref if ref is None or len(ref) <= 64 else None
 
 
+Texts = TypeVar("Texts", bound=ClientMessage)
+
+
+def from_texts(fields: Mapping[str, str], kind: type[Texts]) -> Texts:
+    """Make a message of texts, as paths, queries and headers have them; errors as `Codec.decode`."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+
+
 class _Ref(Struct):
     ref: str | None = None
 
@@ -228,11 +248,6 @@ def _explain(text: str) -> XinflightError:
         return OutOfBounds(field=field)
     choice = what.startswith("Invalid enum value")
     return WrongShape(field=field, limit=_FORMS.get(field or "") if choice else what)
-
-
-def encoded_length(value: object) -> int:
-    """Return the bytes that a JSON value takes on the wire."""
-    return len(msgspec.json.encode(value))
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import ContentEncodingError
+from msgspec.structs import replace
 
 from xinflight.acceptance import FRAME_BYTES
 from xinflight.errors import (
@@ -13,11 +15,10 @@ from xinflight.errors import (
     FrameTooLarge,
     NotFound,
     NotJson,
-    OutOfBounds,
     UnsupportedType,
     WrongShape,
 )
-from xinflight.protocol import JSON, Generate, ModelInfo, TaskInfo
+from xinflight.protocol import JSON, Generate, ListTasks, ModelInfo, TaskInfo, from_texts
 from xinflight.render import render_task
 from xinflight.task import Task
 from xinflight.web_common import Door
@@ -25,6 +26,8 @@ from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
 __all__ = [
+    "Models",
+    "NoticeBody",
     "TaskPage",
     "cancel_handler",
     "delete_handler",
@@ -38,7 +41,8 @@ __all__ = [
 ]
 
 PLAIN = "application/json"
-STATES = ("unfinished", "completed", "failed", "cancelled", "expired")
+NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+PAGING = ("cursor", "limit", "state")
 
 
 class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -55,12 +59,6 @@ class Models(msgspec.Struct, kw_only=True):
     models: list[ModelInfo]
 
 
-class CancelBody(msgspec.Struct, kw_only=True):
-    """What of a task is cancelled: one picture, or all."""
-
-    index: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-
-
 class NoticeBody(msgspec.Struct, kw_only=True):
     """What an admin tells an owner, or with `owner` absent everybody."""
 
@@ -74,20 +72,26 @@ async def read_body(request: web.Request) -> bytes:
     Raises:
         UnsupportedType: its Content-Type is another one.
         FrameTooLarge: it has more bytes than a frame may have.
+        NotJson: it is not UTF-8, or its Content-Encoding is broken.
     """
     if request.content_type != PLAIN and request.body_exists:
         raise UnsupportedType(field="Content-Type", limit=PLAIN)
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > FRAME_BYTES:
-            raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > FRAME_BYTES:
+                raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+        # A decoder would pass over broken text in a field that it does not know.
+        body.decode()
+    except (UnicodeError, web.RequestPayloadError, ContentEncodingError):
+        raise NotJson from None
     return bytes(body)
 
 
-def answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return a JSON answer."""
-    headers = {"Cache-Control": "no-store", **(headers or {})}
+    headers = {**NO_STORE, **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
 
 
@@ -106,15 +110,15 @@ def submit_handler(door: Door) -> Handler:
             task, fresh = await gateway.manager.submit(
                 generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
             )
-            location = door.path(request, "task", task_id=task.task_id)
+            headers = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
-                return answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+                return _answer(info, 202 if fresh else 200, headers)
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
                 follower.watch([task.uid], running, after=0)
-            return await stream(door, request, kind, follower, until_end=True)
+            return await stream(door, request, kind, follower, until_end=True, headers=headers)
         finally:
             gateway.unfollow(follower)
 
@@ -148,7 +152,7 @@ def task_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return answer(await render_task(await _find(door, request), door.viewer(request)))
+        return _answer(await render_task(await _find(door, request), door.viewer(request)))
 
     return handle
 
@@ -159,46 +163,25 @@ def list_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (PLAIN, NDJSON))
-        query = request.query
+        asked = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
         await door.gateway.journal.load(owner)
         cursor = door.gateway.journal.cursor(owner)
         tasks, following = await door.gateway.manager.history.page(
-            owner,
-            cursor=_page_cursor(query.get("cursor")),
-            limit=_limit(query.get("limit")),
-            state=_state(query.get("state")),
+            owner, cursor=asked.cursor, limit=asked.limit, state=asked.state
         )
-        viewer = door.viewer(request)
+        # A page is one message: with the bytes of all its pictures it would have no bound.
+        viewer = replace(door.viewer(request), inline_bytes=0)
         infos = [await render_task(task, viewer) for task in tasks]
-        if kind == PLAIN:
-            return answer(TaskPage(tasks=infos, next=following, cursor=cursor))
-        headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
+        headers = {"Xinflight-Cursor": cursor}
         if following is not None:
-            headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
+            # Relative (RFC 8288 section 3.1), so that it holds behind any proxy.
+            headers[hdrs.LINK] = f'<?{request.rel_url.update_query(cursor=following).raw_query_string}>; rel="next"'
+        if kind == PLAIN:
+            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor), headers=headers)
         lines = b"".join(msgspec.json.encode(info) + b"\n" for info in infos)
-        return web.Response(body=lines, content_type=NDJSON, headers=headers)
+        return web.Response(body=lines, content_type=NDJSON, headers={**NO_STORE, **headers})
 
     return handle
-
-
-def _page_cursor(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"[0-9]{1,16}", text):
-        raise OutOfBounds(field="cursor", limit="the `next` of a page")
-    return text
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return 50
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 200:
-        raise OutOfBounds(field="limit", limit="1 to 200")
-    return int(text)
-
-
-def _state(state: str | None) -> str | None:
-    if state is not None and state not in STATES:
-        raise OutOfBounds(field="state", limit=", ".join(STATES))
-    return state
 
 
 def cancel_handler(door: Door) -> Handler:
@@ -206,17 +189,16 @@ def cancel_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
+        choose_type(request, (PLAIN,))
         body = await read_body(request)
-        try:
-            index = msgspec.json.decode(body or b"{}", type=CancelBody).index
-        except msgspec.ValidationError as error:
-            raise WrongShape(field="index", limit=str(error)) from None
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise NotJson from None
-        cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
+        asked = JSON.decode_cancel(request.match_info["task_id"], body or b"{}")
+        if asked.scope is not None or asked.except_:
+            raise WrongShape(field="scope", limit="a task of the path is one")
+        cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], asked.index)
         if cancelled.was == "unknown":
-            raise NotFound(field="task_id" if index is None else "index")
-        return answer(cancelled)
+            known = asked.index is not None and await door.gateway.manager.find(owner, cancelled.task_id)
+            raise NotFound(field="index" if known else "task_id")
+        return _answer(cancelled)
 
     return handle
 
@@ -243,8 +225,8 @@ def task_picture_handler(door: Door) -> Handler:
         index = int(request.match_info["index"])
         for picture in task.pictures:
             if picture.index == index:
-                location = door.path(request, "picture", picture_id=picture.url)
-                return web.Response(status=303, headers={hdrs.LOCATION: location})
+                location = door.url(request, "picture", picture_id=picture.url)
+                return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
         raise NotFound(field="index")
 
     return handle
@@ -255,7 +237,8 @@ def models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        return answer(Models(models=door.gateway.upstream.infos()))
+        choose_type(request, (PLAIN,))
+        return _answer(Models(models=door.gateway.upstream.infos()))
 
     return handle
 
@@ -267,12 +250,7 @@ def notices_handler(door: Door) -> Handler:
         identity = await door.identity(request)
         if not identity.admin:
             raise Forbidden
-        try:
-            notice = msgspec.json.decode(await read_body(request), type=NoticeBody)
-        except msgspec.ValidationError as error:
-            raise WrongShape(limit=str(error)) from None
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise NotJson from None
+        notice = decode(await read_body(request), NoticeBody)
         await door.gateway.notify(notice.owner, notice.text)
         return web.Response(status=204)
 
