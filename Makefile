@@ -30,7 +30,7 @@ test-xinference: $(VENV)/.ready-to-test
 clean:
 	rm -rf $(VENV) build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# A stamp says that a step is done; it is done again when the packaging files change.
+# A stamp says that a step is done; it is done again when the packaging files change. The test tools bring all extras.
 $(VENV)/.ready-to-run: setup.cfg pyproject.toml $(VENV)/.made
 	@echo '== Installing xinflight with all extras into $(VENV) (once)'
 	$(PIP) --editable '.[all]'
@@ -39,7 +39,7 @@ $(VENV)/.ready-to-run: setup.cfg pyproject.toml $(VENV)/.made
 $(VENV)/.ready-to-test: setup.cfg pyproject.toml $(VENV)/.made
 	@echo '== Installing xinflight with the test tools into $(VENV) (once)'
 	$(PIP) --editable '.[test]'
-	@touch $@
+	@touch $(VENV)/.ready-to-run $@
 
 # A Python on PATH may be a shim without a Python behind it, or (on Debian) may be unable to make a venv: only
 # trying tells.

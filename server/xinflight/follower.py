@@ -32,11 +32,17 @@ class Source(Protocol):
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq."""
 
+    def stored_position(self, owner: str) -> int:
+        """Return the owner's newest published seq of a stored event."""
+
+    def running(self, owner: str) -> tuple[str, ...]:
+        """Return the uids of the owner's tasks that have snapshots."""
+
     def latest(self, uid: str) -> list[Event]:
         """Return the newest snapshots of a task."""
 
 
-class _Span(msgspec.Struct):
+class _Span(msgspec.Struct, eq=False):
     """Stored events to replay: after < seq <= upto, of `uids` or (None) of all that is watched.
 
     `upto` None is what was missed while this reader was behind; it ends when nothing new came meanwhile. At the end
@@ -80,7 +86,9 @@ class Follower:
         everyone gets each event once. `done` comes out of `take` after the replay and the newest snapshots.
         """
         upto = self._journal.position(self.owner)
-        fresh = () if self._since_all is not None else tuple(uid for uid in uids if uid not in self._since)
+        # Who follows all has those that ended in between, but may ask again for older ones.
+        watched = self._since.keys() if self._since_all is None else {*self._since, *running}
+        fresh = tuple(uid for uid in uids if uid not in watched)
         started = tuple(uid for uid in fresh if uid in running)
         for uid in started:
             self._since[uid] = upto
@@ -143,10 +151,15 @@ class Follower:
         first = next((event for event in self._live.values() if event.message.stored), None)
         after = self._journal.position(self.owner) if first is None else first.seq - 1
         self._live.clear()
+        self._spans.append(_Span(None, after, None))
         self._behind = True
-        self._replay(_Span(None, after, None))
 
     def _replay(self, span: _Span) -> None:
+        """Add a replay. Who is behind gets it before what was missed, which is newer, and its `done` after that."""
+        if self._behind:
+            missed = next(place for place, known in enumerate(self._spans) if known.upto is None)
+            self._spans.insert(missed, msgspec.structs.replace(span, running=(), done=None))
+            span = msgspec.structs.replace(span, uids=())
         self._spans.append(span)
         self.wake.set()
 
@@ -155,7 +168,8 @@ class Follower:
 
         `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what waits is kept.
         """
-        while not self._page and self._spans:
+        item: Event | ServerMessage
+        while not self._page and self._spans and not self._before(self._spans[0]):
             await self._read_page(self._spans[0])
         if self._page:
             item = self._page.popleft()
@@ -167,6 +181,14 @@ class Follower:
         if isinstance(item, Event) and item.message.stored and item.message.ends:
             self.unwatch(item.uid)
         return item
+
+    def _before(self, span: _Span) -> bool:
+        """Tell whether events wait that were published before a replay was asked for.
+
+        They go first: the cursor of whoever has seen the replay is above theirs.
+        """
+        first = next(iter(self._live.values()), None)
+        return first is not None and span.upto is not None and first.seq <= span.upto
 
     async def _read_page(self, span: _Span) -> None:
         """Read one page of a replay; after its last one come the snapshots and what it is done with."""
@@ -182,11 +204,12 @@ class Follower:
             return
         span.after = upto
         if span.upto is None:
-            if self._journal.position(self.owner) > upto:
+            if self._journal.stored_position(self.owner) > upto:
                 return
             self._behind = False
-            span.running = tuple(self._since)
-        self._spans.popleft()
+            span.running = tuple(self._since) if self._since_all is None else self._journal.running(self.owner)
+        # Not simply the first one: while the page was read, a newer replay may have been put before it.
+        self._spans.remove(span)
         self._page.extend(self._snapshots(span.running, upto))
         if span.done is not None:
             self._page.append(span.done)

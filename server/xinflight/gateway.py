@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import msgspec
 import structlog
 
 from xinflight.bus import Bus
 from xinflight.clock import Clock
 from xinflight.config import Settings
+from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.follower import Follower
 from xinflight.images import Images
 from xinflight.journal import Journal
@@ -66,7 +68,14 @@ class Gateway:
         """
         await self.journal.open()
         await self.upstream.start()
-        await self.manager.start()
+        try:
+            await self.manager.start()
+        except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
+            await self.__aexit__(None, None, None)
+            raise StoreUnusable(
+                f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
+                "Look at its permissions and its disk, or choose another with --data-dir."
+            ) from None
         return self
 
     async def __aexit__(

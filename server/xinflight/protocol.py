@@ -113,6 +113,7 @@ __all__ = [
     "UpstreamEnd",
     "UpstreamState",
     "Welcome",
+    "from_json",
     "from_texts",
     "parse_cursor",
     "parse_size",
@@ -171,14 +172,6 @@ class Codec:
         message: Generate = self._checked(self._generate, data)
         return message
 
-    def decode_cancel(self, task_id: str, data: bytes) -> Cancel:
-        """Decode a `cancel` whose action and task are said elsewhere; errors as `decode`."""
-        fields = self._checked(self._keys, data)
-        said = {"action": self._encoder.encode("cancel"), "task_id": self._encoder.encode(task_id)}
-        raw = {**fields, **{name: msgspec.Raw(value) for name, value in said.items()}}
-        message: Cancel = self._checked(self._request, self._encoder.encode(raw))
-        return message
-
     def _checked(self, decoder: _Decoder, data: bytes) -> Any:
         try:
             return decoder.decode(data)
@@ -210,11 +203,21 @@ class Codec:
         return ref if ref is None or len(ref) <= 64 else None
 
 
-Texts = TypeVar("Texts", bound=ClientMessage)
+Kind = TypeVar("Kind")
 
 
-def from_texts(fields: Mapping[str, str], kind: type[Texts]) -> Texts:
-    """Make a message of texts, as paths, queries and headers have them; errors as `Codec.decode`."""
+def from_json(data: bytes, kind: type[Kind]) -> Kind:
+    """Decode what is said over HTTP; errors as `Codec.decode`."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise NotJson from None
+
+
+def from_texts(fields: Mapping[str, str], kind: type[Kind]) -> Kind:
+    """Convert what is said in a path, a query or a header, all of it text; errors as `Codec.decode`."""
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -11,6 +11,7 @@ __all__ = [
     "Delete",
     "Follow",
     "Generate",
+    "Index",
     "ListTasks",
     "Ping",
     "Resume",

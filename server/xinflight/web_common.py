@@ -7,10 +7,11 @@ from aiohttp import hdrs, web
 from xinflight.auth import Identity, host_allowed, origin_allowed
 from xinflight.errors import Forbidden, Unauthorised
 from xinflight.gateway import Gateway
+from xinflight.protocol import Delete, from_texts
 from xinflight.render import Viewer
 from xinflight.words import choose_language
 
-__all__ = ["COOKIE", "Authenticate", "Door", "preflight_handler"]
+__all__ = ["COOKIE", "Authenticate", "Door", "preflight_handler", "task_id_of"]
 
 COOKIE = "xinflight"
 """The cookie that a browser gets for a token; scripts send the token as bearer."""
@@ -95,6 +96,11 @@ class Door:
             scheme = said.get("X-Forwarded-Proto", request.scheme)
             return f"{scheme}://{said.get('X-Forwarded-Host', request.host)}{said.get('X-Forwarded-Prefix', '')}"
         return f"{request.scheme}://{request.host}"
+
+
+def task_id_of(request: web.Request) -> str:
+    """Return the task id of a request's path; raise BadTaskId for what can't be one."""
+    return from_texts({"task_id": request.match_info["task_id"]}, Delete).task_id
 
 
 def preflight_handler(door: Door, methods: Collection[str]) -> Callable[[web.Request], Awaitable[web.Response]]:

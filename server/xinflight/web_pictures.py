@@ -5,6 +5,7 @@ import mimetypes
 import msgspec
 from aiohttp import web
 
+from xinflight.protocol_http import Health
 from xinflight.web_common import Door
 from xinflight.web_problem import Handler
 
@@ -18,6 +19,7 @@ def picture_handler(door: Door) -> Handler:
     """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        # No log-in and no look at the Origin: any page may show a picture whose address it was given.
         kept = await door.gateway.images.get(request.match_info["picture_id"])
         if kept is None:
             raise web.HTTPNotFound(text="There is no such picture.\n")
@@ -29,6 +31,7 @@ def picture_handler(door: Door) -> Handler:
             "Cache-Control": "private, max-age=31536000, immutable",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'",
+            **door.cors(request),
         }
         if kept.path is not None:
             return web.FileResponse(kept.path, headers=headers)
@@ -42,8 +45,8 @@ def health_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         gateway = door.gateway
+        health = Health(status="draining" if gateway.draining else "ok", upstream=gateway.upstream.state)
         status = 503 if gateway.draining else 200
-        body = {"status": "draining" if gateway.draining else "ok", "upstream": gateway.upstream.state}
-        return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")
+        return web.Response(body=msgspec.json.encode(health), status=status, content_type="application/json")
 
     return handle

@@ -9,44 +9,12 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import (
-    BadTaskId,
-    BinaryFrame,
-    Forbidden,
-    FrameTooLarge,
-    Internal,
-    LoraTag,
-    ModelNotFound,
-    ModelUnsuitable,
-    NotAcceptable,
-    NotFound,
-    NotJson,
-    OutOfBounds,
-    PromptMissing,
-    ShuttingDown,
-    StorageUnavailable,
-    TaskCancelled,
-    TaskIdConflict,
-    TaskTimeout,
-    TaskUnfinished,
-    TextFrame,
-    TooManyTasks,
-    Unauthorised,
-    UnknownAction,
-    UnsupportedType,
-    UpstreamAuth,
-    UpstreamBusy,
-    UpstreamDied,
-    UpstreamFailed,
-    UpstreamGarbage,
-    UpstreamUnreachable,
-    WrongShape,
-    XinflightError,
-)
+from xinflight.errors import Internal, Unauthorised, XinflightError
+from xinflight.protocol_http import STATUS, Problem
 from xinflight.web_common import Door
 from xinflight.words import say
 
-__all__ = ["STATUS", "Handler", "Problem", "failed_status", "guarded"]
+__all__ = ["Handler", "failed_status", "guarded"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,54 +22,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COME_BACK = 5.0
 """Seconds after which it is worth while to ask again, where nothing better is known."""
-
-STATUS: dict[type[XinflightError], int] = {
-    NotJson: 400,
-    UnknownAction: 400,
-    BinaryFrame: 400,
-    TextFrame: 400,
-    Unauthorised: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    ModelNotFound: 404,
-    NotAcceptable: 406,
-    TaskIdConflict: 409,
-    TaskCancelled: 409,
-    TaskUnfinished: 409,
-    FrameTooLarge: 413,
-    UnsupportedType: 415,
-    WrongShape: 422,
-    OutOfBounds: 422,
-    PromptMissing: 422,
-    BadTaskId: 422,
-    LoraTag: 422,
-    ModelUnsuitable: 422,
-    TooManyTasks: 429,
-    Internal: 500,
-    UpstreamAuth: 502,
-    UpstreamDied: 502,
-    UpstreamFailed: 502,
-    UpstreamGarbage: 502,
-    UpstreamUnreachable: 503,
-    UpstreamBusy: 503,
-    StorageUnavailable: 503,
-    ShuttingDown: 503,
-    TaskTimeout: 504,
-}
-
-
-class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The body of a refusal. `code`, `field` and `limit` are those of the wire's `error`."""
-
-    type: str = msgspec.field(default_factory=lambda: "about:blank")
-    title: str
-    status: int
-    detail: str
-    code: str
-    field: str | None = None
-    limit: str | None = None
-    retryable: bool = msgspec.field(default_factory=lambda: False)
-    retry_after: float | None = None
 
 
 def failed_status(error: XinflightError) -> int:
@@ -148,7 +68,7 @@ async def _handled(door: Door, handler: Handler, request: web.Request) -> web.St
 def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, str], bytes] | None) -> web.Response:
     status = failed_status(error)
     # Without the second, a cache may keep a 404 for a task that comes to be (RFC 9111 section 4.2.2).
-    headers = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
+    headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
     retry_after = error.retry_after
     if retry_after is None and status in (429, 503):
         retry_after = COME_BACK

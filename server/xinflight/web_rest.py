@@ -1,7 +1,6 @@
 """REST: the same tasks as over the WebSocket, one request at a time."""
 
 import re
-from typing import Annotated
 
 import msgspec
 from aiohttp import hdrs, web
@@ -16,19 +15,16 @@ from xinflight.errors import (
     NotFound,
     NotJson,
     UnsupportedType,
-    WrongShape,
 )
-from xinflight.protocol import JSON, Generate, ListTasks, ModelInfo, TaskInfo, from_texts
+from xinflight.protocol import JSON, Generate, ListTasks, from_json, from_texts
+from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
-from xinflight.web_common import Door
+from xinflight.web_common import Door, task_id_of
 from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
 __all__ = [
-    "Models",
-    "NoticeBody",
-    "TaskPage",
     "cancel_handler",
     "delete_handler",
     "list_handler",
@@ -41,29 +37,8 @@ __all__ = [
 ]
 
 PLAIN = "application/json"
-NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
+NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 PAGING = ("cursor", "limit", "state")
-
-
-class TaskPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events."""
-
-    tasks: list[TaskInfo]
-    next: str | None = None
-    cursor: str
-
-
-class Models(msgspec.Struct, kw_only=True):
-    """The models that make pictures from text."""
-
-    models: list[ModelInfo]
-
-
-class NoticeBody(msgspec.Struct, kw_only=True):
-    """What an admin tells an owner, or with `owner` absent everybody."""
-
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-    owner: str | None = None
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -110,7 +85,7 @@ def submit_handler(door: Door) -> Handler:
             task, fresh = await gateway.manager.submit(
                 generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
             )
-            headers = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
+            headers: dict[str, str] = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
@@ -141,7 +116,7 @@ def _idempotency_key(request: web.Request, generate: Generate) -> str | None:
 
 async def _find(door: Door, request: web.Request) -> Task:
     """Return the task of a request's path; raise NotFound for what is not the asker's."""
-    task = await door.gateway.manager.find(await door.owner(request), request.match_info["task_id"])
+    task = await door.gateway.manager.find(await door.owner(request), task_id_of(request))
     if task is None:
         raise NotFound(field="task_id")
     return task
@@ -172,7 +147,7 @@ def list_handler(door: Door) -> Handler:
         # A page is one message: with the bytes of all its pictures it would have no bound.
         viewer = replace(door.viewer(request), inline_bytes=0)
         infos = [await render_task(task, viewer) for task in tasks]
-        headers = {"Xinflight-Cursor": cursor}
+        headers: dict[str, str] = {"Xinflight-Cursor": cursor}
         if following is not None:
             # Relative (RFC 8288 section 3.1), so that it holds behind any proxy.
             headers[hdrs.LINK] = f'<?{request.rel_url.update_query(cursor=following).raw_query_string}>; rel="next"'
@@ -191,12 +166,10 @@ def cancel_handler(door: Door) -> Handler:
         owner = await door.owner(request)
         choose_type(request, (PLAIN,))
         body = await read_body(request)
-        asked = JSON.decode_cancel(request.match_info["task_id"], body or b"{}")
-        if asked.scope is not None or asked.except_:
-            raise WrongShape(field="scope", limit="a task of the path is one")
-        cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], asked.index)
+        index = from_json(body or b"{}", CancelBody).index
+        cancelled = await door.gateway.manager.cancel(owner, task_id_of(request), index)
         if cancelled.was == "unknown":
-            known = asked.index is not None and await door.gateway.manager.find(owner, cancelled.task_id)
+            known = index is not None and await door.gateway.manager.find(owner, cancelled.task_id)
             raise NotFound(field="index" if known else "task_id")
         return _answer(cancelled)
 
@@ -208,7 +181,7 @@ def delete_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
-        task_id = request.match_info["task_id"]
+        task_id = task_id_of(request)
         if await door.gateway.manager.delete(owner, task_id) is None:
             raise NotFound(field="task_id")
         door.gateway.deleted(owner, task_id)
@@ -250,7 +223,7 @@ def notices_handler(door: Door) -> Handler:
         identity = await door.identity(request)
         if not identity.admin:
             raise Forbidden
-        notice = decode(await read_body(request), NoticeBody)
+        notice = from_json(await read_body(request), NoticeBody)
         await door.gateway.notify(notice.owner, notice.text)
         return web.Response(status=204)
 

@@ -16,11 +16,12 @@ from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, f
 from xinflight.render import render, upstream_notice
 from xinflight.store import Event
 from xinflight.task import Task
-from xinflight.web_common import Door
+from xinflight.web_common import Door, task_id_of
 from xinflight.web_problem import Handler
 
 __all__ = [
     "EVENT_STREAM",
+    "KEEPALIVE",
     "NDJSON",
     "Reader",
     "choose_type",
@@ -87,7 +88,7 @@ def task_events_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (EVENT_STREAM, NDJSON))
-        task = await door.gateway.manager.find(owner, request.match_info["task_id"])
+        task = await door.gateway.manager.find(owner, task_id_of(request))
         if task is None:
             raise NotFound(field="task_id")
         return await _follow(door, request, kind, owner, task)
@@ -187,6 +188,15 @@ class Reader:
         """Tell whether the client has closed its connection."""
         return self._request.transport is None or self._request.transport.is_closing()
 
+    async def write(self, response: web.StreamResponse, data: bytes) -> None:
+        """Write, or raise ConnectionError when the reader takes nothing for PATIENCE seconds."""
+        try:
+            async with self.door.gateway.clock.timeout(PATIENCE):
+                await response.write(data)
+        except TimeoutError:
+            self.abort()
+            raise ConnectionResetError("the reader takes nothing") from None
+
     def abort(self) -> None:
         """Break the connection off, so that the client knows that this was not all."""
         if self._request.transport is not None:
@@ -275,7 +285,7 @@ class _Writer(Reader):
                 async with self._clock.timeout(KEEPALIVE):
                     await self.follower.wake.wait()
             except TimeoutError:
-                await self._write(b": keep-alive\n\n" if self._events else b"\n")
+                await self.write(self._response, b": keep-alive\n\n" if self._events else b"\n")
                 continue
             item = self._told.popleft() if self._told else await self.follower.take()
             if item is not None:
@@ -297,13 +307,4 @@ class _Writer(Reader):
             number = b"" if cursor is None else b"id: %b\n" % cursor.encode()
             name = b"event: %b\n" % str(message.__struct_config__.tag).encode() if self._named else b""
             data = b"%b%bdata: %b\n" % (number, name, data)
-        await self._write(data + b"\n")
-
-    async def _write(self, data: bytes) -> None:
-        """Write, or raise ConnectionError when the reader takes nothing for PATIENCE seconds."""
-        try:
-            async with self._clock.timeout(PATIENCE):
-                await self._response.write(data)
-        except TimeoutError:
-            self.abort()
-            raise ConnectionResetError("the reader takes nothing") from None
+        await self.write(self._response, data + b"\n")
