@@ -234,9 +234,7 @@ async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
                     await asyncio.sleep(0.02)
             server.terminate()
             await asyncio.gather(*watching)
-    print(
-        f"{len(load.acknowledged)} tasks, {len(calm.events)} events, {cut.resumed} of {CUTS} came to the end of a replay"
-    )
+    print(f"{len(load.acknowledged)} tasks, {len(calm.events)} events, {cut.resumed} whole replays in {CUTS} cuts")
     assert {seq: lasting(event) for seq, event in calm.events.items()} == {
         seq: lasting(event) for seq, event in cut.events.items()
     }
