@@ -157,7 +157,7 @@ async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]
         assert acknowledged <= tasks.keys()
         ends = Counter(event.uid for event in events if event.message.ends)
         for task_id in acknowledged:
-            assert tasks[task_id].ended
+            assert tasks[task_id].state in (State.COMPLETED, State.CANCELLED)
             assert ends[tasks[task_id].uid] == 1
         known = {event.seq: event.message.task_id for event in events}
         assert known == {seq: event["task_id"] for seq, event in watcher.events.items()}

@@ -181,7 +181,7 @@ async def test_unfollow_all(client: WireClient, other: WireClient) -> None:
     await start(other, "b")
     assert (await other.ask(action="unfollow", scope="all"))["tasks"] == []
     await client.ends("a")
-    listed = {}
+    listed: dict[str, str] = {}
     while listed.get("b") != "completed":
         listed = {t["task_id"]: t["state"] for t in (await other.ask(action="list"))["tasks"]}
     assert not [m for m in other.seen if is_end(m)]
