@@ -77,6 +77,7 @@ class Manager:
         self._recovery = Recovery(
             upstream,
             self._scheduler,
+            save=journal.save,
             queue=self._queue,
             cancelled=self._runner.cancelled,
             done=self.upstream_changed,

@@ -130,8 +130,9 @@ class Runner:
         )
         work.begin_attempt(attempt, started)
         self._move(work, State.STARTING)
-        if job.attempt > 1:
-            # Who finds this task after a crash must know the request that may still run.
+        if job.attempt > 1 or job.stoppable != model.true_cancel:
+            # Who finds this task after a crash must know the request that may still run, and whether to abort it.
+            job.stoppable = model.true_cancel
             await self._journal.save(work.live.task)
         try:
             data = await attempt.run()
