@@ -135,7 +135,7 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(MESSAGES.map(json.dumps) | JSON.map(json.dumps) | st.text() | st.binary(), max_size=8))
+@given(st.lists(MESSAGES.map(json.dumps) | VALUES.map(json.dumps) | st.text() | st.binary(), max_size=8))
 def test_a_session_survives_anything(frames: list[str | bytes]) -> None:
     """Each frame has one direct answer, none of them says that something broke, and what was accepted goes on."""
     told = asyncio.run(_conversation(frames))
@@ -145,7 +145,7 @@ def test_a_session_survives_anything(frames: list[str | bytes]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(100, 599), st.binary() | JSON.map(json.dumps).map(str.encode), st.none() | st.text())
+@given(st.integers(100, 599), st.binary() | VALUES.map(json.dumps).map(str.encode), st.none() | st.text())
 def test_any_answer_of_an_upstream(status: int, body: bytes, retry_after: str | None) -> None:
     """An error body of any form becomes an exception of ours."""
     assert isinstance(failure(status, body, retry_after), Exception)
@@ -179,7 +179,7 @@ def test_any_picture(magic: bytes, rest: bytes) -> None:
 )
 def test_proper_messages(frame: str | bytes, message: object) -> None:
     """The ways of saying it that the protocol shows are understood."""
-    assert JSON.decode(frame) == message
+    assert decoded(frame) == message
 
 
 def test_errors_of_values_and_of_messages_are_apart() -> None:
