@@ -384,6 +384,8 @@ class Manager:
                 for work in list(self._scheduler.queue(pool)):
                     self._give_up(work, UpstreamAuth())
         self._scheduler.set_models(pools)
+        if ready:
+            self._runner.retry_now()
         self._positions.changed()
 
     # The process's start and end
@@ -456,7 +458,7 @@ class Manager:
                 elif work.attempt is not None:
                     work.attempt.abort()
                     work.kept = True
-                work.stop.set()
+                work.halt()
         await self._wait_idle(STOP_PATIENCE)
         for work in cancelling:
             self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
