@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+from aiohttp import web
 
 from xinflight.clock import SystemClock
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
@@ -109,6 +110,18 @@ class ShiftedClock(SystemClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self.shift
+
+
+@asynccontextmanager
+async def hosted(app: web.Application) -> AsyncIterator[str]:
+    """Serve somebody's application on a free port; yield its base URL."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
 
 
 class WireClient:
