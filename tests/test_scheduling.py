@@ -91,7 +91,7 @@ async def test_several_models_form_a_pool(front: Front) -> None:
 async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Places are counted from 1 and move up; times fit what is measured once a picture was made."""
     monkeypatch.setattr(positions, "PAUSE", 0.1)
-    engine, client = await front(painter(step_seconds=0.04))
+    _, client = await front(painter(step_seconds=0.04))
     await start(client, "first")
     await client.ends("first")
     loop = asyncio.get_running_loop()
