@@ -15,6 +15,7 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from kit import PAINTER, Recorder, WireClient, eventually, hosted
+from xinflight import web_ws
 from xinflight.app import setup
 from xinflight.config import Settings
 from xinflight.gateway import Gateway
@@ -87,10 +88,18 @@ async def client_process(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def test_a_frozen_process_is_noticed_within_two_heartbeats(
-    mount: Callable[..., Awaitable[Mounted]],
+    mount: Callable[..., Awaitable[Mounted]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGSTOP sends no FIN: the missing pong tells, and then no session, follower or writer is left."""
+    """SIGSTOP sends no FIN: the missing pong tells, and then no session, follower, writer or transport is left."""
     gateway, url, _ = await mount()
+    aborted: list[web.Request] = []
+    abort = web_ws._abort
+
+    def note(request: web.Request) -> None:
+        aborted.append(request)
+        abort(request)
+
+    monkeypatch.setattr(web_ws, "_abort", note)
     loop = asyncio.get_running_loop()
     async with client_process(url) as process:
         assert len(gateway._sessions) == 1
@@ -101,6 +110,8 @@ async def test_a_frozen_process_is_noticed_within_two_heartbeats(
         frozen = loop.time()
         await eventually(lambda: not left_behind(gateway), timeout=2 * HEARTBEAT + 0.3)
         assert loop.time() - frozen > 0.1
+        # A polite close would wait for the frozen peer to take what is in the buffers.
+        assert len(aborted) == 1
         # Its task goes on, for that is what `on_disconnect` says by default.
         assert gateway.manager.unfinished("local", "a")
         await gateway.manager.cancel("local", "a")
