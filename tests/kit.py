@@ -159,6 +159,12 @@ class WireClient:
                 if wanted(message):
                     return message
 
+    async def closed(self, timeout: float = 30.0) -> None:
+        """Receive until the server closes; the code is in `ws.close_code`."""
+        async with asyncio.timeout(timeout):
+            while (frame := await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                self.seen.append(frame.json())
+
     async def ask(self, **message: Any) -> Json:
         """Send a message with a ref and return its direct answer."""
         ref = f"ref-{len(self.seen)}"

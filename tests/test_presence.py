@@ -20,6 +20,7 @@ from xinflight.app import setup
 from xinflight.config import Settings
 from xinflight.gateway import Gateway
 from xinflight.outbox import WAITING_ANSWERS
+from xinflight.session import Session
 from xinflight.web_emulator import serve_emulator
 
 HEARTBEAT = 1.0
@@ -67,7 +68,7 @@ def left_behind(gateway: Gateway) -> list[object]:
     """Return what is still there of connections."""
     bus: Any = gateway.journal.bus
     writers = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer")]
-    return [*gateway._sessions, *gateway.manager._followers, *bus._listeners, *writers]
+    return [*gateway._connections, *gateway.manager._followers, *bus._listeners, *writers]
 
 
 @asynccontextmanager
@@ -102,10 +103,10 @@ async def test_a_frozen_process_is_noticed_within_two_heartbeats(
     monkeypatch.setattr(web_ws, "_abort", note)
     loop = asyncio.get_running_loop()
     async with client_process(url) as process:
-        assert len(gateway._sessions) == 1
+        assert len(gateway._connections) == 1
         # A living client is not taken for dead: it answers the pings.
         await asyncio.sleep(1.5 * HEARTBEAT)
-        assert len(gateway._sessions) == 1
+        assert len(gateway._connections) == 1
         os.kill(process.pid, signal.SIGSTOP)
         frozen = loop.time()
         await eventually(lambda: not left_behind(gateway), timeout=2 * HEARTBEAT + 0.3)
@@ -205,7 +206,8 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
     frame = masked(json.dumps(fields, ensure_ascii=False).encode())
     most = 0
     async with deaf(url) as writer, WireClient.connect(url) as other:
-        (session,) = [one for one in gateway._sessions if one.connection_id != other.seen[0]["connection_id"]]
+        sessions = [one for one in gateway._connections if isinstance(one, Session)]
+        (session,) = [one for one in sessions if one.connection_id != other.seen[0]["connection_id"]]
 
         async def shout() -> None:
             # Ended by the drop: each ack is as large as its question.
@@ -217,7 +219,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
         try:
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(3 * HEARTBEAT):
-                while session in gateway._sessions:
+                while session in gateway._connections:
                     most = max(most, len(session.outbox._answers))
                     asked = loop.time()
                     assert (await other.ask(action="ping"))["type"] == "pong"
@@ -227,7 +229,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
             await asyncio.gather(shouting, return_exceptions=True)
         await other.ask(action="generate", prompt="boat", task_id="mine")
         assert (await other.ends("mine"))["mine"]["type"] == "result"
-        await eventually(lambda: len(gateway._sessions) == 1)
+        await eventually(lambda: len(gateway._connections) == 1)
     assert 0 < most <= WAITING_ANSWERS
 
 
@@ -237,6 +239,6 @@ async def test_a_full_server_says_come_back(mount: Callable[..., Awaitable[Mount
     async with WireClient.connect(url), connect(socket_url(url)) as ws:
         await ws.wait_closed()
         assert ws.close_code == 1013
-    await eventually(lambda: not gateway._sessions)
+    await eventually(lambda: not gateway._connections)
     async with WireClient.connect(url) as client:
         assert client.seen[0]["type"] == "welcome"
