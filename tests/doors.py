@@ -1,0 +1,112 @@
+"""The doors beside the WebSocket, as tests use them: how each is asked, and what each streams."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+import msgspec
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
+
+from kit import Json, WireClient, is_end
+from xinflight.app import setup
+from xinflight.auth import Identity
+from xinflight.config import Settings
+from xinflight.gateway import Gateway
+
+EVENT_STREAM = "text/event-stream"
+NDJSON = "application/x-ndjson"
+STREAMS = (EVENT_STREAM, NDJSON)
+
+
+class PackClient(WireClient):
+    """One WebSocket that speaks MessagePack."""
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str, **options: Any) -> AsyncIterator[Self]:
+        async with super().connect(url, protocols=["xinflight.v1.msgpack"], **options) as client:
+            yield client
+
+    async def send(self, **message: Any) -> None:
+        await self.ws.send_bytes(msgspec.msgpack.encode(message))
+
+    async def receive(self, timeout: float = 30.0) -> Json:
+        frame = await self.ws.receive(timeout=timeout)
+        assert frame.type is WSMsgType.BINARY, frame
+        message: Json = msgspec.msgpack.decode(frame.data)
+        self.seen.append(message)
+        return message
+
+
+class Line(NamedTuple):
+    """One message of a stream; `id` and `event` as SSE has them, None in NDJSON."""
+
+    id: str | None
+    event: str | None
+    data: Json
+
+
+async def lines(response: aiohttp.ClientResponse, heard: Callable[[str], None] | None = None) -> AsyncIterator[Line]:
+    """Yield the messages of an answer that goes on; comments and empty lines go to `heard`."""
+    events = response.content_type == EVENT_STREAM
+    assert events or response.content_type == NDJSON, response.content_type
+    fields: dict[str, str] = {}
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        if not events:
+            if line:
+                yield Line(None, None, json.loads(line))
+            elif heard is not None:
+                heard(line)
+        elif line.startswith(":"):
+            if heard is not None:
+                heard(line)
+        elif line:
+            name, _, value = line.partition(": ")
+            assert name in ("id", "event", "data"), line
+            assert name not in fields, line
+            fields[name] = value
+        elif fields:
+            yield Line(fields.get("id"), fields.get("event"), json.loads(fields["data"]))
+            fields = {}
+
+
+async def all_lines(response: aiohttp.ClientResponse, timeout: float = 30.0) -> list[Line]:
+    """Read a stream to its end."""
+    async with asyncio.timeout(timeout):
+        return [line async for line in lines(response)]
+
+
+def stored(messages: list[Json]) -> list[Json]:
+    """Return the stored events of what was seen, without what belongs to one follower."""
+    return [
+        {key: strip(value) for key, value in message.items()}
+        for message in messages
+        if message["type"] in ("accepted", "picture") or is_end(message)
+    ]
+
+
+def strip(value: Any) -> Any:
+    """Leave out what differs between doors: the URL's host, and the form of bytes."""
+    if isinstance(value, dict):
+        return {key: strip(inner) for key, inner in value.items() if key not in ("url", "b64_json")}
+    return [strip(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def who(request: web.Request, token: str | None) -> Identity | None:
+    """Believe what a header says, for tests; `boss` is an admin."""
+    name = request.headers.get("X-User")
+    return None if name is None else Identity(id=name, admin=name == "boss")
+
+
+@asynccontextmanager
+async def shared_server(**settings: Any) -> AsyncIterator[tuple[str, Gateway]]:
+    """Serve a gateway with several owners, in memory; yield its base URL and it."""
+    app = web.Application()
+    gateway = setup(app, Settings(**{"default_size": "64x64", "drain": 0.0, **settings}), authenticate=who)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/"), gateway
