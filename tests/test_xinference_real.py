@@ -213,7 +213,7 @@ async def test_cancel_on_the_other_route_spoils_nothing(
 # Death
 
 
-async def test_a_killed_model_costs_one_attempt(client: WireClient, real_xinference: RealXinference) -> None:
+async def test_a_killed_model_loses_no_task(client: WireClient, real_xinference: RealXinference) -> None:
     """The one that ran is made by the successor, the one that waited comes after it, and the slot is free."""
     undisturbed = await _draw(client, "before")
     await _generate(client, "a", LONG, steps=20)
