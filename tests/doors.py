@@ -1,10 +1,12 @@
 """The doors beside the WebSocket, as tests use them: how each is asked, and what each streams."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -110,3 +112,57 @@ async def shared_server(**settings: Any) -> AsyncIterator[tuple[str, Gateway]]:
     gateway = setup(app, Settings(**{"default_size": "64x64", "drain": 0.0, **settings}), authenticate=who)
     async with TestServer(app) as server:
         yield str(server.make_url("")).rstrip("/"), gateway
+
+
+class Proxy:
+    """A TCP proxy on a free port that cuts each connection after some bytes of answers, while it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.cuts: list[int] = []
+        """After how many bytes each of the next connections is cut; when none is left, they last."""
+        self.cut = 0
+        """How many were cut."""
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._target = parts.hostname, parts.port
+        self._pipes: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def before(cls, url: str) -> AsyncIterator[tuple[Self, str]]:
+        """Stand before a server; yield the proxy and its base URL."""
+        proxy = cls(url)
+        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        async with server:
+            yield proxy, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            for pipe in proxy._pipes:
+                pipe.cancel()
+            await asyncio.gather(*proxy._pipes, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        room = self.cuts.pop(0) if self.cuts else None
+        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        pipes = {
+            asyncio.create_task(self._pipe(reader, far_writer, None), name="there"),
+            asyncio.create_task(self._pipe(far_reader, writer, room), name="back"),
+        }
+        self._pipes |= pipes
+        await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+        for pipe in pipes:
+            pipe.cancel()
+        for end in (writer, far_writer):
+            end.transport.abort()
+        self._pipes -= pipes
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: int | None) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1024):
+                if room is not None and len(data) >= room:
+                    # What is cut may be half a line.
+                    writer.write(data[:room])
+                    await writer.drain()
+                    self.cut += 1
+                    return
+                room = None if room is None else room - len(data)
+                writer.write(data)
+                await writer.drain()
