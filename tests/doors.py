@@ -1,6 +1,7 @@
 """The doors beside the WebSocket, as tests use them: how each is asked, and what each streams."""
 
 import asyncio
+import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -84,19 +85,17 @@ async def all_lines(response: aiohttp.ClientResponse, timeout: float = 30.0) -> 
 
 
 def stored(messages: list[Json]) -> list[Json]:
-    """Return the stored events of what was seen, without what belongs to one follower."""
-    return [
-        {key: strip(value) for key, value in message.items()}
-        for message in messages
-        if message["type"] in ("accepted", "picture") or is_end(message)
-    ]
+    """Return the stored events of what was seen, inline pictures as bytes whatever the door."""
+    return [_with_bytes(m) for m in messages if m["type"] in ("accepted", "picture") or is_end(m)]
 
 
-def strip(value: Any) -> Any:
-    """Leave out what differs between doors: the URL's host, and the form of bytes."""
+def _with_bytes(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: strip(inner) for key, inner in value.items() if key not in ("url", "b64_json")}
-    return [strip(inner) for inner in value] if isinstance(value, list) else value
+        return {
+            key: base64.b64decode(inner) if key == "b64_json" and isinstance(inner, str) else _with_bytes(inner)
+            for key, inner in value.items()
+        }
+    return [_with_bytes(inner) for inner in value] if isinstance(value, list) else value
 
 
 async def who(request: web.Request, token: str | None) -> Identity | None:

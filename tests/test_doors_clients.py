@@ -192,7 +192,7 @@ async def test_openai_without_asyncio(server: str) -> None:
 async def test_openai_errors_have_their_classes(ai: AsyncOpenAI, engine: Recorder) -> None:
     """Codes become its exceptions, with the field and, in the message, the limit; nothing is tried in vain."""
     with pytest.raises(openai.UnprocessableEntityError) as bad:
-        await ai.images.generate(prompt="boat", size="65x64")  # type: ignore[call-overload]  # no size of OpenAI's
+        await ai.images.generate(prompt="boat", size="65x64")
     assert (bad.value.code, bad.value.param) == ("out_of_bounds", "size")
     assert "64 to 2048, multiples of 16" in str(bad.value)
     with pytest.raises(openai.NotFoundError) as unknown:
