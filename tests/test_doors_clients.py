@@ -11,8 +11,10 @@ import aiohttp
 import msgspec
 import openai
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from openai import AsyncOpenAI, OpenAI
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Error, Page
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -367,3 +369,49 @@ async def test_an_event_source_comes_back(tab: Page, server: str, client: WireCl
     assert messages[0]["type"] == "accepted"
     assert [message["seq"] for message in messages] == sorted(message["seq"] for message in messages)
     assert (await tab.evaluate("states")).count("again") == 3
+
+
+USE = """
+async (url) => {
+  const body = JSON.stringify({ prompt: "boat", steps: 3 });
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": "mine", Authorization: "Bearer none" };
+  const posted = await fetch(`${url}api/v1/tasks`, { method: "POST", headers, body });
+  const seen = [posted.status, posted.headers.get("Location")];
+  const source = new EventSource(`${url}api/v1/tasks/mine/events`, { withCredentials: true });
+  await new Promise((done) => {
+    source.onmessage = (event) => JSON.parse(event.data).type === "result" && done();
+  });
+  source.close();
+  const streamed = await fetch(`${url}api/v1/tasks/mine/events`, { headers: { "Last-Event-ID": "x:1" } });
+  seen.push(streamed.status, (await streamed.text()).includes('"recovered":false'));
+  const task = await (await fetch(`${url}api/v1/tasks/mine`)).json();
+  seen.push((await fetch(task.data[0].url)).status);
+  seen.push((await fetch(`${url}api/v1/tasks/mine/cancel`, { method: "POST" })).status);
+  seen.push((await fetch(`${url}api/v1/tasks/mine`, { method: "DELETE" })).status);
+  seen.push((await fetch(`${url}api/v1/tasks/mine`)).status);
+  return seen;
+}
+"""
+
+
+async def test_a_page_of_another_website(browser: Browser, emulate: Serve, serve: Serve) -> None:
+    """In a real browser a page of `allow_origins` uses REST and SSE; the same page from elsewhere can't."""
+
+    async def blank(request: web.Request) -> web.Response:
+        return web.Response(text="<title>x</title>", content_type="text/html")
+
+    site = web.Application()
+    site.router.add_get("/", blank)
+    async with TestServer(site) as friend, TestServer(site) as foe:
+        upstream = await emulate(Emulator([PAINTER]))
+        friends = str(friend.make_url("")).rstrip("/")
+        url = await serve(xinference_url=upstream, default_size="64x64", allow_origins=(friends,))
+        page = await browser.new_page()
+        await page.goto(str(friend.make_url("/")))
+        seen = await page.evaluate(USE, url)
+        assert seen == [202, f"{url}api/v1/tasks/mine", 200, True, 200, 200, 204, 404]
+        await page.goto(str(foe.make_url("/")))
+        with pytest.raises(Error, match="Failed to fetch"):
+            await page.evaluate(USE, url)
+        async with aiohttp.ClientSession(url) as http, http.get("/api/v1/tasks") as response:
+            assert (await response.json())["tasks"] == []
