@@ -22,7 +22,7 @@ from kit import PAINTER, is_end
 from xinflight import cli, protocol
 from xinflight.config import Settings
 from xinflight.emulator import Emulator
-from xinflight.errors import XinflightError
+from xinflight.errors import BadMessage, XinflightError, by_code
 from xinflight.protocol import CloseCode, State, Step, UpstreamEnd, UpstreamState
 from xinflight.task import MOVES
 
@@ -192,14 +192,16 @@ def test_what_clients_say_in_examples_is_decoded_or_refused_as_shown() -> None:
         if not line.startswith("C: "):
             continue
         refused = refusal(line[3:])
+        shown = msgspec.json.decode(after[3:]) if after.startswith("S: ") else {"type": ""}
         if refused is not None:
-            shown = msgspec.json.decode(after[3:])
             assert (shown["code"], shown.get("field")) == (refused.code, refused.field), line
+        elif shown["type"] == "error":
+            assert not issubclass(by_code(shown["code"]), BadMessage), line
 
 
 def refusal(frame: str) -> XinflightError | None:
     try:
-        protocol.decode(frame)
+        protocol.JSON.decode(frame.encode())
     except XinflightError as error:
         return error
     return None
@@ -210,7 +212,7 @@ def test_what_the_server_says_in_examples_is_what_it_can_say() -> None:
     for line in transcripts():
         if line.startswith("S: "):
             shown = msgspec.json.decode(line[3:])
-            again = msgspec.json.decode(protocol.encode(msgspec.json.decode(line[3:], type=SERVER)))
+            again = msgspec.json.decode(protocol.JSON.encode(msgspec.json.decode(line[3:], type=SERVER)))
             assert holds(again, shown), line
             seen.add(shown["type"])
     assert seen == {member.__struct_config__.tag for member in get_args(SERVER)}

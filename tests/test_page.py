@@ -1,116 +1,15 @@
 """The page in a real Chromium, against the demo server."""
 
-import os
 import re
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, expect
 
+from page_kit import SOON, Open, generate, has_state, is_shown, tiles
 from xinflight.errors import leaves
 from xinflight.protocol import Step, UpstreamEnd, UpstreamState
 
-ARGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-KEEP_SOCKETS = """
-  window.sockets = [];
-  window.WebSocket = class extends WebSocket {
-    constructor(...args) { super(...args); window.sockets.push(this); }
-  };
-"""
-SOON = 30_000
-"""Milliseconds for a picture to come, on a machine that is busy with other things."""
-
-Open = Callable[..., Awaitable[Page]]
-
-
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    if os.environ.get("CI") == "true":
-        pytest.fail("the page must be tested in CI, and no Chromium is installed")
-    pytest.skip("no Chromium is installed")
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    path = chromium()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def visit(browser: Browser, demo_url: str) -> AsyncIterator[Open]:
-    """Open the page, live; afterwards nothing may have been complained of in any console."""
-    complaints: list[str] = []
-
-    def hear(line: ConsoleMessage) -> None:
-        if line.type in ("error", "warning"):
-            complaints.append(line.text)
-
-    async with AsyncExitStack() as stack:
-
-        async def visit(*, lang: str = "en", width: int = 1280) -> Page:
-            context = await browser.new_context(locale=lang, viewport={"width": width, "height": 800})
-            stack.push_async_callback(context.close)
-            page = await context.new_page()
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", hear)
-            await page.add_init_script(KEEP_SOCKETS)
-            await page.goto(demo_url)
-            await live(page)
-            return page
-
-        yield visit
-    assert complaints == []
-
-
-async def live(page: Page) -> None:
-    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
-
-
-async def generate(page: Page, prompt: str, *, steps: int, n: int = 1) -> Locator:
-    """Ask for pictures by the form; return the new generation."""
-    known = await page.get_by_test_id("generation").count()
-    settings = page.get_by_test_id("settings")
-    if await settings.get_attribute("open") is None:
-        await settings.locator("summary").click()
-    await page.get_by_test_id("prompt").fill(prompt)
-    await page.get_by_test_id("steps").fill(str(steps))
-    await page.get_by_test_id("n").fill(str(n))
-    await page.get_by_test_id("generate").click()
-    await expect(page.get_by_test_id("generation")).to_have_count(known + 1)
-    # The newest stands first and moves down as others come; its id stays.
-    task = await page.get_by_test_id("generation").first.get_attribute("data-task")
-    return page.locator(f'[data-task="{task}"]')
-
-
-def tiles(generation: Locator) -> Locator:
-    return generation.get_by_test_id("tile")
-
-
-async def has_state(tile: Locator, *states: str) -> None:
-    await expect(tile).to_have_attribute("data-state", re.compile("|".join(states)), timeout=SOON)
-
-
-async def is_shown(tile: Locator) -> None:
-    """The picture is there and its pixels came."""
-    await expect(tile).to_have_attribute("data-loaded", "true", timeout=SOON)
-    assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0
+pytest_plugins = ["page_fixtures"]
 
 
 async def test_cancels_the_middle_one_of_three(visit: Open) -> None:
@@ -146,30 +45,6 @@ async def test_cancels_all_but_one(visit: Open) -> None:
     for other in others:
         await has_state(tiles(other), "cancelled")
     await is_shown(tiles(kept))
-
-
-async def test_a_reload_finds_what_was_running(visit: Open) -> None:
-    page = await visit()
-    running = await generate(page, "a long road", steps=20)
-    await has_state(tiles(running), "running")
-    await page.reload()
-    await live(page)
-    await is_shown(tiles(running))
-    await is_shown(tiles(await generate(page, "a new day", steps=2)))
-
-
-async def test_a_dropped_socket_is_replaced_and_nothing_is_lost(visit: Open) -> None:
-    page = await visit()
-    generation = await generate(page, "two owls", steps=12, n=2)
-    await has_state(tiles(generation).nth(0), "running")
-    await page.evaluate("sockets.at(-1).close()")
-    await expect(page.get_by_test_id("connection")).not_to_have_attribute("data-state", "live")
-    while_away = await generate(page, "asked while away", steps=2)
-    await is_shown(tiles(generation).nth(0))
-    await is_shown(tiles(generation).nth(1))
-    await is_shown(tiles(while_away))
-    assert await page.evaluate("sockets.length") == 2
-    await expect(page.get_by_test_id("generation")).to_have_count(2)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh-CN"])

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -67,14 +66,6 @@ async def _until_it_runs(http: aiohttp.ClientSession, request_id: str) -> None:
             if status == 200 and answer["progress"] > 0:
                 return
             await asyncio.sleep(0.02)
-
-
-async def _cpu_share(server: RealXinference, seconds: float) -> float:
-    """Measure how many cores the model's process keeps busy."""
-    before, began = await asyncio.to_thread(server.model_cpu_seconds), time.monotonic()
-    await asyncio.sleep(seconds)
-    after = await asyncio.to_thread(server.model_cpu_seconds)
-    return (after - before) / (time.monotonic() - began)
 
 
 # What there is
@@ -171,12 +162,12 @@ async def test_abort_of_txt2img_frees_the_model(http: aiohttp.ClientSession, rea
     job = _job(size=256, steps=LONG_STEPS)
     answer = asyncio.create_task(_txt2img(http, job), name="txt2img")
     await _until_it_runs(http, job["request_id"])
-    assert await _cpu_share(real_xinference, 1.0) > 0.3, "busy before the abort"
+    assert await asyncio.to_thread(real_xinference.cpu_share, 1.0) > 0.3, "busy before the abort"
 
     assert await _abort(http, job["request_id"]) == "DONE"
     status, error = await answer
     assert (status, error["detail"]) == (409, f"The request has been cancelled: {job['request_id']}")
-    assert await _cpu_share(real_xinference, 1.5) < 0.15, "idle after the answer"
+    assert await asyncio.to_thread(real_xinference.cpu_share, 1.5) < 0.15, "idle after the answer"
     steps = await asyncio.to_thread(real_xinference.steps, mark)
     assert max(done for done, of in steps if of == LONG_STEPS) < LONG_STEPS
     assert await _picture(http, _job()) == reference
@@ -210,9 +201,9 @@ async def test_abort_of_generations_stops_nothing(
     assert await _abort(http, request_id) == "DONE"
     assert (await answer)[0] == 409
     assert (steps, steps) not in await asyncio.to_thread(real_xinference.steps, mark), "answered before its end"
-    assert await _cpu_share(real_xinference, 1.0) > 0.3, "busy after the answer"
+    assert await asyncio.to_thread(real_xinference.cpu_share, 1.0) > 0.3, "busy after the answer"
     async with asyncio.timeout(60):  # and leave the pipeline in peace for the next test
-        while await _cpu_share(real_xinference, 0.5) > 0.15:
+        while await asyncio.to_thread(real_xinference.cpu_share, 0.5) > 0.15:
             pass
     assert (steps, steps) in await asyncio.to_thread(real_xinference.steps, mark), "it ran to its last step"
 

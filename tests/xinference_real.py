@@ -273,6 +273,12 @@ class RealXinference:
         """Return the CPU seconds (user and system, all threads) that the model's processes have used."""
         return sum(p.cpu_seconds for p in self._model_processes(uid))
 
+    def cpu_share(self, seconds: float, uid: str = MODEL) -> float:
+        """Watch for some seconds; return how many cores the model's processes kept busy."""
+        before, began = self.model_cpu_seconds(uid), time.monotonic()
+        time.sleep(seconds)
+        return (self.model_cpu_seconds(uid) - before) / (time.monotonic() - began)
+
     def kill_model(self, uid: str = MODEL) -> list[int]:
         """Kill the model's processes with SIGKILL and return their pids; new ones come in about 12 s."""
         pids = self.model_pids(uid)

@@ -1,9 +1,12 @@
 // @ts-check
 import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
+import { More } from "./more.js";
 import { onLang, t } from "./words.js";
 
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
+/** @typedef {import("./protocol.js").XinflightError} XinflightError */
+/** @typedef {import("./task.js").Task} Task */
 /** @typedef {import("./tile.js").Tile} Tile */
 /** @typedef {import("./xinflight.js").Xinflight} Xinflight */
 
@@ -13,9 +16,12 @@ import { onLang, t } from "./words.js";
  * @property {(tile: Tile, all: Tile[]) => void} open show a picture in full size
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
  * @property {(tiles: Tile[]) => void} changed with the tiles of unfinished generations
+ * @property {(prompt: string, pictures: number) => Promise<boolean>} mayDelete
+ * @property {(error: XinflightError) => void} problem
+ * @property {(n: number) => void} grown older generations were fetched
  */
 
-/** Every generation of this page, the newest first. */
+/** Every generation that is known here, the newest first. */
 export class Gallery {
   /** @type {Generation[]} */
   #generations = [];
@@ -25,8 +31,12 @@ export class Gallery {
   #empty = byId("empty", HTMLElement);
   #counts = byId("counts", HTMLElement);
   #cancelAll = byId("cancel-all", HTMLButtonElement);
+  #more;
+  #live = false;
   /** @type {Set<Generation>} */
   #stale = new Set();
+  /** @type {number | undefined} */
+  #timer;
 
   /**
    * @param {Xinflight} client
@@ -35,33 +45,55 @@ export class Gallery {
   constructor(client, host) {
     this.#client = client;
     this.#host = host;
-    client.on("task", (task) => this.#add(task));
-    client.on("status", ({ state }) => {
-      this.#root.classList.toggle("offline", state !== "live");
-      for (const generation of this.#generations) generation.connection(state === "live");
+    this.#more = new More(client, {
+      oldest: () => this.#generations.at(-1)?.element ?? this.#root,
+      grown: host.grown,
+      problem: host.problem,
     });
+    client.on("task", (task) => this.#add(task));
+    client.on("forgotten", (task) => this.#drop(task));
+    client.on("history", () => this.#later());
+    client.on("status", ({ state }) => this.#connection(state === "live"));
     this.#cancelAll.addEventListener("click", () => client.cancelAll());
     onLang(() => this.#render(this.#generations));
-    setInterval(() => this.#tiles().forEach((tile) => tile.tick(performance.now())), 1000);
+    setInterval(() => this.#tick(), 1000);
   }
 
-  /** @param {import("./task.js").Task} task */
+  /** @param {Task} task */
   #add(task) {
-    const host = {
-      cancel: (/** @type {Generation} */ { task }, /** @type {number | undefined} */ index) =>
-        this.#client.cancel(task.id, { index }),
-      cancelOthers: (/** @type {Generation} */ { task }) => this.#client.cancelAll({ except: [task.id] }),
-      reuse: (/** @type {Generation} */ generation, /** @type {Tile | null} */ tile) => this.#reuse(generation, tile),
-      retry: (/** @type {Generation} */ generation, /** @type {Tile} */ tile) => this.#retry(generation, tile),
-      dismiss: (/** @type {Generation} */ generation, /** @type {Tile} */ tile) => this.#dismiss(generation, tile),
-      open: (/** @type {Tile} */ tile) => this.#host.open(tile, this.#finished()),
-      changed: (/** @type {Generation} */ generation) => this.#soon(generation),
+    const generation = new Generation(task, this.#generationHost(), this.#live);
+    const after = this.#generations.findIndex(({ created }) => created < generation.created);
+    const at = after < 0 ? this.#generations.length : after;
+    this.#root.insertBefore(generation.element, this.#generations[at]?.element ?? null);
+    this.#generations.splice(at, 0, generation);
+    this.#later();
+  }
+
+  /** @returns {import("./generation.js").GenerationHost} */
+  #generationHost() {
+    return {
+      cancel: ({ task }, index) => this.#client.cancel(task.id, { index }),
+      cancelOthers: ({ task }) => this.#client.cancelAll({ except: [task.id] }),
+      reuse: (generation, tile) => this.#reuse(generation, tile),
+      retry: (generation, tile) => this.#retry(generation, tile),
+      remove: (generation) => this.#remove(generation),
+      open: (tile) => this.#host.open(tile, this.#finished()),
+      changed: (generation) => this.#soon(generation),
       news: this.#host.news,
     };
-    const generation = new Generation(task, host, this.#client.status.state === "live");
-    this.#generations.unshift(generation);
-    this.#root.prepend(generation.element);
-    this.#render([]);
+  }
+
+  /** @param {boolean} live */
+  #connection(live) {
+    if (live === this.#live) return;
+    this.#live = live;
+    this.#root.classList.toggle("offline", !live);
+    for (const generation of this.#generations) if (!generation.ended) generation.connection(live);
+  }
+
+  #tick() {
+    const now = performance.now();
+    for (const { ended, tiles } of this.#generations) if (!ended) tiles.forEach((tile) => tile.tick(now));
   }
 
   /** Bring the newest generation into view, where the form has pushed it out. */
@@ -69,23 +101,29 @@ export class Gallery {
     this.#generations[0]?.element.scrollIntoView({ block: "nearest" });
   }
 
-  /**
-   * Show a generation's news with the next frame's worth of others. No animation frame: a hidden page has none, and
-   * its title must still change.
-   * @param {Generation} generation
-   */
+  /** @param {Generation} generation whose news are to be shown */
   #soon(generation) {
-    if (this.#stale.size === 0) setTimeout(() => this.#render(this.#stale), 16);
+    this.#later();
     this.#stale.add(generation);
+  }
+
+  /**
+   * Show what is new with the next frame's worth of other news. No animation frame: a hidden page has none, and its
+   * title must still change.
+   */
+  #later() {
+    this.#timer ??= setTimeout(() => this.#render(this.#stale), 16);
   }
 
   /** @param {Iterable<Generation>} stale */
   #render(stale) {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     for (const generation of stale) generation.render();
     this.#stale.clear();
     const unfinished = this.#generations.filter(({ ended }) => !ended);
     for (const generation of unfinished) generation.offerOthers(unfinished.length > 1);
-    this.#empty.hidden = this.#generations.length > 0;
+    this.#empty.hidden = this.#generations.length > 0 || this.#more.there !== false;
     const hide = () => (this.#cancelAll.hidden = unfinished.length === 0);
     keepFocus(this.#cancelAll, hide, () => this.#generations[0]?.element ?? this.#root);
     showText(this.#counts, this.#countsText());
@@ -99,7 +137,7 @@ export class Gallery {
     const parts = [];
     if (open.length > waiting) parts.push(t("counts.running", { n: open.length - waiting }));
     if (waiting) parts.push(t("counts.queued", { n: waiting }));
-    if (ready) parts.push(t("counts.ready", { n: ready }));
+    if (ready) parts.push(t("counts.ready", { n: this.#more.there ? `${ready}+` : ready }));
     return parts.join(" · ");
   }
 
@@ -112,49 +150,48 @@ export class Gallery {
   }
 
   /**
+   * All that is needed to make it again.
    * @param {Generation} generation
-   * @param {Tile | null} tile its seed too, when one is named
+   * @param {Tile | null} tile one picture of it
    */
   #reuse({ params }, tile) {
     const { prompt, negative_prompt, model, n, size, steps, guidance_scale } = params;
-    const seed = tile?.state.picture?.seed;
+    const seed = tile?.state.picture?.seed ?? params.seed;
     this.#host.reuse({ prompt, negative_prompt, model, n: tile ? 1 : n, size, steps, guidance_scale, seed });
   }
 
   /**
-   * Ask for the same picture again, in place of the one that is not there.
+   * Ask again for a picture that is not there; when it was the only one, in its place.
    * @param {Generation} generation
    * @param {Tile} tile
    */
   #retry(generation, tile) {
     const { prompt, negative_prompt, model, size, steps, guidance_scale, seed } = generation.params;
     const own = seed === undefined ? undefined : seed + tile.index;
-    this.#dismiss(generation, tile);
-    this.#client.generate({ prompt, negative_prompt, model, size, steps, guidance_scale, seed: own, lang: this.#client.lang });
+    const { lang } = this.#client;
+    if (generation.tiles.length === 1) this.#remove(generation);
+    this.#client.generate({ prompt, negative_prompt, model, size, steps, guidance_scale, seed: own, lang });
     this.#generations[0]?.element.focus();
   }
 
-  /**
-   * Take a tile off the page, and its generation when it was the last.
-   * @param {Generation} generation
-   * @param {Tile} tile
-   */
-  #dismiss(generation, tile) {
-    tile.element.hidden = true;
-    if (!generation.tiles.every(({ element }) => element.hidden)) {
-      generation.element.focus();
-      return;
-    }
-    const next = generation.element.nextElementSibling ?? generation.element.previousElementSibling;
-    this.remove(generation.task);
-    if (next instanceof HTMLElement) next.focus();
+  /** Delete a generation for good; pictures are asked about. @param {Generation} generation */
+  async #remove({ task, tiles }) {
+    const pictures = tiles.filter(({ state }) => state.picture !== null).length;
+    if (pictures && !(await this.#host.mayDelete(task.request.prompt, pictures))) return;
+    await this.#client.delete(task.id).catch(this.#host.problem);
   }
 
-  /** Take a task off the page. @param {import("./task.js").Task} task */
-  remove(task) {
-    const generation = this.#generations.find((other) => other.task === task);
-    generation?.element.remove();
-    this.#generations = this.#generations.filter((other) => other !== generation);
-    this.#render([]);
+  /** Take a task off the page. @param {Task} task */
+  #drop(task) {
+    const at = this.#generations.findIndex((other) => other.task === task);
+    const [generation] = this.#generations.splice(at, 1);
+    if (!generation) return;
+    const next = this.#generations[at] ?? this.#generations[at - 1];
+    const nearby = next?.element ?? byId("prompt", HTMLTextAreaElement);
+    const { element } = generation;
+    if (element.contains(document.activeElement)) nearby.focus();
+    element.remove();
+    this.#stale.delete(generation);
+    this.#later();
   }
 }

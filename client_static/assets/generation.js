@@ -1,7 +1,8 @@
 // @ts-check
 import { fromTemplate, keepFocus, part, showText } from "./dom.js";
+import { eventsOf } from "./history.js";
 import { Tile } from "./tile.js";
-import { errorText, plural, t } from "./words.js";
+import { errorText, plural, t, when } from "./words.js";
 
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").PictureRef} PictureRef */
@@ -17,7 +18,7 @@ import { errorText, plural, t } from "./words.js";
  * @property {(generation: Generation, tile: Tile | null) => void} reuse
  * @property {(generation: Generation, tile: Tile) => void} retry
  * @property {(tile: Tile) => void} open
- * @property {(generation: Generation, tile: Tile) => void} dismiss
+ * @property {(generation: Generation) => void} remove
  * @property {(generation: Generation) => void} changed
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
  */
@@ -29,6 +30,8 @@ export class Generation {
   tiles = [];
   task;
   #host;
+  /** What a list told is no news. */
+  #quiet = true;
   #parts = {
     prompt: part(this.element, "prompt", HTMLElement),
     meta: part(this.element, "meta", HTMLElement),
@@ -36,6 +39,8 @@ export class Generation {
     others: part(this.element, "others", HTMLButtonElement),
     cancel: part(this.element, "cancel", HTMLButtonElement),
     reuse: part(this.element, "reuse", HTMLButtonElement),
+    remove: part(this.element, "remove", HTMLButtonElement),
+    when: part(this.element, "when", HTMLTimeElement),
   };
 
   /**
@@ -47,7 +52,8 @@ export class Generation {
     this.task = task;
     this.#host = host;
     this.element.dataset.task = task.id;
-    const { n: count = 1, prompt, size } = task.request;
+    const { prompt, size } = task.request;
+    const { count } = task;
     for (let index = 0; index < count; index += 1) {
       const tile = new Tile({ index, count, prompt, size }, (action) => this.#act(action, tile));
       this.tiles.push(tile);
@@ -58,6 +64,10 @@ export class Generation {
     this.#parts.cancel.addEventListener("click", () => host.cancel(this));
     this.#parts.others.addEventListener("click", () => host.cancelOthers(this));
     this.#parts.reuse.addEventListener("click", () => host.reuse(this, null));
+    this.#parts.remove.addEventListener("click", () => host.remove(this));
+    if (task.taken) this.#taken();
+    for (const event of task.info ? eventsOf(task.info) : []) this.#take(event);
+    this.#quiet = false;
     this.connection(live);
     this.#listen();
   }
@@ -69,6 +79,11 @@ export class Generation {
   /** In effect where known, else as asked for. */
   get params() {
     return this.task.params ?? this.task.request;
+  }
+
+  /** Where it stands among others, the newest first; one that nobody has accepted yet is the newest. */
+  get created() {
+    return this.task.created ?? Infinity;
   }
 
   /** The line came or went. @param {boolean} live */
@@ -87,13 +102,24 @@ export class Generation {
     this.element.dataset.state = this.ended ? "ended" : "unfinished";
     prompt.textContent = prompt.title = this.params.prompt;
     showText(meta, this.#metaText());
+    this.#showWhen();
     for (const tile of this.tiles) tile.render();
     keepFocus(this.element, () => this.#showButtons(), () => this.element);
   }
 
+  #showWhen() {
+    const { created } = this.task;
+    const element = this.#parts.when;
+    showText(element, created === null ? "" : when(created, "short"));
+    if (created === null) return;
+    element.dateTime = new Date(created * 1000).toISOString();
+    element.title = when(created, "full");
+  }
+
   #showButtons() {
-    const { others, cancel } = this.#parts;
+    const { others, cancel, remove } = this.#parts;
     if (this.ended) others.hidden = true;
+    remove.hidden = !this.ended;
     cancel.hidden = this.ended || this.tiles.length < 2;
     cancel.setAttribute("aria-disabled", String(this.task.wanted.has(null)));
     cancel.textContent = plural("act.cancel_generation", this.tiles.length);
@@ -109,13 +135,7 @@ export class Generation {
 
   #listen() {
     const { task } = this;
-    task.on("ack", () => {
-      for (const tile of this.tiles) {
-        tile.state.acknowledged();
-        if (!tile.state.picture) tile.shape(this.params.size);
-      }
-      this.#host.changed(this);
-    });
+    task.on("taken", () => this.#taken());
     task.on("event", (event) => this.#take(event));
     task.on("cancelling", ({ index }) => this.#mark(index, true));
     task.on("kept", (error) => {
@@ -125,10 +145,18 @@ export class Generation {
     task.on("cancelled", ({ index }) => {
       const tile = this.tiles[index];
       if (!tile || tile.state.ended) return;
-      tile.state.cancel(null);
-      this.#host.news(tile, "cancelled");
-      this.#host.changed(this);
+      tile.state.cancel({});
+      this.#news(tile, "cancelled");
+      this.#changed();
     });
+  }
+
+  #taken() {
+    for (const tile of this.tiles) {
+      tile.state.acknowledged();
+      if (!tile.state.picture) tile.shape(this.params.size);
+    }
+    this.#changed();
   }
 
   /**
@@ -139,7 +167,19 @@ export class Generation {
     for (const tile of this.tiles) {
       if (index === null || tile.index === index) tile.state.cancelling = cancelling;
     }
-    this.#host.changed(this);
+    this.#changed();
+  }
+
+  #changed() {
+    if (!this.#quiet) this.#host.changed(this);
+  }
+
+  /**
+   * @param {Tile} tile
+   * @param {"ready" | "failed" | "cancelled" | "progress"} what
+   */
+  #news(tile, what) {
+    if (!this.#quiet) this.#host.news(tile, what);
   }
 
   /** @param {TaskEvent} event */
@@ -150,10 +190,10 @@ export class Generation {
       const ended = tile.state.ended;
       tile.state.advance(event, performance.now());
       const stopped = tile.state.ended && !ended;
-      this.#host.news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
+      this.#news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
     } else if (event.type === "picture") this.#finish(event);
     else if (event.type !== "accepted") this.#end(event);
-    this.#host.changed(this);
+    this.#changed();
   }
 
   /** @param {PictureRef} picture */
@@ -162,7 +202,7 @@ export class Generation {
     if (!tile) return;
     const known = tile.state.phase === "done";
     tile.state.finish(picture);
-    if (!known) this.#host.news(tile, "ready");
+    if (!known) this.#news(tile, "ready");
   }
 
   /** @param {End} end */
@@ -173,7 +213,7 @@ export class Generation {
       if (tile.state.phase === "done") continue;
       const told = tile.state.ended;
       this.#stop(tile, end);
-      if (!told) this.#host.news(tile, tile.state.phase === "cancelled" ? "cancelled" : "failed");
+      if (!told) this.#news(tile, tile.state.phase === "cancelled" ? "cancelled" : "failed");
     }
   }
 
@@ -184,10 +224,10 @@ export class Generation {
   #stop({ state, index }, end) {
     if (end.type === "cancelled") state.cancel(end);
     else if (end.type === "error") state.fail(end, end.state === "expired" ? "expired" : "failed");
-    else if (end.cancelled?.includes(index)) state.cancel(null);
+    else if (end.cancelled?.includes(index)) state.cancel({});
     else {
-      const code = end.failures?.find((failure) => failure.index === index)?.code ?? "upstream_failed";
-      state.fail({ code }, code === "timeout" ? "expired" : "failed");
+      const why = end.failures?.find((failure) => failure.index === index);
+      state.fail(why ?? null, why?.code === "timeout" ? "expired" : "failed");
     }
   }
 
@@ -198,7 +238,6 @@ export class Generation {
   #act(action, tile) {
     if (action === "cancel") this.#host.cancel(this, tile.index);
     else if (action === "retry") this.#host.retry(this, tile);
-    else if (action === "dismiss") this.#host.dismiss(this, tile);
     else if (action === "open") this.#host.open(tile);
     else this.#host.reuse(this, tile);
   }

@@ -1,11 +1,13 @@
 // @ts-check
 import { Announcer } from "./announcer.js";
+import { Confirm } from "./confirm.js";
 import { byId } from "./dom.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { login } from "./login.js";
 import { remember } from "./memory.js";
 import { StatusBar } from "./status.js";
+import { shortened } from "./tile_words.js";
 import { Title } from "./title.js";
 import { Viewer } from "./viewer.js";
 import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "./words.js";
@@ -27,7 +29,8 @@ const form = new Form((params) => {
   client.generate({ ...params, lang: lang() });
   gallery.showNewest();
 });
-new StatusBar(client);
+const confirm = new Confirm();
+const status = new StatusBar(client);
 
 /**
  * @param {Tile} tile
@@ -44,6 +47,9 @@ function tell(tile, what) {
 const gallery = new Gallery(client, {
   reuse: (params) => form.fill(params),
   open: (tile, all) => viewer.open(tile, all),
+  mayDelete: (prompt, n) => confirm.ask(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
+  problem: (error) => status.complain(error),
+  grown: (n) => announcer.say(plural("say.more", n)),
   news: tell,
   changed: (tiles) => title.show(tiles),
 });
@@ -51,10 +57,11 @@ const gallery = new Gallery(client, {
 client.on("welcome", ({ limits }) => form.setLimits(limits));
 client.on("models", (models) => form.setModels(models));
 client.on("task", (task) => {
-  announcer.say(plural("say.accepted", task.request.n ?? 1));
+  if (task.info) return;
+  announcer.say(plural("say.accepted", task.count));
   task.on("end", (end) => {
-    const refused = end.type === "error" && end.seq === undefined && end.field !== undefined;
-    if (refused && form.complain(end.field ?? "", errorText(end))) gallery.remove(task);
+    const refused = !task.taken && end.type === "error" && end.field !== undefined;
+    if (refused && form.complain(end.field ?? "", errorText(end))) client.delete(task.id);
   });
 });
 

@@ -4,48 +4,41 @@
 /** @typedef {import("./xinflight.js").Xinflight} Xinflight */
 
 /**
- * Keep the unfinished generations of this tab over a reload: their requests are sent again under the same ids, which
- * attaches to them. Only while the server's store is the same one: another knows nothing of them, and would start them
- * anew.
+ * Keep over a reload what the server has not yet said that it has: asked for again under the same id, it is started
+ * once. All else of a generation is kept by the server.
  * @param {Xinflight} client
  * @param {string} key what tells this server from others at the same origin
  */
 export function remember(client, key) {
-  const place = `xinflight.unfinished ${key}`;
+  const place = `xinflight.untaken ${key}`;
   const kept = read(place);
-  let restored = false;
   const save = () => {
-    const { epoch } = client.welcome ?? {};
-    if (restored && epoch) write(place, { epoch, requests: client.unfinished.map(({ request }) => request) });
+    const untaken = client.unfinished.filter(({ taken }) => !taken);
+    write(place, untaken.map(({ request }) => request));
   };
   client.on("task", (task) => {
+    if (task.taken) return;
     save();
+    task.on("taken", save);
     task.on("end", save);
   });
-  client.on("welcome", ({ epoch }) => {
-    if (!restored && kept.epoch === epoch) {
-      const known = new Set(client.unfinished.map(({ id }) => id));
-      kept.requests.filter(({ task_id }) => !known.has(task_id ?? "")).forEach((request) => client.generate(request));
-    }
-    restored = true;
-    save();
-  });
+  kept.forEach((request) => client.generate(request));
 }
 
-/** @param {string} place @returns {{epoch: string, requests: GenerateParams[]}} */
+/** @param {string} place @returns {GenerateParams[]} */
 function read(place) {
   try {
-    return JSON.parse(sessionStorage.getItem(place) ?? "") ?? { epoch: "", requests: [] };
+    return JSON.parse(sessionStorage.getItem(place) ?? "[]");
   } catch {
-    return { epoch: "", requests: [] };
+    return [];
   }
 }
 
-/** @param {string} place @param {{epoch: string, requests: GenerateParams[]}} kept */
+/** @param {string} place @param {GenerateParams[]} kept */
 function write(place, kept) {
   try {
     sessionStorage.setItem(place, JSON.stringify(kept));
   } catch {
-    // Storage may be switched off or full; then a reload loses sight of what runs, the server still finishes it.
+    // Storage may be switched off or full; then a reload loses what was not sent yet.
   }
 }

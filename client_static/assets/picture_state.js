@@ -5,6 +5,11 @@
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").UpstreamEnd} UpstreamEnd */
 
+/**
+ * What a cancel achieved, and in how many seconds, as far as it is known.
+ * @typedef {{upstream: UpstreamEnd, seconds?: number}} Outcome
+ */
+
 /** @typedef {"offline"|"sending"|"accepted"|"active"|"done"|"failed"|"expired"|"cancelled"} Phase */
 
 /** What is known of one picture. Nothing here touches the page. */
@@ -21,7 +26,7 @@ export class PictureState {
   picture = null;
   /** @type {Pick<ErrorMessage, "code" | "message" | "limit"> | null} */
   error = null;
-  /** @type {{upstream: UpstreamEnd, seconds: number} | null} what the cancel of the whole task achieved */
+  /** @type {Outcome | null} */
   outcome = null;
   #attempt = 1;
   #heardAt = 0;
@@ -59,11 +64,13 @@ export class PictureState {
    */
   advance(progress, now) {
     if (this.ended) return;
-    if (progress.state === "cancelled") this.cancel(null);
+    if (progress.state === "cancelled") this.cancel(progress.details ?? {});
     else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
     const attempt = progress.details?.attempt ?? 1;
-    this.shown = attempt > this.#attempt ? progress.progress : Math.max(this.shown, progress.progress);
+    // Back in the queue, the attempt before is over, and the next one begins at nothing.
+    const anew = attempt > this.#attempt || progress.state === "queued";
+    this.shown = anew ? progress.progress : Math.max(this.shown, progress.progress);
     this.#attempt = Math.max(attempt, this.#attempt);
     this.#heardAt = now;
     this.progress = progress;
@@ -88,13 +95,10 @@ export class PictureState {
     if (this.phase === "failed" || this.phase === "expired") this.error = error;
   }
 
-  /**
-   * A picture of several is cancelled without more words; what the cancel of a whole task achieved comes with its end.
-   * @param {{upstream: UpstreamEnd, seconds: number} | null} outcome
-   */
-  cancel(outcome) {
+  /** What it achieved may come later, or never. @param {Partial<Outcome>} outcome */
+  cancel({ upstream, seconds }) {
     if (!this.ended) this.phase = "cancelled";
-    if (this.phase === "cancelled") this.outcome = outcome ?? this.outcome;
+    if (this.phase === "cancelled" && upstream) this.outcome = { upstream, seconds };
   }
 
   /**

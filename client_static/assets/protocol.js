@@ -42,7 +42,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /** @typedef {{url: string, index: number, seed: number, width: number, height: number, bytes: number, media_type: string}} PictureRef */
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
 /** @typedef {{task_id: string, was: State | "unknown", index?: number}} CancelledTask */
-/** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number}} Details */
+/** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number, upstream?: UpstreamEnd}} Details */
 
 /**
  * @typedef {object} ModelInfo
@@ -74,6 +74,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} connection_id
  * @property {string} owner
  * @property {string} epoch
+ * @property {string} cursor
  * @property {number} heartbeat
  * @property {Limits} limits
  * @property {ModelInfo[]} models
@@ -89,7 +90,23 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {State} state
  */
 
+/**
+ * A task as it stands; `created` and `ended` in Unix seconds.
+ * @typedef {object} TaskInfo
+ * @property {string} task_id
+ * @property {State} state
+ * @property {number} created
+ * @property {number} [ended]
+ * @property {Params} params
+ * @property {PictureRef[]} [data]
+ * @property {number[]} [failed]
+ * @property {number[]} [cancelled]
+ * @property {string} [code]
+ */
+
 /** @typedef {{type: "ok", ref?: string, tasks: CancelledTask[]}} Ok */
+/** @typedef {{type: "tasks", ref?: string, tasks: TaskInfo[], next?: string, cursor: string}} Tasks */
+/** @typedef {{type: "recovered", ref?: string, recovered: boolean, cursor: string, unknown?: string[]}} Recovered */
 /** @typedef {{type: "pong", ref?: string, nonce?: string}} Pong */
 
 /**
@@ -99,14 +116,18 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]
+ * @property {string} [task_id] of what was deleted
  */
 
-/** @typedef {{type: "accepted", task_id: string, seq: number, params: Params}} Accepted */
+// Events have a `seq` on the wire; those that are made here, of a list, have none.
+
+/** @typedef {{type: "accepted", task_id: string, seq?: number, params: Params, timestamp: number}} Accepted */
 
 /**
  * @typedef {object} Progress
  * @property {"progress"} type
  * @property {string} task_id
+ * @property {number} [seq]
  * @property {number} index
  * @property {State} state
  * @property {number} progress 0 to 99
@@ -120,13 +141,13 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {Details} [details]
  */
 
-/** @typedef {{type: "picture", task_id: string, seq: number} & PictureRef} Picture */
+/** @typedef {{type: "picture", task_id: string, seq?: number} & PictureRef} Picture */
 
 /**
  * @typedef {object} Result
  * @property {"result"} type
  * @property {string} task_id
- * @property {number} seq
+ * @property {number} [seq]
  * @property {{created: number, data: PictureRef[]}} data
  * @property {number[]} [failed]
  * @property {number[]} [cancelled]
@@ -134,12 +155,13 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /**
+ * What the cancel achieved and how long it took is not in the history.
  * @typedef {object} Cancelled
  * @property {"cancelled"} type
  * @property {string} task_id
- * @property {number} seq
- * @property {UpstreamEnd} upstream
- * @property {number} seconds
+ * @property {number} [seq]
+ * @property {UpstreamEnd} [upstream]
+ * @property {number} [seconds]
  * @property {PictureRef[]} [data]
  */
 
@@ -159,7 +181,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [retry_after]
  */
 
-/** @typedef {Ack | Ok | Pong} Answer */
+/** @typedef {Ack | Ok | Pong | Tasks | Recovered} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
 /** @typedef {Accepted | Progress | Picture | End} TaskEvent */
 /** @typedef {Welcome | Answer | Notice | TaskEvent} ServerMessage */

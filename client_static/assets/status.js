@@ -1,8 +1,15 @@
 // @ts-check
 import { byId, keepFocus, showText } from "./dom.js";
-import { errorText, isKey, onLang, t } from "./words.js";
+import { errorText, isKey, onLang, plural, t } from "./words.js";
 
+/** @typedef {import("./protocol.js").XinflightError} XinflightError */
 /** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+
+/** The close code of a server that stops or restarts. */
+const RESTART = 1012;
+
+/** How long the pill tells of a reconnect, in milliseconds. */
+const TELL = 20_000;
 
 /** The line to the server, the model server behind it, and what either has to say. */
 export class StatusBar {
@@ -13,14 +20,23 @@ export class StatusBar {
   #client;
   /** @type {() => string} written anew when the language changes */
   #word = () => "";
+  /** What the connection has to say beside being there. @type {() => string} */
+  #news = () => "";
+  #restarts = false;
+  /** @type {number | undefined} */
+  #timer;
 
   /** @param {Xinflight} client */
   constructor(client) {
     this.#client = client;
-    client.on("status", () => this.#showStatus());
+    client.on("status", (status) => {
+      if (status.code === RESTART) this.#restarts = true;
+      this.#tell(() => "");
+    });
+    client.on("resumed", (events) => this.#resumed(events));
     client.on("welcome", () => this.#say(() => ""));
     client.on("upstream", () => this.#showUpstream());
-    client.on("problem", (error) => this.#say(() => errorText(error)));
+    client.on("problem", (error) => this.complain(error));
     client.on("notice", ({ kind, message }) => {
       if (kind === "draining") this.#say(() => t("notice.draining"));
       else if (kind === "host") this.#say(() => message);
@@ -33,6 +49,29 @@ export class StatusBar {
     });
   }
 
+  /** @param {XinflightError} error */
+  complain(error) {
+    this.#say(() => errorText(error));
+  }
+
+  /** @param {number | null} events that were missed */
+  #resumed(events) {
+    const restarted = this.#restarts;
+    this.#restarts = false;
+    this.#tell(() => {
+      const caughtUp = events === null ? t("connection.reloaded") : plural("connection.resumed", events);
+      return restarted ? t("connection.restarted", { what: caughtUp }) : caughtUp;
+    });
+    this.#timer = setTimeout(() => this.#tell(() => ""), TELL);
+  }
+
+  /** @param {() => string} news */
+  #tell(news) {
+    clearTimeout(this.#timer);
+    this.#news = news;
+    this.#showStatus();
+  }
+
   /** @param {() => string} word */
   #say(word) {
     this.#word = word;
@@ -42,7 +81,8 @@ export class StatusBar {
   #showStatus() {
     const { state, seconds = 0, code = 0 } = this.#client.status;
     this.#pill.dataset.state = state;
-    this.#pill.textContent = t(`connection.${state}`, { n: seconds });
+    const key = state === "reconnecting" && this.#restarts ? "connection.restarting" : `connection.${state}`;
+    this.#pill.textContent = this.#news() || t(isKey(key) ? key : "connection.connecting", { n: seconds });
     const hide = () => (this.#connect.hidden = state === "live" || state === "connecting");
     keepFocus(this.#connect, hide, () => this.#pill);
     if (state === "given_up") this.#say(() => t("connection.given_up_why", { why: closeWhy(code) }));

@@ -1,18 +1,19 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
+import { eventsOf } from "./history.js";
 
-/** @typedef {import("./protocol.js").Ack} Ack */
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").Params} Params */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
+/** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 
 /**
- * What a task tells. `event` is everything of the wire, in order and once; `ack` comes again after each re-attach;
+ * What a task tells. `taken` says once that the server has it; `event` is everything of the wire, in order and once;
  * `cancelling` with null means the whole task; `kept` says that a cancel was refused; `end` comes exactly once.
  * @typedef {object} TaskEvents
- * @property {Ack} ack
+ * @property {Params} taken
  * @property {TaskEvent} event
  * @property {{index: number | null}} cancelling
  * @property {{index: number}} cancelled one picture of several
@@ -27,10 +28,14 @@ import { Emitter } from "./emitter.js";
 export class Task extends Emitter {
   /** @type {string} */
   id;
-  /** @type {Readonly<GenerateParams & {task_id: string}>} sent again as it is after a reconnect */
+  /** @type {Readonly<GenerateParams & {task_id: string}>} sent again as it is until the server has taken it */
   request;
-  /** @type {Params | null} in effect, once acknowledged */
+  /** @type {Params | null} in effect, once the server has taken it */
   params = null;
+  /** @type {number | null} Unix seconds of its acceptance, once known */
+  created = null;
+  /** @type {TaskInfo | null} as a list told it, where it was found in one */
+  info = null;
   /** @type {End | null} */
   end = null;
   /** Whether the request ever went out; if not, the server can't know of it. */
@@ -50,10 +55,35 @@ export class Task extends Emitter {
     this.id = request.task_id;
   }
 
-  /** For `Xinflight`: @param {Ack} ack */
-  acknowledge(ack) {
-    this.params = ack.params;
-    this.emit("ack", ack);
+  /** For `Xinflight`: a task of a list. @param {TaskInfo} info */
+  static from(info) {
+    const task = new Task({ ...info.params, task_id: info.task_id });
+    task.catchUp(info);
+    task.info = info;
+    return task;
+  }
+
+  /** Whether the server has it, and keeps it by its own promise. */
+  get taken() {
+    return this.params !== null;
+  }
+
+  /** How many pictures. */
+  get count() {
+    return (this.params ?? this.request).n ?? 1;
+  }
+
+  /** For `Xinflight`: the server has it. @param {Params} params in effect */
+  take(params) {
+    const news = !this.taken;
+    this.sent = true;
+    this.params = params;
+    if (news) this.emit("taken", params);
+  }
+
+  /** For `Xinflight`: go on to where a list says that it is. @param {TaskInfo} info */
+  catchUp(info) {
+    for (const event of eventsOf(info)) this.receive(event);
   }
 
   /** For `Xinflight`: a new epoch counts anew. */
@@ -62,16 +92,19 @@ export class Task extends Emitter {
   }
 
   /**
-   * For `Xinflight`: take an event, unless a replay brought it a second time.
+   * For `Xinflight`: receive an event, unless a replay brought it a second time; returns whether it was new.
    * @param {TaskEvent} event
    */
   receive(event) {
-    if (this.end) return;
+    if (this.end) return false;
     if (event.type !== "progress" && event.seq !== undefined) {
-      if (event.seq <= this.#lastSeq) return;
+      if (event.seq <= this.#lastSeq) return false;
       this.#lastSeq = event.seq;
     }
-    if (event.type === "accepted") this.params = event.params;
+    if (event.type === "accepted") {
+      this.created = event.timestamp;
+      this.take(event.params);
+    }
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
     if (ends) this.end = event;
     this.emit("event", event);
@@ -79,6 +112,7 @@ export class Task extends Emitter {
       this.emit("end", event);
       this.#finish(event);
     }
+    return true;
   }
 
   /**

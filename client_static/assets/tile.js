@@ -5,7 +5,7 @@ import { etaText, figureText, noteText, stepText, tileName, verdictText } from "
 import { fileName } from "./viewer.js";
 import { percent, t } from "./words.js";
 
-/** @typedef {"cancel" | "retry" | "dismiss" | "open" | "seed"} TileAction */
+/** @typedef {"cancel" | "retry" | "open" | "seed"} TileAction */
 
 /** One picture from its first second on: how far it is, then what became of it. */
 export class Tile {
@@ -32,7 +32,6 @@ export class Tile {
     download: part(this.element, "download", HTMLAnchorElement),
     load: part(this.element, "load", HTMLButtonElement),
     retry: part(this.element, "retry", HTMLButtonElement),
-    dismiss: part(this.element, "dismiss", HTMLButtonElement),
     cancel: part(this.element, "cancel", HTMLButtonElement),
   };
 
@@ -46,7 +45,7 @@ export class Tile {
     this.prompt = prompt;
     this.element.dataset.index = String(index);
     this.shape(size);
-    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "dismiss", "open", "seed"])) {
+    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "open", "seed"])) {
       part(this.element, action, HTMLButtonElement).addEventListener("click", () => act(action, this));
     }
     this.#parts.load.addEventListener("click", () => this.#load());
@@ -102,11 +101,11 @@ export class Tile {
 
   #showButtons() {
     const { state } = this;
-    const { cancel, retry, dismiss, seed, download, open, load } = this.#parts;
+    const { cancel, retry, seed, download, open, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
     if (this.#count > 1) cancel.setAttribute("aria-label", t("act.cancel_picture", { i: this.index + 1 }));
-    retry.hidden = dismiss.hidden = !state.stopped;
+    retry.hidden = !state.stopped;
     seed.hidden = download.hidden = state.picture === null;
     open.hidden = state.picture === null || this.#unavailable;
     load.hidden = !this.#unavailable;

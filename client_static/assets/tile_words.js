@@ -54,9 +54,11 @@ export function figureText(state) {
  */
 export function verdictText(state) {
   if (state.error) return errorText(state.error);
+  if (state.phase === "failed" || state.phase === "expired") return t("end.failed");
   if (state.phase !== "cancelled") return "";
   if (!state.outcome) return t("end.picture");
-  return t(`end.${state.outcome.upstream}`, { time: measured(state.outcome.seconds) });
+  const { upstream, seconds } = state.outcome;
+  return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
 }
 
 /**
@@ -78,6 +80,11 @@ export function noteText(state) {
  * @param {number} count
  */
 export function tileName(prompt, index, count) {
-  const short = prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
+  const short = shortened(prompt);
   return count > 1 ? t("tile.name", { prompt: short, i: index + 1, n: count }) : t("tile.name_one", { prompt: short });
+}
+
+/** Enough of a prompt to know it by. @param {string} prompt */
+export function shortened(prompt) {
+  return prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
 }

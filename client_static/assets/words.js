@@ -62,7 +62,7 @@ export function t(key, values = {}) {
 
 /**
  * The text of a key in `_one` or `_other`, chosen by `n`.
- * @param {"act.cancel_generation" | "say.accepted"} stem
+ * @param {"act.cancel_generation" | "say.accepted" | "delete.text" | "connection.resumed" | "say.more"} stem
  * @param {number} n
  */
 export function plural(stem, n) {
@@ -109,6 +109,21 @@ export function duration(seconds) {
   const minutes = Math.ceil(seconds / 60);
   if (minutes < 60) return t("time.min", { n: minutes });
   return t("time.h", { h: Math.floor(minutes / 60), min: minutes % 60 });
+}
+
+/**
+ * A point in time: the day where it is not today, and everything in full.
+ * @param {number} seconds Unix time
+ * @param {"short" | "full"} length
+ */
+export function when(seconds, length) {
+  const date = new Date(seconds * 1000);
+  if (length === "full") return new Intl.DateTimeFormat(current, { dateStyle: "full", timeStyle: "medium" }).format(date);
+  const now = new Date();
+  /** @type {Intl.DateTimeFormatOptions} */
+  const day = { day: "numeric", month: "short", year: date.getFullYear() === now.getFullYear() ? undefined : "numeric" };
+  const today = date.toDateString() === now.toDateString();
+  return new Intl.DateTimeFormat(current, { ...(today ? {} : day), hour: "2-digit", minute: "2-digit" }).format(date);
 }
 
 /**

@@ -1,12 +1,14 @@
 // @ts-check
 import { Answers, DISCONNECTED } from "./answers.js";
+import { Cancels } from "./cancels.js";
+import { CatchUp } from "./catch_up.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { XinflightError, randomId } from "./protocol.js";
 import { Task } from "./task.js";
+import { Tasks } from "./tasks.js";
 
 /** @typedef {import("./connection.js").Status} Status */
-/** @typedef {import("./protocol.js").CancelledTask} CancelledTask */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
@@ -15,7 +17,9 @@ import { Task } from "./task.js";
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 
 /**
- * `problem`: an error that belongs to no task and answers nothing.
+ * `task`: one more is known here, whoever asked for it; `forgotten`: one is no more. `resumed`: after a reconnect all
+ * that was missed has come, so many stored events, or null where a gap made it list everything anew. `history`: whether
+ * there are older tasks than those known here. `problem`: an error that belongs to no task and answers nothing.
  * @typedef {object} XinflightEvents
  * @property {Status} status
  * @property {Welcome} welcome
@@ -23,10 +27,11 @@ import { Task } from "./task.js";
  * @property {Upstream} upstream
  * @property {Notice} notice
  * @property {Task} task
+ * @property {Task} forgotten
+ * @property {number | null} resumed
+ * @property {boolean} history
  * @property {XinflightError} problem
  */
-
-const NEVER_STARTED = Object.freeze({ upstream: /** @type {const} */ ("never_started"), seconds: 0 });
 
 /**
  * Many generations over one WebSocket that comes back.
@@ -36,18 +41,31 @@ const NEVER_STARTED = Object.freeze({ upstream: /** @type {const} */ ("never_sta
  *     const task = client.generate({ prompt: "a red boat", n: 2 });
  *     for await (const event of task) console.log(event.type);
  *
- * A generation asked for while there is no connection goes out when there is one; one that was running when the
- * line dropped is attached again. Cancels are kept the same way.
+ * It knows every task of its owner, in whatever window it was started: the newest and the unfinished ones at first,
+ * older ones with `more`. After a lost line it goes on behind the last event seen. A generation or a cancel asked for
+ * while there is no connection goes out when there is one.
  * @extends {Emitter<XinflightEvents>}
  */
 export class Xinflight extends Emitter {
   /** @type {Connection} */
   #connection;
-  /** @type {Map<string, Task>} unfinished ones only, in the order they were asked for */
-  #tasks = new Map();
+  #tasks = new Tasks();
   #answers = new Answers();
   /** @type {Welcome | null} */
   #welcome = null;
+  #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
+  #catchUp = new CatchUp({
+    ask: (message) => this.#ask(message),
+    merge: (info) => this.#tasks.merge(info, !this.#catchUp.done),
+    known: () => this.#tasks.all.filter(({ taken }) => taken).map(({ id }) => id),
+    gone: (ids) => ids.forEach((id) => this.#tasks.lose(id)),
+    resumed: (events) => this.emit("resumed", events),
+    listed: (more) => this.emit("history", more),
+    failed: (error) => {
+      this.emit("problem", error);
+      this.#connection.drop(1013);
+    },
+  });
 
   /**
    * @param {string} path of the socket, or its whole ws(s) URL
@@ -56,6 +74,8 @@ export class Xinflight extends Emitter {
   constructor(path, { lang } = {}) {
     super();
     this.lang = lang;
+    this.#tasks.on("task", (task) => this.emit("task", task));
+    this.#tasks.on("forgotten", (task) => this.emit("forgotten", task));
     this.#connection = new Connection(() => this.#url(path));
     this.#connection.on("status", (status) => this.emit("status", status));
     this.#connection.on("welcome", (welcome) => this.#begin(welcome));
@@ -75,7 +95,7 @@ export class Xinflight extends Emitter {
 
   /** @returns {Task[]} */
   get unfinished() {
-    return [...this.#tasks.values()];
+    return this.#tasks.unfinished;
   }
 
   /** Connect now: at first, in the middle of a pause, or after giving up. */
@@ -102,12 +122,23 @@ export class Xinflight extends Emitter {
    * @returns {Task}
    */
   generate(params) {
-    const task = new Task({ ...params, task_id: params.task_id ?? randomId() });
-    this.#tasks.set(task.id, task);
-    task.on("end", () => this.#tasks.delete(task.id));
-    this.emit("task", task);
-    this.#attach(task);
+    const task = this.#tasks.add(new Task({ ...params, task_id: params.task_id ?? randomId() }));
+    this.#submit(task);
     return task;
+  }
+
+  /**
+   * Delete an ended task and its pictures, everywhere. Rejects with an `XinflightError`.
+   * @param {string} taskId
+   */
+  async delete(taskId) {
+    if (this.#tasks.get(taskId)?.taken) await this.#ask({ action: "delete", task_id: taskId });
+    this.#tasks.forget(taskId);
+  }
+
+  /** Fetch older tasks; how many came. Rejects with an `XinflightError`. */
+  async more() {
+    return this.#catchUp.more();
   }
 
   /**
@@ -117,11 +148,7 @@ export class Xinflight extends Emitter {
    */
   cancel(taskId, { index } = {}) {
     const task = this.#tasks.get(taskId);
-    if (!task) return;
-    const which = (task.request.n ?? 1) > 1 ? (index ?? null) : null;
-    if (!task.wantCancel(which)) return;
-    if (!task.sent && which === null) this.#endHere(task);
-    else this.#sendCancel(task, which);
+    if (task) this.#cancels.one(task, index);
   }
 
   /**
@@ -129,13 +156,7 @@ export class Xinflight extends Emitter {
    * @param {{except?: string[]}} [options]
    */
   cancelAll({ except = [] } = {}) {
-    const targets = this.unfinished.filter((task) => !except.includes(task.id) && task.wantCancel(null));
-    const unsent = targets.filter((task) => !task.sent);
-    unsent.forEach((task) => this.#endHere(task));
-    this.#ask({ action: "cancel", scope: "all", except }).then(
-      (answer) => answer.type === "ok" && answer.tasks.forEach((told) => this.#settleCancel(told)),
-      (error) => targets.forEach((task) => this.#keep(task, null, error)),
-    );
+    this.#cancels.all(except);
   }
 
   /** @param {string} path */
@@ -148,70 +169,25 @@ export class Xinflight extends Emitter {
 
   /** @param {Welcome} welcome */
   #begin(welcome) {
-    const epochChanged = this.#welcome !== null && this.#welcome.epoch !== welcome.epoch;
+    if (this.#welcome?.epoch !== welcome.epoch) this.#tasks.all.forEach((task) => task.forgetSeq());
     this.#welcome = welcome;
-    this.#reattach(epochChanged);
+    this.#catchUp.begin(welcome.epoch);
+    for (const task of this.unfinished) {
+      if (!task.taken) this.#submit(task);
+      this.#cancels.again(task);
+    }
     this.emit("welcome", welcome);
     this.emit("models", welcome.models);
     this.emit("upstream", welcome.upstream);
   }
 
-  /**
-   * Catch up with every unfinished task. This is the place for `resume` with the cursor `epoch:seq` of the last
-   * stored event; until the server has it, `generate` with the same id and content does: it replays what the task
-   * has stored, and each task drops what it saw.
-   * @param {boolean} epochChanged
-   */
-  #reattach(epochChanged) {
-    for (const task of this.unfinished) {
-      if (epochChanged) task.forgetSeq();
-      this.#attach(task);
-      for (const index of task.wanted) this.#sendCancel(task, index);
-    }
-  }
-
-  /** @param {Task} task */
-  #attach(task) {
+  /** Ask for a task, with an id under which it is started once, however often it is asked for. @param {Task} task */
+  #submit(task) {
     task.sent ||= this.#connection.live;
     this.#ask({ action: "generate", ...task.request }).then(
-      (answer) => answer.type === "ack" && task.acknowledge(answer),
-      (error) => error.code === DISCONNECTED || task.receive({ ...error.told, type: "error", task_id: task.id }),
+      (answer) => answer.type === "ack" && task.take(answer.params),
+      (error) => error.code === DISCONNECTED || task.taken || task.receive({ ...error.told, type: "error", task_id: task.id }),
     );
-  }
-
-  /**
-   * @param {Task} task
-   * @param {number | null} index
-   */
-  #sendCancel(task, index) {
-    const message = { action: "cancel", task_id: task.id, ...(index === null ? {} : { index }) };
-    this.#ask(message).then(
-      (answer) => answer.type === "ok" && answer.tasks.forEach((told) => this.#settleCancel(told)),
-      (error) => this.#keep(task, index, error),
-    );
-  }
-
-  /** @param {CancelledTask} told */
-  #settleCancel(told) {
-    const task = this.#tasks.get(told.task_id);
-    if (told.was === "unknown") task?.receive({ type: "error", code: "lost", state: "failed", task_id: task.id });
-    else if (told.was === "cancelled" && told.index !== undefined) task?.emit("cancelled", { index: told.index });
-  }
-
-  /**
-   * @param {Task} task
-   * @param {number | null} index
-   * @param {XinflightError} error
-   */
-  #keep(task, index, error) {
-    if (error.code === DISCONNECTED) return;
-    task.wanted.delete(index);
-    task.emit("kept", error);
-  }
-
-  /** @param {Task} task one the server never heard of */
-  #endHere(task) {
-    task.receive({ type: "cancelled", task_id: task.id, seq: 0, ...NEVER_STARTED });
   }
 
   /**
@@ -228,7 +204,10 @@ export class Xinflight extends Emitter {
     if (this.#answers.take(message)) return;
     if (message.type === "notice") this.#notice(message);
     else if (message.type === "error" && message.seq === undefined) this.emit("problem", new XinflightError(message));
-    else if ("task_id" in message && message.type !== "ack") this.#tasks.get(message.task_id ?? "")?.receive(message);
+    else if ("task_id" in message && message.type !== "ack") {
+      const news = this.#tasks.hear(message);
+      this.#catchUp.see(message.seq ?? 0, news && message.type !== "progress");
+    }
   }
 
   /** @param {Notice} notice */
@@ -240,6 +219,7 @@ export class Xinflight extends Emitter {
         models: notice.models ?? this.#welcome.models,
       };
     }
+    if (notice.kind === "deleted") this.#tasks.forget(notice.task_id ?? "");
     if (notice.models) this.emit("models", notice.models);
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);

@@ -15,7 +15,7 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
-from xinflight.protocol import Generate, Limits, Params, UpstreamState, encoded_length, parse_size
+from xinflight.protocol import Generate, Limits, Params, UpstreamState, parse_size
 from xinflight.task import Job, Task, digest
 from xinflight.words import choose_language
 from xinflight.xinference import Model, Xinference
@@ -77,17 +77,20 @@ def check(generate: Generate, settings: Settings) -> None:
 
 
 def _check_metadata(metadata: object) -> None:
+    written: bytes | None = None
     try:
-        length = encoded_length(metadata)
+        written = msgspec.json.encode(metadata)
         # The store keeps it, and MessagePack has no larger integers.
         msgspec.msgpack.encode(metadata)
     except OverflowError:
         raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
     except (TypeError, ValueError):
-        # MessagePack can carry what JSON can't.
-        raise WrongShape(field="metadata", limit="what JSON can write") from None
-    if length > METADATA_BYTES:
+        pass
+    if written is not None and len(written) > METADATA_BYTES:
         raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
+    # MessagePack can carry what JSON can't: bytes, dates, NaN, keys that are no text.
+    if written is None or msgspec.json.decode(written) != metadata:
+        raise WrongShape(field="metadata", limit="what JSON can write")
 
 
 def _at_most(field: str, value: float | None, most: float) -> None:

@@ -1,5 +1,6 @@
 """Mount a gateway in an aiohttp application: the only place where the concrete parts meet."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from xinflight.images_memory import MemoryImages
 from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
-from xinflight.web_common import Authenticate, Door
+from xinflight.web_common import Authenticate, Door, preflight_handler
 from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
 from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
 from xinflight.web_pictures import PICTURE_ID, health_handler, picture_handler
@@ -92,10 +93,15 @@ def setup(
 
 def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
     """Add every door but the page."""
+    methods: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(method: str, path: str, handler: Handler, name: str | None = None, **options: Any) -> None:
         route = None if name is None else f"{door.name}:{name}"
-        app.router.add_route(method, prefix + path, guarded(door, handler, **options), name=route)
+        resource = app.router.add_resource(prefix + path, name=route)
+        # A HEAD of what goes on would go on, too.
+        for verb in ("GET", "HEAD") if method == "GET" and not path.endswith("/events") else (method,):
+            resource.add_route(verb, guarded(door, handler, **options))
+            methods[path].append(verb)
 
     app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{door.name}:ws")
     pictures = picture_handler(door)
@@ -113,6 +119,8 @@ def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
     add("POST", "/api/v1/notices", notices_handler(door), "notices")
     add("GET", "/v1/models", openai_models_handler(door), shape=openai_error)
     add("POST", "/v1/images/generations", generations_handler(door), "openai", shape=openai_error)
+    for path, verbs in methods.items():
+        app.router.add_route("OPTIONS", prefix + path, preflight_handler(door, verbs))
 
 
 def _storage(settings: Settings) -> tuple[Store, Images]:

@@ -1,6 +1,7 @@
 """The command line: `xinflight serve` and `xinflight doctor`."""
 
 import asyncio
+import os
 import sys
 from typing import Any
 
@@ -18,6 +19,10 @@ from xinflight.xinference import Model, Xinference
 
 __all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "serve"]
 
+KNOWN_VARIABLES = {
+    "XINFLIGHT_CONFIG",
+    *(f"XINFLIGHT_{name.upper()}" for name in Settings.__struct_fields__),
+}
 COMMON = [
     click.option("--xinference", "xinference_url", metavar="URL", help="Where Xinference answers."),
     click.option("--model", metavar="UID", help="The default model."),
@@ -75,11 +80,15 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
 def doctor(config_file: str | None, **flags: Any) -> None:
     """Look at Xinference and say what is missing, and what to type to mend it."""
     settings = load(config_file, flags)
+    set_up_logs("error")
     sys.exit(asyncio.run(examine(settings)))
 
 
 def load(file: str | None, flags: dict[str, Any]) -> Settings:
-    """Read the settings; what can't be used ends the command with one line."""
+    """Read the settings; what can't be used ends the command with one line, what is no setting is told."""
+    for name in os.environ:
+        if name.startswith("XINFLIGHT_") and name not in KNOWN_VARIABLES:
+            click.echo(f"{name} is no setting of xinflight and is left alone.", err=True)
     try:
         return Settings.load(flags, file=file)
     except BadSettings as error:

@@ -61,7 +61,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names besides localhost and IP addresses under which we may be asked."""
     auth: bool = True
     """Whether binding to an address beyond loopback asks for a token."""
-    lang: str = "en"
+    lang: Literal["en", "zh-CN"] = "en"
     """The language of `message` where nobody asked for one: en or zh-CN."""
     default_size: Size = "1024x1024"
     """The size of a picture when neither the user nor the model says one."""
@@ -111,7 +111,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Addresses whose X-Forwarded-Proto, -Host and -Prefix are believed."""
     drain: Annotated[float, Meta(ge=0)] = 10.0
     """How long a server that stops lets running generations go on."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged by `serve`: debug, info, warning or error."""
 
     @classmethod

@@ -5,8 +5,8 @@ It keeps the measured behaviour of Xinference 4.1.0, odd corners included, apart
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Hashable, Iterable
+from math import inf
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from xinflight.clock import Clock, SystemClock
 from xinflight.emulator_book import IdRegister, KeyGuard, ProgressBook
 from xinflight.emulator_replica import Job, Paint, Replica, ReplicaView
 from xinflight.emulator_wire import (
+    SUPERVISOR,
     EmulatedModel,
     Faults,
     GenerationsBody,
@@ -28,7 +29,6 @@ from xinflight.emulator_wire import (
 
 __all__ = [
     "BLOCK_SECONDS",
-    "SUPERVISOR",
     "DemoUnavailable",
     "EmulatedModel",
     "Emulator",
@@ -41,7 +41,7 @@ __all__ = [
 BLOCK_SECONDS = 30.0  # XINFERENCE_DEFAULT_CANCEL_BLOCK_DURATION
 NOT_FOUND_SECONDS = 10.0  # XINFERENCE_MODEL_NOT_FOUND_CACHE_TTL
 NOT_FOUND_KEPT = 1000
-SUPERVISOR = "[address=127.0.0.1:52965, pid=13680]"
+LISTING_SECONDS = 3.0  # XINFERENCE_LIST_MODELS_DEBOUNCE_SECONDS
 
 
 class DemoUnavailable(Exception):
@@ -80,6 +80,10 @@ class _Launched:
         replica = self.replicas[self._next % len(self.replicas)]
         self._next += 1
         return replica
+
+    def gone(self) -> bool:
+        """Tell whether every replica is known to be dead."""
+        return all(replica.view().status == "TERMINATING" for replica in self.replicas)
 
 
 class Emulator:
@@ -125,6 +129,10 @@ class Emulator:
         self._ids: IdRegister[Job] = IdRegister(self.clock)
         self._not_found: dict[str, float] = {}
         self._launched: dict[str, _Launched] = {}
+        # One entry per uid that was ever taken down, as upstream.
+        self._terminated: dict[str, _Launched] = {}
+        self._listing: list[EmulatedModel] = []
+        self._listed_at = -inf
         for model in models:
             self.launch(model)
 
@@ -133,6 +141,7 @@ class Emulator:
         self.terminate(model.uid)
         self._not_found.pop(model.uid, None)
         self._launched[model.uid] = _Launched(model, lambda index: self._replica(model, index))
+        self._listed_at = -inf
 
     def _replica(self, model: EmulatedModel, index: int) -> Replica:
         return Replica(
@@ -149,7 +158,9 @@ class Emulator:
         """Take a model down as DELETE does upstream: what runs on it fails. Unknown uids are ignored."""
         if launched := self._launched.pop(uid, None):
             for replica in launched.replicas:
-                replica.kill()
+                replica.terminate()
+            self._terminated[uid] = launched
+            self._listed_at = -inf
 
     def kill(self, uid: str, replica: int = 0) -> None:
         """Kill a replica's process; another takes its place after twelve seconds."""
@@ -191,45 +202,33 @@ class Emulator:
             self._guard.check(address, authorization, scope)
 
     def models(self) -> dict[str, EmulatedModel]:
-        """Return the launched models by uid, dead ones included."""
+        """Return the launched models by uid, dead or alive."""
         return {uid: launched.model for uid, launched in self._launched.items()}
 
     def listed(self) -> list[EmulatedModel]:
-        """Return the models that the server lists: those whose replicas are dead are missing for a while."""
-        return [
-            launched.model
-            for launched in self._launched.values()
-            if any(replica.listed() for replica in launched.replicas)
-        ]
+        """Return the models that the server tells of: those of which a replica was there within three seconds."""
+        now = self.clock.monotonic()
+        if now - self._listed_at >= LISTING_SECONDS:
+            self._listing = [launched.model for launched in self._launched.values() if not launched.gone()]
+            self._listed_at = now
+        return self._listing
 
     def model(self, uid: str) -> EmulatedModel:
         """Return one model.
 
         Raises:
-            Refusal: 400, not launched, or its first replica is dead and not yet back.
+            Refusal: 400, not launched, or none of its replicas is there.
         """
-        absent = f"{SUPERVISOR} Model not found in the model list, uid:"
-        if uid not in self._launched:
-            raise Refusal(400, f"{absent} {uid}")
-        launched = self._launched[uid]
-        if launched.replicas[0].view().status != "READY":
-            raise Refusal(400, f"{absent} {launched.replicas[0].uid}")
+        launched = self._launched.get(uid)
+        if launched is None or launched.gone():
+            missing = f"{uid}-rep0" if launched else uid
+            raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
         return launched.model
 
-    def registration(self, name: str) -> EmulatedModel:
-        """Return the model that is registered under a name.
-
-        Raises:
-            Refusal: 400, nothing is.
-        """
-        for model in self.models().values():
-            if model.registered == name:
-                return model
-        raise Refusal(400, f"{SUPERVISOR} Model {name} not found")
-
     def replicas(self, uid: str) -> list[ReplicaView]:
-        """Return the replicas of a model; none for an unknown one."""
-        return [replica.view() for replica in self._launched[uid].replicas] if uid in self._launched else []
+        """Return the replicas of a model, also of one that was taken down; none for an unknown one."""
+        launched = self._launched.get(uid) or self._terminated.get(uid)
+        return [replica.view() for replica in launched.replicas] if launched else []
 
     def progress(self, request_id: str) -> dict[str, float | None]:
         """Return the progress answer of an id.
@@ -271,12 +270,7 @@ class Emulator:
         replica = self._deal(body.model or body.override_settings.get("sd_model_checkpoint"))
         faults = self._strike(body.prompt)
         params = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
-        try:
-            params.update(json.loads(body.kwargs) if body.kwargs else {})
-        except ValueError as wrong:
-            raise Refusal(400, str(wrong)) from wrong
-        except TypeError as wrong:
-            raise Refusal(500, str(wrong)) from wrong
+        params.update(_decoded(body.kwargs, 400))
         request_id = params.get("request_id") if self.options.txt2img_abort else None
         job = Job("txt2img", request_id, faults, lambda: txt2img_orders(params, replica.model))
         await self._arrive()
@@ -293,15 +287,9 @@ class Emulator:
         """
         replica = self._deal(body.model)
         faults = self._strike(body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt))
-        kwargs = _decoded(body.kwargs)
+        kwargs = _decoded(body.kwargs, 500)
         request_id: Hashable = kwargs.get("request_id")
-        job = Job(
-            "generations",
-            request_id,
-            faults,
-            lambda: generations_orders(body, kwargs, replica.model),
-            body.response_format,
-        )
+        job = Job("generations", request_id, faults, lambda: generations_orders(body, kwargs, replica.model))
         await self._arrive()
         self._ids.add(request_id, job)
         job.answer.add_done_callback(lambda _: self._ids.remove(request_id, job))
@@ -345,18 +333,15 @@ class Emulator:
             await self.clock.sleep(self.options.latency)
 
 
-def _decoded(text: str | None) -> dict[str, Any]:
+def _decoded(kwargs: str | None, status: int) -> dict[str, Any]:
     try:
-        kwargs = json.loads(text) if text else {}
-    except ValueError as wrong:
-        raise Refusal(500, str(wrong)) from wrong
-    if not isinstance(kwargs, dict):
-        raise Refusal(500, f"{type(kwargs).__name__!r} object has no attribute 'get'")
-    for name in ("prompt", "n", "size", "response_format"):
-        if name in kwargs:
-            call = "xinference.core.rpc_context.CorrelatedModelRef.__getattr__.<locals>.call()"
-            raise Refusal(500, f"{call} got multiple values for keyword argument {name!r}")
-    return kwargs
+        decoded = msgspec.json.decode(kwargs) if kwargs else {}
+    except msgspec.DecodeError as wrong:
+        detail = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+        raise Refusal(status, detail) from wrong
+    if not isinstance(decoded, dict):
+        raise Refusal(500, f"{type(decoded).__name__!r} object has no attribute 'get'")
+    return decoded
 
 
 def _pillow_painter() -> Paint:

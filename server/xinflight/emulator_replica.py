@@ -13,13 +13,12 @@ import msgspec
 
 from xinflight.clock import Clock
 from xinflight.emulator_book import IdRegister, ProgressBook
-from xinflight.emulator_wire import EmulatedModel, Faults, Order, Refusal
+from xinflight.emulator_wire import SUPERVISOR, EmulatedModel, Faults, Order, Refusal
 
 __all__ = ["Job", "Paint", "Replica", "ReplicaView"]
 
-STALE_SECONDS = 2.0  # a dead process is still shown as READY
-UNLISTED_SECONDS = 3.0  # and its model is still listed
-RECOVERY_SECONDS = 12.0  # and it is there again, as another process at another address
+STALE_SECONDS = 0.3  # a dead process is still listed as READY
+RECOVERY_SECONDS = 12.0  # and is there again after this, as another process
 
 Paint = Callable[[Order], bytes]
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
@@ -41,14 +40,12 @@ class Job:
         request_id: Hashable,
         faults: Faults,
         prepare: Callable[[], list[Order]],
-        response_format: str | None = "b64_json",
     ) -> None:
         loop = asyncio.get_running_loop()
         self.route = route
         self.request_id = request_id
         self.faults = faults
         self.prepare = prepare
-        self.response_format = response_format
         self.answer: asyncio.Future[list[bytes]] = loop.create_future()
         self.torn: asyncio.Future[None] = loop.create_future()
         self.running = False
@@ -66,14 +63,14 @@ class Job:
 
 
 class ReplicaView(msgspec.Struct, frozen=True):
-    """An entry of `GET /v1/models/{uid}/replicas`."""
+    """An entry of `GET /v1/models/{uid}/replicas`; a dead one has no address and no accelerators."""
 
     replica_id: int
     replica_model_uid: str
     worker_address: str
     model_address: str | None
     accelerators: list[str] | None
-    status: Literal["READY", "TERMINATING"]
+    status: Literal["READY", "TERMINATING", "TERMINATED"]
     created_ts: int
     error_message: str | None = None
     replica_uid: str | None = None
@@ -106,7 +103,8 @@ class Replica:
         self._book = book
         self._spawn = spawn
         self._thawed = thawed
-        self._created = int(clock.time())
+        self._terminated = False
+        self._created = int(clock.time())  # the launch's time, which recovery keeps
         self._start_process()
 
     def _start_process(self) -> None:
@@ -121,52 +119,42 @@ class Replica:
         self._sigmas = 0
         self._sigma = 0
 
+    def _revive(self) -> None:
+        if self._died_at is None or self._terminated:
+            return
+        if self._clock.monotonic() - self._died_at >= RECOVERY_SECONDS:
+            self._start_process()
+
     def _fault(self, error: Exception, status: int = 500) -> Refusal:
         return Refusal(status, f"[address=127.0.0.1:{self._port}, pid={self._pid}] {error}")
 
-    def _dead_for(self) -> float | None:
-        """Return how long the process has been dead, in seconds; None when it lives, or lives again."""
-        if self._died_at is None:
-            return None
-        seconds = self._clock.monotonic() - self._died_at
-        if seconds < RECOVERY_SECONDS:
-            return seconds
-        self._start_process()
-        return None
-
     def view(self) -> ReplicaView:
-        """Return what the server tells about this replica; its birth is the launch's, not the process's."""
-        dead = self._dead_for()
-        ready = dead is None or dead < STALE_SECONDS
+        """Return what the server tells about this replica."""
+        self._revive()
+        stale = self._died_at is not None and self._clock.monotonic() - self._died_at < STALE_SECONDS
+        there = not self._terminated and (self._died_at is None or stale)
         return ReplicaView(
             replica_id=self._index,
             replica_model_uid=self.uid,
             worker_address="127.0.0.1:26588",
-            model_address=f"127.0.0.1:{self._port}" if ready else None,
-            accelerators=[] if ready else None,
-            status="READY" if ready else "TERMINATING",
+            model_address=f"127.0.0.1:{self._port}" if there else None,
+            accelerators=[] if there else None,
+            status="READY" if there else "TERMINATED" if self._terminated else "TERMINATING",
             created_ts=self._created,
         )
 
-    def listed(self) -> bool:
-        """Tell whether the list of models still, or again, has this replica."""
-        dead = self._dead_for()
-        return dead is None or dead < UNLISTED_SECONDS
-
-    def check_alive(self, refused: str = "") -> None:
+    def check_alive(self) -> None:
         """Refuse as a dead process does.
 
         Raises:
-            Refusal: 500, connection refused (in the caller's words) for two seconds, then in stopping state.
+            Refusal: 500, connection refused for a moment, then in stopping state.
         """
-        dead = self._dead_for()
-        if dead is None:
+        self._revive()
+        if self._died_at is None:
             return
-        if dead >= STALE_SECONDS:
-            raise self._fault(RuntimeError(f"Model {self.uid} is in stopping state"))
-        if refused:
-            raise self._fault(RuntimeError(refused))
-        raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
+        if self._clock.monotonic() - self._died_at < STALE_SECONDS:
+            raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
+        raise Refusal(500, f"{SUPERVISOR} Model {self.uid} is in stopping state")
 
     def submit(self, job: Job) -> None:
         """Take a job: enter it, and let it wait its turn.
@@ -198,7 +186,7 @@ class Replica:
         A running txt2img is asked to stop and answers when it has. A running generations request answers
         at once, gives the lock away and computes on: the next picture meets it on the same scheduler.
         """
-        self.check_alive("[Errno 111] Connection refused")
+        self.check_alive()
         job = self._ids.abort(request_id, block_seconds)
         if job is None or job.answer.done():
             return False
@@ -210,10 +198,18 @@ class Replica:
 
     def kill(self) -> None:
         """Kill the process: what is pending fails, progress stays as it is, another process comes later."""
+        self._die("Server may be closed")
+
+    def terminate(self) -> None:
+        """End the process for good, as an administrator does: what is pending fails in other words."""
+        self._terminated = True
+        self._die("0 bytes read on a total of 11 expected bytes")
+
+    def _die(self, reason: str) -> None:
         if self._died_at is not None:
             return
         self._died_at = self._clock.monotonic()
-        text = f"Remote server 127.0.0.1:{self._port} closed: 0 bytes read on a total of 11 expected bytes"
+        text = f"Remote server 127.0.0.1:{self._port} closed: {reason}"
         for job in self._jobs:
             job.refuse(Refusal(500, text))
         self._jobs.clear()
@@ -275,10 +271,7 @@ class Replica:
             await self._clock.sleep(self.model.step_seconds * faults.slow)
             self._end_step(job, (done + 1) / steps)
         await self._clock.sleep(self.model.decode_seconds)
-        pictures = [await asyncio.to_thread(self._paint, order) for order in orders]
-        if job.response_format not in ("b64_json", "url"):
-            raise RuntimeError(f"Unsupported response format: {job.response_format}")
-        return pictures
+        return [await asyncio.to_thread(self._paint, order) for order in orders]
 
     def _end_step(self, job: Job, progress: float) -> None:
         if not self.model.serial:

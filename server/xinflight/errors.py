@@ -287,9 +287,11 @@ class UpstreamDied(UpstreamError):
 
 
 class UpstreamFailed(UpstreamError):
-    """Any other failure that Xinference told."""
+    """Any other failure that Xinference told. `status` is that of its answer, if there was one."""
 
     code = "upstream_failed"
+
+    status: int | None = None
 
 
 class UpstreamGarbage(UpstreamError):

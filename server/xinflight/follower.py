@@ -32,16 +32,22 @@ class Source(Protocol):
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq."""
 
+    def stored_position(self, owner: str) -> int:
+        """Return the owner's newest published seq of a stored event."""
+
+    def running(self, owner: str) -> tuple[str, ...]:
+        """Return the uids of the owner's tasks that have snapshots."""
+
     def latest(self, uid: str) -> list[Event]:
         """Return the newest snapshots of a task."""
 
 
-class _Span(msgspec.Struct):
+class _Span(msgspec.Struct, eq=False):
     """Stored events to replay: after < seq <= upto, of `uids` or (None) of all that is watched.
 
     `upto` None is what was missed while this reader was behind; it ends when nothing new came meanwhile. At the end
-    come the newest snapshots of `running`, then `done`. `live` are tasks that were watched before, with the seq from
-    which they were sent live.
+    come the newest snapshots of `running`, then `done`. Events above the seq in `covered`, or for other tasks above
+    `covered_all`, come to this reader by another way.
     """
 
     uids: tuple[str, ...] | None
@@ -49,7 +55,8 @@ class _Span(msgspec.Struct):
     upto: int | None
     running: tuple[str, ...] = ()
     done: ServerMessage | None = None
-    live: dict[str, int] = {}
+    covered: dict[str, int] = {}
+    covered_all: int = 0
 
 
 class Follower:
@@ -67,8 +74,12 @@ class Follower:
         # Bounded by what a connection asks for, which waits for each answer's room; no events, only numbers.
         self._spans: deque[_Span] = deque()
         self._page: deque[Event | ServerMessage] = deque()
+        # From which seq on tasks, or all, are sent live.
         self._since: dict[str, int] = {}
         self._since_all: int | None = None
+        # Above which seq everything of them comes, live or by a replay: nothing comes twice, nothing is left out.
+        self._covered: dict[str, int] = {}
+        self._covered_all = 0
         self._behind = False
 
     def watch(
@@ -76,17 +87,26 @@ class Follower:
     ) -> None:
         """Follow tasks from now on; with `after`, first replay their stored events above that seq.
 
-        `running` are those of `uids` that have not ended. Tasks that are followed already are left as they are:
-        everyone gets each event once. `done` comes out of `take` after the replay and the newest snapshots.
+        `running` are those of `uids` that have not ended. Of a task that is followed already only what did not come
+        yet is replayed. `done` comes out of `take` after the replay and the newest snapshots.
         """
         upto = self._journal.position(self.owner)
-        fresh = () if self._since_all is not None else tuple(uid for uid in uids if uid not in self._since)
-        started = tuple(uid for uid in fresh if uid in running)
+        wanted = [uid for uid in uids if after is not None and after < self._covers(uid, running, upto)]
+        covered = {uid: self._covers(uid, running, upto) for uid in wanted}
+        started = [uid for uid in uids if uid in running and uid not in self._since and self._since_all is None]
         for uid in started:
             self._since[uid] = upto
+            self._covered[uid] = upto
             self._journal.bus.attach(self, self.owner, uid)
+        if after is not None:
+            self._covered.update({uid: after for uid in wanted if uid in running})
         if after is not None or done is not None:
-            self._replay(_Span(() if after is None else fresh, after or 0, upto, started, done))
+            self._replay(_Span(tuple(wanted), after or 0, upto, tuple(started), done, covered, upto))
+
+    def _covers(self, uid: str, running: Collection[str], upto: int) -> int:
+        """Return the seq above which everything of a task comes already; `upto` when it is not followed."""
+        everything = self._since_all is not None and uid in running
+        return self._covered.get(uid, self._covered_all if everything else upto)
 
     def watch_all(self, running: Sequence[str], *, after: int | None, done: ServerMessage | None = None) -> None:
         """Follow every task of the owner from now on; with `after`, first replay what came after that seq.
@@ -94,19 +114,22 @@ class Follower:
         `running` are the unfinished ones, whose newest snapshots are wanted. Otherwise as `watch`.
         """
         upto = self._journal.position(self.owner)
-        if self._since_all is not None:
-            self._replay(_Span((), 0, upto, (), done))
-            return
-        self._since_all = upto
-        live = dict(self._since)
-        for uid in live:
-            self._journal.bus.detach(self, self.owner, uid)
-        self._journal.bus.attach(self, self.owner, None)
-        fresh = tuple(uid for uid in running if uid not in live)
-        self._replay(_Span(() if after is None else None, after or 0, upto, fresh, done, live))
+        fresh: tuple[str, ...] = ()
+        if self._since_all is None:
+            fresh = tuple(uid for uid in running if uid not in self._since)
+            self._since_all = self._covered_all = upto
+            for uid in self._since:
+                self._journal.bus.detach(self, self.owner, uid)
+            self._journal.bus.attach(self, self.owner, None)
+        uids = None if after is not None and after < self._covered_all else ()
+        self._replay(_Span(uids, after or 0, upto, fresh, done, self._covered, self._covered_all))
+        if after is not None:
+            self._covered_all = min(self._covered_all, after)
+            self._covered = {uid: min(seq, after) for uid, seq in self._covered.items()}
 
     def unwatch(self, uid: str) -> None:
         """Follow a task no more; what waits of it may still come."""
+        self._covered.pop(uid, None)
         if self._since.pop(uid, None) is not None:
             self._journal.bus.detach(self, self.owner, uid)
 
@@ -114,6 +137,7 @@ class Follower:
         """Follow nothing any more."""
         for uid in list(self._since):
             self.unwatch(uid)
+        self._covered.clear()
         self._since_all = None
         self._journal.bus.detach(self, self.owner, None)
 
@@ -143,10 +167,15 @@ class Follower:
         first = next((event for event in self._live.values() if event.message.stored), None)
         after = self._journal.position(self.owner) if first is None else first.seq - 1
         self._live.clear()
+        self._spans.append(_Span(None, after, None))
         self._behind = True
-        self._replay(_Span(None, after, None))
 
     def _replay(self, span: _Span) -> None:
+        """Add a replay. Who is behind gets it before what was missed, which is newer, and its `done` after that."""
+        if self._behind:
+            missed = next(place for place, known in enumerate(self._spans) if known.upto is None)
+            self._spans.insert(missed, msgspec.structs.replace(span, running=(), done=None))
+            span = msgspec.structs.replace(span, uids=())
         self._spans.append(span)
         self.wake.set()
 
@@ -155,7 +184,8 @@ class Follower:
 
         `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what waits is kept.
         """
-        while not self._page and self._spans:
+        item: Event | ServerMessage
+        while not self._page and self._spans and not self._before(self._spans[0]):
             await self._read_page(self._spans[0])
         if self._page:
             item = self._page.popleft()
@@ -167,6 +197,14 @@ class Follower:
         if isinstance(item, Event) and item.message.stored and item.message.ends:
             self.unwatch(item.uid)
         return item
+
+    def _before(self, span: _Span) -> bool:
+        """Tell whether events wait that were published before a replay was asked for.
+
+        They go first: the cursor of whoever has seen the replay is above theirs.
+        """
+        first = next(iter(self._live.values()), None)
+        return first is not None and span.upto is not None and first.seq <= span.upto
 
     async def _read_page(self, span: _Span) -> None:
         """Read one page of a replay; after its last one come the snapshots and what it is done with."""
@@ -182,11 +220,12 @@ class Follower:
             return
         span.after = upto
         if span.upto is None:
-            if self._journal.position(self.owner) > upto:
+            if self._journal.stored_position(self.owner) > upto:
                 return
             self._behind = False
-            span.running = tuple(self._since)
-        self._spans.popleft()
+            span.running = tuple(self._since) if self._since_all is None else self._journal.running(self.owner)
+        # Not simply the first one: while the page was read, a newer replay may have been put before it.
+        self._spans.remove(span)
         self._page.extend(self._snapshots(span.running, upto))
         if span.done is not None:
             self._page.append(span.done)
@@ -195,7 +234,7 @@ class Follower:
         """Leave out of what was missed what was not watched yet, and of a replay what was sent live."""
         if span.upto is None:
             return event.seq > self._since.get(event.uid, self._since_all or 0)
-        return event.seq <= span.live.get(event.uid, event.seq)
+        return event.seq <= span.covered.get(event.uid, span.covered_all)
 
     def _snapshots(self, uids: Iterable[str], seq: int) -> Iterable[Event]:
         """Yield the newest snapshots, numbered with the position they were taken at to keep the order."""

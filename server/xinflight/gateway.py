@@ -4,27 +4,44 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+import msgspec
 import structlog
 
 from xinflight.bus import Bus
 from xinflight.clock import Clock
 from xinflight.config import Settings
+from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.follower import Follower
 from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.manager import Manager
 from xinflight.protocol import Generate, Notice
 from xinflight.render import Viewer, render
-from xinflight.session import Session
 from xinflight.store import Event, EventMessage, Store
 from xinflight.words import say
 from xinflight.xinference import Xinference
 
-__all__ = ["Gateway"]
+__all__ = ["Connection", "Gateway"]
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+class Connection(Protocol):
+    """Whoever is connected: a WebSocket, or an answer over HTTP that goes on."""
+
+    owner: str
+    lang: str
+
+    def tell(self, notice: Notice) -> None:
+        """Say something that nobody asked for; never waits."""
+
+    def upstream_changed(self) -> None:
+        """Say that Xinference or its models changed; never waits."""
+
+    def close(self) -> None:
+        """End once everything that waits now is sent; never waits."""
 
 
 class Gateway:
@@ -38,8 +55,9 @@ class Gateway:
         self.upstream = Xinference(settings, clock, on_change=self._upstream_changed)
         self.manager = Manager(settings, self.upstream, self.journal, images, clock, runner_id=secrets.token_hex(8))
         self.draining = False
+        self.closing = False
         # Bounded by settings.connections.
-        self._sessions: set[Session] = set()
+        self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +68,14 @@ class Gateway:
         """
         await self.journal.open()
         await self.upstream.start()
-        await self.manager.start()
+        try:
+            await self.manager.start()
+        except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
+            await self.__aexit__(None, None, None)
+            raise StoreUnusable(
+                f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
+                "Look at its permissions and its disk, or choose another with --data-dir."
+            ) from None
         return self
 
     async def __aexit__(
@@ -70,27 +95,28 @@ class Gateway:
         if self.draining:
             return
         self.draining = True
-        for session in self._sessions:
-            session.tell(self._notice("draining", say("draining", session.lang)))
+        for connection in self._connections:
+            connection.tell(self._notice("draining", say("draining", connection.lang)))
         await self.manager.drain(self.settings.drain)
         if self.journal.store.durable:
-            await self._close_sessions()
+            await self._close_connections()
             await self.manager.stop()
         else:
             await self.manager.stop()
-            await self._close_sessions()
+            await self._close_connections()
 
-    async def _close_sessions(self) -> None:
+    async def _close_connections(self) -> None:
         """Let every connection take what it was told, then close it."""
+        self.closing = True
         self._empty.clear()
-        for session in self._sessions:
-            session.outbox.close()
-        if self._sessions:
+        for connection in self._connections:
+            connection.close()
+        if self._connections:
             try:
                 async with self.clock.timeout(5.0):
                     await self._empty.wait()
             except TimeoutError:
-                log.warning("connections did not take their last messages", count=len(self._sessions))
+                log.warning("connections did not take their last messages", count=len(self._connections))
 
     async def generate(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage]:
         """Start a generation and yield its events, the end last. `fields` are those of a `generate` message.
@@ -141,15 +167,15 @@ class Gateway:
 
     async def notify(self, owner: str | None, text: str) -> None:
         """Tell every connection of an owner, or with None everybody, something in the host's own words."""
-        for session in self._sessions:
-            if owner in (None, session.owner):
-                session.tell(self._notice("host", text))
+        for connection in self._connections:
+            if owner in (None, connection.owner):
+                connection.tell(self._notice("host", text))
 
     def deleted(self, owner: str, task_id: str) -> None:
         """Tell every connection of an owner that a task is gone."""
-        for session in self._sessions:
-            if session.owner == owner:
-                session.tell(self._notice("deleted", say("deleted", session.lang), task_id))
+        for connection in self._connections:
+            if connection.owner == owner:
+                connection.tell(self._notice("deleted", say("deleted", connection.lang), task_id))
 
     def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
         return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
@@ -157,19 +183,21 @@ class Gateway:
     @property
     def full(self) -> bool:
         """Tell whether one more connection is one too many."""
-        return len(self._sessions) >= self.settings.connections
+        return len(self._connections) >= self.settings.connections
 
-    def joined(self, session: Session) -> None:
-        """Take a connection in."""
-        self._sessions.add(session)
+    def joined(self, connection: Connection) -> None:
+        """Take a connection in; while the gateway closes it is closed at once."""
+        self._connections.add(connection)
+        if self.closing:
+            connection.close()
 
-    def left(self, session: Session) -> None:
+    def left(self, connection: Connection) -> None:
         """Let a connection go."""
-        self._sessions.discard(session)
-        if not self._sessions:
+        self._connections.discard(connection)
+        if not self._connections:
             self._empty.set()
 
     def _upstream_changed(self) -> None:
         self.manager.upstream_changed()
-        for session in self._sessions:
-            session.upstream_changed()
+        for connection in self._connections:
+            connection.upstream_changed()

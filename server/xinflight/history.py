@@ -63,7 +63,7 @@ class History:
         while True:
             try:
                 await self.shorten()
-            except (StorageUnavailable, OSError) as error:
+            except StorageUnavailable as error:
                 log.warning("history not shortened", error=str(error))
             await self._clock.sleep(KEEPER_PAUSE)
 
@@ -78,7 +78,10 @@ class History:
 
     async def _drop_pictures(self, task: Task) -> None:
         for picture in task.pictures:
-            await self._images.delete(picture.url)
+            try:
+                await self._images.delete(picture.url)
+            except OSError as error:
+                log.warning("picture not deleted; the next start sweeps it", error=str(error))
 
 
 def describe(task: Task) -> TaskInfo:

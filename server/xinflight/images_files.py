@@ -38,6 +38,8 @@ class FileImages:
                     file.flush()
                     os.fsync(file.fileno())
             aside.replace(path)
+            if self._full:
+                _sync_folder(path.parent)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
@@ -79,3 +81,12 @@ class FileImages:
                         Path(file.path).unlink(missing_ok=True)
                         unknown += 1
         return unknown
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive the machine: it is kept by the folder, not by the file (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

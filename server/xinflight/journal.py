@@ -48,6 +48,7 @@ class Journal:
         self._clock = clock
         self._seqs: dict[str, int] = {}
         self._published: dict[str, int] = {}
+        self._stored: dict[str, int] = {}
         # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
         # while the store takes nothing.
         self._pending: list[_Pending] = []
@@ -109,6 +110,8 @@ class Journal:
             self._publish_snapshot(task, message)
 
     def _publish_snapshot(self, task: Task, message: Progress) -> None:
+        # An older one may still wait for the commit of a write that no event goes with.
+        self._held.pop((task.uid, message.index), None)
         message.seq = self._draw(task.owner)
         event = Event(owner=task.owner, uid=task.uid, seq=message.seq, lang=task.lang, message=message)
         self._snapshots.setdefault(task.uid, {})[message.index] = event
@@ -125,24 +128,33 @@ class Journal:
             self._wake.clear()
             while self._pending:
                 batch, self._pending = self._pending, []
-                try:
-                    await self._commit(batch)
-                except StorageUnavailable as error:
-                    self._take_back(batch, error)
-                    if self._closing:
-                        log.error("not stored; it goes on after the next start", events=len(self._pending))
-                        return
-                    await self._clock.sleep(RETRY)
+                if await self._commit(batch):
+                    continue
+                if self._closing:
+                    log.error("not stored; it goes on after the next start", events=len(self._pending))
+                    return
+                await self._clock.sleep(RETRY)
+                # With nothing left to try again, the next new task shows whether storage is back.
+                self.broken = bool(self._pending)
             if self._closing:
                 return
 
-    async def _commit(self, batch: list[_Pending]) -> None:
-        for owner in {write.task.owner for write in batch}:
-            await self.load(owner)
+    async def _commit(self, batch: list[_Pending]) -> bool:
+        """Store and publish a batch, or take it back; return whether it was stored."""
         self._in_commit = {write.task.owner for write in batch if write.message is not None}
         try:
+            for owner in {write.task.owner for write in batch}:
+                await self.load(owner)
             writes = [Write(task=write.task, event=self._number(write)) for write in batch]
             await self.store.commit(writes)
+        except StorageUnavailable as error:
+            self._take_back(batch, error)
+            return False
+        except Exception as error:
+            # A bug of ours, in a batch of many: whoever is new is refused, and the others live on.
+            log.exception("batch not stored")
+            self._take_back(batch, StorageUnavailable(detail=str(error)))
+            return False
         finally:
             self._in_commit = set()
         if self.broken:
@@ -156,19 +168,23 @@ class Journal:
                     self._snapshots.pop(write.task.uid, None)
                 self._publish(write.event)
         self._release_held()
+        return True
 
     def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
         """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
         if not self.broken:
             log.error("storage takes nothing", detail=error.detail)
             self.broken = True
-        rest = []
-        for write in batch:
-            if not isinstance(write.message, Accepted):
-                rest.append(write)
+        refused = {write.task.uid for write in batch if isinstance(write.message, Accepted)}
+        # One that expired or was cancelled before it was stored has no place for its end either.
+        pending, self._pending = [*batch, *self._pending], []
+        for write in pending:
+            if write.task.uid not in refused:
+                self._pending.append(write)
+            elif not isinstance(write.message, Accepted):
+                write.done.cancel()
             elif not write.done.done():
                 write.done.set_exception(StorageUnavailable(detail=error.detail))
-        self._pending[:0] = rest
         self._release_held()
 
     def _number(self, write: _Pending) -> Event | None:
@@ -186,6 +202,8 @@ class Journal:
 
     def _publish(self, event: Event) -> None:
         self._published[event.owner] = event.seq
+        if event.message.stored:
+            self._stored[event.owner] = event.seq
         self.bus.publish(event)
 
     # Followers
@@ -198,9 +216,17 @@ class Journal:
         """Return the newest snapshot of each picture of an unfinished task."""
         return list(self._snapshots.get(uid, {}).values())
 
+    def running(self, owner: str) -> tuple[str, ...]:
+        """Return the uids of the owner's tasks that have snapshots."""
+        return tuple(uid for uid, events in self._snapshots.items() if next(iter(events.values())).owner == owner)
+
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq; the numbers of a batch in commit are above it."""
         return self._published.get(owner, 0)
+
+    def stored_position(self, owner: str) -> int:
+        """Return the newest seq of a stored event that this process has published for the owner, or 0."""
+        return self._stored.get(owner, 0)
 
     def cursor(self, owner: str) -> str:
         """Return the owner's position as a cursor."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -25,12 +25,13 @@ from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.positions import Positions
 from xinflight.protocol import Accepted, CancelledTask, Generate, State, Step, UpstreamEnd, UpstreamState
-from xinflight.recovery import Recovery, adopt
+from xinflight.recovery import Recovery, rewind
 from xinflight.runner import Runner
 from xinflight.scheduler import Scheduler
 from xinflight.task import Task, digest, end_message, picture_message
-from xinflight.work import Live, Work
+from xinflight.work import NO_POOL, Live, Work
 from xinflight.xinference import Xinference
+from xinflight.xinference_attempt import CONFIRM
 
 __all__ = ["Manager"]
 
@@ -40,8 +41,6 @@ STOP_PATIENCE = 5.0
 """Seconds that a stopping server waits for its aborts to be confirmed."""
 LEASE = 60.0
 """Seconds that a runner's claim on its tasks lasts unless it is renewed."""
-NO_POOL = ""
-"""Where tasks wait that were accepted before any model was known."""
 
 
 class Manager:
@@ -75,7 +74,13 @@ class Manager:
             running=lambda: self._running.values(),
             show=self._show,
         )
-        self._recovery = Recovery(upstream, self._scheduler, queue=self._queue, done=self.upstream_changed)
+        self._recovery = Recovery(
+            upstream,
+            self._scheduler,
+            queue=self._queue,
+            cancelled=self._runner.cancelled,
+            done=self.upstream_changed,
+        )
         self._helpers: list[asyncio.Task[None]] = []
         self._live: dict[tuple[str, str], Live] = {}
         self._running: dict[asyncio.Task[None], tuple[Work, str]] = {}
@@ -163,15 +168,14 @@ class Manager:
             del self._live[task.owner, task.task_id]
             return
         log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
-        self._queue(live)
+        self._queue([work for work in live.works if not work.job.ended])
 
-    def _queue(self, live: Live) -> None:
-        """Let a task's pictures stand in the queue."""
-        for work in list(live.works):
-            if not work.job.ended:
-                self._scheduler.add(work)
+    def _queue(self, works: Sequence[Work]) -> None:
+        """Let pictures stand in the queue."""
+        for work in works:
+            self._scheduler.add(work)
         self._positions.count()
-        for work in live.works:
+        for work in works:
             if work.job.state is State.QUEUED:
                 self._show(work)
         self._positions.changed()
@@ -296,8 +300,8 @@ class Manager:
         if job.ended or job.state is State.CANCELLING:
             return
         if self._scheduler.remove(work) or job.state is State.QUEUED:
-            ever_sent = job.attempt > 0
-            self._runner.cancelled(work, UpstreamEnd.STOPPED if ever_sent else UpstreamEnd.NEVER_STARTED)
+            ended = UpstreamEnd.STOPPED if job.attempt > 0 else UpstreamEnd.NEVER_STARTED
+            self._runner.cancelled(work, self._recovery.upstream_end(work) or ended)
         elif work.attempt is None:
             # Its picture is being kept: that is fast, and the picture wins. Before the first request, none is sent.
             if work.step is not Step.SAVING:
@@ -310,10 +314,12 @@ class Manager:
             job.move(State.CANCELLING)
             if work.live.task.cancelled_at is not None and work.live.task.state is not State.CANCELLING:
                 work.live.task.move(State.CANCELLING)
-            work.confirm = self._clock.call_later(
-                work.attempt.confirm_seconds, lambda: self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
-            )
+            self._confirm_within(work, work.attempt.confirm_seconds)
             self._show(work)
+
+    def _confirm_within(self, work: Work, seconds: float) -> None:
+        """Tell that a cancel is unconfirmed when the upstream says nothing for so long."""
+        work.confirm = self._clock.call_later(seconds, lambda: self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED))
 
     # History
 
@@ -389,9 +395,12 @@ class Manager:
         lives = [await self._take_back(task) for task in tasks]
         if lives:
             log.info("tasks go on after a restart", tasks=len(lives))
-        self._recovery.active = bool(lives)
+        works = [work for live in lives for work in live.works]
+        self._recovery.begin(works)
+        # Nothing new may start before the old requests are known to have ended.
+        self.upstream_changed()
         self._helpers = [
-            asyncio.create_task(self._recovery.run(lives), name="recovery"),
+            asyncio.create_task(self._recovery.run(works), name="recovery"),
             asyncio.create_task(self._renew_lease(), name="lease"),
         ]
         self.history.start()
@@ -400,18 +409,13 @@ class Manager:
         await self.journal.load(task.owner)
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
-        inline = task.params.response_format == "b64_json"
-        adopted = [job for job in task.jobs if not job.ended and await adopt(job, self._images, inline=inline)]
+        adopted = await rewind(task, self._images)
         live = self._take_in(task, stored)
         for job in adopted:
             _ = self.journal.append(task, picture_message(task, job, self._clock.time()))
         for work in live.works:
-            if task.cancelled_at is not None or work.job.state is State.CANCELLING:
-                work.job.upstream = UpstreamEnd.STOPPED if work.job.attempt else UpstreamEnd.NEVER_STARTED
-                work.job.state = State.CANCELLED
-            else:
-                work.job.state = State.QUEUED
-        task.state = State.RUNNING if adopted else State.QUEUED
+            if work.job.state is State.CANCELLING:
+                self._confirm_within(work, CONFIRM)
         if not self._end_if_over(live):
             for work in live.works:
                 self._show(work)

@@ -65,7 +65,7 @@ class Pace:
     def __init__(self, steps: int | None, started: float, expected: float | None, tail: float) -> None:
         self.progress = 0.0
         self.decoding_since: float | None = None
-        self._grain = SPAN if not steps else -(-SPAN * steps // 1) / steps
+        self._steps = steps
         self._tail = tail
         self._started = started
         self._asked = started
@@ -74,6 +74,7 @@ class Pace:
         self._first: tuple[float, float] | None = None
         self._rate = None if expected is None or expected <= tail else 1 / (expected - tail)
         self._misses = 0
+        self._hits = 0
 
     @property
     def began(self) -> bool:
@@ -95,8 +96,13 @@ class Pace:
             self._misses += 1
             return False
         # A value that was asked for too early once came between the last two questions. One that was there at once
-        # may have come a little earlier: shifting by a little keeps the questions from drifting late.
-        arrived = (last_asked + now) / 2 if self._misses else now - 0.04 * self._interval()
+        # may have come long before: the more often that happens in a row, the earlier the next question, until one
+        # is too early. Otherwise questions that are late by half an interval would stay so.
+        if self._misses:
+            arrived, self._hits = (last_asked + now) / 2, 0
+        else:
+            arrived = now - min(0.04 * 2**self._hits, 0.5) * self._interval()
+            self._hits += 1
         if self._first is None:
             self._first = (arrived, progress)
         elif arrived > self._first[0]:
@@ -135,4 +141,14 @@ class Pace:
         return 1 / self._rate / steps if self._rate and steps else 0.0
 
     def _interval(self) -> float:
-        return self._grain / self._rate if self._rate else FIRST_ASK
+        """Return the seconds from the latest value to the next one that is told."""
+        return (self._next_value() - self.progress) / self._rate if self._rate else FIRST_ASK
+
+    def _next_value(self) -> float:
+        # The same comparison of the same floats as upstream: of 20 steps it does not tell every one, for
+        # 0.15 - 0.1 is a little less than 0.05, and the value after 0.1 is 0.2.
+        if not self._steps:
+            return min(self.progress + SPAN, 1.0)
+        steps = self._steps
+        after = range(round(self.progress * steps) + 1, steps)
+        return next((done / steps for done in after if done / steps - self.progress >= SPAN), 1.0)

@@ -4,8 +4,9 @@
 """
 
 import re
+from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -112,7 +113,8 @@ __all__ = [
     "UpstreamEnd",
     "UpstreamState",
     "Welcome",
-    "encoded_length",
+    "from_json",
+    "from_texts",
     "parse_cursor",
     "parse_size",
 ]
@@ -201,6 +203,27 @@ class Codec:
         return ref if ref is None or len(ref) <= 64 else None
 
 
+Kind = TypeVar("Kind")
+
+
+def from_json(data: bytes, kind: type[Kind]) -> Kind:
+    """Decode what is said over HTTP; errors as `Codec.decode`."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise NotJson from None
+
+
+def from_texts(fields: Mapping[str, str], kind: type[Kind]) -> Kind:
+    """Convert what is said in a path, a query or a header, all of it text; errors as `Codec.decode`."""
+    try:
+        return msgspec.convert(fields, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+
+
 class _Ref(Struct):
     ref: str | None = None
 
@@ -228,11 +251,6 @@ def _explain(text: str) -> XinflightError:
         return OutOfBounds(field=field)
     choice = what.startswith("Invalid enum value")
     return WrongShape(field=field, limit=_FORMS.get(field or "") if choice else what)
-
-
-def encoded_length(value: object) -> int:
-    """Return the bytes that a JSON value takes on the wire."""
-    return len(msgspec.json.encode(value))
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -180,7 +180,7 @@ class ServerMessage(Struct, tag_field="type", omit_defaults=True, kw_only=True):
 class Welcome(ServerMessage, tag="welcome", kw_only=True):
     """The first frame. `heartbeat` is in seconds, `cursor` the newest position of this owner."""
 
-    protocol: int = msgspec.field(default=PROTOCOL_VERSION)
+    protocol: int = msgspec.field(default_factory=lambda: PROTOCOL_VERSION)
     connection_id: str
     owner: str
     epoch: str

@@ -1,31 +1,54 @@
 """After a crash or a restart: what was unfinished goes on, once nothing of the last life runs upstream any more."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
 import structlog
 
-from xinflight.errors import UpstreamGarbage, XinflightError
+from xinflight.errors import UpstreamAuth, UpstreamGarbage, XinflightError
 from xinflight.images import Images
 from xinflight.pace import Pace
-from xinflight.protocol import State, UpstreamState
+from xinflight.protocol import State, UpstreamEnd, UpstreamState
 from xinflight.runner import order
 from xinflight.scheduler import Scheduler
-from xinflight.task import Job
-from xinflight.work import Live, Work
+from xinflight.task import Job, Task
+from xinflight.work import NO_POOL, Work
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt
+from xinflight.xinference_messages import Aborted
 
-__all__ = ["Recovery", "adopt"]
+__all__ = ["Recovery", "rewind"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 AGAIN = 1.0
 """Seconds before asking again when Xinference went away in the middle."""
+ASKERS = 16
+"""Old requests that are asked about at once; two calls of some 2 ms each."""
 
 
-async def adopt(job: Job, images: Images, *, inline: bool) -> bool:
+async def rewind(task: Task, images: Images) -> list[Job]:
+    """Bring a task of the last life to where it goes on; return the pictures whose files were written already."""
+    inline = task.params.response_format == "b64_json"
+    adopted = []
+    for job in task.jobs:
+        if job.ended:
+            continue
+        if await _adopt(job, images, inline=inline):
+            adopted.append(job)
+        elif task.cancelled_at is not None or job.state is State.CANCELLING:
+            job.state = State.CANCELLING
+        else:
+            job.state = State.QUEUED
+    if task.cancelled_at is not None:
+        task.state = State.CANCELLING
+    else:
+        task.state = State.RUNNING if any(job.state is State.COMPLETED for job in task.jobs) else State.QUEUED
+    return adopted
+
+
+async def _adopt(job: Job, images: Images, *, inline: bool) -> bool:
     """Complete a picture whose file was written before the crash; return whether there was one."""
     data = await images.read(job.picture_id)
     if data is None:
@@ -39,79 +62,121 @@ async def adopt(job: Job, images: Images, *, inline: bool) -> bool:
 
 
 class Recovery:
-    """Ask Xinference about every request of the last life, stop those that run, then let the works queue.
+    """Ask Xinference about every request of the last life, stop those that run, then let their works queue.
 
-    `active` is true until every request has been asked about: no model has a free slot before that. `queue(live)` is
-    called for each task in the order of acceptance. `run` is one task of the manager.
+    No model may have a free slot while `active`. `queue` is called with works whose old request has ended,
+    `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about.
+    `run` is one task of the manager.
     """
 
     def __init__(
         self,
         upstream: Xinference,
         scheduler: Scheduler[Work],
-        queue: Callable[[Live], None],
+        *,
+        queue: Callable[[Sequence[Work]], None],
+        cancelled: Callable[[Work, UpstreamEnd], None],
         done: Callable[[], None],
     ) -> None:
-        self.active = False
         self._upstream = upstream
         self._scheduler = scheduler
         self._queue = queue
+        self._cancelled = cancelled
         self._done = done
+        self._unasked: set[Work] = set()
+        # Old requests that may still run, and the models whose slots they take.
+        self._old: dict[Work, tuple[Attempt, list[Model]]] = {}
 
-    async def run(self, lives: list[Live]) -> None:
+    @property
+    def active(self) -> bool:
+        """Tell whether a request has not been asked about yet."""
+        return bool(self._unasked)
+
+    def begin(self, works: Sequence[Work]) -> None:
+        """Take the works of the last life; `run` follows."""
+        self._unasked = set(works)
+
+    def upstream_end(self, work: Work) -> UpstreamEnd | None:
+        """Say what a cancel of this work achieves now, or None when it has no old request that may run."""
+        if work in self._unasked:
+            return UpstreamEnd.UNCONFIRMED
+        if work in self._old:
+            return UpstreamEnd.UNCONFIRMED if self._old[work][0].true_cancel else UpstreamEnd.RUNNING_ON
+        return None
+
+    async def run(self, works: Sequence[Work]) -> None:
         """Return when nothing of the last life runs any more. Cancelling leaves the rest to the next start."""
-        settling = []
-        for live in lives:
-            for work in live.works:
-                attempt = await self._still_running(work)
-                if attempt is not None:
-                    self._scheduler.occupy(attempt.order.model)
-                    name = f"settle {live.task.task_id}/{work.job.index}"
-                    settling.append(asyncio.create_task(self._settle(attempt), name=name))
-        self.active = False
-        for live in lives:
-            self._queue(live)
-        self._done()
-        try:
-            await asyncio.gather(*settling)
-        finally:
-            for task in settling:
-                task.cancel()
-            await asyncio.gather(*settling, return_exceptions=True)
+        todo = iter(works)
+        async with asyncio.TaskGroup() as askers:
+            for number in range(min(ASKERS, len(works))):
+                askers.create_task(self._ask_all(todo), name=f"recovery {number}")
+        self._queue([work for work in works if not work.job.ended and work not in self._old])
+        async with asyncio.TaskGroup() as settling:
+            for work in self._old:
+                settling.create_task(self._settle(work), name=f"settle {work.job.request_id}")
+            self._done()
 
-    async def _still_running(self, work: Work) -> Attempt | None:
-        """Return the old request of a work if Xinference still knows it as unfinished."""
+    async def _ask_all(self, works: Iterator[Work]) -> None:
+        for work in works:
+            await self._ask(work)
+            self._unasked.discard(work)
+
+    async def _ask(self, work: Work) -> None:
+        """Find out whether the old request of a work may still run, and then make it stop, if its route can."""
         while True:
             models = await self._models(work)
+            if not models:
+                # A model that is gone took its requests along.
+                break
             attempt = self._attempt(work, models[0])
             try:
-                if not await attempt.is_running():
-                    return None
                 for model in models:
                     if model.true_cancel:
+                        # First, for it blocks one too that has not arrived yet.
                         await self._upstream.abort_request(model.uid, work.job.request_id)
-            except (aiohttp.ClientError, OSError, XinflightError) as error:
+                progress = await attempt.progress()
+            except (aiohttp.ClientError, OSError, UpstreamAuth) as error:
                 log.debug("asking about an old request failed", error=str(error))
                 await self._upstream.clock.sleep(AGAIN)
-            else:
+                continue
+            except (Aborted, XinflightError) as error:
+                log.info("an old request may still run", error=str(error))
+                progress = 0.0
+            if progress is not None:
                 work.job.attempt = max(work.job.attempt, 1)
-                return attempt
+                if progress < 1.0:
+                    self._keep_out(work, attempt, models)
+                    return
+            break
+        if work.job.state is State.CANCELLING:
+            self._cancelled(work, UpstreamEnd.STOPPED if work.job.attempt else UpstreamEnd.NEVER_STARTED)
+
+    def _keep_out(self, work: Work, attempt: Attempt, models: list[Model]) -> None:
+        """Take the slot of a request that may still run: one of each model that may have it."""
+        self._old[work] = attempt, models
+        for model in models:
+            self._scheduler.occupy(model.uid)
+        if work.job.state is State.CANCELLING and not attempt.true_cancel:
+            self._cancelled(work, UpstreamEnd.RUNNING_ON)
 
     async def _models(self, work: Work) -> list[Model]:
-        """Wait until the models that may run a work are there, and return them."""
-        while True:
-            models = [model for model in self._upstream.models.values() if model.pool == work.pool]
-            if self._upstream.state is UpstreamState.READY:
-                # A model that is gone took its requests along; any other can be asked about them.
-                return models or list(self._upstream.models.values())
+        """Wait until Xinference is there, and return the models that may have been asked for a work."""
+        while self._upstream.state is not UpstreamState.READY:
             await self._upstream.clock.sleep(AGAIN)
+        return [model for model in self._upstream.models.values() if work.pool in (model.pool, NO_POOL)]
 
     def _attempt(self, work: Work, model: Model) -> Attempt:
         pace = Pace(None, self._upstream.clock.monotonic(), None, 0.0)
         return Attempt(self._upstream, order(work, model), pace, true_cancel=model.true_cancel, report=lambda: None)
 
-    async def _settle(self, attempt: Attempt) -> None:
-        try:
-            await attempt.settle()
-        finally:
-            self._scheduler.release(attempt.order.model)
+    async def _settle(self, work: Work) -> None:
+        """Wait for the end of an old request; only then may its work be sent again."""
+        attempt, models = self._old[work]
+        await attempt.settle()
+        del self._old[work]
+        if work.job.state is State.CANCELLING:
+            self._cancelled(work, UpstreamEnd.STOPPED)
+        elif not work.job.ended:
+            self._queue([work])
+        for model in models:
+            self._scheduler.release(model.uid)

@@ -15,7 +15,7 @@ from xinflight.errors import (
     UpstreamFailed,
     XinflightError,
 )
-from xinflight.images import Images
+from xinflight.images import Images, look
 from xinflight.journal import Journal
 from xinflight.pace import Pace, PaceHistory
 from xinflight.protocol import State, Step, UpstreamEnd, UpstreamState, parse_size
@@ -96,7 +96,13 @@ class Runner:
                 return
             except NotForTxt2Img:
                 self._upstream.take_other_route(uid)
-            except (UpstreamError, StorageUnavailable) as error:
+            except StorageUnavailable as error:
+                work.retry_reason = error.code
+                await self._pause(work, STORAGE_PAUSE)
+                while self.held and not work.stop.is_set():
+                    # Another picture would be of no use while the disk does not take those that are held.
+                    await self._wait(work, STORAGE_PAUSE)
+            except UpstreamError as error:
                 self._upstream.doubt()
                 deaths += isinstance(error, UpstreamDied)
                 if not error.retryable or deaths >= DEATHS:
@@ -178,14 +184,16 @@ class Runner:
             log.info("picture dropped", state=job.state)
             return
         task = work.live.task
-        job.complete(data, inline=task.params.response_format == "b64_json")
+        media_type, _, _ = look(data)
         work.step = Step.SAVING
         self._changed(work)
-        stored = await self._put(work, data)
-        if not stored or work.job.ended:
-            job.picture = None
+        if not await self._put(work, data, media_type):
+            return
+        if work.job.ended:
             await self._images.delete(job.picture_id)
             return
+        # Only now: whoever writes the task down before must not name a picture that is not there.
+        job.complete(data, inline=task.params.response_format == "b64_json")
         job.move(State.COMPLETED)
         task.follow_jobs()
         # The end, if this is the last picture, queues right behind it.
@@ -193,7 +201,7 @@ class Runner:
         self._ended(work)
         await kept
 
-    async def _put(self, work: Work, data: bytes) -> bool:
+    async def _put(self, work: Work, data: bytes, media_type: str) -> bool:
         """Write a picture; hold it and try again while the disk does not take it, if there is room to hold it.
 
         Returns False when there was no use in trying on.
@@ -203,22 +211,19 @@ class Runner:
         Raises:
             StorageUnavailable: too much is held already; the picture will be made again.
         """
-        picture = work.job.picture
-        assert picture is not None  # set by the caller
         try:
-            await self._images.put(work.job.picture_id, data, picture.media_type)
+            await self._images.put(work.job.picture_id, data, media_type)
             return True
         except OSError as error:
             log.error("picture not stored", error=str(error), held=self.held)
         if self.held + len(data) > self._held_bytes:
-            work.job.picture = None
             raise StorageUnavailable(detail="no room to hold the picture")
         self.held += len(data)
         try:
             while not work.stop.is_set():
                 await self._wait(work, STORAGE_PAUSE)
                 try:
-                    await self._images.put(work.job.picture_id, data, picture.media_type)
+                    await self._images.put(work.job.picture_id, data, media_type)
                     return True
                 except OSError as error:
                     log.debug("picture still not stored", error=str(error))

@@ -46,7 +46,9 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
         gc.set_threshold(100_000, 50, 1000)
         started(url, settings)
         await stop.wait()
-        log.info("stopping")
+        log.info("stopping; once more stops at once", seconds=settings.drain)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(name)
 
 
 @asynccontextmanager

@@ -104,6 +104,10 @@ class Session:
         """Say something that nobody asked for."""
         self.outbox.put(notice)
 
+    def close(self) -> None:
+        """Let the connection end once everything that waits now is sent."""
+        self.outbox.close()
+
     def upstream_changed(self) -> None:
         """Tell that Xinference or its models changed."""
         upstream = self._manager.upstream

@@ -66,7 +66,7 @@ class Store(Protocol):
         """Return a number that no seq of `owner` was ever above, committed or only shown, or 0."""
 
     async def floor(self, owner: str) -> int:
-        """Return the seq up to which events may have been forgotten by a cap, or 0."""
+        """Return the seq up to which events may have been forgotten, by a cap or a delete, or 0."""
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a task by its owner's id for it."""
@@ -80,7 +80,7 @@ class Store(Protocol):
         """Return at most `limit` stored events, after < seq <= upto, in order; `uids` None means every task."""
 
     async def delete(self, uid: str) -> None:
-        """Forget a task and its events."""
+        """Forget an ended task and its events; an unknown uid is nothing to complain of."""
 
     async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
         """Forget some ended tasks, the oldest first: those above a cap of bytes, and those that ended before.
@@ -95,6 +95,7 @@ class Store(Protocol):
         """Take the unfinished tasks that no runner holds a lease on, in the order of their acceptance.
 
         A lease is a promise to work on them until `lease_until`, Unix seconds; whoever comes after that may claim.
+        A store that only one process can open knows that every other runner is gone, and gives out all of them.
         """
 
     async def renew(self, runner: str, lease_until: float) -> None:

@@ -52,14 +52,10 @@ class MemoryStore:
             self._forget(next(iter(self._ended.values())))
 
     def _forget(self, task: Task) -> None:
-        last = self._by_task[task.uid][-1].seq
-        self._floors[task.owner] = max(self._floors.get(task.owner, 0), last)
-        self._drop(task)
-
-    def _drop(self, task: Task) -> None:
         del self._ended[task.uid]
         del self._rows[task.owner, task.task_id]
         gone = {event.seq for event in self._by_task.pop(task.uid)}
+        self._floors[task.owner] = max(self._floors.get(task.owner, 0), *gone)
         self._events[task.owner] = [event for event in self._events[task.owner] if event.seq not in gone]
 
     async def last_seq(self, owner: str) -> int:
@@ -67,7 +63,7 @@ class MemoryStore:
         return 0
 
     async def floor(self, owner: str) -> int:
-        """Return the highest seq of a task that the cap made us forget."""
+        """Return the highest seq of a task that was forgotten."""
         return self._floors.get(owner, 0)
 
     async def task(self, owner: str, task_id: str) -> Task | None:
@@ -103,7 +99,7 @@ class MemoryStore:
         """Forget an ended task that its owner wants forgotten."""
         task = self._ended.get(uid)
         if task is not None:
-            self._drop(task)
+            self._forget(task)
 
     async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
         """Forget tasks that are too old, or too many in bytes."""

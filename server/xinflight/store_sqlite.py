@@ -92,23 +92,30 @@ class SqliteStore:
 
     async def open(self) -> str:
         """Open or make the file, and bring an older one to this version's schema; a copy of it is kept."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
-
-    def _open(self) -> str:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            self._write = self._connect()
-            self._migrate(self._write)
-            self._write.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.token_hex(8),))
-            self._write.commit()
-            epoch: str = self._write.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-            self._read = self._connect()
+            return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
         except sqlite3.DatabaseError as error:
-            self._lock.release()
+            await self.close()
             raise StoreUnusable(_cure(self._path, error)) from None
         except OSError as error:
-            raise StoreUnusable(f"The data folder {self._path.parent} can't be used: {error.strerror}.") from None
+            await self.close()
+            raise StoreUnusable(
+                f"The data folder {self._path.parent} can't be used ({error.strerror}). "
+                "Look at its permissions and the free space of its disk, or choose another with --data-dir."
+            ) from None
+        except StoreUnusable:
+            await self.close()
+            raise
+
+    def _open(self) -> str:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self._write = self._connect()
+        self._migrate(self._write)
+        self._write.execute("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", (secrets.token_hex(8),))
+        self._write.commit()
+        epoch: str = self._write.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+        self._read = self._connect()
         return epoch
 
     def _take_lock(self) -> None:
@@ -144,11 +151,12 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close both connections and end both threads."""
-        for executor, connection in ((self._writer, self._write), (self._reader, self._read)):
+        used = ((self._writer, self._write), (self._reader, self._read))
+        self._write = self._read = None
+        for executor, connection in used:
             if connection is not None:
                 await asyncio.get_running_loop().run_in_executor(executor, connection.close)
             executor.shutdown(wait=False)
-        self._write = self._read = None
         self._lock.release()
 
     async def _run(self, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
@@ -199,7 +207,7 @@ class SqliteStore:
         return await self._run(work, write=True)
 
     async def floor(self, owner: str) -> int:
-        """Return the highest seq of a task that a cap made us forget."""
+        """Return the highest seq of a forgotten task."""
         row = await self._run(lambda db: db.execute("SELECT floor FROM owners WHERE owner = ?", (owner,)).fetchone())
         return 0 if row is None else int(row[0])
 
@@ -246,12 +254,7 @@ class SqliteStore:
 
     async def delete(self, uid: str) -> None:
         """Forget a task that its owner wants forgotten."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM events WHERE uid = ?", (uid,))
-            connection.execute("DELETE FROM tasks WHERE uid = ?", (uid,))
-
-        await self._run(work, write=True)
+        await self._run(lambda db: _forget(db, uid), write=True)
 
     async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
         """Forget tasks that are too old, or too many in bytes."""
@@ -299,7 +302,10 @@ def _insert(event: Event) -> _Insert:
 
 def _prune(connection: sqlite3.Connection, keep_bytes: int, ended_before: float) -> list[Task]:
     """Forget at most 100 ended tasks, remembering for each owner up to where there may be gaps."""
-    total: int = connection.execute("SELECT coalesce(sum(bytes), 0) FROM tasks").fetchone()[0]
+    # The same condition as the index tasks_ended, so that the sum is read from it alone.
+    total: int = connection.execute(
+        "SELECT coalesce(sum(bytes), 0) FROM tasks WHERE ended_at IS NOT NULL"
+    ).fetchone()[0]
     query = "SELECT body, bytes, ended_at FROM tasks WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 100"
     gone = []
     for body, size, ended_at in connection.execute(query):
@@ -308,21 +314,31 @@ def _prune(connection: sqlite3.Connection, keep_bytes: int, ended_before: float)
         total -= size
         gone.append(_task.decode(body))
     for task in gone:
-        last = connection.execute("SELECT max(seq) FROM events WHERE uid = ?", (task.uid,)).fetchone()[0]
-        connection.execute("UPDATE owners SET floor = max(floor, ?) WHERE owner = ?", (last or 0, task.owner))
-        connection.execute("DELETE FROM events WHERE uid = ?", (task.uid,))
-        connection.execute("DELETE FROM tasks WHERE uid = ?", (task.uid,))
+        _forget(connection, task.uid)
     return gone
 
 
-def _cure(path: Path, error: sqlite3.DatabaseError) -> str:
-    """Say what to do about a database that can't be opened."""
-    text = str(error)
-    if "locked" in text:
-        return f"{path} is in use by another program ({text}). Stop it, or choose another folder with --data-dir."
-    if "readonly" in text or "unable to open" in text or "disk" in text:
-        return f"{path} can't be written ({text}). Look at the folder's permissions and the free space of its disk."
-    return (
-        f"{path} is damaged ({text}). Move it away to start with an empty history: "
-        f"mv {path} {path}.damaged ; the pictures stay in {path.parent / 'pictures'} until the next start."
+def _forget(connection: sqlite3.Connection, uid: str) -> None:
+    """Forget one task and its events, remembering for its owner that there is a gap."""
+    connection.execute(
+        "UPDATE owners SET floor = max(floor, (SELECT coalesce(max(seq), 0) FROM events WHERE uid = :uid)) "
+        "WHERE owner = (SELECT owner FROM tasks WHERE uid = :uid)",
+        {"uid": uid},
     )
+    connection.execute("DELETE FROM events WHERE uid = ?", (uid,))
+    connection.execute("DELETE FROM tasks WHERE uid = ?", (uid,))
+
+
+def _cure(path: Path, error: sqlite3.DatabaseError) -> str:
+    """Say what to do about a database that can't be opened (sqlite.org/rescode.html)."""
+    match error.sqlite_errorcode & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"{path} is in use by another program ({error}). Stop it, or choose another with --data-dir."
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            # The folder as a whole: a log that stays behind would be played into the next file of that name, and
+            # pictures that nobody knows are deleted.
+            return (
+                f"{path} is damaged ({error}). Move the folder away to start with an empty history: "
+                f"mv {path.parent} {path.parent}.damaged"
+            )
+    return f"{path} can't be used ({error}). Look at the folder's permissions and the free space of its disk."

@@ -1,16 +1,17 @@
 """What the handlers share: the gateway of a request, who it is from, and whether it may come."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from xinflight.auth import Identity, host_allowed, origin_allowed
-from xinflight.errors import Unauthorised
+from xinflight.errors import Forbidden, Unauthorised
 from xinflight.gateway import Gateway
+from xinflight.protocol import Delete, from_texts
 from xinflight.render import Viewer
 from xinflight.words import choose_language
 
-__all__ = ["COOKIE", "Authenticate", "Door"]
+__all__ = ["COOKIE", "Authenticate", "Door", "preflight_handler", "task_id_of"]
 
 COOKIE = "xinflight"
 """The cookie that a browser gets for a token; scripts send the token as bearer."""
@@ -27,17 +28,33 @@ class Door:
         self.authenticate = authenticate
         self._check_host = check_host
 
-    def check(self, request: web.Request) -> None:
-        """Refuse a request from another website, or under a name that is not ours.
-
-        Raises:
-            HTTPForbidden: with the setting that would allow it.
-        """
+    def forbidden(self, request: web.Request) -> Forbidden | None:
+        """Return why a request is refused: it is from another website, or under a name that is not ours."""
         settings = self.gateway.settings
         if self._check_host and not host_allowed(request.host, settings.allow_hosts):
-            raise web.HTTPForbidden(text="This Host is not known here; see the setting allow_hosts.\n")
-        if not origin_allowed(request.headers.get("Origin"), request.host, settings.allow_origins):
-            raise web.HTTPForbidden(text="This Origin is not allowed here; see the setting allow_origins.\n")
+            return Forbidden(field="Host", limit="the setting allow_hosts")
+        if not origin_allowed(request.headers.get(hdrs.ORIGIN), request.host, settings.allow_origins):
+            return Forbidden(field="Origin", limit="the setting allow_origins")
+        return None
+
+    def check(self, request: web.Request) -> None:
+        """Refuse what is forbidden in words; raise HTTPForbidden with the setting that would allow it."""
+        refusal = self.forbidden(request)
+        if refusal is not None:
+            raise web.HTTPForbidden(text=f"This {refusal.field} is not allowed here; see {refusal.limit}.\n")
+
+    def cors(self, request: web.Request) -> dict[str, str]:
+        """Return the headers that let a page of the setting `allow_origins` read an answer (Fetch section 3.3)."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or origin not in self.gateway.settings.allow_origins:
+            return {hdrs.VARY: hdrs.ORIGIN}
+        return {
+            hdrs.VARY: hdrs.ORIGIN,
+            hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
+            # The same pages may open a WebSocket, which carries cookies without asking.
+            hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
+            hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Location, Link, Retry-After, Xinflight-Cursor",
+        }
 
     async def identity(self, request: web.Request) -> Identity:
         """Return who a request is from; raise Unauthorised for nobody."""
@@ -59,12 +76,15 @@ class Door:
         """Return the path of one of our routes, prefixes of parent applications included."""
         return str(request.app.router[f"{self.name}:{route}"].url_for(**parts))
 
+    def url(self, request: web.Request, route: str, **parts: str) -> str:
+        """Return the absolute URL of one of our routes, as whoever asks reaches it."""
+        return self._base(request) + self.path(request, route, **parts)
+
     def viewer(self, request: web.Request) -> Viewer:
         """Return whom a request's answers are written for; URLs of pictures are absolute."""
         marker = "0"
-        path = self.path(request, "picture", picture_id=marker).removesuffix(marker)
-        base = self._base(request)
-        return self.gateway.viewer(self.lang(request), lambda picture_id: f"{base}{path}{picture_id}")
+        url = self.url(request, "picture", picture_id=marker).removesuffix(marker)
+        return self.gateway.viewer(self.lang(request), lambda picture_id: f"{url}{picture_id}")
 
     def _base(self, request: web.Request) -> str:
         """Return what stands before our paths for whoever asks: the setting, or what the request says."""
@@ -76,3 +96,30 @@ class Door:
             scheme = said.get("X-Forwarded-Proto", request.scheme)
             return f"{scheme}://{said.get('X-Forwarded-Host', request.host)}{said.get('X-Forwarded-Prefix', '')}"
         return f"{request.scheme}://{request.host}"
+
+
+def task_id_of(request: web.Request) -> str:
+    """Return the task id of a request's path; raise BadTaskId for what can't be one."""
+    return from_texts({"task_id": request.match_info["task_id"]}, Delete).task_id
+
+
+def preflight_handler(door: Door, methods: Collection[str]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler of OPTIONS: what a page of the setting `allow_origins` may send (Fetch section 3.3.2).
+
+    It asks for no log-in, since browsers send none with it.
+    """
+    allow = ", ".join(methods)
+
+    async def handle(request: web.Request) -> web.Response:
+        door.check(request)
+        headers = {hdrs.ALLOW: allow, **door.cors(request)}
+        if hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = allow
+            # Whatever is asked for: OpenAI's clients send a dozen of their own, and the page is trusted.
+            asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
+            if asked is not None:
+                headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
+            headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
+        return web.Response(status=204, headers=headers)
+
+    return handle

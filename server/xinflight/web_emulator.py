@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -10,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from xinflight.emulator import BLOCK_SECONDS, SUPERVISOR, EmulatedModel, Emulator, Refusal
+from xinflight.emulator import BLOCK_SECONDS, EmulatedModel, Emulator, Refusal
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import decode_generations, decode_txt2img
 
@@ -48,15 +47,15 @@ async def _manners(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         if scope:
             engine.check_key(request.remote or "", request.headers.get("Authorization"), scope)
-        if any("/" in part for part in request.match_info.values()):
-            raise web.HTTPNotFound  # upstream routes a path after decoding it
         return await handler(request)
     except Refusal as refusal:
         return _refused(refusal)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
-        # All that fits no route falls through to the server of the web page, which knows GET alone.
+    except web.HTTPMethodNotAllowed:
+        # GET falls through to the server of its web page, which does not have it.
         status, detail = (404, "Not Found") if request.method == "GET" else (405, "Method Not Allowed")
         return _json({"detail": detail}, status=status)
+    except web.HTTPNotFound:
+        return _json({"detail": "Not Found"}, status=404)
 
 
 def _refused(refusal: Refusal) -> web.Response:
@@ -100,28 +99,27 @@ def _model_fields(model: EmulatedModel) -> dict[str, object]:
         "model_type": "image",
         "address": "127.0.0.1:40537",
         "accelerators": [],
-        "model_name": model.registered,
+        "model_name": model.uid,
         "model_engine": model.engine,
         "model_family": model.family,
         "model_revision": None,
         "model_ability": model.abilities,
         "controlnet": [],
         "model_base": None,
+        "replica": model.replicas,
     }
 
 
 async def _models(request: web.Request) -> web.Response:
     head = {"object": "model", "created": 0, "owned_by": "xinference"}
-    data = [
-        {"id": model.uid, **head, **_model_fields(model), "replica": model.replicas}
-        for model in request.app[ENGINE].listed()
-    ]
+    models = request.app[ENGINE].listed()
+    data = [{"id": model.uid, **head, **_model_fields(model)} for model in models]
     return _json({"object": "list", "data": data})
 
 
 async def _model(request: web.Request) -> web.Response:
     model = request.app[ENGINE].model(request.match_info["uid"])
-    return _json({**_model_fields(model), "n_worker": 1, "replica": model.replicas})
+    return _json({"owned_by": "xinference", **_model_fields(model), "n_worker": 1})
 
 
 async def _replicas(request: web.Request) -> web.Response:
@@ -129,22 +127,19 @@ async def _replicas(request: web.Request) -> web.Response:
 
 
 async def _registration(request: web.Request) -> web.Response:
-    model = request.app[ENGINE].registration(request.match_info["name"])
+    name = request.match_info["name"]
+    model = request.app[ENGINE].models().get(name)
+    if model is None:
+        raise Refusal(400, f"Model {name} not found")
     return _json(
         {
-            "model_name": model.registered,
-            "model_id": None,
-            "model_revision": None,
-            "model_hub": "huggingface",
             "version": 2,
+            "model_name": name,
             "model_family": model.family,
             "model_ability": model.abilities,
             "controlnet": [],
             "default_model_config": {},
             "default_generate_config": model.default_generate_config,
-            "virtualenv": None,
-            "is_builtin": False,
-            "model_uri": None,
         }
     )
 
@@ -172,16 +167,18 @@ async def _sdapi_progress(request: web.Request) -> web.Response:
     return _json({"progress": engine.progress(request_id)["progress"]})
 
 
+class _AbortBody(msgspec.Struct):
+    block_duration: float = BLOCK_SECONDS
+
+
 async def _abort(request: web.Request) -> web.Response:
+    try:
+        body = msgspec.json.decode(await request.read(), type=_AbortBody)
+    except msgspec.DecodeError as wrong:
+        raise Refusal(500, "Expecting value: line 1 column 1 (char 0)") from wrong
     engine = request.app[ENGINE]
     names = request.match_info
-    try:
-        seconds = json.loads(await request.read()).get("block_duration", BLOCK_SECONDS)
-        return _json({"msg": engine.abort(names["uid"], names["request_id"], seconds)})
-    except (ValueError, AttributeError) as wrong:
-        raise Refusal(500, str(wrong)) from wrong
-    except TypeError as wrong:
-        raise Refusal(500, f"{SUPERVISOR} {wrong}") from wrong
+    return _json({"msg": engine.abort(names["uid"], names["request_id"], body.block_duration)})
 
 
 async def _txt2img(request: web.Request) -> web.StreamResponse:
@@ -202,8 +199,10 @@ async def _generations(request: web.Request) -> web.StreamResponse:
     def answer(pictures: list[str]) -> object:
         if body.response_format == "b64_json":
             data = [{"url": None, "b64_json": picture} for picture in pictures]
-        else:
+        elif body.response_format == "url":
             data = [{"url": f"{IMAGE_FOLDER}/{uuid4().hex}.jpg", "b64_json": None} for _ in pictures]
+        else:
+            raise Refusal(500, f"Unsupported response format: {body.response_format}")
         return {"created": int(engine.clock.time()), "data": data}
 
     return await _answer(request, job, answer)

@@ -3,25 +3,12 @@
 Shapes: platform.openai.com/docs/api-reference/images/create and .../images-streaming.
 """
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import msgspec
 import structlog
 from aiohttp import web
 
-from xinflight.errors import (
-    NotJson,
-    OutOfBounds,
-    ShuttingDown,
-    TaskCancelled,
-    UpstreamFailed,
-    WrongShape,
-    XinflightError,
-    by_code,
-)
-from xinflight.follower import Follower
-from xinflight.protocol import JSON, Cancelled, Error, Generate, Picture, PictureRef, Result
+from xinflight.errors import ShuttingDown, TaskCancelled, UpstreamFailed, XinflightError, by_code
+from xinflight.protocol import JSON, Cancelled, Error, Generate, Picture, PictureRef, Result, from_json
 from xinflight.protocol_http import (
     OpenAiCompleted,
     OpenAiError,
@@ -31,11 +18,12 @@ from xinflight.protocol_http import (
     OpenAiModels,
     OpenAiProblem,
 )
-from xinflight.render import render
+from xinflight.render import Viewer, render
 from xinflight.store import Event, EventMessage
 from xinflight.web_common import Door
 from xinflight.web_problem import Handler, failed_status
 from xinflight.web_rest import read_body
+from xinflight.web_stream import EVENT_STREAM, KEEPALIVE, Reader, stream_headers
 from xinflight.words import say
 
 __all__ = ["generations_handler", "openai_error", "openai_models_handler"]
@@ -47,9 +35,10 @@ LEAVING = 0.25
 
 
 def openai_error(error: XinflightError, lang: str) -> bytes:
-    """Write an error as OpenAI does, with our code."""
+    """Write an error as OpenAI does, with our code; its clients show nothing but the message."""
+    hints = ": ".join(hint for hint in (error.field, error.limit) if hint)
     problem = OpenAiProblem(
-        message=say(error.code, lang),
+        message=say(error.code, lang) + (f" ({hints})" if hints else ""),
         type="invalid_request_error" if failed_status(error) < 500 else "server_error",
         param=error.field,
         code=error.code,
@@ -69,135 +58,145 @@ def openai_models_handler(door: Door) -> Handler:
     return handle
 
 
+class _Streamed(msgspec.Struct):
+    stream: bool | None = None
+
+
 def generations_handler(door: Door) -> Handler:
     """Return the handler of POST /v1/images/generations. A client that closes its request cancels it at once."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
-        generate, inline, streamed = _decode(await read_body(request))
+        body = await read_body(request)
+        generate = _decode(body)
+        inline = generate.response_format == "b64_json"
+        # Here it says how this one request is answered; the task keeps URLs.
+        generate.response_format = "url"
+        streamed = from_json(body, _Streamed).stream
         gateway = door.gateway
         follower = await gateway.follow(owner)
-        task = None
+        reader = Reader(door, request, follower)
+        started = None
         try:
-            task, _ = await gateway.manager.submit(
-                generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
-            )
-            events = _events(door, request, follower)
-            if streamed:
-                return await _stream(door, request, task.params.size, events)
-            return await _whole(door, events, inline=inline)
+            with reader.joined():
+                task, fresh = await gateway.manager.submit(
+                    generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
+                )
+                if fresh:
+                    started = task
+                else:
+                    running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
+                    follower.watch([task.uid], running, after=0)
+                if streamed:
+                    return await _stream(reader, request, task.params.size)
+                return await _whole(reader, door.viewer(request), inline=inline)
         finally:
             gateway.unfollow(follower)
-            if task is not None and not task.ended:
-                await gateway.manager.cancel(owner, task.task_id)
+            if started is not None and not started.ended:
+                await gateway.manager.cancel(owner, started.task_id)
 
     return handle
 
 
-def _decode(body: bytes) -> tuple[Generate, bool, bool]:
-    """Return the generation that is asked for, and whether as base64 and as a stream.
+def _decode(body: bytes) -> Generate:
+    """Return the generation that is asked for.
 
     Fields that only OpenAI's models know are left alone; the others have the bounds of `generate`.
     """
-    try:
-        asked = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.ValidationError as error:
-        raise WrongShape(limit=str(error)) from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise NotJson from None
-    form = asked.pop("response_format", None) or "url"
-    streamed = asked.pop("stream", None) or False
-    if form not in ("url", "b64_json"):
-        raise OutOfBounds(field="response_format", limit="url, b64_json")
-    if not isinstance(streamed, bool):
-        raise WrongShape(field="stream", limit="true or false")
-    if asked.get("size") == "auto":
-        del asked["size"]
+    asked = from_json(body, dict[str, msgspec.Raw])
     known = Generate.__struct_fields__
-    fields = {name: value for name, value in asked.items() if name in known and value is not None}
-    return JSON.decode_generate(msgspec.json.encode(fields)), form == "b64_json", streamed
+    fields = {name: value for name, value in asked.items() if name in known and bytes(value) != b"null"}
+    if bytes(fields.get("size", b"")) == b'"auto"':
+        del fields["size"]
+    return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _events(door: Door, request: web.Request, follower: Follower) -> AsyncIterator[EventMessage]:
-    """Yield the events of the one task, its end last.
+async def _next(reader: Reader, viewer: Viewer) -> EventMessage | None:
+    """Return the next event of the one task, or None when there was none for KEEPALIVE seconds.
 
     Raises:
         ConnectionResetError: the client left.
         ShuttingDown: the server stops, and nobody could come back for the picture.
     """
-    viewer = door.viewer(request)
-    while True:
+    clock = reader.door.gateway.clock
+    until = clock.monotonic() + KEEPALIVE
+    while clock.monotonic() < until:
         try:
-            async with door.gateway.clock.timeout(LEAVING):
-                await follower.wake.wait()
+            async with clock.timeout(LEAVING):
+                await reader.follower.wake.wait()
         except TimeoutError:
             pass
-        if request.transport is None or request.transport.is_closing():
+        if reader.gone:
             raise ConnectionResetError("the client left")
-        if door.gateway.draining:
-            raise ShuttingDown
-        item = await follower.take()
+        item = await reader.follower.take()
         if isinstance(item, Event):
-            yield await render(item, viewer)
-            if item.message.stored and item.message.ends:
-                return
+            return await render(item, viewer)
+        if reader.closing:
+            raise ShuttingDown
+    return None
 
 
-async def _whole(door: Door, events: AsyncIterator[EventMessage], *, inline: bool) -> web.StreamResponse:
-    async for message in events:
+async def _whole(reader: Reader, viewer: Viewer, *, inline: bool) -> web.StreamResponse:
+    """Answer when the task has ended."""
+    while True:
+        message = await _next(reader, viewer)
         match message:
             case Result():
                 found = message.data.data
                 data = [
-                    OpenAiImage(b64_json=await _bytes(door, p)) if inline else OpenAiImage(url=p.url) for p in found
+                    OpenAiImage(b64_json=await _bytes(reader, picture)) if inline else OpenAiImage(url=picture.url)
+                    for picture in found
                 ]
                 body = msgspec.json.encode(OpenAiImages(created=message.data.created, data=data))
                 return web.Response(body=body, content_type="application/json")
             case Cancelled() | Error():
                 raise _failure(message)
-    raise AssertionError("events end with an end")
 
 
-async def _stream(
-    door: Door, request: web.Request, size: str, events: AsyncIterator[EventMessage]
-) -> web.StreamResponse:
-    headers = {
-        "Content-Type": "text/event-stream; charset=utf-8",
-        "Cache-Control": "no-store",
-        "X-Accel-Buffering": "no",
-    }
-    response = web.StreamResponse(headers=headers)
+async def _stream(reader: Reader, request: web.Request, size: str) -> web.StreamResponse:
+    """Answer with each picture as it comes; what goes wrong is told in the stream, which has begun by then."""
+    response = web.StreamResponse(headers=stream_headers(reader.door, request, EVENT_STREAM))
     await response.prepare(request)
     try:
-        async for message in events:
-            await _write_event(door, request, response, size, message)
+        try:
+            await _write_pictures(reader, request, response, size)
+        except XinflightError as error:
+            log.info("stream failed", code=error.code)
+            await reader.write(response, b"event: error\ndata: %b\n\n" % openai_error(error, reader.lang))
         await response.write_eof()
     except ConnectionError:
         log.info("client left", path=request.path)
+    except Exception:
+        log.exception("stream broken off")
+        reader.abort()
     return response
 
 
-async def _write_event(
-    door: Door, request: web.Request, response: web.StreamResponse, size: str, message: EventMessage
-) -> None:
-    match message:
-        case Picture():
-            completed = OpenAiCompleted(
-                b64_json=await _bytes(door, message),
-                created_at=int(message.timestamp),
-                size=size,
-                output_format=message.media_type.removeprefix("image/"),
-            )
-            body = msgspec.json.encode(completed)
-            await response.write(b"event: image_generation.completed\ndata: %b\n\n" % body)
-        case Cancelled() | Error():
-            body = openai_error(_failure(message), door.lang(request))
-            await response.write(b"event: error\ndata: %b\n\n" % body)
+async def _write_pictures(reader: Reader, request: web.Request, response: web.StreamResponse, size: str) -> None:
+    viewer = reader.door.viewer(request)
+    while True:
+        message = await _next(reader, viewer)
+        match message:
+            case None:
+                await reader.write(response, b": keep-alive\n\n")
+            case Picture():
+                completed = OpenAiCompleted(
+                    b64_json=await _bytes(reader, message),
+                    created_at=int(message.timestamp),
+                    size=size,
+                    output_format=message.media_type.removeprefix("image/"),
+                )
+                body = msgspec.json.encode(completed)
+                await reader.write(response, b"event: image_generation.completed\ndata: %b\n\n" % body)
+            case Result():
+                return
+            case Cancelled() | Error():
+                raise _failure(message)
 
 
-async def _bytes(door: Door, picture: PictureRef | Picture) -> bytes:
+async def _bytes(reader: Reader, picture: PictureRef | Picture) -> bytes:
     """Return a picture's bytes; its rendered URL ends with its id."""
-    data = await door.gateway.images.read(picture.url.rpartition("/")[2])
+    data = await reader.door.gateway.images.read(picture.url.rpartition("/")[2])
     if data is None:
         raise UpstreamFailed(detail="the picture is gone")
     return data

@@ -19,6 +19,7 @@ def picture_handler(door: Door) -> Handler:
     """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        # No log-in and no look at the Origin: any page may show a picture whose address it was given.
         kept = await door.gateway.images.get(request.match_info["picture_id"])
         if kept is None:
             raise web.HTTPNotFound(text="There is no such picture.\n")
@@ -30,6 +31,7 @@ def picture_handler(door: Door) -> Handler:
             "Cache-Control": "private, max-age=31536000, immutable",
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'",
+            **door.cors(request),
         }
         if kept.path is not None:
             return web.FileResponse(kept.path, headers=headers)

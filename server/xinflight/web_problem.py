@@ -1,12 +1,13 @@
 """Errors as HTTP says them: problem details (RFC 9457) with the same codes as the wire."""
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from http import HTTPStatus
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from xinflight.errors import Internal, Unauthorised, XinflightError
 from xinflight.protocol_http import STATUS, Problem
@@ -18,6 +19,9 @@ __all__ = ["Handler", "failed_status", "guarded"]
 log = structlog.stdlib.get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+COME_BACK = 5.0
+"""Seconds after which it is worth while to ask again, where nothing better is known."""
 
 
 def failed_status(error: XinflightError) -> int:
@@ -33,32 +37,48 @@ def guarded(door: Door, handler: Handler, shape: Callable[[XinflightError, str],
 
     @wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
-        door.check(request)
         try:
-            return await handler(request)
+            response = await _handled(door, handler, request)
         except XinflightError as error:
             log.info("request refused", code=error.code, field=error.field)
-            return _answer(error, door.lang(request), shape)
-        except web.HTTPException:
+            response = _answer(error, door.lang(request), shape)
+        except web.HTTPException as error:
+            error.headers.update(door.cors(request))
             raise
         except ConnectionError:
             # The client left; nobody reads this answer (499 is nginx's word for it).
-            return web.Response(status=499)
+            response = web.Response(status=499)
         except Exception:
             log.exception("request failed", code=Internal.code)
-            return _answer(Internal(), door.lang(request), shape)
+            response = _answer(Internal(), door.lang(request), shape)
+        if not response.prepared:
+            response.headers.update(door.cors(request))
+        return response
 
     return handle
 
 
+async def _handled(door: Door, handler: Handler, request: web.Request) -> web.StreamResponse:
+    refusal = door.forbidden(request)
+    if refusal is not None:
+        raise refusal
+    return await handler(request)
+
+
 def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, str], bytes] | None) -> web.Response:
     status = failed_status(error)
-    headers = {"Content-Language": lang}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(round(error.retry_after))
+    # Without the second, a cache may keep a 404 for a task that comes to be (RFC 9111 section 4.2.2).
+    headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
+    retry_after = error.retry_after
+    if retry_after is None and status in (429, 503):
+        retry_after = COME_BACK
+    if retry_after is not None:
+        headers[hdrs.RETRY_AFTER] = str(math.ceil(retry_after))
     if isinstance(error, Unauthorised):
-        headers["WWW-Authenticate"] = "Bearer"
+        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     if shape is not None:
+        # OpenAI's clients send again after 409 and every 5xx, which would make the picture twice, unless told.
+        headers["X-Should-Retry"] = str(error.retryable).lower()
         return web.Response(status=status, body=shape(error, lang), content_type="application/json", headers=headers)
     problem = Problem(
         title=HTTPStatus(status).phrase,
@@ -68,7 +88,7 @@ def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, s
         field=error.field,
         limit=error.limit,
         retryable=error.retryable,
-        retry_after=error.retry_after,
+        retry_after=retry_after,
     )
     body = msgspec.json.encode(problem)
     return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)

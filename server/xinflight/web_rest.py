@@ -4,6 +4,8 @@ import re
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import ContentEncodingError
+from msgspec.structs import replace
 
 from xinflight.acceptance import FRAME_BYTES
 from xinflight.errors import (
@@ -12,15 +14,13 @@ from xinflight.errors import (
     FrameTooLarge,
     NotFound,
     NotJson,
-    OutOfBounds,
     UnsupportedType,
-    WrongShape,
 )
-from xinflight.protocol import JSON, Generate
+from xinflight.protocol import JSON, Generate, ListTasks, from_json, from_texts
 from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
-from xinflight.web_common import Door
+from xinflight.web_common import Door, task_id_of
 from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
 
@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 PLAIN = "application/json"
-STATES = ("unfinished", "completed", "failed", "cancelled", "expired")
+NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
+PAGING = ("cursor", "limit", "state")
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -46,20 +47,26 @@ async def read_body(request: web.Request) -> bytes:
     Raises:
         UnsupportedType: its Content-Type is another one.
         FrameTooLarge: it has more bytes than a frame may have.
+        NotJson: it is not UTF-8, or its Content-Encoding is broken.
     """
     if request.content_type != PLAIN and request.body_exists:
         raise UnsupportedType(field="Content-Type", limit=PLAIN)
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > FRAME_BYTES:
-            raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > FRAME_BYTES:
+                raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+        # A decoder would pass over broken text in a field that it does not know.
+        body.decode()
+    except (UnicodeError, web.RequestPayloadError, ContentEncodingError):
+        raise NotJson from None
     return bytes(body)
 
 
-def answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def _answer(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return a JSON answer."""
-    headers = {"Cache-Control": "no-store", **(headers or {})}
+    headers = {**NO_STORE, **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
 
 
@@ -78,15 +85,15 @@ def submit_handler(door: Door) -> Handler:
             task, fresh = await gateway.manager.submit(
                 generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
             )
-            location = door.path(request, "task", task_id=task.task_id)
+            headers: dict[str, str] = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
                 info.ignored = JSON.unknown_fields(body, generate)
-                return answer(info, 202 if fresh else 200, {hdrs.LOCATION: location})
+                return _answer(info, 202 if fresh else 200, headers)
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
                 follower.watch([task.uid], running, after=0)
-            return await stream(door, request, kind, follower, until_end=True)
+            return await stream(door, request, kind, follower, until_end=True, headers=headers)
         finally:
             gateway.unfollow(follower)
 
@@ -109,7 +116,7 @@ def _idempotency_key(request: web.Request, generate: Generate) -> str | None:
 
 async def _find(door: Door, request: web.Request) -> Task:
     """Return the task of a request's path; raise NotFound for what is not the asker's."""
-    task = await door.gateway.manager.find(await door.owner(request), request.match_info["task_id"])
+    task = await door.gateway.manager.find(await door.owner(request), task_id_of(request))
     if task is None:
         raise NotFound(field="task_id")
     return task
@@ -120,7 +127,7 @@ def task_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return answer(await render_task(await _find(door, request), door.viewer(request)))
+        return _answer(await render_task(await _find(door, request), door.viewer(request)))
 
     return handle
 
@@ -131,46 +138,25 @@ def list_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (PLAIN, NDJSON))
-        query = request.query
+        asked = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
         await door.gateway.journal.load(owner)
         cursor = door.gateway.journal.cursor(owner)
         tasks, following = await door.gateway.manager.history.page(
-            owner,
-            cursor=_page_cursor(query.get("cursor")),
-            limit=_limit(query.get("limit")),
-            state=_state(query.get("state")),
+            owner, cursor=asked.cursor, limit=asked.limit, state=asked.state
         )
-        viewer = door.viewer(request)
+        # A page is one message: with the bytes of all its pictures it would have no bound.
+        viewer = replace(door.viewer(request), inline_bytes=0)
         infos = [await render_task(task, viewer) for task in tasks]
-        if kind == PLAIN:
-            return answer(TaskPage(tasks=infos, next=following, cursor=cursor))
-        headers = {"Cache-Control": "no-store", "Xinflight-Cursor": cursor}
+        headers: dict[str, str] = {"Xinflight-Cursor": cursor}
         if following is not None:
-            headers["Link"] = f'<{request.rel_url.update_query(cursor=following)}>; rel="next"'
+            # Relative (RFC 8288 section 3.1), so that it holds behind any proxy.
+            headers[hdrs.LINK] = f'<?{request.rel_url.update_query(cursor=following).raw_query_string}>; rel="next"'
+        if kind == PLAIN:
+            return _answer(TaskPage(tasks=infos, next=following, cursor=cursor), headers=headers)
         lines = b"".join(msgspec.json.encode(info) + b"\n" for info in infos)
-        return web.Response(body=lines, content_type=NDJSON, headers=headers)
+        return web.Response(body=lines, content_type=NDJSON, headers={**NO_STORE, **headers})
 
     return handle
-
-
-def _page_cursor(text: str | None) -> str | None:
-    if text is not None and not re.fullmatch(r"[0-9]{1,16}", text):
-        raise OutOfBounds(field="cursor", limit="the `next` of a page")
-    return text
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return 50
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 200:
-        raise OutOfBounds(field="limit", limit="1 to 200")
-    return int(text)
-
-
-def _state(state: str | None) -> str | None:
-    if state is not None and state not in STATES:
-        raise OutOfBounds(field="state", limit=", ".join(STATES))
-    return state
 
 
 def cancel_handler(door: Door) -> Handler:
@@ -178,17 +164,14 @@ def cancel_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
+        choose_type(request, (PLAIN,))
         body = await read_body(request)
-        try:
-            index = msgspec.json.decode(body or b"{}", type=CancelBody).index
-        except msgspec.ValidationError as error:
-            raise WrongShape(field="index", limit=str(error)) from None
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise NotJson from None
-        cancelled = await door.gateway.manager.cancel(owner, request.match_info["task_id"], index)
+        index = from_json(body or b"{}", CancelBody).index
+        cancelled = await door.gateway.manager.cancel(owner, task_id_of(request), index)
         if cancelled.was == "unknown":
-            raise NotFound(field="task_id" if index is None else "index")
-        return answer(cancelled)
+            known = index is not None and await door.gateway.manager.find(owner, cancelled.task_id)
+            raise NotFound(field="index" if known else "task_id")
+        return _answer(cancelled)
 
     return handle
 
@@ -198,7 +181,7 @@ def delete_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
-        task_id = request.match_info["task_id"]
+        task_id = task_id_of(request)
         if await door.gateway.manager.delete(owner, task_id) is None:
             raise NotFound(field="task_id")
         door.gateway.deleted(owner, task_id)
@@ -215,8 +198,8 @@ def task_picture_handler(door: Door) -> Handler:
         index = int(request.match_info["index"])
         for picture in task.pictures:
             if picture.index == index:
-                location = door.path(request, "picture", picture_id=picture.url)
-                return web.Response(status=303, headers={hdrs.LOCATION: location})
+                location = door.url(request, "picture", picture_id=picture.url)
+                return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
         raise NotFound(field="index")
 
     return handle
@@ -227,7 +210,8 @@ def models_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await door.owner(request)
-        return answer(Models(models=door.gateway.upstream.infos()))
+        choose_type(request, (PLAIN,))
+        return _answer(Models(models=door.gateway.upstream.infos()))
 
     return handle
 
@@ -239,12 +223,7 @@ def notices_handler(door: Door) -> Handler:
         identity = await door.identity(request)
         if not identity.admin:
             raise Forbidden
-        try:
-            notice = msgspec.json.decode(await read_body(request), type=NoticeBody)
-        except msgspec.ValidationError as error:
-            raise WrongShape(limit=str(error)) from None
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise NotJson from None
+        notice = from_json(await read_body(request), NoticeBody)
         await door.gateway.notify(notice.owner, notice.text)
         return web.Response(status=204)
 

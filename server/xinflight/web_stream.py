@@ -3,21 +3,27 @@
 A reader that stops reading stops its writer: what waits for it is read from the store when it goes on.
 """
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import NotAcceptable, NotFound, OutOfBounds
+from xinflight.errors import NotAcceptable, NotFound
 from xinflight.follower import Follower
-from xinflight.protocol import JSON, Recovered, parse_cursor
-from xinflight.render import render
+from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts, parse_cursor
+from xinflight.render import render, upstream_notice
 from xinflight.store import Event
 from xinflight.task import Task
-from xinflight.web_common import Door
+from xinflight.web_common import Door, task_id_of
 from xinflight.web_problem import Handler
 
 __all__ = [
     "EVENT_STREAM",
+    "KEEPALIVE",
     "NDJSON",
+    "Reader",
     "choose_type",
     "events_handler",
     "stream",
@@ -33,28 +39,47 @@ KEEPALIVE = 15.0
 """Seconds of silence after which a comment (SSE) or an empty line (NDJSON) is sent, for proxies that close."""
 PATIENCE = 300.0
 """Seconds that a reader may take nothing; then it is let go, and can resume."""
+WAITING_NOTICES = 64
+"""Notices that wait for a reader, the newest: nothing is promised of them to who does not read."""
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
-    """Return the type that a request prefers of those offered, the first of them for `*/*`.
+    """Return the type that a request prefers of those offered (RFC 9110 section 12.5.1).
+
+    Of those that it likes alike, it is the one that it names first, then the one that is offered first.
 
     Raises:
         NotAcceptable: it wants none of them.
     """
-    accept = request.headers.get(hdrs.ACCEPT, "*/*").lower()
-    wanted = []
-    for part in accept.split(","):
-        name, _, weight = part.partition(";q=")
-        try:
-            weighed = float(weight or 1)
-        except ValueError:
-            weighed = 0.0
-        wanted.append((-weighed, name.partition(";")[0].strip()))
-    for weighed, name in sorted(wanted, key=lambda pair: pair[0]):
-        for kind in offered:
-            if weighed < 0 and name in (kind, "*/*", f"{kind.partition('/')[0]}/*"):
-                return kind
-    raise NotAcceptable(field="Accept", limit=", ".join(offered))
+    ranges: dict[str, float] = {}
+    for part in ",".join(request.headers.getall(hdrs.ACCEPT, [])).split(","):
+        name, _, parameters = part.partition(";")
+        if name.strip():
+            ranges.setdefault(name.strip().lower(), _weight(parameters))
+    ranges = ranges or {"*/*": 1.0}
+    order = list(ranges)
+    best: tuple[tuple[float, int], str] | None = None
+    for kind in offered:
+        most_exact = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        name = next((name for name in most_exact if name in ranges), "")
+        liked = (ranges.get(name, 0.0), -order.index(name) if name else 0)
+        if liked[0] > 0 and (best is None or liked > best[0]):
+            best = (liked, kind)
+    if best is None:
+        raise NotAcceptable(field="Accept", limit=", ".join(offered))
+    return best[1]
+
+
+def _weight(parameters: str) -> float:
+    """Return the q of a media range; one that makes no sense counts as zero."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 def task_events_handler(door: Door) -> Handler:
@@ -63,7 +88,7 @@ def task_events_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (EVENT_STREAM, NDJSON))
-        task = await door.gateway.manager.find(owner, request.match_info["task_id"])
+        task = await door.gateway.manager.find(owner, task_id_of(request))
         if task is None:
             raise NotFound(field="task_id")
         return await _follow(door, request, kind, owner, task)
@@ -84,34 +109,33 @@ def events_handler(door: Door) -> Handler:
 async def _follow(door: Door, request: web.Request, kind: str, owner: str, task: Task | None) -> web.StreamResponse:
     """Replay what came after the request's cursor, then stay live. Without a cursor a task is told from its start."""
     manager = door.gateway.manager
-    cursor = request.query.get("after") or request.headers.get("Last-Event-ID")
+    # An EventSource that comes back repeats the `after` of its URL; what it has seen since is in the header.
+    cursor = request.headers.get("Last-Event-ID") or request.query.get("after")
     follower = await door.gateway.follow(owner)
     try:
         after, recovered = await _position(door, owner, cursor, task)
-        gap = None if recovered else Recovered(recovered=False, cursor=manager.journal.cursor(owner))
+        gap = None if recovered else Recovered(recovered=False, cursor=f"{manager.journal.epoch}:{after}")
         if task is not None:
             running = [task.uid] if manager.unfinished(owner, task.task_id) else []
             if not running and await _is_over(door, task, after):
                 # An EventSource stops coming back at 204, and only then.
                 return web.Response(status=204)
-            follower.watch([task.uid], running, after=after, done=gap)
+            follower.watch([task.uid], running, after=after)
         else:
-            follower.watch_all(manager.unfinished_uids(owner), after=after if cursor is not None else None, done=gap)
-        return await stream(door, request, kind, follower, until_end=task is not None)
+            follower.watch_all(manager.unfinished_uids(owner), after=after if cursor is not None else None)
+        return await stream(door, request, kind, follower, until_end=task is not None, first=gap)
     finally:
         door.gateway.unfollow(follower)
 
 
 async def _position(door: Door, owner: str, cursor: str | None, task: Task | None) -> tuple[int, bool]:
-    """Return the seq to replay from, and whether nothing is missing."""
+    """Return the seq to replay from, and whether nothing is missing; raise OutOfBounds for what is no cursor."""
     journal = door.gateway.journal
     if cursor is None:
         return 0, True
-    try:
-        epoch, after = parse_cursor(cursor)
-    except ValueError:
-        raise OutOfBounds(field="after", limit="epoch:seq") from None
-    here = epoch == journal.epoch and 0 <= after <= journal.position(owner)
+    from_texts({"after": cursor}, Follow)
+    epoch, after = parse_cursor(cursor)
+    here = epoch == journal.epoch and after <= journal.position(owner)
     if task is not None:
         # All that is kept of one task can be told again; what a foreign cursor stands for can't be known.
         return (after if here else 0), here
@@ -126,65 +150,161 @@ async def _is_over(door: Door, task: Task, after: int) -> bool:
     return not await journal.store.events(task.owner, after=after, upto=upto, uids=[task.uid], limit=1)
 
 
-def stream_headers(kind: str) -> dict[str, str]:
+def stream_headers(door: Door, request: web.Request, kind: str) -> dict[str, str]:
     """Return the headers of an answer that goes on."""
-    # nginx would collect it without the last one.
-    return {"Content-Type": f"{kind}; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return {
+        hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8",
+        hdrs.CACHE_CONTROL: "no-store",
+        # nginx would collect it without this.
+        "X-Accel-Buffering": "no",
+        **door.cors(request),
+    }
+
+
+class Reader:
+    """Whoever reads an answer that goes on, as the gateway sees it: told nothing, but closed in time."""
+
+    def __init__(self, door: Door, request: web.Request, follower: Follower) -> None:
+        self.owner = follower.owner
+        self.lang = door.lang(request)
+        self.closing = False
+        self.follower = follower
+        self.door = door
+        self._request = request
+
+    def tell(self, notice: Notice) -> None:
+        """Say nothing: notices belong to no task."""
+
+    def upstream_changed(self) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Let the answer end once all that waits now is written."""
+        self.closing = True
+        self.follower.wake.set()
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the client has closed its connection."""
+        return self._request.transport is None or self._request.transport.is_closing()
+
+    async def write(self, response: web.StreamResponse, data: bytes) -> None:
+        """Write, or raise ConnectionError when the reader takes nothing for PATIENCE seconds."""
+        try:
+            async with self.door.gateway.clock.timeout(PATIENCE):
+                await response.write(data)
+        except TimeoutError:
+            self.abort()
+            raise ConnectionResetError("the reader takes nothing") from None
+
+    def abort(self) -> None:
+        """Break the connection off, so that the client knows that this was not all."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Be one of the gateway's connections inside the block."""
+        self.door.gateway.joined(self)
+        try:
+            yield
+        finally:
+            self.door.gateway.left(self)
 
 
 async def stream(
-    door: Door, request: web.Request, kind: str, follower: Follower, *, until_end: bool
-) -> web.StreamResponse:
-    """Write what a follower has until its client leaves, or with `until_end` until a task's end is written."""
-    headers = stream_headers(kind)
-    headers["Xinflight-Cursor"] = door.gateway.journal.cursor(follower.owner)
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    try:
-        await _pump(door, request, response, kind, follower, until_end=until_end)
-        await response.write_eof()
-    except ConnectionError:
-        log.debug("reader left", kind=kind)
-    return response
-
-
-async def _pump(
     door: Door,
     request: web.Request,
-    response: web.StreamResponse,
     kind: str,
     follower: Follower,
     *,
     until_end: bool,
-) -> None:
-    epoch = door.gateway.journal.epoch
-    viewer = door.viewer(request)
-    named = "named" in request.query
-    ended = False
-    while not ended and not door.gateway.draining:
+    first: ServerMessage | None = None,
+    headers: dict[str, str] | None = None,
+) -> web.StreamResponse:
+    """Write `first`, then what a follower has: until its client leaves, or with `until_end` to a task's end."""
+    cursor = door.gateway.journal.cursor(follower.owner)
+    response = web.StreamResponse(
+        headers={**stream_headers(door, request, kind), "Xinflight-Cursor": cursor, **(headers or {})}
+    )
+    writer = _Writer(door, request, follower, kind, response, until_end=until_end)
+    with writer.joined():
+        await response.prepare(request)
         try:
-            async with door.gateway.clock.timeout(KEEPALIVE):
-                await follower.wake.wait()
-        except TimeoutError:
-            await _write(door, response, b": keep-alive\n\n" if kind == EVENT_STREAM else b"\n")
-            continue
-        item = await follower.take()
-        if item is None:
-            continue
-        message = await render(item, viewer) if isinstance(item, Event) else item
+            if first is not None:
+                await writer.send(first)
+            await writer.run()
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("reader left", kind=kind)
+        except Exception:
+            # The answer has begun, so it can't turn into an error; the client comes back with its cursor.
+            log.exception("stream broken off", kind=kind)
+            writer.abort()
+    return response
+
+
+class _Writer(Reader):
+    """Writes what a follower has; where it is not of one task, also what its owner is told."""
+
+    def __init__(
+        self,
+        door: Door,
+        request: web.Request,
+        follower: Follower,
+        kind: str,
+        response: web.StreamResponse,
+        *,
+        until_end: bool,
+    ) -> None:
+        super().__init__(door, request, follower)
+        self._until_end = until_end
+        self._events = kind == EVENT_STREAM
+        self._named = "named" in request.query
+        self._response = response
+        self._viewer = door.viewer(request)
+        self._clock = door.gateway.clock
+        self._told: deque[Notice] = deque(maxlen=WAITING_NOTICES)
+
+    def tell(self, notice: Notice) -> None:
+        """Say something that nobody asked for."""
+        if not self._until_end:
+            self._told.append(notice)
+            self.follower.wake.set()
+
+    def upstream_changed(self) -> None:
+        """Tell that Xinference or its models changed."""
+        upstream = self.door.gateway.upstream
+        self.tell(upstream_notice(upstream.state, upstream.infos(), self.lang, self._clock.time()))
+
+    async def run(self) -> None:
+        """Write until closed, or to the task's end; raise ConnectionError when the reader left."""
+        ended = False
+        while not ended:
+            try:
+                async with self._clock.timeout(KEEPALIVE):
+                    await self.follower.wake.wait()
+            except TimeoutError:
+                await self.write(self._response, b": keep-alive\n\n" if self._events else b"\n")
+                continue
+            item = self._told.popleft() if self._told else await self.follower.take()
+            if item is not None:
+                await self.send(item)
+            elif self.closing:
+                return
+            ended = self._until_end and isinstance(item, Event) and item.message.stored and item.message.ends
+
+    async def send(self, item: Event | ServerMessage) -> None:
+        """Write one message, with the cursor of those that a reader can resume after."""
+        cursor = None
+        if isinstance(item, Event):
+            cursor = f"{self.door.gateway.journal.epoch}:{item.seq}"
+        elif isinstance(item, Recovered):
+            cursor = item.cursor
+        message = await render(item, self._viewer) if isinstance(item, Event) else item
         data = JSON.encode(message)
-        if kind == EVENT_STREAM:
-            cursor = f"id: {epoch}:{item.seq}\n".encode() if isinstance(item, Event) else b""
-            event = f"event: {message.__struct_config__.tag}\n".encode() if named else b""
-            data = b"%b%bdata: %b\n" % (cursor, event, data)
-        await _write(door, response, data + b"\n")
-        ended = until_end and isinstance(item, Event) and item.message.stored and item.message.ends
-
-
-async def _write(door: Door, response: web.StreamResponse, data: bytes) -> None:
-    """Write, or raise ConnectionError when the reader takes nothing for PATIENCE seconds."""
-    try:
-        async with door.gateway.clock.timeout(PATIENCE):
-            await response.write(data)
-    except TimeoutError:
-        raise ConnectionResetError("the reader takes nothing") from None
+        if self._events:
+            number = b"" if cursor is None else b"id: %b\n" % cursor.encode()
+            name = b"event: %b\n" % str(message.__struct_config__.tag).encode() if self._named else b""
+            data = b"%b%bdata: %b\n" % (number, name, data)
+        await self.write(self._response, data + b"\n")

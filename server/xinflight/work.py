@@ -10,7 +10,10 @@ from xinflight.protocol import Details, Progress, Step, UpstreamState
 from xinflight.task import Job, Task
 from xinflight.xinference_attempt import Attempt
 
-__all__ = ["Live", "Work", "queued_step"]
+__all__ = ["NO_POOL", "Live", "Work", "queued_step"]
+
+NO_POOL = ""
+"""Where tasks wait that were accepted before any model was known."""
 
 
 class Live(Struct, eq=False, kw_only=True):
@@ -84,8 +87,8 @@ class Work(Struct, eq=False, kw_only=True):
             step=self.step,
             step_index=round(pace.progress * steps) if pace is not None and steps else None,
             step_count=steps,
-            position=self.position,
-            estimated_time=None if self.estimated_time is None else round(self.estimated_time, 1),
+            position=None if self.job.ended else self.position,
+            estimated_time=None if self.job.ended or self.estimated_time is None else round(self.estimated_time, 1),
             source="upstream" if pace is not None and pace.began else "estimate",
             details=Details(
                 attempt=max(self.job.attempt, 1),

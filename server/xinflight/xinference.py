@@ -16,6 +16,7 @@ from xinflight.clock import Clock
 from xinflight.config import ModelSettings, Settings
 from xinflight.errors import UpstreamAuth, UpstreamBusy, UpstreamGarbage, XinflightError
 from xinflight.protocol import ModelInfo, UpstreamState
+from xinflight.words import say
 from xinflight.xinference_messages import (
     GenerateConfig,
     ModelEntry,
@@ -280,7 +281,8 @@ class Xinference:
     def _become(self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str]) -> None:
         changed = state is not self.state or models != self.models
         if state is not self.state:
-            log.info("upstream state changed", before=self.state, now=state, models=list(models))
+            tell = log.info if state is UpstreamState.READY else log.warning
+            tell("upstream state changed", now=state, models=list(models), cure=say(f"cure.{state}", "en"))
         self.state, self.models, self.unsuitable = state, models, unsuitable
         if changed:
             self._on_change()

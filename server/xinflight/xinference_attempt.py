@@ -14,12 +14,20 @@ import structlog
 from msgspec import Struct
 
 from xinflight.clock import Clock
-from xinflight.errors import UpstreamDied, UpstreamError, UpstreamGarbage, UpstreamUnreachable, XinflightError
+from xinflight.errors import (
+    ModelNotFound,
+    UpstreamDied,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamGarbage,
+    UpstreamUnreachable,
+    XinflightError,
+)
 from xinflight.pace import Pace
 from xinflight.xinference import Xinference
 from xinflight.xinference_messages import Aborted, GenerationsAnswer, ProgressAnswer, Txt2ImgAnswer, parse
 
-__all__ = ["Attempt", "Order"]
+__all__ = ["CONFIRM", "Attempt", "Order"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,7 +82,7 @@ class Attempt:
         """Send the request and return the picture's bytes.
 
         Raises:
-            Aborted: `abort` was called and it has ended.
+            Aborted: `abort` was called, and it has ended or was never sent.
             UpstreamError: it failed; `retryable` ones may be tried again with a fresh request id.
             NotForTxt2Img: the model needs the other route.
             ModelNotFound: the model is gone.
@@ -82,6 +90,9 @@ class Attempt:
         Cancelling the call closes the connection and leaves the request running upstream: only for a process
         that ends.
         """
+        if self._given_up:
+            await self._end(self._helpers)
+            raise Aborted("never sent")
         self._help(self._follow_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.order.request_id}")
         gone = asyncio.create_task(self._gone.wait(), name=f"gone {self.order.request_id}")
@@ -102,6 +113,8 @@ class Attempt:
             await self._end([post, gone, *self._helpers])
 
     async def _end(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
+        # From here on an abort has nothing to stop, and nobody would await its helpers.
+        self._given_up = True
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,20 +147,25 @@ class Attempt:
             raise UpstreamGarbage(detail="an answer without a picture")
         return pictures[0]
 
-    async def _progress(self) -> float | None:
-        """Return the progress, or None while the upstream does not know the id (400)."""
+    async def progress(self) -> float | None:
+        """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
         path = f"/v1/requests/{self.order.request_id}/progress"
         try:
             return parse(await self._upstream.request("GET", path), ProgressAnswer).progress
-        except UpstreamError:
+        except ModelNotFound:
             return None
+        except UpstreamFailed as error:
+            # Any other answer, like a 503, says nothing about the request.
+            if error.status == 400:
+                return None
+            raise
 
     async def _follow_progress(self) -> None:
         """Ask whenever the next value should be there, until it is 1.0 or run() ends."""
         while not self.pace.decoding_since:
             await self._clock.sleep(self.pace.next_ask(self._clock.monotonic()))
             try:
-                progress = await self._progress()
+                progress = await self.progress()
             except (aiohttp.ClientError, OSError, Aborted, XinflightError):
                 progress = None
             if self.pace.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
@@ -165,11 +183,6 @@ class Attempt:
             await self._clock.sleep(pause)
             pause = min(2 * pause, WATCH)
 
-    async def is_running(self) -> bool:
-        """Tell whether the upstream knows this request and has not ended it; errors as `Xinference.request`."""
-        progress = await self._progress()
-        return progress is not None and progress < 1.0
-
     async def settle(self) -> None:
         """Make a request of an earlier process stop, if its route can, and wait until the upstream says so."""
         try:
@@ -185,12 +198,14 @@ class Attempt:
         pause = 0.1
         while not self._gone.is_set():
             try:
-                progress = await self._progress()
+                progress = await self.progress()
             except (aiohttp.ClientError, OSError, Aborted, XinflightError):
                 pass
             else:
                 if progress is None or progress >= 1.0:
                     return
+                # A sign of life, for who watches.
+                self.pace.saw(progress, self._clock.monotonic())
             try:
                 async with self._clock.timeout(pause):
                     await self._gone.wait()

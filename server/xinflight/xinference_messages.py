@@ -157,7 +157,9 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Excepti
         return UpstreamDied(detail=text)
     if "is not for txt2img" in low:
         return NotForTxt2Img(text)
-    return UpstreamFailed(detail=text)
+    failed = UpstreamFailed(detail=text)
+    failed.status = status
+    return failed
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -1,0 +1,43 @@
+// @ts-check
+import { byId } from "./dom.js";
+
+/** @typedef {import("./protocol.js").XinflightError} XinflightError */
+/** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+
+/** The way back through the history, page by page. */
+export class More {
+  /** Whether there are older generations than those shown; null until the server has told. @type {boolean | null} */
+  there = null;
+  #button = byId("more", HTMLButtonElement);
+  #client;
+  #host;
+
+  /**
+   * @param {Xinflight} client
+   * @param {{oldest: () => HTMLElement, grown: (n: number) => void, problem: (error: XinflightError) => void}} host
+   */
+  constructor(client, host) {
+    this.#client = client;
+    this.#host = host;
+    client.on("history", (there) => {
+      this.there = there;
+      this.#button.hidden = !there;
+    });
+    this.#button.addEventListener("click", () => this.#fetch());
+  }
+
+  /** The keyboard goes on with what came: the button has moved down, or is gone. */
+  async #fetch() {
+    if (this.#button.getAttribute("aria-disabled") === "true") return;
+    const last = this.#host.oldest();
+    this.#button.setAttribute("aria-disabled", "true");
+    try {
+      this.#host.grown(await this.#client.more());
+      const first = last.nextElementSibling;
+      if (first instanceof HTMLElement) first.focus({ preventScroll: true });
+    } catch (error) {
+      this.#host.problem(/** @type {XinflightError} */ (error));
+    }
+    this.#button.setAttribute("aria-disabled", "false");
+  }
+}

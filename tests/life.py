@@ -1,0 +1,232 @@
+"""A manager on a scripted upstream and a clock that is moved by hand: every order of events can be played."""
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import msgspec
+from PIL import Image
+
+from kit import FakeClock
+from xinflight.bus_memory import MemoryBus
+from xinflight.config import Settings
+from xinflight.errors import XinflightError
+from xinflight.follower import Follower
+from xinflight.images_memory import MemoryImages
+from xinflight.journal import Journal
+from xinflight.manager import Manager
+from xinflight.protocol import Generate, UpstreamState
+from xinflight.store import Event
+from xinflight.store_memory import MemoryStore
+from xinflight.task import Task
+from xinflight.xinference import Model, Xinference
+from xinflight.xinference_attempt import QUARANTINE
+from xinflight.xinference_messages import failure
+
+
+def _picture() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(out, "JPEG")
+    return out.getvalue()
+
+
+ANSWER = msgspec.json.encode({"images": [base64.b64encode(_picture()).decode()]})
+FALLBACK_ANSWER = msgspec.json.encode({"data": [{"url": None, "b64_json": base64.b64encode(_picture()).decode()}]})
+DIED = b'{"detail":"Remote server 127.0.0.1:1 closed: 0 bytes read on a total of 11 expected bytes"}'
+
+MODELS = {
+    uid: Model(
+        uid=uid, name=uid, replicas=replicas, size="64x64", steps=10, guidance_scale=0.0, true_cancel=true, pool=pool
+    )
+    for uid, replicas, true, pool in (("m", 1, True, "m"), ("two", 2, True, "two"), ("old", 1, False, "old"))
+}
+
+
+class Post:
+    """One request for a picture: under way until `running` is false, answered when `answer` is done."""
+
+    def __init__(self, path: str, body: Any) -> None:
+        self.route = "txt2img" if "txt2img" in path else "generations"
+        self.uid: str = body["model"]
+        self.request_id: str = body.get("request_id") or msgspec.json.decode(body["kwargs"])["request_id"]
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.progress = 0.0
+        self.moved = 0.0
+        self.running = True
+        self.aborted = False
+
+    def end(self, how: str) -> None:
+        """Answer in one of the ways of the real thing; `lost` breaks the connection and goes on computing."""
+        if self.answer.done():
+            return
+        if how == "lost":
+            self.answer.set_exception(aiohttp.ServerDisconnectedError())
+            return
+        self.running = False
+        self.progress = 1.0
+        if how == "picture":
+            self.answer.set_result(ANSWER if self.route == "txt2img" else FALLBACK_ANSWER)
+        elif how == "garbage":
+            self.answer.set_result(b"<html>")
+        elif how == "refused":
+            key: Any = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=False)
+            self.answer.set_exception(aiohttp.ClientConnectorError(key, OSError(111, "refused")))
+        else:
+            status, text = {
+                "died": (500, DIED),
+                "error": (500, b'{"detail":"[address=x, pid=1] boom"}'),
+                "busy": (503, b'{"detail":"loading"}'),
+                "aborted": (409, b'{"detail":"The request has been cancelled: x"}'),
+                "gone": (404, b'{"detail":"Model not found"}'),
+                "auth": (401, b'{"detail":"Could not validate credentials"}'),
+                "other route": (500, b'{"detail":"X is not for txt2img"}'),
+            }[how]
+            self.answer.set_exception(failure(status, text))
+        # Nobody may be there any more to take it.
+        self.answer.exception()
+
+
+class Script(Xinference):
+    """An upstream that does what a test says, and holds on to the promise that no model is overloaded."""
+
+    def __init__(self, settings: Settings, clock: FakeClock) -> None:
+        super().__init__(settings, clock, on_change=lambda: self.changed())
+        self.posts: list[Post] = []
+        self.aborts: list[str] = []
+        self.manager: Manager | None = None
+        self.state = UpstreamState.READY
+        self.models = dict(MODELS)
+
+    def changed(self) -> None:
+        if self.manager is not None:
+            self.manager.upstream_changed()
+
+    def become(self, state: UpstreamState) -> None:
+        """Change what is known of it."""
+        self._become(state, self.models, self.unsuitable)
+
+    @property
+    def pending(self) -> list[Post]:
+        """The requests that are not answered."""
+        return [post for post in self.posts if not post.answer.done()]
+
+    def running(self, uid: str) -> int:
+        """How many requests a model computes; those that stood still for the quarantine are taken for gone."""
+        alive = self.clock.monotonic() - QUARANTINE
+        return sum(post.running and post.uid == uid and post.moved > alive for post in self.posts)
+
+    def advance(self, post: Post, progress: float) -> None:
+        """Let a request come further."""
+        if progress > post.progress:
+            post.progress, post.moved = progress, self.clock.monotonic()
+
+    async def _send(self, method: str, path: str, body: object = None) -> bytes:
+        await asyncio.sleep(0)
+        if method == "POST" and not path.endswith("/abort"):
+            post = Post(path, body)
+            post.moved = self.clock.monotonic()
+            assert all(post.request_id != other.request_id for other in self.posts), "a request id used twice"
+            self.posts.append(post)
+            assert self.running(post.uid) <= MODELS[post.uid].replicas, "more in flight than replicas"
+            return await post.answer
+        if path.endswith("/replicas"):
+            return b'[{"replica_id":0,"status":"READY","created_ts":1}]'
+        found = next((post for post in self.posts if post.request_id in path), None)
+        if path.endswith("/abort"):
+            self.aborts.append(path)
+            if found is not None:
+                assert found.route == "txt2img", "an abort on the route that it spoils"
+                found.aborted = True
+                if found.answer.done():
+                    found.running, found.progress = False, 1.0
+            return b'{"msg":"DONE"}'
+        if found is None:
+            raise failure(400, b'{"detail":"unknown"}')
+        return msgspec.json.encode({"progress": found.progress})
+
+
+class Life:
+    """The parts together, and every event that each owner was told."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.settings = Settings(default_size="64x64", **settings)
+        self.store = MemoryStore(1000)
+        self.journal = Journal(self.store, MemoryBus(), self.clock)
+        self.upstream = Script(self.settings, self.clock)
+        self.manager = Manager(
+            self.settings, self.upstream, self.journal, MemoryImages(2**20), self.clock, runner_id="test"
+        )
+        self.upstream.manager = self.manager
+        self.told: dict[str, list[Event]] = {}
+        self._watchers: dict[str, Follower] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def begin(cls, **settings: Any) -> AsyncIterator["Life"]:
+        """Open everything; afterwards hold that nothing was left behind."""
+        before = asyncio.all_tasks()
+        life = cls(**settings)
+        await life.journal.open()
+        await life.manager.start()
+        life.upstream.changed()
+        await turns()
+        yield life
+        closing = asyncio.create_task(life.close())
+        while not closing.done():
+            await life.clock.advance(1.0)
+        await closing
+        leaked = asyncio.all_tasks() - before
+        assert not leaked, f"left behind: {sorted(task.get_name() for task in leaked)}"
+
+    async def close(self) -> None:
+        """Stop as the gateway does."""
+        await self.manager.drain(0.0)
+        await self.manager.stop()
+        await self.journal.close()
+
+    async def watch(self, owner: str) -> None:
+        """Start to note down what an owner is told."""
+        if owner not in self._watchers:
+            await self.journal.load(owner)
+            follower = self.journal.follow(owner)
+            follower.watch_all([], after=None)
+            self._watchers[owner] = follower
+            self.told[owner] = []
+
+    async def drain(self) -> None:
+        """Note down what waits."""
+        for owner, follower in self._watchers.items():
+            while follower.wake.is_set():
+                item = await follower.take()
+                if isinstance(item, Event):
+                    self.told[owner].append(item)
+
+    async def submit(self, owner: str = "ann", **fields: Any) -> Task | XinflightError:
+        """Submit and return the task, or why it was refused."""
+        await self.watch(owner)
+        message = Generate(**{"prompt": "boat", **fields})
+        try:
+            task, _ = await self.manager.submit(message, owner, lambda task: None)
+        except XinflightError as error:
+            return error
+        return task
+
+    def ends(self, owner: str, task_id: str) -> list[Event]:
+        """Return the ends that an owner was told of a task."""
+        return [
+            event
+            for event in self.told[owner]
+            if event.message.task_id == task_id and event.message.stored and event.message.ends
+        ]
+
+
+async def turns(count: int = 40) -> None:
+    """Let the loop go round; 40 are enough for anything here to come to rest."""
+    for _ in range(count):
+        await asyncio.sleep(0)

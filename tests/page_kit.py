@@ -1,0 +1,84 @@
+"""What the tests of the page share: ways to press its buttons and to look at its tiles."""
+
+import os
+import re
+import shutil
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+SOON = 30_000
+"""Milliseconds for a picture to come, on a machine that is busy with other things."""
+SOCKETS = """
+  window.sockets = [];
+  window.away = false;
+  window.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      if (window.away) {
+        const dead = { readyState: 0, close() {} };
+        setTimeout(() => dead.onclose?.({ code: 1006 }), 20);
+        return dead;
+      }
+      super(...args);
+      window.sockets.push(this);
+    }
+  };
+"""
+"""Keeps every socket of the page, and lets none out while `window.away`."""
+
+Open = Callable[..., Awaitable[Page]]
+
+
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("the page must be tested in CI, and no Chromium is installed")
+    pytest.skip("no Chromium is installed")
+
+
+async def live(page: Page) -> None:
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live", timeout=SOON)
+
+
+async def lose_the_line(page: Page) -> None:
+    await page.evaluate("window.away = true; sockets.at(-1).close()")
+    await expect(page.get_by_test_id("connection")).not_to_have_attribute("data-state", "live")
+
+
+async def find_the_line(page: Page) -> None:
+    await page.evaluate("window.away = false")
+    await live(page)
+
+
+async def generate(page: Page, prompt: str, *, steps: int, n: int = 1) -> Locator:
+    """Ask for pictures by the form; return the new generation."""
+    known = await page.get_by_test_id("generation").count()
+    settings = page.get_by_test_id("settings")
+    if await settings.get_attribute("open") is None:
+        await settings.locator("summary").click()
+    await page.get_by_test_id("prompt").fill(prompt)
+    await page.get_by_test_id("steps").fill(str(steps))
+    await page.get_by_test_id("n").fill(str(n))
+    await page.get_by_test_id("generate").click()
+    await expect(page.get_by_test_id("generation")).to_have_count(known + 1)
+    # The newest stands first and moves down as others come; its id stays.
+    task = await page.get_by_test_id("generation").first.get_attribute("data-task")
+    return page.locator(f'[data-task="{task}"]')
+
+
+def tiles(generation: Locator) -> Locator:
+    return generation.get_by_test_id("tile")
+
+
+async def has_state(tile: Locator, *states: str) -> None:
+    await expect(tile).to_have_attribute("data-state", re.compile("|".join(states)), timeout=SOON)
+
+
+async def is_shown(tile: Locator) -> None:
+    """The picture is there and its pixels came."""
+    await expect(tile).to_have_attribute("data-loaded", "true", timeout=SOON)
+    assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0

@@ -1,0 +1,179 @@
+"""The real server in a process of its own, and a client that puts its events together over many connections."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from kit import Json, Recorder, is_end, painter
+from xinflight.emulator import EmulatedModel
+from xinflight.emulator_replica import Job
+from xinflight.emulator_wire import Txt2imgBody
+
+STORED = ("accepted", "picture", "result", "cancelled")
+QUICK = painter(step_seconds=0.01, decode_seconds=0.01, default_generate_config={"num_inference_steps": 5})
+"""Some 60 ms for a picture, so that a second of load has queued, running and ended ones."""
+
+
+class Server:
+    """One process of `xinflight serve`. `log` has its lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log: list[str] = []
+        self.url = ""
+        self._up = asyncio.Event()
+        self._reader = asyncio.create_task(self._read(), name=f"log of process {process.pid}")
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            text = line.decode().rstrip()
+            self.log.append(text)
+            if text.startswith("xinflight is at "):
+                self.url = text.removeprefix("xinflight is at ")
+                self._up.set()
+        self._up.set()
+
+    async def up(self) -> None:
+        """Wait until it serves."""
+        async with asyncio.timeout(30):
+            await self._up.wait()
+        assert self.url, "\n".join(self.log)
+
+    async def kill(self) -> None:
+        """Kill it at once."""
+        self.process.kill()
+        await self.ended()
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        self.process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait for its end and return its exit code."""
+        async with asyncio.timeout(60):
+            await self._reader
+            return await self.process.wait()
+
+
+async def launch(folder: Path, xinference_url: str, **settings: object) -> Server:
+    """Start a server on a free port; settings by name. Does not wait until it serves."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("XINFLIGHT_")}
+    environ |= {f"XINFLIGHT_{name.upper()}": str(value) for name, value in settings.items()}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", "from xinflight.cli import main; main()", "serve", "--port", "0"),
+        *("--data-dir", str(folder), "--xinference", xinference_url),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={"XINFLIGHT_DEFAULT_SIZE": "64x64", "XINFLIGHT_DRAIN": "0", **environ},
+        cwd=folder.parent,
+    )
+    return Server(process)
+
+
+@asynccontextmanager
+async def running(folder: Path, xinference_url: str, **settings: object) -> AsyncIterator[Server]:
+    """Run a server inside the block; it is killed at the end if it lives."""
+    server = await launch(folder, xinference_url, **settings)
+    try:
+        await server.up()
+        yield server
+    finally:
+        if server.process.returncode is None:
+            server.process.kill()
+        await server.ended()
+
+
+class Counting(Recorder):
+    """An emulator that counts how often each single picture was asked for."""
+
+    def __init__(self, *models: EmulatedModel) -> None:
+        super().__init__(models)
+        self.asked: dict[tuple[str, int | None], int] = {}
+
+    async def txt2img(self, body: Txt2imgBody) -> Job:
+        key = body.prompt, body.seed
+        self.asked[key] = self.asked.get(key, 0) + 1
+        return await super().txt2img(body)
+
+
+class Assembler:
+    """One client over many connections: it resumes, and holds every event against the promises.
+
+    `events` are the stored events by seq; `ended` the ends by task id; `shown` the percentages.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.seen = 0
+        self.events: dict[int, Json] = {}
+        self.ended: dict[str, Json] = {}
+        self.acks: dict[str, Json] = {}
+        self.shown: dict[tuple[str, int, int], int] = {}
+        self.resumed = 0
+        self.ws: aiohttp.ClientWebSocketResponse | None = None
+
+    async def watch(self, url: str, heartbeat: float | None = None) -> None:
+        """Resume all on a new connection and follow until it breaks or is closed."""
+        highest = self.seen
+        last: dict[str, int] = {}
+        recovered = False
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{url.rstrip('/')}/ws/generate", heartbeat=heartbeat) as ws,
+        ):
+            welcome = await ws.receive_json(timeout=10)
+            assert self.epoch in ("", welcome["epoch"])
+            self.epoch = welcome["epoch"]
+            self.ws = ws
+            cursor = f"{self.epoch}:{self.seen}"
+            await ws.send_json({"action": "resume", "after": cursor, "scope": "all", "ref": "resume"})
+            async for frame in ws:
+                message: Json = frame.json()
+                if message["type"] == "recovered" and message["ref"] == "resume":
+                    assert message["recovered"], "a gap"
+                    self.resumed += 1
+                    recovered = True
+                elif message["type"] == "ack":
+                    self.acks[message["task_id"]] = message
+                elif "seq" in message:
+                    self._take(message, last)
+                    highest = max(highest, message["seq"])
+                if recovered:
+                    # Not before: a replay that was cut off must be asked for again.
+                    self.seen = highest
+        self.ws = None
+
+    def _take(self, message: Json, last: dict[str, int]) -> None:
+        task_id, seq = message["task_id"], message["seq"]
+        if message["type"] == "progress":
+            assert seq >= last.get(task_id, 0), "a snapshot out of order"
+            assert task_id not in self.ended, "a snapshot after the end"
+            key = task_id, message["index"], message.get("details", {}).get("attempt", 1)
+            assert message["progress"] >= self.shown.get(key, 0), "the percentage fell"
+            self.shown[key] = message["progress"]
+            return
+        assert seq > last.get(task_id, 0), "an event twice, or out of order"
+        last[task_id] = seq
+        known = self.events.setdefault(seq, message)
+        assert lasting(known) == lasting(message), "the same event looks different"
+        if is_end(message):
+            assert lasting(self.ended.setdefault(task_id, message)) == lasting(message), "a second end"
+
+
+def lasting(message: Json) -> Any:
+    """Return what of an event does not depend on the connection: the server's port changes with each start."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(item) for key, item in value.items() if key != "url"}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    return strip(message)

@@ -1,0 +1,244 @@
+"""SIGKILL at any moment, and a line that is cut at any byte: nothing that was acknowledged is lost or comes twice."""
+
+import asyncio
+import itertools
+import os
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from conftest import Serve
+from kit import is_end, painter
+from process import QUICK, Assembler, Counting, lasting, launch, running
+from xinflight.images import look
+from xinflight.protocol import State
+from xinflight.store_sqlite import SqliteStore
+from xinflight.task import Task
+
+KILLS = int(os.environ.get("XINFLIGHT_TEST_KILLS", "5"))
+CUTS = int(os.environ.get("XINFLIGHT_TEST_CUTS", "25"))
+SEED = int(os.environ.get("XINFLIGHT_TEST_SEED", random.randrange(2**32)))
+
+
+class Load:
+    """A client that starts generations as long as it is told to, and repeats what was not acknowledged."""
+
+    def __init__(self, watcher: Assembler, dice: random.Random) -> None:
+        self.watcher = watcher
+        self.unacknowledged: dict[str, dict[str, object]] = {}
+        self.acknowledged: set[str] = set()
+        self._dice = dice
+        self._numbers = itertools.count(1)
+
+    async def run(self, pause: float) -> None:
+        """Send until cancelled, or the line breaks."""
+        while self.watcher.ws is None:  # noqa: ASYNC110 - what is waited for has no event to give
+            await asyncio.sleep(0.005)
+        for message in list(self.unacknowledged.values()):
+            await self.watcher.ws.send_json(message)
+        while self.watcher.ws is not None:
+            task_id = f"t{next(self._numbers)}"
+            message = {
+                "action": "generate",
+                "task_id": task_id,
+                "prompt": task_id,
+                "n": self._dice.choice((1, 1, 2)),
+                "seed": self._dice.randrange(10**6),
+            }
+            self.unacknowledged[task_id] = message
+            await self.watcher.ws.send_json(message)
+            if self._dice.random() < 0.1 and self.watcher.acks:
+                victim = self._dice.choice(list(self.watcher.acks))
+                await self.watcher.ws.send_json({"action": "cancel", "task_id": victim})
+            await asyncio.sleep(pause * self._dice.random() * 2)
+
+    def settle(self) -> None:
+        """Take note of what was acknowledged."""
+        self.acknowledged |= self.watcher.acks.keys()
+        for task_id in self.watcher.acks:
+            self.unacknowledged.pop(task_id, None)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[SqliteStore]:
+    """Open the store of a folder that no process uses."""
+    store = SqliteStore(folder, full=False)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def tasks_of(store: SqliteStore) -> list[Task]:
+    rows = await store.tasks("local", before=None, limit=100_000, states=set(State))
+    return [row.task for row in rows]
+
+
+async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
+    """Check what a killed process left, in a copy; return which pictures are stored: (prompt, seed) to file."""
+    pictures = {path.name: path for path in (folder / "pictures").glob("*/[!.]*")}
+    for path in pictures.values():
+        look(path.read_bytes())
+        assert path.read_bytes().endswith(b"\xff\xd9"), "a picture that is not whole"
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("pictures", "lock*"))
+    with closing(sqlite3.connect(aside / "xinflight.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    async with opened(aside) as store:
+        return {
+            (task.params.prompt, job.seed): job.picture_id
+            for task in await tasks_of(store)
+            for job in task.jobs
+            if job.picture_id in pictures
+        }
+
+
+@pytest.mark.timeout(120 + 10 * KILLS)
+async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
+    """Every acknowledged task ends once, no stored picture is made again, no model gets more than it has replicas."""
+    print(f"XINFLIGHT_TEST_SEED={SEED}")
+    dice = random.Random(SEED)
+    engine = Counting(msgspec.structs.replace(QUICK, replicas=2))
+    xinference = await emulate(engine)
+    folder = tmp_path / "data"
+    watcher = Assembler()
+    load = Load(watcher, dice)
+    stored: dict[tuple[str, int], int] = {}
+    for _ in range(KILLS):
+        if dice.random() < 0.2:
+            starting = await launch(folder, xinference)
+            await asyncio.sleep(dice.uniform(0.2, 1.0))
+            await starting.kill()
+        async with running(folder, xinference) as server:
+            watching = asyncio.create_task(watcher.watch(server.url))
+            sending = asyncio.create_task(load.run(0.02))
+            await asyncio.sleep(dice.uniform(0.02, 1.2))
+            await server.kill()
+            with suppress(aiohttp.ClientError, ConnectionError):
+                await watching
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            watcher.shown.clear()
+        load.settle()
+        for picture in await look_into(folder, tmp_path / "aside"):
+            stored.setdefault(picture, engine.asked[picture])
+    async with running(folder, xinference) as server:
+        watching = asyncio.create_task(watcher.watch(server.url))
+        async with asyncio.timeout(60 + 2 * KILLS):
+            while load.acknowledged - watcher.ended.keys():
+                assert not watching.done(), watching
+                await asyncio.sleep(0.05)
+        server.terminate()
+        assert await server.ended() == 0
+        await watching
+    assert not [line for line in server.log if "Traceback" in line]
+    await check_the_end(folder, watcher, load.acknowledged)
+    assert engine.peak["painter"] <= 2
+    again = {picture: engine.asked[picture] - times for picture, times in stored.items()}
+    assert set(again.values()) <= {0}, "a stored picture was made again"
+    print(f"{len(load.acknowledged)} tasks, {len(stored)} pictures stored before a kill, {engine.peak} at once")
+    assert len(load.acknowledged) >= 3 * KILLS
+
+
+async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]) -> None:
+    """Hold the store and the files against what the client put together."""
+    async with opened(folder) as store:
+        tasks = {task.task_id: task for task in await tasks_of(store)}
+        events = await store.events("local", after=0, upto=2**62, uids=None, limit=10**6)
+        assert acknowledged <= tasks.keys()
+        ends = Counter(event.uid for event in events if event.message.ends)
+        for task_id in acknowledged:
+            assert tasks[task_id].ended
+            assert ends[tasks[task_id].uid] == 1
+        known = {event.seq: event.message.task_id for event in events}
+        assert known == {seq: event["task_id"] for seq, event in watcher.events.items()}
+        files = {path.name for path in (folder / "pictures").glob("*/*")}
+        recorded = {job.picture_id for task in tasks.values() for job in task.jobs if job.picture is not None}
+        assert files == recorded
+
+
+class Cutter:
+    """A line between a client and a server that breaks after so many bytes, in the middle of a frame too."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = host, port
+        self.left = 0
+        self._server: asyncio.Server | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        async with self._server:
+            yield f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(*self._to)
+        pumps = [
+            asyncio.create_task(self._pump(reader, far_writer)),
+            asyncio.create_task(self._pump(far_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            writer.transport.abort()
+            far_writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while self.left > 0 and (data := await reader.read(4096)):
+            writer.write(data[: self.left])
+            self.left -= len(data)
+            await writer.drain()
+
+
+@pytest.mark.timeout(60 + 2 * CUTS)
+async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
+    """What a client assembles over many cut lines is what an undisturbed one saw, in order and without a gap."""
+    print(f"XINFLIGHT_TEST_SEED={SEED}")
+    dice = random.Random(SEED)
+    engine = Counting(painter(step_seconds=0.02, decode_seconds=0.02, replicas=2))
+    calm, cut, source = Assembler(), Assembler(), Assembler()
+    async with running(tmp_path / "data", await emulate(engine)) as server:
+        host, port = server.url.removeprefix("http://").rstrip("/").split(":")
+        cutter = Cutter(host, int(port))
+        watching = [asyncio.create_task(each.watch(server.url)) for each in (calm, source)]
+        load = Load(source, dice)
+        sending = asyncio.create_task(load.run(0.1))
+        async with cutter.open() as line:
+            cuts = 0
+            while cuts < CUTS:
+                # From the middle of the handshake to long after the replay.
+                cutter.left = dice.choice((dice.randrange(200, 3000), dice.randrange(200, 60_000)))
+                with suppress(aiohttp.ClientError, ConnectionError, TypeError):
+                    await cut.watch(line)
+                cuts += 1
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            load.settle()
+            cutter.left = 2**40
+            watching.append(asyncio.create_task(cut.watch(line)))
+            async with asyncio.timeout(30):
+                while any(load.acknowledged - each.ended.keys() for each in (calm, cut)):
+                    assert not any(task.done() for task in watching)
+                    await asyncio.sleep(0.02)
+            server.terminate()
+            await asyncio.gather(*watching)
+    print(
+        f"{len(load.acknowledged)} tasks, {len(calm.events)} events, {cut.resumed} of {CUTS} came to the end of a replay"
+    )
+    assert {seq: lasting(event) for seq, event in calm.events.items()} == {
+        seq: lasting(event) for seq, event in cut.events.items()
+    }
+    assert sum(is_end(event) for event in calm.events.values()) == len(calm.ended)
+    assert cut.resumed >= CUTS // 4, "too few replays to prove anything"

@@ -1,0 +1,357 @@
+"""The life of tasks in any order of events: one end each, nothing left running, no slot lost."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from life import MODELS, Life, turns
+from xinflight.protocol import State, UpstreamState
+from xinflight.store import Write
+from xinflight.store_memory import MemoryStore
+from xinflight.task import ENDED, MOVES, Task
+
+OWNERS = st.sampled_from(["ann", "bob"])
+IDS = st.sampled_from(["t0", "t1", "t2", "t3"])
+OUTCOMES = st.sampled_from(
+    [
+        "picture",
+        "picture",
+        "died",
+        "error",
+        "busy",
+        "lost",
+        "refused",
+        "garbage",
+        "aborted",
+        "gone",
+        "other route",
+        "auth",
+    ]
+)
+SUBMITS = st.fixed_dictionaries(
+    {"task_id": IDS},
+    optional={
+        "n": st.integers(1, 3),
+        "timeout": st.sampled_from([0.3, 5.0, 100.0]),
+        "on_disconnect": st.sampled_from(["continue", "cancel"]),
+        "model": st.sampled_from(["m", "two", "old"]),
+        "priority": st.integers(-1, 1),
+    },
+)
+STATES = st.sampled_from([UpstreamState.UNREACHABLE, UpstreamState.READY, UpstreamState.UNAUTHORISED])
+OPS = st.one_of(
+    st.tuples(st.just("submit"), OWNERS, SUBMITS),
+    st.tuples(st.just("submit"), OWNERS, SUBMITS),
+    st.tuples(st.just("cancel"), OWNERS, IDS, st.none() | st.integers(0, 2)),
+    st.tuples(st.just("cancel all"), OWNERS, st.sets(IDS)),
+    st.tuples(st.just("progress"), st.integers(0, 5), st.floats(0, 1)),
+    st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
+    st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
+    st.tuples(st.just("obey"), st.integers(0, 5)),
+    st.tuples(st.just("follow"), OWNERS),
+    st.tuples(st.just("unfollow"), OWNERS),
+    st.tuples(st.just("upstream"), STATES),
+    st.tuples(st.just("wait"), st.sampled_from([0.05, 0.5, 3.0, 31.0, 700.0])),
+)
+# After each step the loop goes round a few times only: steps meet each other half way.
+PLAYS = st.lists(st.tuples(OPS, st.sampled_from([0, 1, 2, 3, 5, 8, 40])), min_size=10, max_size=60)
+
+
+class Player:
+    """Play steps; what a step needs and is not there makes it nothing."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.followed: Counter[str] = Counter()
+        self.accepted: dict[tuple[str, str], Task] = {}
+        self.calls: list[asyncio.Task[Any]] = []
+
+    async def play(self, step: Sequence[Any]) -> None:
+        life = self.life
+        match step:
+            case ("submit", owner, fields):
+                await life.watch(owner)
+                self._call(self._submit(owner, fields))
+            case ("cancel", owner, task_id, index):
+                self._call(life.manager.cancel(owner, task_id, index))
+            case ("cancel all", owner, keep):
+                self._call(life.manager.cancel_all(owner, keep))
+            case ("progress", which, value) if which < len(life.upstream.pending):
+                life.upstream.advance(life.upstream.pending[which], value)
+            case ("answer", which, how) if which < len(life.upstream.pending):
+                life.upstream.pending[which].end(how)
+            case ("obey", which) if which < len(life.upstream.pending):
+                if life.upstream.pending[which].aborted:
+                    life.upstream.pending[which].end("aborted")
+            case ("follow", owner):
+                self.followed[owner] += 1
+                life.manager.followed(owner)
+            case ("unfollow", owner) if self.followed[owner]:
+                self.followed[owner] -= 1
+                life.manager.unfollowed(owner)
+            case ("upstream", state):
+                life.upstream.become(state)
+            case ("wait", seconds):
+                await life.clock.advance(seconds)
+
+    def _call(self, work: Any) -> None:
+        self.calls.append(asyncio.create_task(work, name="call"))
+
+    async def _submit(self, owner: str, fields: dict[str, Any]) -> None:
+        task = await self.life.submit(owner, **fields)
+        if isinstance(task, Task):
+            self.accepted[owner, task.task_id] = task
+
+    async def finish(self) -> None:
+        """Answer everything with a picture until nothing is under way."""
+        life = self.life
+        life.upstream.become(UpstreamState.READY)
+        for _ in range(2000):
+            await turns()
+            for post in life.upstream.pending:
+                post.end("aborted" if post.aborted else "picture")
+            for post in life.upstream.posts:
+                # Those whose answer was lost come to their end, too.
+                post.running, post.progress = False, 1.0
+            await turns()
+            await life.drain()
+            if not life.manager._live and not life.manager._running:
+                break
+            await life.clock.advance(5.0)
+        await asyncio.gather(*self.calls)
+
+
+@settings(max_examples=250, deadline=None)
+@given(PLAYS)
+def test_any_order_of_events(play: list[tuple[Sequence[Any], int]]) -> None:
+    """Whatever happens in whatever order, every task has one end, in order, and nothing is lost or left."""
+    asyncio.run(_any_order(play))
+
+
+async def _any_order(play: list[tuple[Sequence[Any], int]]) -> None:
+    async with Life.begin(disconnect_grace=30.0) as life:
+        player = Player(life)
+        for step, pause in play:
+            await player.play(step)
+            await turns(pause)
+            await life.drain()
+        await player.finish()
+        assert not life.manager._live, "a task without an end"
+        assert not life.manager._running, "a picture without an end"
+        for uid in MODELS:
+            assert life.manager._scheduler.busy(uid) == 0, "a slot is lost"
+            assert life.upstream.running(uid) == 0, "something runs on upstream"
+        for (owner, task_id), task in player.accepted.items():
+            (end,) = life.ends(owner, task_id)
+            assert task.state in ENDED
+            assert "internal" not in [job.code for job in task.jobs]
+            if getattr(end.message, "upstream", None) == "never_started":
+                assert not any(job.attempt for job in task.jobs if job.code is None)
+        for events in life.told.values():
+            hold_order(events)
+
+
+def hold_order(events: list[Any]) -> None:
+    """Hold what one owner was told to the promises of the wire."""
+    seqs = [event.seq for event in events]
+    assert all(earlier < later for earlier, later in pairwise(seqs))
+    shown: dict[tuple[str, int, int], int] = {}
+    begun: set[str] = set()
+    ended: set[str] = set()
+    for event in events:
+        message = event.message
+        assert message.task_id not in ended, "told after the end"
+        assert getattr(message, "code", None) != "internal"
+        kind = type(message).__name__
+        if kind == "Accepted":
+            begun.add(message.task_id)
+        assert message.task_id in begun, "told before the beginning"
+        if kind == "Progress":
+            attempt = message.details.attempt if message.details is not None else 0
+            key = message.task_id, message.index, attempt
+            assert shown.get(key, 0) <= message.progress < 100
+            shown[key] = message.progress
+        elif message.ends:
+            ended.add(message.task_id)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_moves_lead_to_an_end(state: State) -> None:
+    """From every state an end can be reached, and from an end nothing."""
+    seen, reach = set(), {state}
+    while reach:
+        seen |= reach
+        reach = {move for one in reach for move in MOVES[one]} - seen
+    assert seen & ENDED
+    assert bool(MOVES[state]) != (state in ENDED)
+
+
+async def test_a_cancel_that_meets_the_saving_of_the_acceptance() -> None:
+    """Before the acceptance is stored a cancel from elsewhere counts: the task is never sent."""
+    async with Life.begin() as life:
+        store = SlowStore(life)
+        submitting = asyncio.create_task(life.submit(task_id="a"))
+        await store.entered.wait()
+        answer = await life.manager.cancel("ann", "a")
+        assert answer.was == "queued"
+        store.go_on.set()
+        assert isinstance(await submitting, Task)
+        await turns()
+        await life.drain()
+        (end,) = life.ends("ann", "a")
+        assert end.message.upstream == "never_started"  # type: ignore[union-attr]
+        assert life.upstream.posts == []
+
+
+async def test_an_acceptance_whose_caller_has_gone() -> None:
+    """Who stops waiting for the acceptance does not take it back: the task runs to its end."""
+    async with Life.begin() as life:
+        store = SlowStore(life)
+        submitting = asyncio.create_task(life.submit(task_id="a"))
+        await store.entered.wait()
+        submitting.cancel()
+        await asyncio.gather(submitting, return_exceptions=True)
+        store.go_on.set()
+        await turns()
+        life.upstream.pending[0].end("picture")
+        await turns()
+        await life.drain()
+        assert len(life.ends("ann", "a")) == 1
+
+
+async def test_two_submits_of_one_id_at_once() -> None:
+    """The second one finds the first one, although that is not stored yet."""
+    async with Life.begin() as life:
+        tasks = await asyncio.gather(life.submit(task_id="a"), life.submit(task_id="a"), life.submit(task_id="b"))
+        first, again, other = tasks
+        assert isinstance(first, Task)
+        assert first is again
+        assert isinstance(other, Task)
+        assert len(life.upstream.posts) <= 1
+        conflict = await life.submit(task_id="a", prompt="ship")
+        assert getattr(conflict, "code", None) == "task_id_conflict"
+
+
+async def test_ended_tasks_are_forgotten_and_new_ones_go_on() -> None:
+    """The store in memory keeps its cap, task after task."""
+    async with Life.begin() as life:
+        life.store._kept_tasks = 2
+        for number in range(8):
+            task = await life.submit(task_id=f"t{number}")
+            assert isinstance(task, Task)
+            await turns()
+            life.upstream.pending[0].end("picture")
+            await turns()
+            await life.drain()
+            assert len(life.ends("ann", f"t{number}")) == 1
+        assert await life.store.task("ann", "t5") is None
+        assert await life.store.task("ann", "t7") is not None
+
+
+class SlowStore:
+    """Make a store's commits wait."""
+
+    def __init__(self, life: Life) -> None:
+        self.entered, self.go_on = asyncio.Event(), asyncio.Event()
+        commit = MemoryStore.commit
+
+        async def slow(writes: Sequence[Write]) -> None:
+            self.entered.set()
+            await self.go_on.wait()
+            await commit(life.store, writes)
+
+        life.store.commit = slow  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("pause", range(12))
+async def test_a_cancel_at_every_moment_around_the_answer(pause: int) -> None:
+    """However a cancel meets the answer of the POST, one end comes and no helper is left behind."""
+    async with Life.begin() as life:
+        await life.submit(task_id="a")
+        await turns()
+        life.upstream.advance(life.upstream.pending[0], 0.5)
+        await life.clock.advance(0.5)
+        life.upstream.pending[0].end("picture")
+        await turns(pause)
+        await life.manager.cancel("ann", "a")
+        await turns()
+        await life.drain()
+        (end,) = life.ends("ann", "a")
+        assert type(end.message).__name__ == "Result"
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert not [name for name in names if name.startswith(("watch", "abort", "progress", "post"))]
+
+
+async def test_a_task_that_wants_no_viewerless_life_ends_after_the_grace() -> None:
+    """`on_disconnect: cancel` acts when its owner had no follower for the grace, not before, and not for others."""
+    async with Life.begin(disconnect_grace=30.0) as life:
+        for owner in ("ann", "bob"):
+            life.manager.followed(owner)
+        await life.submit("ann", task_id="stays")
+        await life.submit("ann", task_id="goes", on_disconnect="cancel")
+        await life.submit("bob", task_id="his", on_disconnect="cancel")
+        life.manager.unfollowed("ann")
+        await life.clock.advance(29.0)
+        await life.drain()
+        assert life.ends("ann", "goes") == []
+        # Back in time, then away again: the grace starts anew.
+        life.manager.followed("ann")
+        await life.clock.advance(10.0)
+        life.manager.unfollowed("ann")
+        await life.clock.advance(29.0)
+        await life.drain()
+        assert life.ends("ann", "goes") == []
+        await life.clock.advance(2.0)
+        await life.drain()
+        (end,) = life.ends("ann", "goes")
+        assert type(end.message).__name__ == "Cancelled"
+        assert life.ends("ann", "stays") == []
+        assert life.ends("bob", "his") == []
+        life.manager.unfollowed("bob")
+        while life.upstream.pending:
+            for post in life.upstream.pending:
+                post.end("picture")
+            await turns()
+
+
+async def test_a_second_follower_keeps_the_first_ones_task() -> None:
+    """The grace starts with the last follower's going."""
+    async with Life.begin(disconnect_grace=30.0) as life:
+        life.manager.followed("ann")
+        life.manager.followed("ann")
+        await life.submit("ann", task_id="a", on_disconnect="cancel")
+        life.manager.unfollowed("ann")
+        await life.clock.advance(100.0)
+        await life.drain()
+        assert life.ends("ann", "a") == []
+        life.manager.unfollowed("ann")
+        await life.clock.advance(31.0)
+        life.upstream.pending[0].end("aborted")
+        await turns()
+        await life.drain()
+        assert len(life.ends("ann", "a")) == 1
+
+
+async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
+    """A refused key, as any error of the question, is no proof that the old request has ended: its slot stays out."""
+    async with Life.begin() as life:
+        await life.submit(task_id="a", model="m")
+        await turns()
+        life.upstream.become(UpstreamState.UNAUTHORISED)
+        life.upstream.pending[0].end("lost")
+        await life.clock.advance(20.0)
+        assert life.manager._scheduler.busy("m") == 1
+        life.upstream.become(UpstreamState.READY)
+        await life.clock.advance(20.0)
+        assert len(life.upstream.aborts) == 1
+        assert len(life.upstream.posts) == 2
+        life.upstream.pending[0].end("picture")
+        await turns()
+        await life.drain()
+        assert len(life.ends("ann", "a")) == 1

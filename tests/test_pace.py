@@ -1,0 +1,68 @@
+"""When progress is asked for, tried on servers whose every step is known."""
+
+from itertools import accumulate
+from statistics import mean
+
+import pytest
+
+from xinflight.pace import SPAN, Pace
+
+STEP = 0.2
+
+
+def _told(step_seconds: list[float]) -> list[tuple[float, float]]:
+    """Return when a server tells which value, as Xinference does: the ones at least SPAN above the last told."""
+    steps = len(step_seconds)
+    told = [(0.0, 0.0)]
+    for done, when in enumerate(accumulate(step_seconds), 1):
+        if done / steps - told[-1][1] >= SPAN or done == steps:
+            told.append((when, done / steps))
+    return told[1:]
+
+
+def _follow(told: list[tuple[float, float]], steps: int | None, expected: float | None) -> tuple[float, float]:
+    """Ask as planned; return the questions per value, and the mean lateness as a share of a value's interval."""
+    pace = Pace(steps, 0.0, expected, 0.0)
+    now = 0.0
+    asked = 0
+    late = []
+    while pace.decoding_since is None:
+        now += pace.next_ask(now)
+        asked += 1
+        when, value = max([(0.0, 0.0), *((w, v) for w, v in told if w <= now)])
+        if pace.saw(value, now):
+            late.append(now - when)
+    return asked / len(told), mean(late) / (told[-1][0] / len(told))
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("steps", [9, 20, 28, 40, 60, 100])
+def test_an_even_pace_is_met(steps: int, known: bool) -> None:
+    """Well under two questions per value find it within two fifths of its interval, on average."""
+    questions, lateness = _follow(_told([STEP] * steps), steps, STEP * steps if known else None)
+    assert questions < 1.75
+    assert lateness < 0.4
+
+
+@pytest.mark.parametrize("change", [0.6, 1.6])
+@pytest.mark.parametrize("steps", [20, 40, 60])
+def test_a_pace_that_changes_is_followed(steps: int, change: float) -> None:
+    """A third of the way the server becomes faster, or slower."""
+    seconds = [STEP if step < steps / 3 else STEP * change for step in range(steps)]
+    questions, lateness = _follow(_told(seconds), steps, STEP * steps)
+    assert questions < 2.5
+    assert lateness < 0.5
+
+
+def test_values_that_floating_point_leaves_out_are_not_asked_for() -> None:
+    """Of 20 steps upstream tells 12: 0.15 - 0.1 is a little less than 0.05."""
+    told = _told([STEP] * 20)
+    assert len(told) == 12
+    assert _follow(told, 20, 4.0)[0] < 1.75
+
+
+def test_steps_that_are_not_known_are_followed_too() -> None:
+    """The model's own number of steps: a value per SPAN is expected."""
+    questions, lateness = _follow(_told([STEP] * 50), None, None)
+    assert questions < 3.5
+    assert lateness < 0.5
