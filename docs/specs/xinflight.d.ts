@@ -13,15 +13,15 @@ export interface Generate {
   negative_prompt?: string | null;
   /** A `welcome.models[].id`, or a pool of the server's settings. Default: the server's default model. (1 to 200 characters) */
   model?: string | null;
-  /** How many pictures. (1 to 64; default 1) */
+  /** How many pictures. (integer; 1 to 64; default 1) */
   n?: number;
   /** `WIDTHxHEIGHT` in pixels; sides are multiples of `limits.size_multiple`. Default: the model's. (matches `^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$`) */
   size?: string | null;
-  /** Steps of the model. Default: the model's. (1 to 1000) */
+  /** Steps of the model. Default: the model's. (integer; 1 to 1000) */
   steps?: number | null;
   /** How closely the prompt is followed. Default: the model's. (0 to 100) */
   guidance_scale?: number | null;
-  /** Of picture 0. -1, or none: the server draws one and tells it in `ack.params`. (-1 to 9007199254740927) */
+  /** Of picture 0. -1, or none: the server draws one and tells it in `ack.params`. (integer; -1 to 9007199254740927) */
   seed?: number | null;
   /** Names the task and makes the message safe to repeat. Default: the server draws one. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
@@ -29,7 +29,7 @@ export interface Generate {
   timeout?: number | null;
   /** What to do when the owner has had no connection for a while: go on to the end, or cancel. (default continue) */
   on_disconnect?: "cancel" | "continue";
-  /** Higher ones go first; equal ones in the order of acceptance. (-100 to 100; default 0) */
+  /** Higher ones go first; equal ones in the order of acceptance. (integer; -100 to 100; default 0) */
   priority?: number;
   /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
   metadata?: unknown;
@@ -47,7 +47,7 @@ export interface Cancel {
   ref?: string | null;
   /** Which task. Either this or `scope` must be there. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
-  /** Only this picture; only together with `task_id`. (0 to 63) */
+  /** Only this picture; only together with `task_id`. (integer; 0 to 63) */
   index?: number | null;
   /** Every unfinished task of the owner, those of other connections too. */
   scope?: "all" | null;
@@ -103,7 +103,7 @@ export interface ListTasks {
   ref?: string | null;
   /** The `next` of the page before. Default: the first page. (matches `^[0-9]{1,16}$`) */
   cursor?: string | null;
-  /** Tasks on a page. (1 to 200; default 50) */
+  /** Tasks on a page. (integer; 1 to 200; default 50) */
   limit?: number;
   /** Only these. Default: all. */
   state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | null;
@@ -133,7 +133,7 @@ export interface Ping {
 export interface Welcome {
   /** What this is. */
   type: "welcome";
-  /** The version of the protocol; absent means 1. */
+  /** The version of the protocol; absent means 1. (integer) */
   protocol: number;
   /** Names this connection, also in the server's log. */
   connection_id: string;
@@ -159,33 +159,33 @@ export interface Welcome {
  *     Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
  */
 export interface Limits {
-  /** Longest prompt, in characters. */
+  /** Longest prompt, in characters. (integer) */
   prompt_length: number;
-  /** Most pictures of one task. */
+  /** Most pictures of one task. (integer) */
   pictures: number;
-  /** Shortest side, in pixels. */
+  /** Shortest side, in pixels. (integer) */
   size_min: number;
-  /** Longest side, in pixels. */
+  /** Longest side, in pixels. (integer) */
   size_max: number;
-  /** Sides are multiples of this many pixels. */
+  /** Sides are multiples of this many pixels. (integer) */
   size_multiple: number;
-  /** Most steps of a picture. */
+  /** Most steps of a picture. (integer) */
   steps: number;
   /** Highest guidance scale. */
   guidance_scale: number;
   /** Most seconds that a `generate` may ask for. */
   timeout: number;
-  /** Most unfinished tasks of one connection. */
+  /** Most unfinished tasks of one connection. (integer) */
   tasks_per_connection: number;
-  /** Bytes of pictures above which ended tasks are deleted, the oldest first. */
+  /** Bytes of pictures above which ended tasks are deleted, the oldest first. (integer) */
   history_bytes: number;
   /** Seconds after which ended tasks are deleted; null: never. */
   history_age: number | null;
-  /** Most bytes of picture files that one message carries as `b64_json`. */
+  /** Most bytes of picture files that one message carries as `b64_json`. (integer) */
   inline_bytes: number;
-  /** Largest frame, and largest HTTP body, in bytes. */
+  /** Largest frame, and largest HTTP body, in bytes. (integer) */
   frame_bytes: number;
-  /** Largest metadata, in bytes of JSON. */
+  /** Largest metadata, in bytes of JSON. (integer) */
   metadata_bytes: number;
 }
 
@@ -202,7 +202,7 @@ export interface ModelInfo {
   default: boolean;
   /** What a `generate` gets that names none. */
   size: string;
-  /** What a `generate` gets that names none. */
+  /** What a `generate` gets that names none. (integer) */
   steps?: number;
   /** What a `generate` gets that names none. */
   guidance_scale?: number;
@@ -210,7 +210,7 @@ export interface ModelInfo {
   defaults_known: boolean;
   /** False: a running picture can't be stopped, only given up. */
   true_cancel: boolean;
-  /** How many pictures it makes at once. */
+  /** How many pictures it makes at once. (integer) */
   replicas: number;
 }
 
@@ -274,21 +274,21 @@ export interface Params {
   negative_prompt?: string;
   /** A `welcome.models[].id`, or a pool of the server's settings. Default: the server's default model. */
   model?: string;
-  /** How many pictures. */
+  /** How many pictures. (integer) */
   n: number;
   /** `WIDTHxHEIGHT` in pixels. */
   size: string;
-  /** Absent where the model's own apply. */
+  /** Absent where the model's own apply. (integer) */
   steps?: number;
   /** Absent where the model's own applies. */
   guidance_scale?: number;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. */
+  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
   seed: number;
   /** Seconds from acceptance until the task expires. Default: the server's setting. */
   timeout: number;
   /** What to do when the owner has had no connection for a while: go on to the end, or cancel. */
   on_disconnect: string;
-  /** Higher ones go first; equal ones in the order of acceptance. */
+  /** Higher ones go first; equal ones in the order of acceptance. (integer) */
   priority?: number;
   /** `b64_json`: pictures come inside the messages too, up to `limits.inline_bytes`. */
   response_format?: string;
@@ -310,7 +310,7 @@ export interface CancelledTask {
   task_id: string;
   /** The state when the question arrived, or `unknown`. */
   was: string;
-  /** Which picture, if one was named. */
+  /** Which picture, if one was named. (integer) */
   index?: number;
 }
 
@@ -390,15 +390,15 @@ export interface PictureRef {
   url: string;
   /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** Which picture of the task, from 0. */
+  /** Which picture of the task, from 0. (integer) */
   index: number;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. */
+  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
   seed: number;
-  /** Pixels. */
+  /** Pixels. (integer) */
   width: number;
-  /** Pixels. */
+  /** Pixels. (integer) */
   height: number;
-  /** Size of the file. */
+  /** Size of the file. (integer) */
   bytes: number;
   /** `image/jpeg`, `image/png` or `image/webp`. */
   media_type: string;
@@ -428,7 +428,7 @@ export interface Error {
   ref?: string;
   /** End: which task. Refusal: the one that the message named; that task, if there is one, goes on. */
   task_id?: string;
-  /** Only of an end: its place in the order. */
+  /** Only of an end: its place in the order. (integer) */
   seq?: number;
   /** Only of an end: `failed` or `expired`. */
   state?: State;
@@ -454,7 +454,7 @@ export interface Error {
  *     `upstream` is what the cancel of this one picture achieved.
  */
 export interface Details {
-  /** Which attempt this is; absent means the first. */
+  /** Which attempt this is; absent means the first. (integer) */
   attempt?: number;
   /** The code that ended the attempt before. */
   retry_reason?: ErrorCode;
@@ -470,7 +470,7 @@ export interface Accepted {
   type: "accepted";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. */
+  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
   seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
@@ -488,25 +488,25 @@ export interface Progress {
   type: "progress";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. */
+  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
   seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
   /** Unix seconds, with fractions. */
   timestamp: number;
-  /** Which picture of the task, from 0. */
+  /** Which picture of the task, from 0. (integer) */
   index: number;
   /** Of this picture. `cancelled` and `failed` end the picture, not the task. */
   state: State;
-  /** Percent; 100 comes with the result only, and it never falls within an attempt. (0 to 99) */
+  /** Percent; 100 comes with the result only, and it never falls within an attempt. (integer; 0 to 99) */
   progress: number;
   /** What is being done. */
   step: Step;
-  /** Steps of the model that are done, when known. */
+  /** Steps of the model that are done, when known. (integer) */
   step_index?: number;
-  /** Steps of the model in all, when known. */
+  /** Steps of the model in all, when known. (integer) */
   step_count?: number;
-  /** Of a waiting picture: 1 is the next one. */
+  /** Of a waiting picture: 1 is the next one. (integer) */
   position?: number;
   /** Seconds until this picture is there, waiting included; absent while that is not known. */
   estimated_time?: number;
@@ -522,25 +522,25 @@ export interface Picture {
   type: "picture";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. */
+  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
   seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
   /** Unix seconds, with fractions. */
   timestamp: number;
-  /** Which picture of the task, from 0. */
+  /** Which picture of the task, from 0. (integer) */
   index: number;
   /** Where the picture is, for `GET`: unguessable and enough in itself, so treat it like the picture. */
   url: string;
   /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. */
+  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
   seed: number;
-  /** Pixels. */
+  /** Pixels. (integer) */
   width: number;
-  /** Pixels. */
+  /** Pixels. (integer) */
   height: number;
-  /** Size of the file. */
+  /** Size of the file. (integer) */
   bytes: number;
   /** `image/jpeg`, `image/png` or `image/webp`. */
   media_type: string;
@@ -552,7 +552,7 @@ export interface Result {
   type: "result";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. */
+  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
   seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
@@ -560,7 +560,7 @@ export interface Result {
   timestamp: number;
   /** The pictures, as OpenAI-style clients expect them. */
   data: ResultData;
-  /** Percent; 100 comes with the result only, and it never falls within an attempt. */
+  /** Percent; 100 comes with the result only, and it never falls within an attempt. (integer) */
   progress: number;
   /** Always `completed`. */
   status: string;
@@ -576,7 +576,7 @@ export interface Result {
 
 /** The pictures as OpenAI-style clients expect them; `created` is Unix seconds. */
 export interface ResultData {
-  /** Unix seconds. */
+  /** Unix seconds. (integer) */
   created: number;
   /** The pictures there are, in the order of their index. */
   data: PictureRef[];
@@ -584,7 +584,7 @@ export interface ResultData {
 
 /** Why one picture of several failed. */
 export interface Failure {
-  /** Which picture of the task, from 0. */
+  /** Which picture of the task, from 0. (integer) */
   index: number;
   /** Stable; one that is not known is to be treated by `retryable`. */
   code: ErrorCode;
@@ -596,7 +596,7 @@ export interface Cancelled {
   type: "cancelled";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. */
+  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
   seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
@@ -614,7 +614,7 @@ export interface Cancelled {
 
 /** What of a task is cancelled: one picture, or all. */
 export interface CancelBody {
-  /** Only this picture. Default: the whole task. (0 to 63) */
+  /** Only this picture. Default: the whole task. (integer; 0 to 63) */
   index?: number | null;
 }
 
@@ -656,7 +656,7 @@ export interface Problem {
   type: string;
   /** The status in words. */
   title: string;
-  /** The HTTP status. */
+  /** The HTTP status. (integer) */
   status: number;
   /** The text for people. */
   detail: string;
@@ -674,7 +674,7 @@ export interface Problem {
 
 /** The answer; `created` is Unix seconds. */
 export interface OpenAiImages {
-  /** Unix seconds. */
+  /** Unix seconds. (integer) */
   created: number;
   /** The pictures there are, in the order of their index. */
   data: OpenAiImage[];
@@ -694,7 +694,7 @@ export interface OpenAiCompleted {
   type: "image_generation.completed";
   /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
   b64_json: string;
-  /** Unix seconds. */
+  /** Unix seconds. (integer) */
   created_at: number;
   /** `WIDTHxHEIGHT` in pixels. */
   size: string;
@@ -722,7 +722,7 @@ export interface OpenAiModel {
   id: string;
   /** The kind, as OpenAI says it. */
   object: "model";
-  /** Always 0. */
+  /** Always 0. (integer) */
   created: number;
   /** Always `xinference`. */
   owned_by: string;

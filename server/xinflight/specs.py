@@ -1,7 +1,4 @@
-"""The specifications of the wire, made from its structs. `python -m xinflight.specs FOLDER` writes them."""
-
-import sys
-from pathlib import Path
+"""The specifications of the wire, made from its structs."""
 
 import msgspec
 
@@ -36,13 +33,3 @@ def documents() -> dict[str, bytes]:
 
 def _written(document: Schema) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-
-
-def _write(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in documents().items():
-        (folder / name).write_bytes(content)
-
-
-if __name__ == "__main__":
-    _write(Path(sys.argv[1]))

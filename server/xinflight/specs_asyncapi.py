@@ -23,9 +23,9 @@ _ANSWERS = {
 """What each action is answered by, if it is not refused."""
 
 _ABOUT = f"""\
-Everything goes over one socket. A client may offer the sub-protocol `{SUBPROTOCOL_JSON}` (JSON in text frames, also \
+Everything goes over one socket. A client may offer the sub-protocol `{SUBPROTOCOL_JSON}` (JSON in text frames, as \
 without any) or `{SUBPROTOCOL_MSGPACK}` (the same messages as MessagePack maps in binary frames, `b64_json` being \
-bytes). A client must ignore types and fields that it does not know. What a type can't say - order, resuming, cancels \
+bytes). A client must ignore types and fields that it does not know. What types can't say - order, resuming, cancels \
 that cross results - is in the project's `docs/protocol.md`.
 
 Operations are named from the server's side: it receives actions, and sends events."""
@@ -66,12 +66,8 @@ def asyncapi() -> Schema:
             },
         },
         "x-close-codes": [
-            {
-                "code": int(code),
-                "when": meaning,
-                "client": "come back" if CloseCode(code).come_back else "give up",
-            }
-            for code, meaning in ((CloseCode(member.value), text) for member, text in MEMBERS[CloseCode].items())
+            {"code": int(code), "when": meaning, "client": "come back" if code.come_back else "give up"}
+            for code, meaning in MEMBERS[CloseCode].items()
         ],
         "x-error-codes": [
             {"code": leaf.code, "retryable": leaf.retryable, "meaning": first_sentence(leaf.__doc__ or "")}

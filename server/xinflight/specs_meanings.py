@@ -1,6 +1,7 @@
 """What the specifications say of each field and word; types and bounds come from the structs themselves."""
 
 from enum import Enum
+from typing import Any
 
 from xinflight.protocol import CloseCode, State, Step, UpstreamEnd, UpstreamState
 
@@ -168,7 +169,7 @@ FIELDS = {
     "NoticeBody.owner": "Whom to tell. Default: everybody.",
 }
 
-MEMBERS: dict[type[Enum], dict[Enum, str]] = {
+MEMBERS: dict[type[Enum], dict[Any, str]] = {
     State: {
         State.QUEUED: "waiting for a free model",
         State.STARTING: "sent; the model has shown no progress yet",

@@ -40,7 +40,7 @@ from xinflight.specs_operations import (
     parameters,
     path,
 )
-from xinflight.specs_schema import Schema, relinked, schemas
+from xinflight.specs_schema import CLIENT, Schema, relinked, schemas
 
 __all__ = ["openapi"]
 
@@ -110,11 +110,17 @@ def _http_schemas() -> dict[str, Schema]:
     new["properties"] = {key: value for key, value in new["properties"].items() if key not in ("action", "ref")}
     del new["required"]
     found["NewTask"] = new
-    streamed = {"type": ["boolean", "null"], "description": "Answer with events, one picture each.", "default": False}
+    streamed = {
+        "anyOf": [{"type": "boolean"}, {"type": "null"}],
+        "description": "Answer with events, one picture each.",
+        "default": False,
+    }
     size = {
         "anyOf": [new["properties"]["size"]["anyOf"][0], {"const": "auto"}, {"type": "null"}],
         "description": new["properties"]["size"]["description"],
     }
+    for unused in ("ClientMessage", "CloseCode", *(struct.__name__ for struct in CLIENT)):
+        del found[unused]
     found["OpenAiNewImages"] = {
         **new,
         "title": "OpenAiNewImages",

@@ -185,6 +185,8 @@ def bounds(schema: Schema) -> str:
     """Return the bounds of a field as text: empty where there are none."""
     told = []
     for choice in schema.get("anyOf", [schema]):
+        if choice.get("type") == "integer":
+            told.append("integer")
         match choice:
             case {"minimum": low, "maximum": high}:
                 told.append(f"{low} to {high}")

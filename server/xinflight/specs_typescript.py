@@ -3,7 +3,7 @@
 from xinflight.protocol import SUBPROTOCOL_JSON
 from xinflight.specs_schema import Schema, bounds, schemas
 
-__all__ = ["typescript"]
+__all__ = ["typed", "typescript"]
 
 _HEAD = f"""\
 // The messages of xinflight, made from its structs by `make specs`; docs/protocol.md says what they mean.
@@ -27,16 +27,20 @@ def typescript() -> str:
 def _declaration(name: str, schema: Schema) -> str:
     head = _comment(schema["description"], "")
     if "properties" not in schema:
-        return f"{head}export type {name} = {_type(schema)};\n"
+        return f"{head}export type {name} = {typed(schema)};\n"
     fields = "".join(
-        f"{_comment(_with_bounds(field), '  ')}  {key}{'' if key in schema['required'] else '?'}: {_type(field)};\n"
+        f"{_comment(_with_bounds(field), '  ')}  {key}{'' if key in schema['required'] else '?'}: {typed(field)};\n"
         for key, field in schema["properties"].items()
     )
     return f"{head}export interface {name} {{\n{fields}}}\n"
 
 
-def _type(schema: Schema) -> str:
-    """Return the TypeScript type of a schema; one without any constraint is unknown."""
+def typed(schema: Schema) -> str:
+    """Return the TypeScript type of a schema; one without any constraint is unknown.
+
+    Raises:
+        KeyError: it says its type in a way that the structs have no need of.
+    """
     match schema:
         case {"$ref": ref}:
             return str(ref.rpartition("/")[2])
@@ -45,9 +49,9 @@ def _type(schema: Schema) -> str:
         case {"enum": values}:
             return " | ".join(map(_literal, values))
         case {"anyOf": choices} | {"oneOf": choices}:
-            return " | ".join(map(_type, choices))
+            return " | ".join(map(typed, choices))
         case {"type": "array", "items": items}:
-            inner = _type(items)
+            inner = typed(items)
             return f"({inner})[]" if " | " in inner else f"{inner}[]"
         case {"type": "string", "title": _, "examples": known}:
             # `string & {}` keeps the known ones in an editor's suggestions.
