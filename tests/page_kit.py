@@ -82,3 +82,16 @@ async def is_shown(tile: Locator) -> None:
     """The picture is there and its pixels came."""
     await expect(tile).to_have_attribute("data-loaded", "true", timeout=SOON)
     assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0
+
+
+async def fits(page: Page) -> None:
+    """Nothing is wider than the window, and whatever can be pressed is large enough for a thumb."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    small = await page.evaluate(
+        """() => [...document.querySelectorAll("button, a, select, input, textarea, summary")]
+            .filter((element) => element.checkVisibility())
+            .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+            .filter(([, box]) => box.width < 44 || box.height < 44)
+            .map(([name, box]) => `${name} ${box.width}x${box.height}`)"""
+    )
+    assert small == []

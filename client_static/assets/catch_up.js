@@ -15,8 +15,8 @@ const IDS = 500;
 
 /**
  * `merge` a task as a list tells it, true if it is new here; `known` the ids of all tasks that the server took;
- * `gone` are those that it has no more. `resumed` says how many stored events were missed, null when there was a gap and
- * everything was listed anew.
+ * `gone` are those that it has no more. `resumed` says how many stored events were missed, null when there was a gap
+ * and everything was listed anew.
  * @typedef {object} CatchUpHost
  * @property {(message: object) => Promise<Answer>} ask
  * @property {(info: TaskInfo) => boolean} merge

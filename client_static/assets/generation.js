@@ -128,7 +128,7 @@ export class Generation {
   #metaText() {
     const { model, size, steps, guidance_scale: guidance } = this.params;
     const parts = [model, size?.replace("x", " × ")];
-    if (steps !== undefined) parts.push(t("meta.steps", { n: steps }));
+    if (steps !== undefined) parts.push(plural("meta.steps", steps));
     if (guidance !== undefined) parts.push(t("meta.guidance", { n: guidance }));
     return parts.flatMap((text) => text?.replaceAll(" ", "\u00a0") ?? []).join(" · ");
   }

@@ -59,8 +59,8 @@ export class StatusBar {
     const restarted = this.#restarts;
     this.#restarts = false;
     this.#tell(() => {
-      const caughtUp = events === null ? t("connection.reloaded") : plural("connection.resumed", events);
-      return restarted ? t("connection.restarted", { what: caughtUp }) : caughtUp;
+      const what = caughtUpText(events);
+      return restarted ? t("connection.restarted", { what }) : what;
     });
     this.#timer = setTimeout(() => this.#tell(() => ""), TELL);
   }
@@ -98,6 +98,12 @@ export class StatusBar {
     if (name) name.textContent = isKey(key) ? t(key) : upstream.message;
     if (cure) cure.textContent = upstream.cure;
   }
+}
+
+/** @param {number | null} events that were missed; null: it can't be told */
+function caughtUpText(events) {
+  if (events === null) return t("connection.reloaded");
+  return events === 0 ? t("connection.resumed_none") : plural("connection.resumed", events);
 }
 
 /** @param {number} code */

@@ -63,7 +63,10 @@ export class Tasks extends Emitter {
     if (this.#byId.delete(id) && task) this.emit("forgotten", task);
   }
 
-  /** The server knows a task no more: nothing is left of an ended one, the others never come to their end. @param {string} id */
+  /**
+   * The server knows a task no more: nothing is left of an ended one, any other never comes to its end.
+   * @param {string} id
+   */
   lose(id) {
     const task = this.get(id);
     if (task?.end) this.forget(id);

@@ -4,6 +4,10 @@ import { zh } from "./words_zh.js";
 
 /** @typedef {keyof typeof en} Key */
 /** @typedef {Record<string, string | number>} Values */
+/**
+ * @typedef {"act.cancel_generation" | "connection.resumed" | "delete.text" | "meta.steps" | "say.accepted"
+ *   | "say.more"} Plural
+ */
 /** @typedef {"en" | "zh-CN"} Lang */
 
 export const tables = { en, "zh-CN": zh };
@@ -62,7 +66,7 @@ export function t(key, values = {}) {
 
 /**
  * The text of a key in `_one` or `_other`, chosen by `n`.
- * @param {"act.cancel_generation" | "say.accepted" | "delete.text" | "connection.resumed" | "say.more"} stem
+ * @param {Plural} stem
  * @param {number} n
  */
 export function plural(stem, n) {
@@ -118,12 +122,12 @@ export function duration(seconds) {
  */
 export function when(seconds, length) {
   const date = new Date(seconds * 1000);
-  if (length === "full") return new Intl.DateTimeFormat(current, { dateStyle: "full", timeStyle: "medium" }).format(date);
   const now = new Date();
-  /** @type {Intl.DateTimeFormatOptions} */
-  const day = { day: "numeric", month: "short", year: date.getFullYear() === now.getFullYear() ? undefined : "numeric" };
-  const today = date.toDateString() === now.toDateString();
-  return new Intl.DateTimeFormat(current, { ...(today ? {} : day), hour: "2-digit", minute: "2-digit" }).format(date);
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  const day = date.toDateString() === now.toDateString() ? {} : { day: "numeric", month: "short", year };
+  const short = { ...day, hour: "numeric", minute: "2-digit" };
+  const form = length === "full" ? { dateStyle: "full", timeStyle: "medium" } : short;
+  return new Intl.DateTimeFormat(current, /** @type {Intl.DateTimeFormatOptions} */ (form)).format(date);
 }
 
 /**

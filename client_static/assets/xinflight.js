@@ -181,12 +181,17 @@ export class Xinflight extends Emitter {
     this.emit("upstream", welcome.upstream);
   }
 
-  /** Ask for a task, with an id under which it is started once, however often it is asked for. @param {Task} task */
+  /**
+   * Ask for a task, with an id under which it is started once, however often it is asked for.
+   * @param {Task} task
+   */
   #submit(task) {
     task.sent ||= this.#connection.live;
     this.#ask({ action: "generate", ...task.request }).then(
       (answer) => answer.type === "ack" && task.take(answer.params),
-      (error) => error.code === DISCONNECTED || task.taken || task.receive({ ...error.told, type: "error", task_id: task.id }),
+      ({ code, told }) => {
+        if (code !== DISCONNECTED && !task.taken) task.receive({ ...told, type: "error", task_id: task.id });
+      },
     );
   }
 

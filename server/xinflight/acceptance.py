@@ -147,7 +147,13 @@ def accept(generate: Generate, owner: str, settings: Settings, upstream: Xinfere
         response_format=generate.response_format,
     )
     jobs = [
-        Job(index=i, seed=seed + i, picture_id=secrets.token_urlsafe(18), request_id=str(uuid.uuid4()))
+        Job(
+            index=i,
+            seed=seed + i,
+            picture_id=secrets.token_urlsafe(18),
+            request_id=str(uuid.uuid4()),
+            stoppable=model is None or model.true_cancel,
+        )
         for i in range(generate.n)
     ]
     return Task(

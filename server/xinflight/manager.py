@@ -77,6 +77,7 @@ class Manager:
         self._recovery = Recovery(
             upstream,
             self._scheduler,
+            save=journal.save,
             queue=self._queue,
             cancelled=self._runner.cancelled,
             done=self.upstream_changed,
@@ -383,6 +384,8 @@ class Manager:
                 for work in list(self._scheduler.queue(pool)):
                     self._give_up(work, UpstreamAuth())
         self._scheduler.set_models(pools)
+        if ready:
+            self._runner.retry_now()
         self._positions.changed()
 
     # The process's start and end
@@ -455,7 +458,7 @@ class Manager:
                 elif work.attempt is not None:
                     work.attempt.abort()
                     work.kept = True
-                work.stop.set()
+                work.halt()
         await self._wait_idle(STOP_PATIENCE)
         for work in cancelling:
             self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)

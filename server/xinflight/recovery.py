@@ -1,6 +1,7 @@
 """After a crash or a restart: what was unfinished goes on, once nothing of the last life runs upstream any more."""
 
 import asyncio
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
@@ -65,7 +66,8 @@ class Recovery:
     """Ask Xinference about every request of the last life, stop those that run, then let their works queue.
 
     No model may have a free slot while `active`. `queue` is called with works whose old request has ended,
-    `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about.
+    `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about; what
+    `save` returns is done when a task is stored.
     `run` is one task of the manager.
     """
 
@@ -74,12 +76,14 @@ class Recovery:
         upstream: Xinference,
         scheduler: Scheduler[Work],
         *,
+        save: Callable[[Task], asyncio.Future[None]],
         queue: Callable[[Sequence[Work]], None],
         cancelled: Callable[[Work, UpstreamEnd], None],
         done: Callable[[], None],
     ) -> None:
         self._upstream = upstream
         self._scheduler = scheduler
+        self._save = save
         self._queue = queue
         self._cancelled = cancelled
         self._done = done
@@ -110,11 +114,22 @@ class Recovery:
         async with asyncio.TaskGroup() as askers:
             for number in range(min(ASKERS, len(works))):
                 askers.create_task(self._ask_all(todo), name=f"recovery {number}")
-        self._queue([work for work in works if not work.job.ended and work not in self._old])
+        free = [work for work in works if not work.job.ended and work not in self._old]
+        await self._renew_ids(free)
+        # Some may have ended in the meantime.
+        self._queue([work for work in free if not work.job.ended])
         async with asyncio.TaskGroup() as settling:
             for work in self._old:
                 settling.create_task(self._settle(work), name=f"settle {work.job.request_id}")
             self._done()
+
+    async def _renew_ids(self, works: Sequence[Work]) -> None:
+        """Draw new ids for first requests: the old ones are blocked for a while by the abort."""
+        for work in works:
+            work.job.request_id = str(uuid.uuid4())
+        tasks = {work.live.task.uid: work.live.task for work in works}
+        for saved in [self._save(task) for task in tasks.values()]:
+            await saved
 
     async def _ask_all(self, works: Iterator[Work]) -> None:
         for work in works:
@@ -131,7 +146,7 @@ class Recovery:
             attempt = self._attempt(work, models[0])
             try:
                 for model in models:
-                    if model.true_cancel:
+                    if model.true_cancel and work.job.stoppable:
                         # First, for it blocks one too that has not arrived yet.
                         await self._upstream.abort_request(model.uid, work.job.request_id)
                 progress = await attempt.progress()
@@ -167,7 +182,8 @@ class Recovery:
 
     def _attempt(self, work: Work, model: Model) -> Attempt:
         pace = Pace(None, self._upstream.clock.monotonic(), None, 0.0)
-        return Attempt(self._upstream, order(work, model), pace, true_cancel=model.true_cancel, report=lambda: None)
+        stoppable = model.true_cancel and work.job.stoppable
+        return Attempt(self._upstream, order(work, model), pace, true_cancel=stoppable, report=lambda: None)
 
     async def _settle(self, work: Work) -> None:
         """Wait for the end of an old request; only then may its work be sent again."""

@@ -10,9 +10,11 @@ from xinflight.errors import (
     Internal,
     StorageUnavailable,
     TaskTimeout,
+    UpstreamBusy,
     UpstreamDied,
     UpstreamError,
     UpstreamFailed,
+    UpstreamUnreachable,
     XinflightError,
 )
 from xinflight.images import Images, look
@@ -63,6 +65,8 @@ class Runner:
         self._changed = changed
         self._held_bytes = held_bytes
         self.held = 0
+        # Works that wait for their next try; at most one per slot.
+        self._pausing: set[Work] = set()
         self._ended = ended
 
     async def run(self, work: Work, uid: str) -> None:
@@ -105,6 +109,9 @@ class Runner:
             except UpstreamError as error:
                 self._upstream.doubt()
                 deaths += isinstance(error, UpstreamDied)
+                if isinstance(error, UpstreamBusy | UpstreamUnreachable):
+                    # It was not taken: nobody waited for that attempt.
+                    work.job.attempt -= 1
                 if not error.retryable or deaths >= DEATHS:
                     raise
                 log.info("picture is tried again", code=error.code, detail=error.detail, attempt=work.job.attempt)
@@ -115,8 +122,10 @@ class Runner:
 
     async def _attempt(self, work: Work, model: Model) -> bytes:
         job = work.job
-        if job.attempt > 0:
+        again = work.sent or job.attempt > 0
+        if again:
             job.request_id = str(uuid.uuid4())
+        work.sent = True
         job.attempt += 1
         key = work.pace_key(model.uid)
         started = self._clock.monotonic()
@@ -130,8 +139,9 @@ class Runner:
         )
         work.begin_attempt(attempt, started)
         self._move(work, State.STARTING)
-        if job.attempt > 1:
-            # Who finds this task after a crash must know the request that may still run.
+        if again or job.stoppable != model.true_cancel:
+            # Who finds this task after a crash must know the request that may still run, and whether to abort it.
+            job.stoppable = model.true_cancel
             await self._journal.save(work.live.task)
         try:
             data = await attempt.run()
@@ -168,7 +178,21 @@ class Runner:
         work.pace = None
         work.step = Step.WAITING_FOR_MODEL
         self._move(work, State.QUEUED)
-        await self._wait(work, seconds)
+        work.again.clear()
+        self._pausing.add(work)
+        try:
+            async with self._clock.timeout(seconds):
+                while not work.stop.is_set() and not work.again.is_set():
+                    await work.again.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._pausing.discard(work)
+
+    def retry_now(self) -> None:
+        """Let those who wait for the next try go: what Xinference has to offer changed."""
+        for work in self._pausing:
+            work.again.set()
 
     async def _wait(self, work: Work, seconds: float) -> None:
         try:
@@ -260,7 +284,7 @@ class Runner:
         job.code = code
         job.step = work.step if code is not None else None
         job.move(state)
-        work.stop.set()
+        work.halt()
         work.live.task.follow_jobs()
         self._ended(work)
 

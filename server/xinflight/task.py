@@ -45,7 +45,10 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class Job(Struct, kw_only=True):
-    """One picture of a task. `attempt` counts the requests sent for it, `step` is where it failed with `code`."""
+    """One picture of a task. `attempt` counts the requests sent for it, `step` is where it failed with `code`.
+
+    `stoppable` tells whether an abort may be sent for its latest request, so that a restart knows.
+    """
 
     index: int
     seed: int
@@ -53,6 +56,7 @@ class Job(Struct, kw_only=True):
     request_id: str
     state: State = State.QUEUED
     attempt: int = 0
+    stoppable: bool = True
     code: str | None = None
     step: Step | None = None
     upstream: UpstreamEnd | None = None

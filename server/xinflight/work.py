@@ -2,7 +2,7 @@
 
 import asyncio
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from xinflight.clock import Timer
 from xinflight.pace import Pace, PaceKey
@@ -29,8 +29,8 @@ class Work(Struct, eq=False, kw_only=True):
     """One picture on its way.
 
     `order` is its place among all accepted ones, `pool` where it queues. `attempt` is None while no request is under
-    way, `pace` is that of the latest one. `stop` is set when there is no use in another one, `kept` when it goes on
-    after the next start.
+    way, `pace` is that of the latest one, `sent` whether there was any. `stop` is set when there is no use in another
+    one, `again` when the pause before it is over, `kept` when it goes on after the next start.
     """
 
     live: Live
@@ -38,6 +38,8 @@ class Work(Struct, eq=False, kw_only=True):
     order: int
     pool: str
     stop: asyncio.Event
+    again: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: bool = False
     kept: bool = False
     attempt: Attempt | None = None
     pace: Pace | None = None
@@ -53,6 +55,11 @@ class Work(Struct, eq=False, kw_only=True):
     def priority(self) -> int:
         """The priority that its task asked for."""
         return self.live.task.params.priority
+
+    def halt(self) -> None:
+        """Say that there is no use in another try."""
+        self.stop.set()
+        self.again.set()
 
     def pace_key(self, model: str) -> PaceKey:
         """Return what the pace of this picture depends on."""

@@ -78,6 +78,7 @@ class Xinference:
         # Uids whose class answered "is not for txt2img": an abort must never be sent for them.
         self._other_route: set[str] = set()
         self._vanished_at: dict[str, float] = {}
+        self._default = ""
         self._registrations: dict[str, Registration | None] = {}
         self._true_cancel = False
         self._session: aiohttp.ClientSession | None = None
@@ -119,10 +120,16 @@ class Xinference:
         self._on_change()
 
     def default(self) -> Model | None:
-        """Return the configured model, else the first that makes pictures from text, else None."""
-        if self._settings.model is not None:
-            return self.models.get(self._settings.model)
-        return next(iter(self.models.values()), None)
+        """Return the configured model, else the first that made pictures from text, else None.
+
+        One that is not listed for a moment, for it crashed, stays the default until it counts as gone.
+        """
+        uid = self._settings.model or self._default
+        found = self.models.get(uid) or self.vanished.get(uid)
+        if found is None and self._settings.model is None:
+            found = next(iter(self.models.values()), None)
+            self._default = "" if found is None else found.uid
+        return found
 
     def infos(self) -> list[ModelInfo]:
         """Describe the models for clients, the default one first."""

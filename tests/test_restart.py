@@ -1,0 +1,347 @@
+"""A server that stops or is killed, and what its next life makes of it; with the real process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import WSMsgType
+
+from conftest import Serve
+from kit import Json, Recorder, WireClient, eventually, painter
+from process import Server, running
+from xinflight.drawing import draw
+from xinflight.emulator import EmulatedModel, EmulatorOptions, Faults
+from xinflight.store_sqlite import SqliteStore
+
+STEADY = painter(step_seconds=0.02, decode_seconds=0.02, default_generate_config={"num_inference_steps": 10})
+
+
+class Place:
+    """A data folder and an upstream that outlives every server on it."""
+
+    def __init__(self, folder: Path, engine: Recorder, xinference: str) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.xinference = xinference
+
+    @asynccontextmanager
+    async def life(self, **settings: object) -> AsyncIterator[tuple[Server, WireClient]]:
+        """Run a server with a client that follows everything from the beginning."""
+        async with running(self.folder, self.xinference, **settings) as server:
+            async with WireClient.connect(server.url) as client:
+                await client.send(action="resume", after=f"{client.seen[0]['epoch']}:0", scope="all")
+                yield server, client
+
+    def pictures(self) -> list[Path]:
+        return list((self.folder / "pictures").glob("*/*"))
+
+
+Open = Callable[..., Awaitable[Place]]
+
+
+@pytest.fixture
+async def place(tmp_path: Path, emulate: Serve) -> Open:
+    async def open_(model: EmulatedModel = STEADY, options: EmulatorOptions | None = None) -> Place:
+        engine = Recorder([model], options=options)
+        return Place(tmp_path / "data", engine, await emulate(engine))
+
+    return open_
+
+
+async def start(client: WireClient, *task_ids: str, **fields: object) -> None:
+    for task_id in task_ids:
+        ack = await client.ask(**{"action": "generate", "prompt": task_id, "task_id": task_id, **fields})
+        assert ack["type"] == "ack", ack
+
+
+async def begun(client: WireClient, task_id: str) -> None:
+    await client.until(lambda m: m["type"] == "progress" and m["task_id"] == task_id and m["progress"] > 0)
+
+
+async def closed(client: WireClient) -> int | None:
+    """Receive until the server closes; return the code."""
+    async with asyncio.timeout(20):
+        while (frame := await client.ws.receive()).type is WSMsgType.TEXT:
+            client.seen.append(frame.json())
+    return client.ws.close_code
+
+
+async def exited(server: Server) -> None:
+    assert await server.ended() == 0
+    assert not [line for line in server.log if "Traceback" in line], "\n".join(server.log)
+
+
+# SIGTERM
+
+
+async def test_what_runs_gets_its_time_and_the_rest_goes_on_in_order(place: Open) -> None:
+    here = await place()
+    async with here.life(drain=20) as (server, client):
+        await start(client, "a", steps=60)
+        await start(client, "b", "c", "d")
+        await begun(client, "a")
+        server.terminate()
+        notice = await client.until(lambda m: m["type"] == "notice")
+        assert notice["kind"] == "draining"
+        refused = await client.ask(action="generate", prompt="late")
+        assert (refused["type"], refused["code"], refused["retryable"]) == ("error", "shutting_down", True)
+        assert await closed(client) == 1012
+        assert [m["type"] for m in client.of("a", "result")] == ["result"], "it had the time"
+        await exited(server)
+    assert here.engine.prompts == ["a"]
+    assert here.engine.aborts == []
+    async with here.life() as (server, client):
+        await client.ends("a", "b", "c", "d")
+    assert here.engine.prompts == ["a", "b", "c", "d"]
+    assert here.engine.peak["painter"] == 1
+
+
+async def test_what_does_not_end_in_time_is_stopped_and_made_again(place: Open) -> None:
+    here = await place()
+    async with here.life(drain=0.2) as (server, client):
+        await start(client, "a", steps=100)
+        await start(client, "b")
+        await begun(client, "a")
+        server.terminate()
+        assert await closed(client) == 1012
+        await exited(server)
+    assert len(here.engine.aborts) == 1
+    assert here.engine.in_flight["painter"] == 0, "it was awaited"
+    async with here.life() as (server, client):
+        ends = await client.ends("a", "b")
+    assert {end["type"] for end in ends.values()} == {"result"}
+    assert here.engine.prompts == ["a", "a", "b"]
+    assert here.engine.peak["painter"] == 1
+
+
+async def test_a_frozen_upstream_does_not_hold_the_stop(place: Open) -> None:
+    here = await place()
+    here.engine.faults = Faults(freeze=3, requests=1)
+    async with here.life(drain=0.2) as (server, client):
+        await start(client, "a")
+        await begun(client, "a")
+        server.terminate()
+        await closed(client)
+        await exited(server)
+    async with here.life() as (server, client):
+        await start(client, "b")
+        # Its old request was aborted, but stands still: nothing may be sent to that model.
+        await eventually(lambda: len(here.engine.aborts) >= 2)
+        await asyncio.sleep(0.3)
+        assert here.engine.prompts == ["a"]
+        here.engine.thaw()
+        assert {end["type"] for end in (await client.ends("a", "b")).values()} == {"result"}
+    assert here.engine.prompts == ["a", "a", "b"]
+    assert here.engine.peak["painter"] == 1
+
+
+# A crash
+
+
+async def test_a_crash_stops_the_old_request_and_keeps_the_order(place: Open) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        await start(client, "a", steps=100)
+        await start(client, "b", "c")
+        await start(client, "first", priority=5)
+        await begun(client, "a")
+        await server.kill()
+    async with here.life() as (server, client):
+        await start(client, "d")
+        await client.ends("a", "b", "c", "d", "first")
+    assert here.engine.prompts == ["a", "first", "a", "b", "c", "d"]
+    assert here.engine.peak["painter"] == 1
+
+
+async def test_the_next_server_names_the_living_one(place: Open) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        with pytest.raises(AssertionError, match=f"in use by process {server.process.pid}"):
+            async with running(here.folder, here.xinference):
+                pass
+        await start(client, "a")
+        await client.ends("a")
+
+
+async def test_a_cancel_is_honoured_after_a_crash(place: Open) -> None:
+    here = await place()
+    here.engine.faults = Faults(freeze=3, requests=1)
+    async with here.life() as (server, client):
+        await start(client, "a", "b")
+        await begun(client, "a")
+        await client.ask(action="cancel", task_id="a")
+        await until_listed(client, "a", "cancelling")
+        await server.kill()
+    async with here.life() as (server, client):
+        await eventually(lambda: len(here.engine.aborts) >= 2)
+        await client.ask(action="ping")
+        assert client.of("a", "cancelled") == [], "it is not known to have stopped"
+        assert here.engine.prompts == ["a"]
+        here.engine.thaw()
+        ends = await client.ends("a", "b")
+    assert (ends["a"]["type"], ends["a"]["upstream"]) == ("cancelled", "stopped")
+    assert ends["b"]["type"] == "result"
+    assert here.engine.prompts == ["a", "b"]
+
+
+async def until_listed(client: WireClient, task_id: str, state: str) -> None:
+    """Ask for the list until it has a task in some state: then that is stored."""
+    async with asyncio.timeout(10):
+        while True:
+            page = await client.ask(action="list")
+            if {task["task_id"]: task["state"] for task in page["tasks"]}.get(task_id) == state:
+                return
+
+
+async def test_a_cancel_after_a_crash_does_not_claim_what_it_does_not_know(place: Open) -> None:
+    """Before Xinference could be asked about the old request, nobody knows whether it runs."""
+    here = await place()
+    here.engine.faults = Faults(freeze=3, requests=1)
+    async with here.life() as (server, client):
+        await start(client, "a")
+        await begun(client, "a")
+        await server.kill()
+    here.engine.unreachable = True
+    async with here.life() as (server, client):
+        await client.ask(action="cancel", task_id="a")
+        ends = await client.ends("a")
+        assert (ends["a"]["type"], ends["a"]["upstream"]) == ("cancelled", "unconfirmed")
+        await start(client, "b")
+        here.engine.unreachable = False
+        await eventually(lambda: here.engine.aborts, timeout=20)
+        assert here.engine.prompts == ["a"], "its slot is taken"
+        here.engine.thaw()
+        await client.ends("b")
+    assert here.engine.prompts == ["a", "b"]
+    assert here.engine.peak["painter"] == 1
+
+
+async def test_time_goes_on_while_nobody_runs(place: Open) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        await start(client, "a", steps=100)
+        await start(client, "b", timeout=1.0)
+        await start(client, "c", timeout=600.0)
+        await server.kill()
+    await asyncio.sleep(1.2)
+    async with here.life() as (server, client):
+        ends = await client.ends("a", "b", "c")
+    assert (ends["b"]["type"], ends["b"]["code"], ends["b"]["state"]) == ("error", "timeout", "expired")
+    assert (ends["a"]["type"], ends["c"]["type"]) == ("result", "result")
+    assert "b" not in here.engine.prompts
+
+
+async def test_one_of_two_pictures_is_kept_when_the_other_expires(place: Open) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        await start(client, "a", n=2, timeout=4.0)
+        await eventually(lambda: here.engine.posts)
+        here.engine.faults = Faults(freeze=1)
+        await client.until(lambda m: m["type"] == "picture")
+        await eventually(lambda: len(here.engine.posts) == 2)
+        await server.kill()
+    async with here.life() as (server, client):
+        end = (await client.ends("a"))["a"]
+    assert (end["type"], end["failed"], end["failures"]) == ("result", [1], [{"index": 1, "code": "timeout"}])
+    assert [picture["index"] for picture in end["data"]["data"]] == [0]
+    assert len(here.pictures()) == 1
+    here.engine.thaw()
+
+
+async def test_a_written_picture_is_adopted_and_strangers_are_swept(place: Open) -> None:
+    """A crash between the file and its commit: the picture is there, so it is not made again."""
+    here = await place()
+    here.engine.faults = Faults(freeze=5, requests=1)
+    async with here.life() as (server, client):
+        await start(client, "a", seed=11)
+        await begun(client, "a")
+        await server.kill()
+    here.engine.thaw()
+    store = SqliteStore(here.folder, full=False)
+    await store.open()
+    task = await store.task("local", "a")
+    await store.close()
+    assert task is not None
+    drawn = draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=11)
+    picture = here.folder / "pictures" / task.jobs[0].picture_id[:2] / task.jobs[0].picture_id
+    strangers = [picture.with_name("stranger"), picture.with_name(f".{picture.name}")]
+    picture.parent.mkdir(parents=True)
+    for path in (picture, *strangers):
+        path.write_bytes(drawn)
+    async with here.life() as (server, client):
+        end = (await client.ends("a"))["a"]
+        assert [m["type"] for m in client.of("a", "accepted", "picture", "result")] == [
+            "accepted",
+            "picture",
+            "result",
+        ]
+        assert (end["data"]["data"][0]["bytes"], end["data"]["data"][0]["seed"]) == (len(drawn), 11)
+    assert here.engine.prompts == ["a"]
+    assert here.pictures() == [picture]
+
+
+async def test_half_a_picture_is_made_again(place: Open) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        await start(client, "a", steps=100)
+        await server.kill()
+    store = SqliteStore(here.folder, full=False)
+    await store.open()
+    task = await store.task("local", "a")
+    await store.close()
+    assert task is not None
+    picture = here.folder / "pictures" / task.jobs[0].picture_id[:2] / task.jobs[0].picture_id
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"\xff\xd8\xff")
+    async with here.life() as (server, client):
+        assert (await client.ends("a"))["a"]["type"] == "result"
+    assert picture.stat().st_size > 100
+
+
+# The other route, where an abort spoils the next picture
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["old server", "model without txt2img"])
+async def test_on_the_other_route_a_crash_aborts_nothing_and_the_slot_stays_taken(place: Open, known: bool) -> None:
+    model = STEADY if known else painter(step_seconds=0.02, decode_seconds=0.02, txt2img=False)
+    here = await place(model, EmulatorOptions(txt2img_abort=not known))
+    async with here.life() as (server, client):
+        await start(client, "warm")
+        await client.ends("warm")
+        await start(client, "a", steps=100)
+        await start(client, "b")
+        await eventually(lambda: [p for route, _, p in here.engine.posts if (route, p) == ("generations", "a")])
+        await asyncio.sleep(0.3)
+        await server.kill()
+    sent = len(here.engine.posts)
+    async with here.life() as (server, client):
+        await client.ask(action="cancel", task_id="b")
+        assert len(here.engine.posts) == sent
+        assert here.engine.in_flight["painter"] == 1, "it runs on"
+        await start(client, "c")
+        ends = await client.ends("a", "b", "c")
+    assert {task_id: end["type"] for task_id, end in ends.items()} == {"a": "result", "b": "cancelled", "c": "result"}
+    assert [p for route, _, p in here.engine.posts if route == "generations"] == ["warm", "a", "a", "c"]
+    assert here.engine.aborts == []
+    assert here.engine.peak["painter"] == 1
+
+
+async def test_on_the_other_route_a_cancel_says_that_it_runs_on(place: Open) -> None:
+    here = await place(STEADY, EmulatorOptions(txt2img_abort=False))
+    async with here.life() as (server, client):
+        await start(client, "a", steps=150)
+        await eventually(lambda: here.engine.posts)
+        await asyncio.sleep(0.2)
+        await server.kill()
+    async with here.life() as (server, client):
+        await asyncio.sleep(0.3)
+        await client.ask(action="cancel", task_id="a")
+        end: Json = (await client.ends("a"))["a"]
+        assert (end["type"], end["upstream"]) == ("cancelled", "running_on")
+        await start(client, "b")
+        await client.ends("b")
+    assert here.engine.prompts == ["a", "b"]
+    assert here.engine.aborts == []
+    assert here.engine.peak["painter"] == 1
