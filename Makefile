@@ -27,7 +27,8 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest -m 'not xinference'
 
 test-kill: $(VENV)/.ready-to-test
-	XINFLIGHT_TEST_KILLS=50 XINFLIGHT_TEST_CUTS=200 $(BIN)/python -m pytest -s tests/test_kill.py
+	XINFLIGHT_TEST_KILLS=50 XINFLIGHT_TEST_CUTS=200 XINFLIGHT_TEST_AWAY=20 $(BIN)/python -m pytest -s \
+	  tests/test_kill.py tests/test_outage.py
 
 test-xinference: $(VENV)/.ready-to-test
 	$(BIN)/python tests/xinference_install.py

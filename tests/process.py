@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,16 +93,23 @@ async def running(folder: Path, xinference_url: str, **settings: object) -> Asyn
 
 
 class Counting(Recorder):
-    """An emulator that counts how often each single picture was asked for."""
+    """An emulator that counts how often each single picture was asked for, and how often at once."""
 
     def __init__(self, *models: EmulatedModel) -> None:
         super().__init__(models)
-        self.asked: dict[tuple[str, int | None], int] = {}
+        self.asked: Counter[tuple[str, int | None]] = Counter()
+        self.at_once: Counter[tuple[str, int | None]] = Counter()
+        self.twice_at_once: set[tuple[str, int | None]] = set()
 
     async def txt2img(self, body: Txt2imgBody) -> Job:
         key = body.prompt, body.seed
-        self.asked[key] = self.asked.get(key, 0) + 1
-        return await super().txt2img(body)
+        self.asked[key] += 1
+        job = await super().txt2img(body)
+        self.at_once[key] += 1
+        if self.at_once[key] > 1:
+            self.twice_at_once.add(key)
+        job.answer.add_done_callback(lambda _: self.at_once.subtract([key]))
+        return job
 
 
 class Assembler:

@@ -143,6 +143,7 @@ async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
     assert not [line for line in server.log if "Traceback" in line]
     await check_the_end(folder, watcher, load.acknowledged)
     assert engine.peak["painter"] <= 2
+    assert not engine.twice_at_once
     again = {picture: engine.asked[picture] - times for picture, times in stored.items()}
     assert set(again.values()) <= {0}, "a stored picture was made again"
     print(f"{len(load.acknowledged)} tasks, {len(stored)} pictures stored before a kill, {engine.peak} at once")

@@ -107,6 +107,7 @@ class Attempt:
             # Nothing was sent, so nothing runs.
             raise UpstreamUnreachable(detail=str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
+            self._upstream.doubt()
             await self._settle()
             if self._given_up:
                 raise Aborted("its answer was lost") from None
