@@ -50,6 +50,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "task_id_conflict": ("This task id is taken by other content", "该任务编号已用于其他内容"),
     "too_many_tasks": ("Too many generations are unfinished", "未完成的生成任务过多"),
+    "too_many_connections": ("Too many connections are open", "打开的连接过多"),
     "model_not_found": ("There is no such model", "没有这个模型"),
     "model_unsuitable": ("This model can't make pictures from text", "该模型不能由文字生成图片"),
     "task_unfinished": ("This generation is not over; cancel it first", "该任务尚未结束，请先取消"),
