@@ -14,6 +14,7 @@ help:
 	@echo 'make test-kill         kill the server 50 times and cut its line 200 times; some three minutes'
 	@echo 'make test-xinference   install Xinference 4.1.0 (2 GB, kept in the user cache), then test on it'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
+	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make clean             remove .venv and everything that was built'
 
 run: $(VENV)/.ready-to-run
@@ -34,6 +35,9 @@ test-xinference: $(VENV)/.ready-to-test
 
 bench-journal: $(VENV)/.ready-to-test
 	$(BIN)/python tests/bench_journal.py
+
+specs: $(VENV)/.ready-to-run
+	$(BIN)/python -m xinflight.specs_write docs/specs
 
 clean:
 	rm -rf $(VENV) build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

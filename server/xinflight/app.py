@@ -20,6 +20,7 @@ from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
 from xinflight.web_common import Authenticate, Door, preflight_handler
+from xinflight.web_docs import DOCUMENT, docs_handler
 from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
 from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
 from xinflight.web_pictures import PICTURE_ID, health_handler, picture_handler
@@ -60,8 +61,8 @@ def setup(
 
     `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and `{name}:assets`.
-    Several gateways in one process need different names and prefixes. No signal handler, no
+    `{name}:openai`, `{name}:docs`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and
+    `{name}:assets`. Several gateways in one process need different names and prefixes. No signal handler, no
     logging, no global state is touched.
 
     Raises:
@@ -119,6 +120,7 @@ def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
     add("POST", "/api/v1/notices", notices_handler(door), "notices")
     add("GET", "/v1/models", openai_models_handler(door), shape=openai_error)
     add("POST", "/v1/images/generations", generations_handler(door), "openai", shape=openai_error)
+    add("GET", f"/docs/{{name:{DOCUMENT}}}", docs_handler(), "docs")
     for path, verbs in methods.items():
         app.router.add_route("OPTIONS", prefix + path, preflight_handler(door, verbs))
 
