@@ -108,7 +108,9 @@ def _http_schemas() -> dict[str, Schema]:
     new: Schema = {**found["Generate"], "title": "NewTask", "description": "A `generate` of the WebSocket."}
     # Its action is said by the request.
     new["properties"] = {key: value for key, value in new["properties"].items() if key not in ("action", "ref")}
-    del new["required"]
+    # The tutorial's message without any field is the WebSocket's alone.
+    new["required"] = ["prompt"]
+    new["properties"]["prompt"] = {"type": "string", "description": "What the picture shows; must not be blank."}
     found["NewTask"] = new
     streamed = {
         "anyOf": [{"type": "boolean"}, {"type": "null"}],
