@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["BadPattern", "Mismatch", "Variables", "fill", "match"]
+__all__ = ["OPERATORS", "BadPattern", "Mismatch", "Variables", "fill", "match"]
 
 Variables = dict[str, Any]
 
@@ -60,9 +60,9 @@ def _match(pattern: Any, value: Any, saved: Variables, path: str) -> None:
         for name, wanted in pattern.items():
             if name == "$save":
                 saved[wanted] = value
-            elif name not in _OPERATORS:
+            elif name not in OPERATORS:
                 raise BadPattern(f"there is no operator {name}")
-            elif not _OPERATORS[name](value, wanted):
+            elif not OPERATORS[name](value, wanted):
                 raise Mismatch(f"{path or 'message'} is {_shown(value)}, wanted {name} {_shown(wanted)}")
     elif isinstance(pattern, dict):
         if not isinstance(value, dict):
@@ -126,7 +126,7 @@ def _is_kind(value: Any, kind: Any) -> bool:
     return _KINDS[kind](value)
 
 
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "$type": _is_kind,
     "$in": lambda value, wanted: any(_matches(value, one) for one in wanted),
     "$not": lambda value, wanted: not _matches(value, wanted),

@@ -174,7 +174,7 @@ class _Run:
 
     async def _expect(self, line: Line, step: Step, wanted: Message) -> None:
         """Receive until a message is wanted; what comes before it must be none of `without`."""
-        nearest = "nothing came"
+        nearest = "nothing of its type came"
         try:
             async with asyncio.timeout(self._seconds):
                 while True:
@@ -183,14 +183,14 @@ class _Run:
                         self._variables |= match(wanted, message, self._variables)
                     except Mismatch as wrong:
                         if message.get("type") == wanted.get("type"):
-                            nearest = f"the last of this type was refused: {wrong}"
+                            nearest = f"of the last of its type, {wrong}"
                     else:
                         return
                     if message.get("type") == "error" and "seq" not in message:
-                        raise Mismatch(f"it was refused: {_shown(message)}")
+                        raise Mismatch(f"it was refused: {_shown(message)}; {nearest}")
                     for pattern in step.without:
                         if self._matches(pattern, message):
-                            raise Mismatch(f"this came before what was expected: {_shown(message)}")
+                            raise Mismatch(f"this came before what was expected: {_shown(message)}; {nearest}")
         except TimeoutError:
             raise Mismatch(f"{_shown(wanted)} did not come within {self._seconds:g} s; {nearest}") from None
 
