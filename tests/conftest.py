@@ -22,7 +22,7 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # Mounting looks for templates and assets: once, before anything is served.
         for function in blockbuster.functions.values():
             function.can_block_in("xinflight/app.py", "setup")
-            function.can_block_in("xinflight/serve.py", "kept_token")
+            function.can_block_in("xinflight/auth.py", "kept_token")
         yield blockbuster
 
 

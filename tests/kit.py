@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+from aiohttp import web
 
 from xinflight.clock import SystemClock
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
@@ -111,6 +112,18 @@ class ShiftedClock(SystemClock):
         return super().monotonic() + self.shift
 
 
+@asynccontextmanager
+async def hosted(app: web.Application) -> AsyncIterator[str]:
+    """Serve somebody's application on a free port; yield its base URL."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
 class WireClient:
     """One WebSocket; remembers all that it was sent."""
 
@@ -145,6 +158,12 @@ class WireClient:
                 message = await self.receive(timeout)
                 if wanted(message):
                     return message
+
+    async def closed(self, timeout: float = 30.0) -> None:
+        """Receive until the server closes; the code is in `ws.close_code`."""
+        async with asyncio.timeout(timeout):
+            while (frame := await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                self.seen.append(frame.json())
 
     async def ask(self, **message: Any) -> Json:
         """Send a message with a ref and return its direct answer."""

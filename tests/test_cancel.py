@@ -87,7 +87,7 @@ async def test_one_that_waits_for_its_next_try_is_stopped_at_once(client: WireCl
     await client.until(lambda m: m["type"] == "progress" and m["step"] == "waiting_for_model")
     assert (await cancel(client, "a"))["was"] == "queued"
     end = (await client.ends("a", timeout=2))["a"]
-    assert (end["type"], end["upstream"]) == ("cancelled", "stopped")
+    assert (end["type"], end["upstream"]) == ("cancelled", "never_started")
     engine.faults = Faults()
     await draws(client)
     assert engine.aborts == []

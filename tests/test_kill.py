@@ -214,12 +214,12 @@ async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
         cutter = Cutter(host, int(port))
         watching = [asyncio.create_task(each.watch(server.url)) for each in (calm, source)]
         load = Load(source, dice)
-        sending = asyncio.create_task(load.run(0.1))
+        sending = asyncio.create_task(load.run(0.07))
         async with cutter.open() as line:
             cuts = 0
             while cuts < CUTS:
                 # From the middle of the handshake to long after the replay.
-                cutter.left = dice.choice((dice.randrange(200, 3000), dice.randrange(200, 60_000)))
+                cutter.left = dice.choice((dice.randrange(200, 3000), dice.randrange(200, 25_000)))
                 with suppress(aiohttp.ClientError, ConnectionError, TypeError):
                     await cut.watch(line)
                 cuts += 1

@@ -101,7 +101,7 @@ async def test_what_runs_gets_its_time_and_the_rest_goes_on_in_order(place: Open
 async def test_what_does_not_end_in_time_is_stopped_and_made_again(place: Open) -> None:
     here = await place()
     async with here.life(drain=0.2) as (server, client):
-        await start(client, "a", steps=100)
+        await start(client, "a", steps=50)
         await start(client, "b")
         await begun(client, "a")
         server.terminate()
@@ -143,7 +143,7 @@ async def test_a_frozen_upstream_does_not_hold_the_stop(place: Open) -> None:
 async def test_a_crash_stops_the_old_request_and_keeps_the_order(place: Open) -> None:
     here = await place()
     async with here.life() as (server, client):
-        await start(client, "a", steps=100)
+        await start(client, "a", steps=50)
         await start(client, "b", "c")
         await start(client, "first", priority=5)
         await begun(client, "a")
@@ -221,11 +221,11 @@ async def test_a_cancel_after_a_crash_does_not_claim_what_it_does_not_know(place
 async def test_time_goes_on_while_nobody_runs(place: Open) -> None:
     here = await place()
     async with here.life() as (server, client):
-        await start(client, "a", steps=100)
-        await start(client, "b", timeout=1.0)
+        await start(client, "a", steps=50)
+        await start(client, "b", timeout=0.5)
         await start(client, "c", timeout=600.0)
         await server.kill()
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(0.5)
     async with here.life() as (server, client):
         ends = await client.ends("a", "b", "c")
     assert (ends["b"]["type"], ends["b"]["code"], ends["b"]["state"]) == ("error", "timeout", "expired")
@@ -236,7 +236,7 @@ async def test_time_goes_on_while_nobody_runs(place: Open) -> None:
 async def test_one_of_two_pictures_is_kept_when_the_other_expires(place: Open) -> None:
     here = await place()
     async with here.life() as (server, client):
-        await start(client, "a", n=2, timeout=4.0)
+        await start(client, "a", n=2, timeout=2.5)
         await eventually(lambda: here.engine.posts)
         here.engine.faults = Faults(freeze=1)
         await client.until(lambda m: m["type"] == "picture")
@@ -285,7 +285,7 @@ async def test_a_written_picture_is_adopted_and_strangers_are_swept(place: Open)
 async def test_half_a_picture_is_made_again(place: Open) -> None:
     here = await place()
     async with here.life() as (server, client):
-        await start(client, "a", steps=100)
+        await start(client, "a", steps=50)
         await server.kill()
     store = SqliteStore(here.folder, full=False)
     await store.open()
@@ -310,7 +310,7 @@ async def test_on_the_other_route_a_crash_aborts_nothing_and_the_slot_stays_take
     async with here.life() as (server, client):
         await start(client, "warm")
         await client.ends("warm")
-        await start(client, "a", steps=100)
+        await start(client, "a", steps=50)
         await start(client, "b")
         await eventually(lambda: [p for route, _, p in here.engine.posts if (route, p) == ("generations", "a")])
         await asyncio.sleep(0.3)
@@ -331,7 +331,7 @@ async def test_on_the_other_route_a_crash_aborts_nothing_and_the_slot_stays_take
 async def test_on_the_other_route_a_cancel_says_that_it_runs_on(place: Open) -> None:
     here = await place(STEADY, EmulatorOptions(txt2img_abort=False))
     async with here.life() as (server, client):
-        await start(client, "a", steps=150)
+        await start(client, "a", steps=60)
         await eventually(lambda: here.engine.posts)
         await asyncio.sleep(0.2)
         await server.kill()

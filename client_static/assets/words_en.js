@@ -175,6 +175,7 @@ export const en = {
   "code.bad_task_id": "The task’s id has the wrong form.",
   "code.lora_tag": "LoRA tags don’t work here: choose a model that was launched with the LoRA.",
   "code.task_id_conflict": "Another generation has this id already.",
+  "code.too_many_connections": "Too many connections are open. Try again in a moment.",
   "code.too_many_tasks": "Too many generations are unfinished. Wait for some or cancel them.",
   "code.model_not_found": "The model is not running.",
   "code.model_unsuitable": "This model can’t make pictures from text.",

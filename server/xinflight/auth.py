@@ -41,15 +41,18 @@ class Token:
 
     def identify(self, given: str | None) -> Identity | None:
         """Return LOCAL for the right secret, else None."""
-        if given is not None and hmac.compare_digest(given.encode(), self.secret.encode()):
-            return LOCAL
-        return None
+        # Bytes of a header that are no UTF-8 arrive as surrogates.
+        known = given is not None and hmac.compare_digest(
+            given.encode(errors="surrogateescape"), self.secret.encode()
+        )
+        return LOCAL if known else None
 
 
 def kept_token(folder: Path) -> Token:
     """Return the token that a data folder keeps, made at the first call; only its owner may read it."""
     path = folder / "token"
-    if not path.exists():
+    # An empty file, left by a crash or a full disk, must not become a token that anybody knows.
+    if not path.exists() or not path.read_text("ascii").strip():
         folder.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(24), "ascii")
@@ -66,10 +69,10 @@ def is_loopback(host: str) -> bool:
 
 def host_allowed(host: str, allowed: Collection[str]) -> bool:
     """Tell whether a Host header may be answered: an IP address, localhost, or a name of the settings."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost" or name.endswith(".localhost") or name in allowed:
-        return True
     try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost" or name.endswith(".localhost") or name in allowed:
+            return True
         ipaddress.ip_address(name)
     except ValueError:
         return False
@@ -80,5 +83,8 @@ def origin_allowed(origin: str | None, host: str, allowed: Collection[str]) -> b
     """Tell whether a page from `origin` may connect: absent (no browser), our own host, or one of the settings."""
     if origin is None or origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()

@@ -21,6 +21,7 @@ XinflightError
 │   ├── NotFound             not_found
 │   ├── TaskIdConflict       task_id_conflict
 │   ├── TooManyTasks         too_many_tasks
+│   ├── TooManyConnections   too_many_connections
 │   ├── ModelNotFound        model_not_found
 │   ├── ModelUnsuitable      model_unsuitable
 │   ├── TaskUnfinished       task_unfinished
@@ -65,6 +66,7 @@ __all__ = [
     "TaskTimeout",
     "TaskUnfinished",
     "TextFrame",
+    "TooManyConnections",
     "TooManyTasks",
     "Unauthorised",
     "UnknownAction",
@@ -220,6 +222,13 @@ class TooManyTasks(Refused):
     """More unfinished tasks on a connection, or in all, than allowed."""
 
     code = "too_many_tasks"
+    retryable = True
+
+
+class TooManyConnections(Refused):
+    """One more answer that goes on than there may be connections; a WebSocket is closed with 1013 instead."""
+
+    code = "too_many_connections"
     retryable = True
 
 

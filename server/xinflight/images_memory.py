@@ -17,6 +17,7 @@ class MemoryImages:
 
     async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
         """Keep a picture."""
+        await self.delete(picture_id)
         self._pictures[picture_id] = Kept(media_type=media_type, data=data)
         self._bytes += len(data)
         while self._bytes > self._kept_bytes and len(self._pictures) > 1:

@@ -26,6 +26,7 @@ from xinflight.errors import (
     TaskTimeout,
     TaskUnfinished,
     TextFrame,
+    TooManyConnections,
     TooManyTasks,
     Unauthorised,
     UnknownAction,
@@ -90,6 +91,7 @@ STATUS: dict[type[XinflightError], int] = {
     UpstreamUnreachable: 503,
     UpstreamBusy: 503,
     StorageUnavailable: 503,
+    TooManyConnections: 503,
     ShuttingDown: 503,
     TaskTimeout: 504,
 }

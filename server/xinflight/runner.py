@@ -176,6 +176,7 @@ class Runner:
     async def _pause(self, work: Work, seconds: float) -> None:
         """Wait for the next try, or until it is of no use."""
         work.pace = None
+        work.shown = 0
         work.step = Step.WAITING_FOR_MODEL
         self._move(work, State.QUEUED)
         work.again.clear()

@@ -64,7 +64,8 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         if settings.auth and not is_loopback(settings.host):
             token = kept_token(folder)
         app = web.Application()
-        setup(app, settings, page=True, authenticate=None if token is None else token_authenticate(token))
+        authenticate = None if token is None else token_authenticate(token)
+        gateway = setup(app, settings, page=True, authenticate=authenticate)
         if token is not None:
             app.router.add_post("/login", login_handler(token))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
@@ -72,6 +73,9 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
         await site.start()
+        # Before the runner's cleanup, which reads nothing more from any connection (aiohttp/web_protocol.py,
+        # data_received): pongs and cancels would be lost while what runs has its time.
+        stack.push_async_callback(gateway.drain)
         yield _page_url(settings, runner.addresses[0][1], token), settings
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterable
 
 import structlog
+from msgspec.structs import replace
 
 from xinflight.acceptance import FRAME_BYTES, limits
 from xinflight.clock import Clock
@@ -261,7 +262,9 @@ class Session:
         tasks, following = await self._manager.history.page(
             self.owner, cursor=message.cursor, limit=message.limit, state=message.state
         )
-        infos = [await render_task(task, self._viewer) for task in tasks]
+        # A page is one message: with the bytes of all its pictures it would have no bound.
+        viewer = replace(self._viewer, inline_bytes=0)
+        infos = [await render_task(task, viewer) for task in tasks]
         return Tasks(ref=message.ref, tasks=infos, next=following, cursor=cursor)
 
     async def _delete(self, message: Delete) -> Ok:

@@ -16,6 +16,7 @@ from xinflight.errors import (
     TaskIdConflict,
     TaskTimeout,
     TaskUnfinished,
+    TooManyConnections,
     TooManyTasks,
     UnsupportedType,
     UpstreamAuth,
@@ -52,6 +53,7 @@ _SUBMIT: Errors = (
     LoraTag,
     TaskIdConflict,
     TooManyTasks,
+    TooManyConnections,
     ModelNotFound,
     ModelUnsuitable,
     UpstreamAuth,
@@ -159,7 +161,7 @@ def _tasks() -> dict[str, Schema]:
                 "events",
                 "The events of all of one's tasks, for as long as one listens",
                 {"200": events("From the cursor on, or from now on.")},
-                errors=(OutOfBounds, NotAcceptable),
+                errors=(OutOfBounds, NotAcceptable, TooManyConnections),
                 parameters=_following(),
             )
         },
@@ -216,7 +218,7 @@ def _task_events() -> Schema:
             "200": events("From the cursor on, or from the task's start."),
             "204": {"description": "The task is over and nothing came after the cursor: don't come back."},
         },
-        errors=(*_ONE_TASK, OutOfBounds, NotAcceptable),
+        errors=(*_ONE_TASK, OutOfBounds, NotAcceptable, TooManyConnections),
         parameters=_following(),
     )
 

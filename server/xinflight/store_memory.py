@@ -105,7 +105,7 @@ class MemoryStore:
         """Forget tasks that are too old, or too many in bytes."""
         total = sum(picture.bytes for task in self._ended.values() for picture in task.pictures)
         gone = []
-        for task in list(self._ended.values())[:100]:
+        for task in sorted(self._ended.values(), key=lambda task: task.ended_at or 0.0)[:100]:
             if total <= keep_bytes and (task.ended_at or 0.0) >= ended_before:
                 break
             total -= sum(picture.bytes for picture in task.pictures)

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 SEQ_JUMP = 1_000_000
 """Added to the last stored seq at a start: above every snapshot's that a client may have seen."""
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for another program, like a backup, to let go of the database."""
 VARIABLES = 500
 """Uids in one query; SQLite allows 999 variables in its oldest builds."""
 
@@ -131,7 +133,7 @@ class SqliteStore:
         self._holder.write_text(str(os.getpid()), "utf-8")
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=2.0, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
         return connection

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Collection
 from aiohttp import hdrs, web
 
 from xinflight.auth import Identity, host_allowed, origin_allowed
-from xinflight.errors import Forbidden, Unauthorised
+from xinflight.errors import Forbidden, NotAcceptable, TooManyConnections, Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.protocol import Delete, from_texts
 from xinflight.render import Viewer
 from xinflight.words import choose_language
 
-__all__ = ["COOKIE", "Authenticate", "Door", "preflight_handler", "task_id_of"]
+__all__ = ["COOKIE", "Authenticate", "Door", "choose_type", "preflight_handler", "task_id_of"]
 
 COOKIE = "xinflight"
 """The cookie that a browser gets for a token; scripts send the token as bearer."""
@@ -56,6 +56,11 @@ class Door:
             hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Location, Link, Retry-After, Xinflight-Cursor",
         }
 
+    def check_room(self) -> None:
+        """Raise TooManyConnections when there is no room for one more answer that goes on."""
+        if self.gateway.full:
+            raise TooManyConnections(limit=f"{self.gateway.settings.connections} connections")
+
     async def identity(self, request: web.Request) -> Identity:
         """Return who a request is from; raise Unauthorised for nobody."""
         identity = await self.authenticate(request, None)
@@ -96,6 +101,45 @@ class Door:
             scheme = said.get("X-Forwarded-Proto", request.scheme)
             return f"{scheme}://{said.get('X-Forwarded-Host', request.host)}{said.get('X-Forwarded-Prefix', '')}"
         return f"{request.scheme}://{request.host}"
+
+
+def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
+    """Return the type that a request prefers of those offered (RFC 9110 section 12.5.1).
+
+    Of those that it likes alike, it is the one that it names first, then the one that is offered first.
+
+    Raises:
+        NotAcceptable: it wants none of them.
+    """
+    ranges: dict[str, float] = {}
+    for part in ",".join(request.headers.getall(hdrs.ACCEPT, [])).split(","):
+        name, _, parameters = part.partition(";")
+        if name.strip():
+            ranges.setdefault(name.strip().lower(), _weight(parameters))
+    ranges = ranges or {"*/*": 1.0}
+    order = list(ranges)
+    best: tuple[tuple[float, int], str] | None = None
+    for kind in offered:
+        most_exact = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        name = next((name for name in most_exact if name in ranges), "")
+        liked = (ranges.get(name, 0.0), -order.index(name) if name else 0)
+        if liked[0] > 0 and (best is None or liked > best[0]):
+            best = (liked, kind)
+    if best is None:
+        raise NotAcceptable(field="Accept", limit=", ".join(offered))
+    return best[1]
+
+
+def _weight(parameters: str) -> float:
+    """Return the q of a media range; one that makes no sense counts as zero."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 def task_id_of(request: web.Request) -> str:

@@ -73,6 +73,7 @@ def generations_handler(door: Door) -> Handler:
         # Here it says how this one request is answered; the task keeps URLs.
         generate.response_format = "url"
         streamed = from_json(body, _Streamed).stream
+        door.check_room()
         gateway = door.gateway
         follower = await gateway.follow(owner)
         reader = Reader(door, request, follower)

@@ -20,9 +20,9 @@ from xinflight.protocol import JSON, Generate, ListTasks, from_json, from_texts
 from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
-from xinflight.web_common import Door, task_id_of
+from xinflight.web_common import Door, choose_type, task_id_of
 from xinflight.web_problem import Handler
-from xinflight.web_stream import EVENT_STREAM, NDJSON, choose_type, stream
+from xinflight.web_stream import EVENT_STREAM, NDJSON, stream
 
 __all__ = [
     "cancel_handler",
@@ -79,6 +79,8 @@ def submit_handler(door: Door) -> Handler:
         body = await read_body(request)
         generate = JSON.decode_generate(body)
         generate.task_id = _idempotency_key(request, generate)
+        if kind != PLAIN:
+            door.check_room()
         gateway = door.gateway
         follower = await gateway.follow(owner)
         try:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import NotAcceptable, NotFound
+from xinflight.errors import NotFound
 from xinflight.follower import Follower
 from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts, parse_cursor
 from xinflight.render import render, upstream_notice
 from xinflight.store import Event
 from xinflight.task import Task
-from xinflight.web_common import Door, task_id_of
+from xinflight.web_common import Door, choose_type, task_id_of
 from xinflight.web_problem import Handler
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "KEEPALIVE",
     "NDJSON",
     "Reader",
-    "choose_type",
     "events_handler",
     "stream",
     "stream_headers",
@@ -41,45 +40,6 @@ PATIENCE = 300.0
 """Seconds that a reader may take nothing; then it is let go, and can resume."""
 WAITING_NOTICES = 64
 """Notices that wait for a reader, the newest: nothing is promised of them to who does not read."""
-
-
-def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
-    """Return the type that a request prefers of those offered (RFC 9110 section 12.5.1).
-
-    Of those that it likes alike, it is the one that it names first, then the one that is offered first.
-
-    Raises:
-        NotAcceptable: it wants none of them.
-    """
-    ranges: dict[str, float] = {}
-    for part in ",".join(request.headers.getall(hdrs.ACCEPT, [])).split(","):
-        name, _, parameters = part.partition(";")
-        if name.strip():
-            ranges.setdefault(name.strip().lower(), _weight(parameters))
-    ranges = ranges or {"*/*": 1.0}
-    order = list(ranges)
-    best: tuple[tuple[float, int], str] | None = None
-    for kind in offered:
-        most_exact = (kind, f"{kind.partition('/')[0]}/*", "*/*")
-        name = next((name for name in most_exact if name in ranges), "")
-        liked = (ranges.get(name, 0.0), -order.index(name) if name else 0)
-        if liked[0] > 0 and (best is None or liked > best[0]):
-            best = (liked, kind)
-    if best is None:
-        raise NotAcceptable(field="Accept", limit=", ".join(offered))
-    return best[1]
-
-
-def _weight(parameters: str) -> float:
-    """Return the q of a media range; one that makes no sense counts as zero."""
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 def task_events_handler(door: Door) -> Handler:
@@ -108,6 +68,7 @@ def events_handler(door: Door) -> Handler:
 
 async def _follow(door: Door, request: web.Request, kind: str, owner: str, task: Task | None) -> web.StreamResponse:
     """Replay what came after the request's cursor, then stay live. Without a cursor a task is told from its start."""
+    door.check_room()
     manager = door.gateway.manager
     # An EventSource that comes back repeats the `after` of its URL; what it has seen since is in the header.
     cursor = request.headers.get("Last-Event-ID") or request.query.get("after")

@@ -55,7 +55,12 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
     """Serve one connection until either side ends it; leaves nothing behind."""
     gateway = door.gateway
     viewer = door.viewer(request)
-    follower = await gateway.follow(owner)
+    try:
+        follower = await gateway.follow(owner)
+    except StorageUnavailable as error:
+        log.error("history not read", detail=error.detail)
+        await ws.close(code=CloseCode.FULL, message=b"try again")
+        return
 
     codec = CODECS.get(ws.ws_protocol or "", JSON)
     kind = WSMsgType.BINARY if codec.binary else WSMsgType.TEXT

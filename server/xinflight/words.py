@@ -50,6 +50,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "task_id_conflict": ("This task id is taken by other content", "该任务编号已用于其他内容"),
     "too_many_tasks": ("Too many generations are unfinished", "未完成的生成任务过多"),
+    "too_many_connections": ("Too many connections are open", "打开的连接过多"),
     "model_not_found": ("There is no such model", "没有这个模型"),
     "model_unsuitable": ("This model can't make pictures from text", "该模型不能由文字生成图片"),
     "task_unfinished": ("This generation is not over; cancel it first", "该任务尚未结束，请先取消"),
@@ -104,12 +105,12 @@ def choose_language(wanted: str | None, default: str) -> str:
 
 
 def _by_weight(header: str) -> Iterable[str]:
-    """Yield the tags of a header, those with the highest weight first; bad weights count as zero."""
+    """Return the tags of a header, the heaviest first; those of weight zero, which a bad one is too, are left out."""
     weighed = []
     for part in header[:200].split(","):
-        tag, _, weight = part.partition(";q=")
+        tag, _, weight = part.partition(";")
         try:
-            weighed.append((-float(weight or 1), tag.strip().lower()))
+            weighed.append((-float(weight.strip().removeprefix("q=") or 1), tag.strip().lower()))
         except ValueError:
             weighed.append((0.0, tag.strip().lower()))
-    return [tag for _, tag in sorted(weighed, key=lambda pair: pair[0])]
+    return [tag for weight, tag in sorted(weighed, key=lambda pair: pair[0]) if weight < 0]

@@ -84,7 +84,7 @@ class Work(Struct, eq=False, kw_only=True):
             self.estimated_time = pace.remaining(now)
         steps = params.steps if pace is not None else None
         sent = self.job.attempt > 0
-        known = sent or self.job.upstream is not None
+        known = sent or self.job.upstream is not None or self.retry_reason is not None
         return Progress(
             task_id=self.live.task.task_id,
             timestamp=unix,
@@ -98,7 +98,8 @@ class Work(Struct, eq=False, kw_only=True):
             estimated_time=None if self.job.ended or self.estimated_time is None else round(self.estimated_time, 1),
             source="upstream" if pace is not None and pace.began else "estimate",
             details=Details(
-                attempt=max(self.job.attempt, 1),
+                # The one under way, or the one that is waited for.
+                attempt=max(self.job.attempt + (pace is None), 1),
                 retry_reason=self.retry_reason,
                 elapsed=round(now - self.started, 1) if pace is not None else None,
                 upstream=self.job.upstream,

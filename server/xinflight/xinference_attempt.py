@@ -35,6 +35,8 @@ CONFIRM = 30.0
 """Seconds within which an abort is confirmed, or five step times if those are longer."""
 QUARANTINE = 600.0
 """Seconds without any sign of life after which a request that never ended is taken for gone."""
+DECODING = 2.0
+"""Seconds that a model may work on after its last step, where nothing but its progress tells the end."""
 WATCH = 5.0
 """Seconds between two looks at a request that was given up."""
 
@@ -202,7 +204,11 @@ class Attempt:
             except (aiohttp.ClientError, OSError, Aborted, XinflightError):
                 pass
             else:
-                if progress is None or progress >= 1.0:
+                if progress is None:
+                    return
+                if progress >= 1.0:
+                    if not self.true_cancel:
+                        await self._clock.sleep(DECODING)
                     return
                 # A sign of life, for who watches.
                 self.pace.saw(progress, self._clock.monotonic())

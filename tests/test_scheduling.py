@@ -1,0 +1,174 @@
+"""Who runs when: in turn, in parallel where there are replicas, and told how long it takes."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from conftest import Front
+from kit import Recorder, WireClient, eventually, painter
+from xinflight import positions
+from xinflight.config import ModelSettings
+from xinflight.emulator import Faults
+from xinflight.scheduler import Scheduler
+
+
+async def start(client: WireClient, *task_ids: str, **fields: object) -> None:
+    """Start generations that have their ids as prompts."""
+    for task_id in task_ids:
+        answer = await client.ask(**{"action": "generate", "prompt": task_id, "task_id": task_id, **fields})
+        assert answer["type"] == "ack"
+
+
+async def test_never_more_in_flight_than_replicas(front: Front) -> None:
+    """However many people ask at once, a model gets as many as it has replicas, and not fewer."""
+    engine, client = await front(painter(replicas=3))
+    await start(client, *"abcdef", n=2)
+    ends = await client.ends(*"abcdef")
+    assert {end["type"] for end in ends.values()} == {"result"}
+    assert engine.peak["painter"] == 3
+    assert len(engine.posts) == 12
+
+
+async def test_the_setting_may_say_fewer_replicas(front: Front) -> None:
+    """Whoever shares a model with others can keep replicas free for them."""
+    engine, client = await front(painter(replicas=3), models={"painter": ModelSettings(replicas=1)})
+    await start(client, *"abc")
+    await client.ends(*"abc")
+    assert engine.peak["painter"] == 1
+
+
+async def test_first_come_first_served(server: str, client: WireClient, engine: Recorder) -> None:
+    """Connections take turns only by the order of their asking; the pictures of a task stay together."""
+    async with WireClient.connect(server) as other:
+        await start(client, "a", n=2)
+        await start(other, "b")
+        await start(client, "c")
+        await start(other, "d", n=2)
+        await client.ends("a", "c")
+        await other.ends("b", "d")
+    assert engine.prompts == ["a", "a", "b", "c", "d", "d"]
+
+
+async def test_a_higher_priority_goes_first(client: WireClient, engine: Recorder) -> None:
+    """Priority orders those who wait, and what runs is left alone."""
+    await start(client, "running", steps=20)
+    await start(client, "low", priority=-5)
+    await start(client, "normal")
+    await start(client, "high", priority=5)
+    await start(client, "high-too", priority=5)
+    await client.ends("running", "low", "normal", "high", "high-too")
+    assert engine.prompts == ["running", "high", "high-too", "normal", "low"]
+
+
+async def test_two_models_work_side_by_side(front: Front) -> None:
+    """A queue in front of one model holds nobody up at the other."""
+    engine, client = await front(painter(), painter(uid="other"))
+    engine.faults = Faults(freeze=1, requests=1)
+    await start(client, "a", model="painter")
+    await eventually(lambda: engine.in_flight["painter"] == 1)
+    await start(client, "b", model="painter")
+    await start(client, "c", model="other")
+    assert (await client.ends("c"))["c"]["type"] == "result"
+    assert engine.prompts == ["a", "c"]
+    engine.thaw()
+    await client.ends("a", "b")
+
+
+async def test_several_models_form_a_pool(front: Front) -> None:
+    """Uids of one pool share a queue: whichever is free takes the next, under any of the names."""
+    pool = ModelSettings(pool="paint")
+    engine, client = await front(painter(uid="p1"), painter(uid="p2"), models={"p1": pool, "p2": pool})
+    await start(client, "a", "b", model="paint")
+    await start(client, "c", model="p1")
+    await start(client, "d", "e", "f", model="p2")
+    await client.ends(*"abcdef")
+    assert engine.prompts == list("abcdef")
+    assert engine.peak == {"p1": 1, "p2": 1}
+    assert min(sum(uid == name for _, uid, _ in engine.posts) for name in ("p1", "p2")) >= 2
+
+
+async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places are counted from 1 and move up; times fit what is measured once a picture was made."""
+    monkeypatch.setattr(positions, "PAUSE", 0.1)
+    _, client = await front(painter(step_seconds=0.04))
+    await start(client, "first")
+    await client.ends("first")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await start(client, "a", "b", "c")
+    shown = {task_id: await first_wait(client, task_id) for task_id in ("b", "c")}
+    assert [shown["b"]["position"], shown["c"]["position"]] == [1, 2]
+    ended = {}
+    for task_id in ("a", "b", "c"):
+        await client.ends(task_id)
+        ended[task_id] = loop.time() - began
+    for task_id in ("b", "c"):
+        assert shown[task_id]["estimated_time"] == pytest.approx(ended[task_id], rel=0.5)
+    places = [m["position"] for m in client.of("c", "progress") if "position" in m]
+    assert places == sorted(places, reverse=True)
+    assert places[-1] == 1
+    assert all(m["step"] == "queued" for m in client.of("c", "progress") if "position" in m)
+
+
+async def first_wait(client: WireClient, task_id: str) -> dict[str, float]:
+    """Return the first progress of one that waits."""
+
+    def wanted(message: dict[str, object]) -> bool:
+        return message.get("task_id") == task_id and "position" in message and "estimated_time" in message
+
+    return next(filter(wanted, client.seen), None) or await client.until(wanted)
+
+
+async def test_positions_are_told_at_most_once_a_second(client: WireClient) -> None:
+    """Many changes of a queue are one round of news."""
+    await start(client, "running", steps=80)
+    await start(client, "last")
+    for number in range(20):
+        await start(client, f"x{number}", priority=1)
+    for number in range(20):
+        await client.ask(action="cancel", task_id=f"x{number}")
+    await client.ends("running", "last")
+    news = [m["timestamp"] for m in client.of("last", "progress") if "position" in m]
+    assert len(news) >= 2
+    assert all(later - earlier >= 0.9 for earlier, later in pairwise(news))
+
+
+class Stub:
+    """One in a queue."""
+
+    def __init__(self, order: int, priority: int = 0, pool: str = "p") -> None:
+        self.order, self.priority, self.pool = order, priority, pool
+
+
+def test_waits_are_those_of_the_slot_that_is_free_first() -> None:
+    """Each one starts where the earliest end is; slots without a job are free now."""
+    scheduler: Scheduler[Stub] = Scheduler(lambda waiting, uid: None)
+    assert scheduler.waits("p", [1.0], [5.0]) == []
+    scheduler.set_models({"p": {"m": 2}})
+    assert scheduler.waits("p", [3.0, 10.0], [4.0, 4.0, 4.0]) == [3.0, 7.0, 10.0]
+    assert scheduler.waits("p", [3.0], [4.0, 4.0]) == [0.0, 3.0]
+    assert scheduler.waits("p", [], []) == []
+
+
+def test_slots_go_away_and_come_back() -> None:
+    """With fewer slots nothing is taken away that runs; nothing starts until there is room again."""
+    started: list[tuple[int, str]] = []
+    scheduler: Scheduler[Stub] = Scheduler(lambda waiting, uid: started.append((waiting.order, uid)))
+    scheduler.set_models({"p": {"m": 2}})
+    stubs = [Stub(order) for order in range(4)]
+    for stub in stubs:
+        scheduler.add(stub)
+    assert started == [(0, "m"), (1, "m")]
+    scheduler.set_models({"p": {"m": 1}})
+    scheduler.release("m")
+    assert len(started) == 2
+    scheduler.release("m")
+    assert started[2:] == [(2, "m")]
+    scheduler.set_models({})
+    scheduler.release("m")
+    assert len(started) == 3
+    assert not scheduler.remove(stubs[0])
+    assert scheduler.remove(stubs[3])
+    assert scheduler.queue("p") == []
+    assert scheduler.busy("m") == 0
