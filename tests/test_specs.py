@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from playwright.async_api import Browser
 
-import cases
 from kit import Json, WireClient
 from node_tools import node_tools, run_node
+from test_bad_input import CASES
 from xinflight import setup
 from xinflight.config import Settings
 from xinflight.errors import XinflightError, leaves
@@ -123,10 +123,8 @@ FRAMES = [
     *transcript("C"),
     *(
         frame
-        for frame in (
-            *(raw.data for raw in cases.NO_OBJECT),
-            *(json.dumps({"action": "generate", **case.fields}) for case in cases.GENERATE),
-        )
+        for kind in ("shapes", "generate", "cancel", "actions")
+        for frame, *_ in CASES[kind]
         # Python's parser has no stack for the first; its `$` lets pass a line break that ECMA's does not.
         if "[[[[" not in frame and "a\\n" not in frame
     ),
