@@ -509,3 +509,19 @@ async def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="can't be used"):
         await SqliteStore(tmp_path / "data", full=False).open()
     assert (tmp_path / "data").read_text() == "mine"
+
+
+async def test_the_log_stays_short_though_nobody_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_sqlite, "CHECKPOINT", 20)
+    monkeypatch.setattr(store_sqlite, "LOG_PAGES", 100)
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    log = tmp_path / "xinflight.db-wal"
+    longest = 0
+    for number in range(300):
+        await finished(store, f"t{number}", 1 + 3 * number)
+        longest = max(longest, os.stat(log).st_size)
+    assert longest < 3 * 100 * 4096
+    assert len(await ids(store, limit=1000)) == 300
+    await store.close()
+    assert not os.path.exists(log), "all of it is folded in at the end"

@@ -131,7 +131,9 @@ class Manager:
 
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, once it is stored, or None; may raise StorageUnavailable."""
-        stored = await self.journal.store.task(owner, task_id)
+        stored = None
+        if (owner, task_id) not in self._live:
+            stored = await self.journal.store.task(owner, task_id)
         # Another message with this id may have come while the store was asked.
         live = self._live.get((owner, task_id))
         if live is None:

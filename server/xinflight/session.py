@@ -226,12 +226,12 @@ class Session:
             task = await self._manager.find(self.owner, task_id)
             if task is not None:
                 found[task_id] = task
-        floor = await journal.store.floor(self.owner)
+        # Single tasks are there as a whole, or not at all.
+        floor = await journal.store.floor(self.owner) if task_ids is None else 0
         after, recovered = 0, True
         if cursor is not None:
             epoch, after = parse_cursor(cursor)
-            here = epoch == journal.epoch and after <= journal.position(self.owner)
-            recovered = here and (after >= floor or task_ids is not None)
+            recovered = epoch == journal.epoch and floor <= after <= journal.position(self.owner)
         done = Recovered(
             ref=ref,
             recovered=recovered,

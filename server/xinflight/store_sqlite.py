@@ -1,7 +1,8 @@
 """The store in one SQLite file: what is committed survives SIGKILL.
 
-One thread writes and one reads, so that nobody's page of history waits behind a commit. WAL with synchronous NORMAL
-survives the death of the process, FULL that of the machine too (sqlite.org/pragma.html, "synchronous").
+One thread writes and one reads, so that nobody's page of history waits behind a commit; a third folds the log into
+the database, for that waits for the disk and no `ack` should. WAL with synchronous NORMAL survives the death of the
+process, FULL that of the machine too (sqlite.org/pragma.html, "synchronous").
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import structlog
 from filelock import FileLock, Timeout
 
 from xinflight.errors import StorageUnavailable, StoreUnusable
@@ -24,12 +26,19 @@ from xinflight.task import Task
 
 __all__ = ["SqliteStore"]
 
+log = structlog.stdlib.get_logger(__name__)
+
 T = TypeVar("T")
 
 SEQ_JUMP = 1_000_000
 """Added to the last stored seq at a start: above every snapshot's that a client may have seen."""
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another program, like a backup, to let go of the database."""
+CHECKPOINT = 500
+"""Writes after which the log is folded into the database: some 4 MB of it."""
+LOG_PAGES = 16_000
+"""Pages of log, 64 MB, above which the writer itself waits until it is empty: under a load without a pause the
+other thread never comes to its end."""
 VARIABLES = 500
 """Uids in one query; SQLite allows 999 variables in its oldest builds."""
 
@@ -89,8 +98,12 @@ class SqliteStore:
         self._full = full
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="xinflight store reader")
+        self._folder = ThreadPoolExecutor(1, thread_name_prefix="xinflight store folder")
         self._write: sqlite3.Connection | None = None
         self._read: sqlite3.Connection | None = None
+        self._fold: sqlite3.Connection | None = None
+        self._unfolded = 0
+        self._overlong = False
 
     async def open(self) -> str:
         """Open or make the file, and bring an older one to this version's schema; a copy of it is kept."""
@@ -118,6 +131,7 @@ class SqliteStore:
         self._write.commit()
         epoch: str = self._write.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
         self._read = self._connect()
+        self._fold = self._connect()
         return epoch
 
     def _take_lock(self) -> None:
@@ -136,6 +150,7 @@ class SqliteStore:
         connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -153,8 +168,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Close both connections and end both threads."""
-        used = ((self._writer, self._write), (self._reader, self._read))
-        self._write = self._read = None
+        used = ((self._folder, self._fold), (self._reader, self._read), (self._writer, self._write))
+        self._write = self._read = self._fold = None
         for executor, connection in used:
             if connection is not None:
                 await asyncio.get_running_loop().run_in_executor(executor, connection.close)
@@ -184,6 +199,9 @@ class SqliteStore:
         seqs = list({event[0]: event[:2] for event in events}.values())
 
         def work(connection: sqlite3.Connection) -> None:
+            if self._overlong:
+                self._overlong = False
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.executemany(
                 "INSERT INTO tasks (uid, owner, task_id, state, ended_at, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (uid) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, "
@@ -197,6 +215,19 @@ class SqliteStore:
             )
 
         await self._run(work, write=True)
+        self._unfolded += len(writes)
+        if self._unfolded >= CHECKPOINT and self._fold is not None:
+            self._unfolded = 0
+            self._folder.submit(self._fold_log, self._fold)
+
+    def _fold_log(self, connection: sqlite3.Connection) -> None:
+        """Fold what can be folded without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html)."""
+        try:
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            log.warning("log not folded into the database", error=str(error))
+        else:
+            self._overlong = pages > LOG_PAGES
 
     async def last_seq(self, owner: str) -> int:
         """Jump above every seq that was only shown, and keep the jump; a process asks once per owner."""
