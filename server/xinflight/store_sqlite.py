@@ -37,8 +37,8 @@ BUSY_TIMEOUT = 2.0
 CHECKPOINT = 500
 """Writes after which the log is folded into the database: some 4 MB of it."""
 LOG_PAGES = 16_000
-"""Pages of log, 64 MB, above which the writer itself waits until it is empty: under a load without a pause the
-other thread never comes to its end."""
+"""Pages of log, 64 MB, above which the writer itself empties it: under a load without a pause the other thread never
+folds in all of it, and it can't begin anew."""
 VARIABLES = 500
 """Uids in one query; SQLite allows 999 variables in its oldest builds."""
 
@@ -103,7 +103,7 @@ class SqliteStore:
         self._read: sqlite3.Connection | None = None
         self._fold: sqlite3.Connection | None = None
         self._unfolded = 0
-        self._overlong = False
+        self._folding = False
 
     async def open(self) -> str:
         """Open or make the file, and bring an older one to this version's schema; a copy of it is kept."""
@@ -199,9 +199,6 @@ class SqliteStore:
         seqs = list({event[0]: event[:2] for event in events}.values())
 
         def work(connection: sqlite3.Connection) -> None:
-            if self._overlong:
-                self._overlong = False
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.executemany(
                 "INSERT INTO tasks (uid, owner, task_id, state, ended_at, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (uid) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, "
@@ -216,18 +213,22 @@ class SqliteStore:
 
         await self._run(work, write=True)
         self._unfolded += len(writes)
-        if self._unfolded >= CHECKPOINT and self._fold is not None:
+        if self._unfolded >= CHECKPOINT and self._fold is not None and not self._folding:
             self._unfolded = 0
-            self._folder.submit(self._fold_log, self._fold)
+            self._folding = True
+            self._folder.submit(self._fold_log, self._fold, "PASSIVE")
 
-    def _fold_log(self, connection: sqlite3.Connection) -> None:
+    def _fold_log(self, connection: sqlite3.Connection, mode: str) -> None:
         """Fold what can be folded without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html)."""
         try:
-            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
             log.warning("log not folded into the database", error=str(error))
+            pages = 0
+        if mode == "PASSIVE" and pages > LOG_PAGES and self._write is not None:
+            self._writer.submit(self._fold_log, self._write, "TRUNCATE")
         else:
-            self._overlong = pages > LOG_PAGES
+            self._folding = False
 
     async def last_seq(self, owner: str) -> int:
         """Jump above every seq that was only shown, and keep the jump; a process asks once per owner."""
