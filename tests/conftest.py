@@ -22,6 +22,9 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
         # Mounting looks for templates and assets: once, before anything is served.
         for function in blockbuster.functions.values():
             function.can_block_in("xinflight/app.py", "setup")
+            # A traceback that is logged reads its source lines, once for each file.
+            function.can_block_in("linecache.py", ("checkcache", "updatecache", "getlines"))
+            function.can_block_in("rich/traceback.py", ("extract", "_render_stack"))
             function.can_block_in("xinflight/auth.py", "kept_token")
         yield blockbuster
 

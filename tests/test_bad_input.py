@@ -118,7 +118,7 @@ async def test_more_tasks_than_one_connection_may_have(front: Front) -> None:
     for task_id in ("a", "b"):
         assert (await client.ask(action="generate", prompt="boat", task_id=task_id, steps=30))["type"] == "ack"
     answer = await client.ask(action="generate", prompt="boat", task_id="c")
-    refused(answer, "too_many_tasks", None, "2 per connection")
+    refused(answer, "too_many_tasks", "action", "2 per connection")
     assert answer["retryable"] is True
     assert (await client.ask(action="generate", prompt="boat", task_id="a", steps=30))["type"] == "ack"
     await client.ask(action="cancel", task_id="b")
@@ -130,7 +130,7 @@ async def test_more_tasks_than_the_server_may_have(front: Front) -> None:
     """The limit of all holds whatever the connection has."""
     _, client = await front(tasks=1)
     await client.ask(action="generate", prompt="boat", task_id="a", steps=30)
-    refused(await client.ask(action="generate", prompt="boat"), "too_many_tasks", None, "1")
+    refused(await client.ask(action="generate", prompt="boat"), "too_many_tasks", "action", "1 in all")
     await client.ends("a")
 
 

@@ -383,7 +383,10 @@ def test_every_module_is_in_the_layout() -> None:
     assert named == modules
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/protocol.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/protocol.md", "docs/doors.md", "docs/conformance.md"],
+)
 def test_links_lead_somewhere(name: str) -> None:
     file = ROOT / name
     text = file.read_text("utf-8")

@@ -2,17 +2,22 @@
 
 import asyncio
 import base64
+import io
 import random
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from conftest import Front, Serve
 from doors import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored
-from kit import PAINTER, Json, WireClient, eventually, is_end, painter
+from kit import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
 from xinflight import web_stream
 from xinflight.emulator import Emulator
+from xinflight.errors import StorageUnavailable
+from xinflight.gateway import Gateway
 
 CLIENTS = {"json": WireClient, "msgpack": PackClient}
 
@@ -242,3 +247,97 @@ async def test_inline_pictures_within_the_limit(emulate: Serve) -> None:
             listed += (await response.json())["tasks"]
         assert [len(task["data"]) for task in listed] == [2, 2]
         assert not any("b64_json" in picture for task in listed for picture in task["data"])
+
+
+# Readers that go, and readers that are let go
+
+USER = {"X-User": "ann"}
+
+
+def connections(gateway: Gateway) -> int:
+    return len(gateway._connections)
+
+
+@pytest.mark.parametrize("accept", STREAMS)
+async def test_a_reader_that_left_is_forgotten(emulate: Serve, accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it stays, and an owner without any reader counts as gone: `on_disconnect: cancel` acts."""
+    monkeypatch.setattr(web_stream, "KEEPALIVE", 0.05)
+    engine = Recorder([PAINTER])
+    url = await emulate(engine)
+    async with (
+        shared_server(xinference_url=url, disconnect_grace=0.1) as (base, gateway),
+        aiohttp.ClientSession(base, headers={**USER, "Accept": accept}) as http,
+    ):
+        body = {"prompt": "boat", "steps": 200, "on_disconnect": "cancel", "task_id": "a"}
+        async with http.post("/api/v1/tasks", json=body) as response, http.get("/api/v1/events") as other:
+            await anext(lines(response))
+            await anext(lines(other))
+            assert connections(gateway) == 2
+            response.close()
+            await eventually(lambda: connections(gateway) == 1)
+            await asyncio.sleep(0.3)
+            assert engine.aborts == []
+            other.close()
+        await eventually(lambda: connections(gateway) == 0)
+        await eventually(lambda: len(engine.aborts) == 1)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/events", "/v1/images/generations"])
+async def test_a_reader_that_takes_nothing_is_let_go(
+    emulate: Serve, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After PATIENCE its connection is broken off, so that it holds neither a place nor, at OpenAI's door, a task."""
+    monkeypatch.setattr(web_stream, "PATIENCE", 0.2)
+    noise = random.Random(1).randbytes(3 * 600 * 600)
+    file = io.BytesIO()
+    Image.frombytes("RGB", (600, 600), noise).save(file, "PNG")
+    engine = Emulator([painter(replicas=8)], paint=lambda order: file.getvalue())
+    async with (
+        shared_server(xinference_url=await emulate(engine), pictures=64, tasks_per_connection=99) as (base, gateway),
+        aiohttp.ClientSession(base, headers=USER) as http,
+    ):
+        body = {"prompt": "boat", "n": 16, "steps": 1, "response_format": "b64_json"}
+        if path == "/v1/images/generations":
+            asked = http.post(path, json={**body, "stream": True})
+        else:
+            asked = http.get(path)
+        async with asked as response:
+            await eventually(lambda: connections(gateway) == 1)
+            if path == "/api/v1/events":
+                async with http.post("/api/v1/tasks", json=body):
+                    pass
+            # It reads nothing; 16 MB are more than the system holds for it.
+            await eventually(lambda: connections(gateway) == 0)
+            with pytest.raises(aiohttp.ClientError):
+                await response.read()
+        await eventually(lambda: not gateway.manager.unfinished_uids("ann"))
+
+
+async def test_a_stream_that_can_not_go_on_is_broken_off(emulate: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that has begun can't become a 503: it is torn, so that its reader comes back with its cursor."""
+    async with (
+        shared_server(xinference_url=await emulate(Emulator([PAINTER]))) as (base, gateway),
+        aiohttp.ClientSession(base, headers={**USER, "Accept": NDJSON}) as http,
+    ):
+        async with http.post("/api/v1/tasks", json={"prompt": "boat", "steps": 1, "task_id": "a"}) as response:
+            whole = stored([line.data for line in await all_lines(response)])
+        works = gateway.journal.store.events
+        asked = 0
+
+        async def fails_later(*args: Any, **options: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                raise StorageUnavailable
+            return await works(*args, **options)
+
+        monkeypatch.setattr(gateway.journal.store, "events", fails_later)
+        async with http.get("/api/v1/tasks/a/events") as response:
+            assert response.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+        async with http.get("/api/v1/tasks/a/events") as response:
+            assert (response.status, (await response.json(content_type=None))["code"]) == (503, "storage_unavailable")
+        monkeypatch.undo()
+        async with http.get("/api/v1/tasks/a/events") as response:
+            assert stored([line.data for line in await all_lines(response)]) == whole

@@ -66,7 +66,8 @@ def test_the_wheel_has_the_package_and_nothing_else(dist: Path) -> None:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         licences = [name for name in wheel.namelist() if name.endswith("LICENSE")]
     modules = {f"xinflight/{path.name}" for path in (ROOT / "server" / "xinflight").glob("*.py")}
-    assert names == modules | {"xinflight/py.typed"} | {f"xinflight/client_static/{name}" for name in browser_side()}
+    data = {"xinflight/py.typed", "xinflight/conformance.json"}
+    assert names == modules | data | {f"xinflight/client_static/{name}" for name in browser_side()}
     assert licences
 
 

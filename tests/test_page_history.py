@@ -285,6 +285,8 @@ async def test_the_gallery_fits_a_phone(open_page: Open, emulate: Serve, serve: 
     url = await serve(xinference_url=await emulate(Recorder([QUICK])))
     await make(url, *(f"{'long-' * 8}{at}" for at in range(51)))
     page = await open_page(url, lang=lang, width=360)
+    # Only who has listed everything can resume.
+    await expect(page.get_by_test_id("more")).to_be_visible()
     await lose_the_line(page)
     await fits(page)
     await find_the_line(page)

@@ -16,6 +16,7 @@ from conftest import Serve
 from kit import Json, Recorder
 from xinflight.config import BadSettings
 from xinflight.emulator import Faults
+from xinflight.words import say
 
 KNOWN = ("ack", "progress", "result", "error")
 """The types that the tutorial knows; it ignores every other."""
@@ -128,6 +129,8 @@ async def test_errors_have_a_message_and_a_time(talk: Script, engine: Recorder) 
         assert message["type"] == "error"
         assert message["message"]
         assert isinstance(message["timestamp"], float)
+    assert refused["message"] == say("prompt_missing", "en")
+    assert failed["message"] == say("upstream_failed", "en")
     assert failed["state"] == "failed"
     assert "state" not in refused
 

@@ -813,6 +813,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `not_found`: Nothing of one's own has this id; somebody else's is not told of
  * - `task_id_conflict`: A task id that stands for other content already
  * - `too_many_tasks`: More unfinished tasks on a connection, or in all, than allowed
+ * - `too_many_connections`: One more answer that goes on than there may be connections; a WebSocket is closed with 1013 instead
  * - `model_not_found`: A model that the upstream does not run
  * - `model_unsuitable`: A model that can't make pictures from text
  * - `task_unfinished`: A task that can't be deleted while it is on its way; cancel it first
@@ -828,7 +829,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `cancelled`: The task was cancelled; told only where one request stands for one task
  * - `internal`: A bug of ours; the log has the traceback
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
 
 /**
  * Why a socket is closed. Below 4400: come back after a pause; from 4400 on: give up.

@@ -62,7 +62,7 @@ def check(generate: Generate, settings: Settings) -> None:
         if len(text) > settings.prompt_length:
             raise OutOfBounds(field=field, limit=f"{settings.prompt_length} characters")
         if "<lora:" in text.lower():
-            raise LoraTag(field=field)
+            raise LoraTag(field=field, limit="no <lora: tag")
     _at_most("n", generate.n, settings.pictures)
     _at_most("steps", generate.steps, settings.steps)
     _at_most("guidance_scale", generate.guidance_scale, settings.guidance_scale)
@@ -114,7 +114,7 @@ def _choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     if found is None and wanted in upstream.vanished:
         return upstream.vanished[wanted]
     if found is None and wanted in upstream.unsuitable:
-        raise ModelUnsuitable(field="model")
+        raise ModelUnsuitable(field="model", limit=", ".join(upstream.models))
     if found is None and upstream.state in (UpstreamState.READY, UpstreamState.NO_MODEL):
         raise ModelNotFound(field="model", limit=", ".join(upstream.models))
     return found

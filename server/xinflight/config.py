@@ -86,7 +86,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tasks: Count = 10000
     """The most unfinished generations in all."""
     connections: Count = 10000
-    """The most open sockets; one more is told to come back (1013)."""
+    """The most open sockets and streams; one more is told to come back (1013, or 503)."""
     heartbeat: Seconds = 25.0
     """The pause between pings; a dead peer is found within two."""
     disconnect_grace: Seconds = 30.0

@@ -111,7 +111,7 @@ class Manager:
             known = await self.find(owner, generate.task_id)
             if known is not None:
                 if known.digest != digest(generate):
-                    raise TaskIdConflict(field="task_id")
+                    raise TaskIdConflict(field="task_id", limit="the same content under the same id")
                 return known, False
         check(generate, self._settings)
         if self._closing:
@@ -119,7 +119,7 @@ class Manager:
         if self.journal.broken or self._runner.held:
             raise StorageUnavailable
         if len(self._live) >= self._settings.tasks:
-            raise TooManyTasks(limit=str(self._settings.tasks))
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
         task = accept(generate, owner, self._settings, self.upstream, self._clock.time())
         # From the look-up to here nothing is awaited: a second message with the same id finds this one.
         prepare(task)

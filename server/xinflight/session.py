@@ -171,7 +171,7 @@ class Session:
             message.prompt = DEFAULT_PROMPT
         self._started = {task_id for task_id in self._started if self._manager.unfinished(self.owner, task_id)}
         if len(self._started) >= self._settings.tasks_per_connection and message.task_id not in self._started:
-            raise TooManyTasks(limit=f"{self._settings.tasks_per_connection} per connection")
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_connection} per connection")
         with self.outbox.events_held():
             task, fresh = await self._manager.submit(message, self.owner, self._watch)
             self._started.add(task.task_id)

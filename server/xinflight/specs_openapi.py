@@ -16,6 +16,7 @@ from xinflight.errors import (
     TaskIdConflict,
     TaskTimeout,
     TaskUnfinished,
+    TooManyConnections,
     TooManyTasks,
     UnsupportedType,
     UpstreamAuth,
@@ -52,6 +53,7 @@ _SUBMIT: Errors = (
     LoraTag,
     TaskIdConflict,
     TooManyTasks,
+    TooManyConnections,
     ModelNotFound,
     ModelUnsuitable,
     UpstreamAuth,
@@ -108,7 +110,9 @@ def _http_schemas() -> dict[str, Schema]:
     new: Schema = {**found["Generate"], "title": "NewTask", "description": "A `generate` of the WebSocket."}
     # Its action is said by the request.
     new["properties"] = {key: value for key, value in new["properties"].items() if key not in ("action", "ref")}
-    del new["required"]
+    # The tutorial's message without any field is the WebSocket's alone.
+    new["required"] = ["prompt"]
+    new["properties"]["prompt"] = {"type": "string", "description": "What the picture shows; must not be blank."}
     found["NewTask"] = new
     streamed = {
         "anyOf": [{"type": "boolean"}, {"type": "null"}],
@@ -156,9 +160,9 @@ def _tasks() -> dict[str, Schema]:
             "get": operation(
                 "events",
                 "The events of all of one's tasks, for as long as one listens",
-                {"200": events("From the cursor on, or from now on.")},
-                errors=(OutOfBounds, NotAcceptable),
-                parameters=_following(),
+                {"200": events("From the cursor on.")},
+                errors=(OutOfBounds, NotAcceptable, TooManyConnections),
+                parameters=_following("from now on"),
             )
         },
     }
@@ -211,11 +215,11 @@ def _task_events() -> Schema:
         "taskEvents",
         "The events of one task, to its end",
         {
-            "200": events("From the cursor on, or from the task's start."),
+            "200": events("From the cursor on."),
             "204": {"description": "The task is over and nothing came after the cursor: don't come back."},
         },
-        errors=(*_ONE_TASK, OutOfBounds, NotAcceptable),
-        parameters=_following(),
+        errors=(*_ONE_TASK, OutOfBounds, NotAcceptable, TooManyConnections),
+        parameters=_following("from its start"),
     )
 
 
@@ -228,9 +232,11 @@ def _task_picture() -> Schema:
     )
 
 
-def _following() -> list[Schema]:
-    since = header("Last-Event-ID", "A cursor; what came after it is replayed. Stronger than `after`.")
-    return [*parameters("Follow", "after"), since, NAMED]
+def _following(start: str) -> list[Schema]:
+    """Return the parameters of an answer that goes on; `start` says where it begins without a cursor."""
+    (after,) = parameters("Follow", "after")
+    after["description"] = f"A cursor, `epoch:seq`: what came after it is replayed. Default: {start}."
+    return [after, header("Last-Event-ID", "The same, and stronger: what an EventSource has seen last."), NAMED]
 
 
 def _server() -> dict[str, Schema]:

@@ -7,7 +7,21 @@ from xinflight.errors import Forbidden, Internal, StorageUnavailable, Unauthoris
 from xinflight.protocol_http import STATUS
 from xinflight.specs_schema import Schema, schemas
 
-__all__ = ["answer", "events", "header", "operation", "parameters", "path"]
+__all__ = [
+    "JSON",
+    "NAMED",
+    "NDJSON",
+    "PREFIX",
+    "SSE",
+    "STREAMS",
+    "Errors",
+    "answer",
+    "events",
+    "header",
+    "operation",
+    "parameters",
+    "path",
+]
 
 Errors = tuple[type[XinflightError], ...]
 

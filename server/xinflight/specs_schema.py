@@ -7,7 +7,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct
 
-from xinflight import protocol, protocol_http
+import xinflight.protocol as protocol
+import xinflight.protocol_http as protocol_http
 from xinflight.errors import leaves
 from xinflight.protocol import CloseCode, Request, State, Step, UpstreamEnd, UpstreamState
 from xinflight.specs_meanings import FIELDS, MEMBERS

@@ -120,6 +120,10 @@ async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request
     except StorageUnavailable as error:
         log.error("replay not read", detail=error.detail)
         await ws.close(code=CloseCode.FULL, message=b"try again")
+    except Exception:
+        # A bug of ours: a socket that stays open and says nothing would be worse than one that comes back.
+        log.exception("connection broke")
+        _abort(request)
     else:
         await ws.close(code=CloseCode.RESTART, message=b"restarting")
 

@@ -105,12 +105,12 @@ def choose_language(wanted: str | None, default: str) -> str:
 
 
 def _by_weight(header: str) -> Iterable[str]:
-    """Yield the tags of a header, those with the highest weight first; bad weights count as zero."""
+    """Return the tags of a header, the heaviest first; those of weight zero, which a bad one is too, are left out."""
     weighed = []
     for part in header[:200].split(","):
-        tag, _, weight = part.partition(";q=")
+        tag, _, weight = part.partition(";")
         try:
-            weighed.append((-float(weight or 1), tag.strip().lower()))
+            weighed.append((-float(weight.strip().removeprefix("q=") or 1), tag.strip().lower()))
         except ValueError:
             weighed.append((0.0, tag.strip().lower()))
-    return [tag for _, tag in sorted(weighed, key=lambda pair: pair[0])]
+    return [tag for weight, tag in sorted(weighed, key=lambda pair: pair[0]) if weight < 0]

@@ -1,0 +1,134 @@
+"""The command line: what the doctor finds, and what is said when a server can't start."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from conftest import Serve
+from kit import Recorder, painter
+from xinflight.cli import main
+from xinflight.emulator import EmulatorOptions
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a way to run a command in an empty folder and an empty environment."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str, **environ: str) -> Result:
+        return CliRunner().invoke(main, [*arguments], env={"XINFLIGHT_DATA_DIR": str(tmp_path / "data"), **environ})
+
+    return command
+
+
+async def doctor(run: Run, *arguments: str, **environ: str) -> Result:
+    """Run the doctor beside the emulator of this loop."""
+    return await asyncio.to_thread(run, "doctor", *arguments, **environ)
+
+
+async def test_all_is_well(run: Run, emulate: Serve) -> None:
+    """Ready models are shown with defaults and what a cancel does; what can't draw is named; the code is 0."""
+    url = await emulate(Recorder([painter(uid="reader", abilities=("ocr",)), painter(replicas=2)]))
+    result = await doctor(run, "--xinference", url)
+    assert result.exit_code == 0
+    assert "All is well." in result.output
+    assert "painter (default), 2 replica(s)" in result.output
+    assert "steps 10, guidance 0" in result.output
+    assert "frees the model" in result.output
+    assert "Not for text to image: reader" in result.output
+    assert "to do" not in result.output
+
+
+async def test_defaults_and_cancels_that_need_a_hand(run: Run, emulate: Serve) -> None:
+    """Unknown defaults and a cancel that is none come with what to type."""
+    model = painter(default_generate_config={})
+    url = await emulate(Recorder([model], options=EmulatorOptions(txt2img_abort=False)))
+    result = await doctor(run, "--xinference", url)
+    assert result.exit_code == 0
+    assert "[models.painter]" in result.output
+    assert "gives up the picture" in result.output
+    assert "3.4.0" in result.output
+
+
+async def test_nobody_answers(run: Run, unused_tcp_port: int) -> None:
+    """Where Xinference does not run, the doctor says how to start it, or the demo."""
+    result = await doctor(run, "--xinference", f"http://127.0.0.1:{unused_tcp_port}")
+    assert result.exit_code == 1
+    assert "unreachable" in result.output
+    assert "xinference-local" in result.output
+    assert "--demo" in result.output
+
+
+@pytest.mark.parametrize("key", ["", "bad"])
+async def test_a_key_that_is_refused(run: Run, emulate: Serve, key: str) -> None:
+    """A missing or wrong key is told with the name of its setting, and never shown."""
+    engine = Recorder([painter()], options=EmulatorOptions(api_key="good"))
+    environ = {"XINFLIGHT_API_KEY": key} if key else {}
+    result = await doctor(run, "--xinference", await emulate(engine), **environ)
+    assert result.exit_code == 1
+    assert "unauthorised" in result.output
+    assert "XINFLIGHT_API_KEY" in result.output
+    assert ("none given" in result.output) == (not key)
+    assert "good" not in result.output
+    assert len(engine.keys) == 1
+
+
+async def test_no_model_for_pictures(run: Run, emulate: Serve) -> None:
+    """A Xinference without such a model, or without the configured one, is not ready."""
+    url = await emulate(Recorder([painter(uid="reader", abilities=("ocr",))]))
+    result = await doctor(run, "--xinference", url)
+    assert (result.exit_code, "xinference launch" in result.output) == (1, True)
+    url = await emulate(Recorder([painter()]))
+    result = await doctor(run, "--xinference", url, "--model", "other")
+    assert (result.exit_code, "there is no model other" in result.output) == (1, True)
+
+
+def one_line(result: Result) -> str:
+    """Return what a command that failed says, which is one line without a traceback."""
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+def test_a_port_that_is_taken(run: Run) -> None:
+    """One line names the port and the next one to try."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = one_line(run("serve", "--demo", "--port", str(port)))
+    assert f"127.0.0.1:{port}" in line
+    assert f"--port {port + 1}" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--page", "nothing.html"], "nothing.html"),
+        (["--config", "nothing.toml"], "nothing.toml"),
+        (["--port", "99999"], "port"),
+    ],
+)
+def test_what_can_not_be_served(run: Run, arguments: list[str], named: str) -> None:
+    """What is wrong is named in one line."""
+    assert named in one_line(run("serve", "--demo", *arguments))
+
+
+def test_a_setting_in_the_environment_that_is_wrong(run: Run) -> None:
+    """A level that there is none of is named, and no traceback is shown."""
+    assert "log_level" in one_line(run("serve", "--demo", XINFLIGHT_LOG_LEVEL="loud"))
+
+
+def test_help_and_version(run: Run) -> None:
+    """Both commands explain themselves."""
+    assert "doctor" in run("--help").output
+    assert "--allow-origin" in run("serve", "-h").output
+    assert "0.1.0" in run("--version").output

@@ -1,0 +1,325 @@
+"""The conformance kit: our server keeps all of it, and a server that does not is found out."""
+
+import asyncio
+import copy
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kit import Recorder, painter
+from xinflight.errors import leaves
+from xinflight.protocol import CODECS
+from xinflight.testing import connector, kit
+from xinflight.testing_patterns import OPERATORS, BadPattern, Mismatch, fill, match
+from xinflight.testing_run import Connect, Exchange, ExchangeFailed, Line, Message, Step, run_exchange
+
+DOCS = Path(__file__).parent.parent / "docs"
+KIT = kit()
+CASES = [
+    pytest.param(exchange, subprotocol, id=f"{exchange.number}-{subprotocol.rpartition('.')[2]}")
+    for exchange in KIT.exchanges
+    for subprotocol in CODECS
+    if exchange.only in (None, subprotocol)
+]
+
+
+@pytest.fixture
+async def engine() -> Recorder:
+    """Give an emulator with a model that takes its time over many steps."""
+    return Recorder([painter(step_seconds=0.01, decode_seconds=0.01)])
+
+
+@pytest.fixture
+async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
+    return await stack.enter_async_context(aiohttp.ClientSession())
+
+
+@pytest.mark.parametrize(("exchange", "subprotocol"), CASES)
+async def test_our_server_keeps_it(
+    exchange: Exchange, subprotocol: str, server: str, http: aiohttp.ClientSession
+) -> None:
+    connect = connector(http, f"{server}ws/generate", subprotocol)
+    await run_exchange(exchange, connect, always=KIT.always, seconds=20.0)
+
+
+# The kit as data
+
+
+def test_the_numbers_count_and_titles_differ() -> None:
+    assert [exchange.number for exchange in KIT.exchanges] == list(range(1, len(KIT.exchanges) + 1))
+    assert len({exchange.title for exchange in KIT.exchanges}) == len(KIT.exchanges)
+
+
+def test_the_sections_are_those_of_the_protocol() -> None:
+    text = (DOCS / "protocol.md").read_text("utf-8")
+    titles = set()
+    chapter = ""
+    for marks, title in re.findall(r"^(##+) (.+)$", text, re.MULTILINE):
+        chapter = title if marks == "##" else chapter
+        titles.add(title if marks == "##" else f"{chapter.partition(' ')[0]} {title}")
+    for exchange in KIT.exchanges:
+        assert set(exchange.section.split("; ")) <= titles, exchange.title
+
+
+def steps() -> list[Step]:
+    return [step for exchange in KIT.exchanges for step in exchange.steps]
+
+
+def test_every_action_is_used() -> None:
+    assert {step.send["action"] for step in steps() if step.send and "action" in step.send} >= {
+        "generate",
+        "cancel",
+        "resume",
+        "follow",
+        "unfollow",
+        "list",
+        "delete",
+        "ping",
+    }
+
+
+def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
+    expected = {step.expect["code"] for step in steps() if step.expect and "code" in step.expect}
+    # These need a setting, trouble at Xinference or on the disk, a frame of 64 KiB, or are told over HTTP only.
+    others = {
+        "frame_too_large",
+        "unsupported_type",
+        "not_acceptable",
+        "unauthorised",
+        "forbidden",
+        "not_found",
+        "too_many_tasks",
+        "too_many_connections",
+        "model_unsuitable",
+        "storage_unavailable",
+        "shutting_down",
+        "cancelled",
+        "internal",
+    }
+    assert expected | others == {leaf.code for leaf in leaves() if not leaf.code.startswith("upstream_")}
+    assert not expected & others
+
+
+# A server that does something else is found out
+
+
+class Liar:
+    """A line that changes what the server says."""
+
+    def __init__(self, line: Line, lie: "Lie") -> None:
+        self._line = line
+        self._lie = lie
+        self._waiting: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        await self._line.send(message)
+
+    async def send_frame(self, frame: str | bytes) -> None:
+        await self._line.send_frame(frame)
+
+    async def receive(self) -> Message:
+        while not self._waiting:
+            self._waiting = self._lie.told(await self._line.receive())
+        return self._waiting.pop(0)
+
+
+class Lie:
+    """Tell messages of some types otherwise: with other fields, without some, twice, late, or never."""
+
+    def __init__(self, *types: str, without: Sequence[str] = (), times: int = 1, late: bool = False, **fields: Any):
+        self.types = types
+        self.without = without
+        self.times = times
+        self.late = late
+        self.fields = fields
+        self._held: list[Message] = []
+
+    def told(self, message: Message) -> list[Message]:
+        if message["type"] not in self.types:
+            held, self._held = self._held, []
+            return [message, *held]
+        changed = {**copy.deepcopy(message), **self.fields}
+        for name in self.without:
+            changed.pop(name, None)
+        if self.late:
+            self._held.append(changed)
+            return []
+        return [changed] * self.times
+
+
+LIES: list[tuple[str, Lie, str]] = [
+    ("The welcome is the first frame", Lie("welcome", late=True), "did not come"),
+    ("The welcome is the first frame", Lie("welcome", heartbeat="25"), "heartbeat is '25'"),
+    ("A ping is answered with its nonce and its ref", Lie("pong", nonce="other"), "nonce is 'other'"),
+    ("A ping is answered with its nonce and its ref", Lie("pong", seq=5), "seq is 5"),
+    ("A ping is answered with its nonce and its ref", Lie("pong", times=0), "nothing of its type came"),
+    ("One picture: ack first, true progress, one end", Lie("ack", late=True), "came before"),
+    ("One picture: ack first, true progress, one end", Lie("progress", progress=12.5), "progress is 12.5"),
+    ("One picture: ack first, true progress, one end", Lie("progress", progress=100), "progress is 100"),
+    ("One picture: ack first, true progress, one end", Lie("progress", without=["index"]), "index is absent"),
+    ("One picture: ack first, true progress, one end", Lie("result", times=2), "came before"),
+    ("One picture: ack first, true progress, one end", Lie("result", progress=99), "progress is 99"),
+    ("One picture: ack first, true progress, one end", Lie("picture", times=0), "came before"),
+    ("One picture: ack first, true progress, one end", Lie("picture", seq=1), "seq is 1"),
+    ("One picture: ack first, true progress, one end", Lie("picture", without=["timestamp"]), "timestamp is absent"),
+    ("Unknown fields are ignored and named; metadata is echoed", Lie("ack", ignored=[]), "ignored is []"),
+    ("Unknown fields are ignored and named; metadata is echoed", Lie("result", metadata=None), "metadata is None"),
+    ("What runs is cancelled, and the end says what that achieved", Lie("cancelled", upstream="done"), "upstream is"),
+    ("What runs is cancelled, and the end says what that achieved", Lie("cancelled", times=2), "came before"),
+    ("Cancelling too late, or something unknown, is soft", Lie("ok", tasks=[]), "tasks is []"),
+    ("A cursor of another epoch is a gap, and said to be one", Lie("recovered", recovered=True), "recovered is True"),
+    ("What ended meanwhile is replayed in order", Lie("accepted", times=2), "came before"),
+    ("What ended meanwhile is replayed in order", Lie("picture", late=True), "came before"),
+    ("The history is paged, the newest first", Lie("tasks", tasks=[]), "tasks is []"),
+    ("An unknown action is refused", Lie("error", code="internal"), "code is 'internal'"),
+    ("An unknown action is refused", Lie("error", seq=9), "task_id is absent"),
+    ("A LoRA tag is refused", Lie("error", without=["ref"]), "ref is absent"),
+]
+
+
+@pytest.mark.parametrize(("title", "lie", "told"), LIES)
+async def test_a_server_that_does_something_else_is_found_out(
+    title: str, lie: Lie, told: str, server: str, http: aiohttp.ClientSession
+) -> None:
+    (exchange,) = [exchange for exchange in KIT.exchanges if exchange.title == title]
+    honest = connector(http, f"{server}ws/generate")
+    lying: Connect = lambda offer: deceive(honest, offer, lie)  # noqa: E731
+    with pytest.raises(ExchangeFailed) as failed:
+        await run_exchange(exchange, lying, always=KIT.always, seconds=1.0)
+    assert told in failed.value.why
+
+
+@asynccontextmanager
+async def deceive(honest: Connect, offer: Sequence[str] | None, lie: Lie) -> AsyncIterator[Line]:
+    async with honest(offer) as line:
+        yield Liar(line, lie)
+
+
+async def test_a_refusal_that_nobody_expects_fails_at_once(server: str, http: aiohttp.ClientSession) -> None:
+    steps = [Step(send={"action": "generate", "prompt": ""}), Step(expect={"type": "ack"})]
+    exchange = Exchange(number=1, title="wrong", section="", steps=steps)
+    with pytest.raises(ExchangeFailed, match="prompt_missing"):
+        await run_exchange(exchange, connector(http, f"{server}ws/generate"))
+
+
+async def test_a_close_is_told(server: str, http: aiohttp.ClientSession) -> None:
+    connect = connector(http, f"{server}ws/generate")
+    refused = Exchange(number=1, title="", section="", steps=[Step(expect={"type": "welcome"}, offer=["nobody"])])
+    with pytest.raises(ExchangeFailed, match="closed with 4406"):
+        await run_exchange(refused, connect)
+    other = Exchange(number=1, title="", section="", steps=[Step(closed=4401, offer=["nobody"])])
+    with pytest.raises(ExchangeFailed, match="closed with 4406"):
+        await run_exchange(other, connect)
+    open_still = Exchange(number=1, title="", section="", steps=[Step(closed=4401)])
+    with pytest.raises(ExchangeFailed, match="was not closed"):
+        await run_exchange(open_still, connect, seconds=0.1)
+    with pytest.raises(BadPattern):
+        await run_exchange(Exchange(number=1, title="", section="", steps=[Step()]), connect)
+
+
+# The matching language
+
+
+def test_the_language_is_described() -> None:
+    text = (DOCS / "conformance.md").read_text("utf-8")
+    assert set(re.findall(r"`(\$[a-z]+)`", text)) == {*OPERATORS, "$save"}
+    for struct in (Exchange, Step):
+        for key in struct.__struct_encode_fields__:
+            assert re.search(rf"^\|[^|]*`{key}`", text, re.MULTILINE), key
+
+
+MESSAGE = {"type": "x", "n": 1, "f": 1.0, "t": True, "s": "abc", "l": [1, {"a": 2}], "b": b"1", "m": {"k": None}}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        {},
+        {"n": 1, "f": 1},
+        {"n": 1.0},
+        {"l": [1, {}], "m": {"k": None}},
+        {"n": {"$type": "integer", "$min": 1, "$max": 1, "$above": 0}},
+        {"n": {"$type": "number"}, "t": {"$type": "boolean"}, "s": {"$type": "string"}},
+        {"l": {"$type": "array", "$length": 2, "$has": {"a": {"$min": 2}}}, "m": {"$type": "object"}},
+        {"b": {"$type": "bytes"}},
+        {"s": {"$regex": "a.c", "$in": ["abc"], "$not": "abd"}, "gone": {"$absent": True}, "n": {"$absent": False}},
+    ],
+)
+def test_patterns_that_match(pattern: Message) -> None:
+    assert match(pattern, MESSAGE, {}) == {}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        {"n": 2},
+        {"n": True},
+        {"t": 1},
+        {"gone": None},
+        {"l": [1]},
+        {"l": {"a": 1}},
+        {"s": {"k": 1}},
+        {"f": {"$type": "integer"}},
+        {"t": {"$type": "integer"}},
+        {"t": {"$type": "number"}},
+        {"s": {"$type": "bytes"}},
+        {"s": {"$min": 0}},
+        {"n": {"$above": 1}},
+        {"n": {"$max": 0}},
+        {"s": {"$regex": "ab"}},
+        {"l": {"$has": 2}},
+        {"l": {"$length": 1}},
+        {"n": {"$absent": True}},
+        {"gone": {"$absent": False}},
+        {"n": {"$not": {"$in": [1, 2]}}},
+    ],
+)
+def test_patterns_that_do_not_match(pattern: Message) -> None:
+    with pytest.raises(Mismatch):
+        match(pattern, MESSAGE, {})
+
+
+def test_variables_are_saved_and_filled_in() -> None:
+    saved = match({"n": {"$save": "one"}, "l": [{"$save": "two"}, {}]}, MESSAGE, {})
+    assert saved == {"one": 1, "two": 1}
+    assert fill(["${one}", "a-${one}", {"k": "${two}"}, 5], saved) == [1, "a-1", {"k": 1}, 5]
+    assert match({"n": {"$min": "${one}"}}, MESSAGE, saved) == {}
+
+
+@pytest.mark.parametrize("pattern", [{"n": {"$like": 1}}, {"n": {"$type": "float"}}, {"n": "${nobody}"}])
+def test_patterns_that_make_no_sense(pattern: Message) -> None:
+    with pytest.raises(BadPattern):
+        match(pattern, MESSAGE, {})
+
+
+# The command
+
+
+async def test_the_command(server: str) -> None:
+    url = f"{server.replace('http', 'ws', 1)}ws/generate"
+    said, code = await told(url, "--only", "3", "--only", "4", "--only", "30", "--msgpack")
+    assert code == 0, said
+    assert re.findall(r"^ok +(\d+)\.", said, re.MULTILINE) == ["3", "4", "30"]
+    said, code = await told(url, "--only", "9", "--seconds", "0.01")
+    assert code == 1
+    assert "FAILED 9. " in said
+    said, code = await told("ws://127.0.0.1:9/ws/generate", "--only", "3")
+    assert code == 1
+    assert "Error: Can't speak with" in said
+
+
+async def told(*arguments: str) -> tuple[str, int]:
+    """Run the command as a user does; return what it said and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "error", "-m", "xinflight.testing", *arguments, stdout=PIPE, stderr=STDOUT
+    )
+    said = (await process.communicate())[0].decode()
+    assert process.returncode is not None
+    return said, process.returncode

@@ -1,0 +1,91 @@
+"""What doors.md shows works as it stands, but for the address; what its tables name is there."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser
+
+from kit import Recorder
+from test_docs import fences, table
+from xinflight.app import setup
+from xinflight.protocol import CODECS
+
+pytest_plugins = ["page_fixtures"]
+
+DOORS = (Path(__file__).parent.parent / "docs" / "doors.md").read_text("utf-8")
+ADDRESS = "http://127.0.0.1:8000"
+SHELL = fences(DOORS, "sh")
+PYTHON = fences(DOORS, "python")
+SCRIPT = fences(DOORS, "js")
+
+
+def test_there_is_an_example_of_each() -> None:
+    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 2, 1)
+    assert ["import aiohttp" in PYTHON[0], "import OpenAI" in PYTHON[1]] == [True, True]
+
+
+async def run(folder: Path, *command: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said = (await process.communicate())[0].decode()
+    assert process.returncode == 0, said
+    return said
+
+
+async def test_the_shell_lines(server: str, engine: Recorder, tmp_path: Path) -> None:
+    (text,) = SHELL
+    said = await run(tmp_path, "bash", "-ec", text.replace(ADDRESS, server.rstrip("/")))
+    assert said.count('"progress":') > 3
+    assert '"type":"result"' in said
+    assert (tmp_path / "boat.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    assert "HTTP/1.1 202 Accepted" in said
+    assert '"index":3' in said
+    assert '"type":"cancelled"' in said
+    assert '"code"' not in said, "nothing is refused"
+    assert set(engine.prompts) <= {"a red boat", "a heron"}
+
+
+async def test_aiohttp(server: str, tmp_path: Path) -> None:
+    said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[0].replace(ADDRESS, server.rstrip("/")))
+    kinds = [line.partition(" ")[0] for line in said.splitlines()]
+    assert [kind for kind in kinds if kind != "progress"] == ["accepted", "picture", "picture", "result"]
+    assert len(re.findall(r"^picture  http://\S+/pictures/\S+$", said, re.MULTILINE)) == 2
+
+
+async def test_openai(server: str, tmp_path: Path) -> None:
+    said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[1].replace(ADDRESS, server.rstrip("/")))
+    models, *urls, streamed = said.splitlines()
+    assert models == "['painter']"
+    assert [url.startswith(f"{server}pictures/") for url in urls] == [True, True]
+    assert re.fullmatch(r"image_generation\.completed \d+", streamed)
+
+
+async def test_event_source(server: str, browser: Browser) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{server}healthz")
+    await page.evaluate(f"(async () => {{ {SCRIPT[0]} }})()")
+    picture = page.locator("body > img")
+    await picture.wait_for(timeout=20_000)
+    assert await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
+    assert re.fullmatch(r"\d+ %", await page.title())
+
+
+@pytest.mark.parametrize("protocol", CODECS)
+def test_sub_protocols_are_named(protocol: str) -> None:
+    assert protocol in DOORS or protocol.endswith("json")
+
+
+def test_every_route_is_in_the_table() -> None:
+    app = web.Application()
+    setup(app)
+    there = {
+        f"{route.method} {route.resource.canonical.replace('task_id', 'id')}"
+        for route in app.router.routes()
+        if route.resource is not None and route.method not in ("HEAD", "OPTIONS")
+    }
+    assert set(table(DOORS, "| request | answer |")) == {route for route in there if " /api/" in route}

@@ -1,0 +1,143 @@
+"""Readers that stop reading while 200 tasks run: memory stays flat, nobody else notices, and nothing is lost."""
+
+import asyncio
+import io
+import os
+import random
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from conftest import Serve
+from doors import NDJSON, PackClient, lines, stored
+from kit import Json, WireClient, is_end, painter
+from xinflight import web_stream
+from xinflight.emulator import Emulator
+from xinflight.emulator_wire import Order
+
+TASKS = 200
+PICTURES = 2
+PICTURE = 40_000
+"""Bytes of a picture, roughly: inline, twice (`picture`, `result`), and as base64, a reader is due some 40 MB."""
+DUE = TASKS * PICTURES * 2 * PICTURE * 4 // 3
+FLAT = DUE // 2
+"""By how much the process may grow with three readers that each are due DUE: noise, not one of them."""
+
+
+def paint() -> bytes:
+    """Make a picture of noise, which no format makes smaller."""
+    file = io.BytesIO()
+    noise = random.Random(1).randbytes(3 * 112 * 112)
+    Image.frombytes("RGB", (112, 112), noise).save(file, "PNG")
+    return file.getvalue()
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Watcher:
+    """An ordinary reader, and how late it heard of each progress."""
+
+    def __init__(self, client: WireClient) -> None:
+        self.client = client
+        self.late: list[float] = []
+        self.peak = 0
+
+    async def watch(self, ends: int) -> list[Json]:
+        """Read until so many tasks have ended; return their stored events."""
+        self.late, self.peak, seen = [], 0, []
+        while ends:
+            message = await self.client.receive()
+            self.client.seen.clear()
+            self.peak = max(self.peak, resident())
+            if message["type"] == "progress":
+                self.late.append(time.time() - message["timestamp"])
+            ends -= is_end(message)
+            seen.append(message)
+        return stored(seen)
+
+    @property
+    def p95(self) -> float:
+        return sorted(self.late)[len(self.late) * 95 // 100]
+
+
+async def run_tasks(http: aiohttp.ClientSession, name: str) -> None:
+    """Start TASKS tasks whose pictures are wanted inline."""
+    body = {"prompt": "boat", "n": PICTURES, "steps": 10, "response_format": "b64_json"}
+    for i in range(TASKS):
+        async with http.post("/api/v1/tasks", json={**body, "task_id": f"{name}{i}"}) as response:
+            assert response.status == 202
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory in use")
+async def test_readers_that_stop_reading(emulate: Serve, serve: Serve, stack: AsyncExitStack) -> None:
+    picture = paint()
+    assert PICTURE * 0.9 < len(picture) < PICTURE * 1.1
+
+    def painted(order: Order) -> bytes:
+        return picture
+
+    model = painter(replicas=TASKS, step_seconds=0.2)
+    url = await serve(
+        xinference_url=await emulate(Emulator([model], paint=painted)), default_size="64x64", heartbeat=6.0
+    )
+    http = await stack.enter_async_context(aiohttp.ClientSession(url))
+    watcher = Watcher(await stack.enter_async_context(PackClient.connect(url)))
+    await watcher.client.ask(action="follow", scope="all")
+
+    # Without them first: what this costs anyway, and how late progress is anyway. The second time it costs no more.
+    for name in ("first", "calm"):
+        _, _ = await asyncio.gather(run_tasks(http, name), watcher.watch(TASKS))
+    calm, before = watcher.p95, watcher.peak
+
+    cursor = (await watcher.client.ask(action="list", limit=1))["cursor"]
+    sse = await stack.enter_async_context(http.get("/api/v1/events", params={"after": cursor}))
+    ndjson = await stack.enter_async_context(
+        http.get("/api/v1/events", params={"after": cursor}, headers={"Accept": NDJSON})
+    )
+    socket = await stack.enter_async_context(WireClient.connect(url))
+    await socket.ask(action="resume", scope="all", after=cursor)
+    stopped = time.monotonic()
+    _, wanted = await asyncio.gather(run_tasks(http, "slow"), watcher.watch(TASKS))
+    assert len(wanted) == TASKS * (PICTURES + 2)
+    grown = watcher.peak - before
+    print(f"grown by {grown / 1e6:.1f} MB of 3 x {DUE / 1e6:.0f} due; progress late {calm:.3f}, {watcher.p95:.3f} s")
+    assert grown < FLAT
+    assert watcher.p95 < max(3 * calm, 0.5)
+    # The WebSocket was let go meanwhile; the streams wait for minutes.
+    await asyncio.sleep(max(0.0, stopped + 10.0 - time.monotonic()))
+    assert web_stream.PATIENCE > 60
+
+    for stream in (sse, ndjson):
+        assert await read_all(stream) == wanted
+    seen = []
+    async with asyncio.timeout(20):
+        while (frame := await socket.ws.receive()).type is aiohttp.WSMsgType.TEXT:
+            seen.append(frame.json())
+    assert frame.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)
+    assert len(stored(seen)) < len(wanted)
+    highest = max(message["seq"] for message in seen if "seq" in message)
+    async with WireClient.connect(url) as again:
+        answer = await again.ask(action="resume", scope="all", after=f"{cursor.partition(':')[0]}:{highest}")
+        assert answer["recovered"]
+        seen += again.seen
+    assert stored(seen) == wanted
+
+
+async def read_all(stream: aiohttp.ClientResponse) -> list[Json]:
+    """Go on reading until every task has ended; return the stored events."""
+    seen = []
+    ends = TASKS
+    async with asyncio.timeout(60):
+        async for line in lines(stream):
+            seen.append(line.data)
+            ends -= is_end(line.data)
+            if not ends:
+                break
+    return stored(seen)

@@ -1,0 +1,115 @@
+"""Settings: where they come from, which is stronger, and what is said of those that can't be used."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xinflight.config import BadSettings, ModelSettings, Settings
+
+FILE = """
+port = 1111
+host = "127.0.0.2"
+steps = 50
+allow_origins = ["https://a.example"]
+
+[models.z-image]
+steps = 9
+guidance_scale = 0
+pool = "fast"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Give the path of a settings file."""
+    path = tmp_path / "mine.toml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def test_flags_before_variables_before_the_file(file: str) -> None:
+    """Each source fills what the stronger ones left open."""
+    environ = {"XINFLIGHT_PORT": "2222", "XINFLIGHT_HOST": "127.0.0.3", "XINFLIGHT_CONFIG": file}
+    settings = Settings.load({"port": 3333, "host": None}, environ=environ)
+    assert (settings.port, settings.host, settings.steps) == (3333, "127.0.0.3", 50)
+    assert Settings.load({}, environ=environ).port == 2222
+    assert Settings.load({}, environ={"XINFLIGHT_CONFIG": file}).port == 1111
+    assert Settings.load({}, environ={}, file=file).models == {
+        "z-image": ModelSettings(steps=9, guidance_scale=0.0, pool="fast")
+    }
+
+
+def test_the_file_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`xinflight.toml` is read where the server starts; it need not be there."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings.load(environ={}) == Settings()
+    (tmp_path / "xinflight.toml").write_text(FILE)
+    assert Settings.load(environ={}).port == 1111
+
+
+def test_a_plain_call_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who embeds the gateway gets what is written there, whatever the environment has."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "xinflight.toml").write_text(FILE)
+    monkeypatch.setenv("XINFLIGHT_PORT", "2222")
+    assert Settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("AUTH", "false", False),
+        ("AUTH", "1", True),
+        ("HEARTBEAT", "2.5", 2.5),
+        ("ALLOW_ORIGINS", "https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
+        ("ALLOW_HOSTS", "", ()),
+        ("API_KEY", "xf-1234", "xf-1234"),
+        ("MODELS", '{"m":{"replicas":2}}', {"m": ModelSettings(replicas=2)}),
+    ],
+)
+def test_variables_of_every_kind(name: str, text: str, value: Any) -> None:
+    """Numbers, switches, lists and models are written as one would expect."""
+    assert getattr(Settings.load(environ={f"XINFLIGHT_{name}": text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "named"),
+    [
+        ("PORT", "many", "port"),
+        ("PORT", "70000", "port"),
+        ("HEARTBEAT", "0", "heartbeat"),
+        ("PICTURES", "65", "pictures"),
+        ("DEFAULT_SIZE", "big", "default_size"),
+        ("AUTH", "perhaps", "auth"),
+        ("LANG", "fr", "lang"),
+        ("LOG_LEVEL", "loud", "log_level"),
+        ("MODELS", "{", "MODELS"),
+        ("MODELS", '{"m":{"colour":1}}', "colour"),
+    ],
+)
+def test_values_that_can_not_be_used(variable: str, text: str, named: str) -> None:
+    """The text names the setting, and nothing starts with a half of it."""
+    with pytest.raises(BadSettings, match=named):
+        Settings.load(environ={f"XINFLIGHT_{variable}": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("port = 'x'", "port"), ("colour = 1", "colour"), ("port =", "mine.toml"), ("[models.m]\nsteps = 0", "models")],
+)
+def test_files_that_can_not_be_used(tmp_path: Path, text: str, named: str) -> None:
+    """A mistake in the file names the setting, or the file where it is no TOML."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(BadSettings, match=named):
+        Settings.load(environ={}, file=str(path))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    """A file that was named must be there; bytes that are no text are told as such."""
+    with pytest.raises(BadSettings, match=r"nothing\.toml"):
+        Settings.load(environ={}, file=str(tmp_path / "nothing.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadSettings, match=r"binary\.toml"):
+        Settings.load(environ={"XINFLIGHT_CONFIG": str(tmp_path / "binary.toml")})

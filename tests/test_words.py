@@ -1,0 +1,86 @@
+"""What people read: complete in both languages, and chosen as they asked."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import WireClient
+from xinflight import errors, words
+from xinflight.protocol import State, Step, UpstreamEnd, UpstreamState
+from xinflight.words import LANGUAGES, choose_language, say
+
+KEYS = [
+    *(leaf.code for leaf in errors.leaves()),
+    *Step,
+    *UpstreamEnd,
+    *(f"upstream.{state}" for state in UpstreamState),
+    *(f"cure.{state}" for state in UpstreamState),
+    *(state for state in State if state not in (State.QUEUED, State.STARTING, State.RUNNING)),
+    *("ack", "accepted", "picture", "draining", "deleted"),
+]
+
+
+@pytest.mark.parametrize("key", sorted(set(KEYS)))
+def test_every_word_is_there_in_both_languages(key: str) -> None:
+    """A code without words would end the connection that it is told on."""
+    english, chinese = (say(key, lang) for lang in LANGUAGES)
+    if key != "cure.ready":
+        assert english
+        assert chinese
+        assert any(letter in string.ascii_letters for letter in english)
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in chinese)
+
+
+def test_no_word_is_left_over() -> None:
+    """Every entry is said somewhere."""
+    assert set(words._WORDS) == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lang"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("zh-CN", "zh-CN"),
+        ("zh", "zh-CN"),
+        ("ZH-tw", "zh-CN"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        ("en-GB,en;q=0.9,zh;q=0.8", "en"),
+        ("zh;q=0.2, en;q=0.7", "en"),
+        ("zh; q=0.8, en; q=0.2", "zh-CN"),
+        ("fr, zh;q=0.5", "zh-CN"),
+        ("fr", "en"),
+        ("zhuang", "en"),
+        ("zh;q=no, en", "en"),
+        ("zh;q=0", "en"),
+    ],
+)
+def test_the_language_asked_for(wanted: str | None, lang: str) -> None:
+    """The heaviest tag that is known counts, else the default (RFC 9110 section 12.5.4)."""
+    assert choose_language(wanted, "en") == lang
+
+
+@given(st.text())
+def test_any_header(header: str) -> None:
+    """Whatever a header says, a language comes of it."""
+    assert choose_language(header, "en") in LANGUAGES
+
+
+async def test_messages_are_in_the_readers_language(server: str) -> None:
+    """The header decides, the query before it, and a task's own `lang` for the task alone."""
+    chinese = {"Accept-Language": "zh-CN,zh;q=0.9"}
+    async with WireClient.connect(server, headers=chinese) as client:
+        assert client.seen[0]["upstream"]["message"] == say("upstream.ready", "zh-CN")
+        ack = await client.ask(action="generate", prompt="boat", task_id="a")
+        assert ack["message"] == say("ack", "zh-CN")
+        await client.ask(action="generate", prompt="boat", task_id="b", lang="en")
+        ends = await client.ends("a", "b")
+        assert ends["a"]["message"] == say("completed", "zh-CN")
+        assert ends["b"]["message"] == say("completed", "en")
+        assert (await client.ask(action="paint"))["message"] == say("unknown_action", "zh-CN")
+    async with WireClient.connect(server) as client:
+        ack = await client.ask(action="generate", prompt="boat", task_id="c", lang="zh")
+        assert (await client.ends("c"))["c"]["message"] == say("completed", "zh-CN")
+        assert (await client.ask(action="paint"))["message"] == say("unknown_action", "en")
