@@ -1,8 +1,11 @@
 """A server that stops or is killed, and what its next life makes of it; with the real process."""
 
 import asyncio
+import re
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from aiohttp import WSMsgType
 
 from conftest import Serve
 from kit import Json, Recorder, WireClient, eventually, painter
-from process import Server, running
+from process import Server, launch, running
 from xinflight.drawing import draw
 from xinflight.emulator import EmulatedModel, EmulatorOptions, Faults
 from xinflight.store_sqlite import SqliteStore
@@ -345,3 +348,52 @@ async def test_on_the_other_route_a_cancel_says_that_it_runs_on(place: Open) -> 
     assert here.engine.prompts == ["a", "b"]
     assert here.engine.aborts == []
     assert here.engine.peak["painter"] == 1
+
+
+# A start that can't be
+
+
+def damage(folder: Path) -> None:
+    (folder / "xinflight.db").write_bytes(b"no database " * 500)
+
+
+def make_newer(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "xinflight.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def spoil_a_task(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "xinflight.db")) as connection:
+        connection.execute("UPDATE tasks SET body = x'c1', ended_at = NULL")
+        connection.commit()
+
+
+def block_the_pictures(folder: Path) -> None:
+    shutil.rmtree(folder / "pictures")
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "ab").mkdir()
+    (folder / "pictures" / "ab" / "a folder").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (damage, "is damaged .* Move the folder away"),
+        (make_newer, "newer xinflight"),
+        (spoil_a_task, "can't be read"),
+        (block_the_pictures, "can't be read"),
+    ],
+)
+async def test_a_start_that_can_not_be_says_what_to_do(place: Open, harm: Callable[[Path], None], said: str) -> None:
+    here = await place()
+    async with here.life() as (server, client):
+        await start(client, "a")
+        await client.ends("a")
+        server.terminate()
+        await exited(server)
+    harm(here.folder)
+    server = await launch(here.folder, here.xinference)
+    assert await server.ended() == 1
+    log = "\n".join(server.log)
+    assert re.search(rf"^Error: .*{said}", log, re.MULTILINE), log
+    assert "Traceback" not in log, log

@@ -74,12 +74,10 @@ class FileImages:
 
     def _sweep(self, known: Collection[str]) -> int:
         unknown = 0
-        if self._folder.is_dir():
-            for part in os.scandir(self._folder):
-                for file in os.scandir(part.path) if part.is_dir() else ():
-                    if file.name not in known:
-                        Path(file.path).unlink(missing_ok=True)
-                        unknown += 1
+        for file in self._folder.glob("*/*"):
+            if file.name not in known:
+                file.unlink(missing_ok=True)
+                unknown += 1
         return unknown
 
 
