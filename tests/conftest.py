@@ -1,5 +1,6 @@
 """Fixtures for every test: blocking calls on the loop are errors, and a whole server is one fixture away."""
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -58,9 +59,11 @@ async def emulate(stack: AsyncExitStack) -> Serve:
 @pytest.fixture
 async def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
     """Start xinflight with some settings on a free port; return its base URL."""
+    folders = itertools.count(1)
 
     async def start(**settings: Any) -> str:
-        settings = {"data_dir": str(tmp_path / "data"), "drain": 0.0, **settings}
+        folder = tmp_path / ("data" if (number := next(folders)) == 1 else f"data-{number}")
+        settings = {"data_dir": str(folder), "drain": 0.0, **settings}
         url, _ = await stack.enter_async_context(serving(Settings(port=0, **settings), demo=False))
         return url
 
