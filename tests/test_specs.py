@@ -1,5 +1,6 @@
 """The specifications: made from the structs, committed as they are made, and what their official tools call valid."""
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -52,6 +53,26 @@ def validator(name: str) -> Draft202012Validator:
 @pytest.mark.parametrize("name", documents())
 def test_the_committed_files_are_what_is_made_now(name: str) -> None:
     assert (FOLDER / name).read_bytes() == documents()[name], "run `make specs` and commit docs/specs"
+
+
+def descriptions(found: Any) -> Iterator[str]:
+    match found:
+        case dict():
+            if isinstance(text := found.get("description"), str):
+                yield text
+            for value in found.values():
+                yield from descriptions(value)
+        case list():
+            for value in found:
+                yield from descriptions(value)
+
+
+@pytest.mark.parametrize("name", [name for name in documents() if name.endswith(".json")])
+def test_no_description_is_indented(name: str) -> None:
+    """Python 3.13 strips the indentation of docstrings itself, older ones don't; in Markdown it makes code blocks."""
+    texts = list(descriptions(document(name)))
+    assert texts
+    assert [text for text in texts if text != inspect.cleandoc(text)] == []
 
 
 def test_nothing_else_is_committed_beside_them() -> None:

@@ -156,7 +156,7 @@ export interface Welcome {
 /**
  * What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
  *
- *     Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
+ * Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
  */
 export interface Limits {
   /** Longest prompt, in characters. (integer) */
@@ -192,8 +192,8 @@ export interface Limits {
 /**
  * A model that makes pictures from text, with the defaults a `generate` gets.
  *
- *     `defaults_known` is false where steps and guidance are the model's own and can't be told beforehand.
- *     `true_cancel` is false where a running generation can't be stopped, only given up.
+ * `defaults_known` is false where steps and guidance are the model's own and can't be told beforehand.
+ * `true_cancel` is false where a running generation can't be stopped, only given up.
  */
 export interface ModelInfo {
   /** Names the model in a `generate`. */
@@ -317,7 +317,7 @@ export interface CancelledTask {
 /**
  * The replay is over; from here it is live. Not `recovered`: there is a gap, and only snapshots were sent.
  *
- *     `unknown` names the asked tasks that there are not.
+ * `unknown` names the asked tasks that there are not.
  */
 export interface Recovered {
   /** What this is. */
@@ -335,7 +335,7 @@ export interface Recovered {
 /**
  * A page of one's own tasks, the newest first. `next` is absent on the last page.
  *
- *     Whoever resumes after `cursor` gets everything that happened since the page was made.
+ * Whoever resumes after `cursor` gets everything that happened since the page was made.
  */
 export interface Tasks {
   /** What this is. */
@@ -353,7 +353,7 @@ export interface Tasks {
 /**
  * One task of the history as it stands.
  *
- *     `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
+ * `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
  */
 export interface TaskInfo {
   /** Which task. */
@@ -383,7 +383,7 @@ export interface TaskInfo {
 /**
  * A finished picture; `url` is filled in for each follower on the way out.
  *
- *     `b64_json` is the picture itself for who asked for it: base64 in JSON, bytes in MessagePack.
+ * `b64_json` is the picture itself for who asked for it: base64 in JSON, bytes in MessagePack.
  */
 export interface PictureRef {
   /** Where the picture is, for `GET`: unguessable and enough in itself, so treat it like the picture. */
@@ -451,7 +451,7 @@ export interface Error {
 /**
  * What is known besides: which attempt this is, why the last one ended, seconds since it was sent.
  *
- *     `upstream` is what the cancel of this one picture achieved.
+ * `upstream` is what the cancel of this one picture achieved.
  */
 export interface Details {
   /** Which attempt this is; absent means the first. (integer) */

@@ -1,5 +1,7 @@
 """The WebSocket as AsyncAPI 3 (asyncapi.com/docs/reference/specification/v3.0.0)."""
 
+import inspect
+
 from msgspec import Struct
 
 from xinflight.errors import leaves
@@ -70,7 +72,7 @@ def asyncapi() -> Schema:
             for code, meaning in MEMBERS[CloseCode].items()
         ],
         "x-error-codes": [
-            {"code": leaf.code, "retryable": leaf.retryable, "meaning": first_sentence(leaf.__doc__ or "")}
+            {"code": leaf.code, "retryable": leaf.retryable, "meaning": first_sentence(inspect.getdoc(leaf) or "")}
             for leaf in leaves()
         ],
     }
@@ -125,7 +127,7 @@ def _message(struct: type[Struct]) -> Schema:
     return {
         "name": tag(struct),
         "title": struct.__name__,
-        "summary": first_sentence(struct.__doc__ or ""),
+        "summary": first_sentence(inspect.getdoc(struct) or ""),
         "payload": {"$ref": f"#/components/schemas/{struct.__name__}"},
     }
 

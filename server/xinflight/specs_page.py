@@ -1,5 +1,6 @@
 """The specifications as a person reads them: what the template of the page is filled with."""
 
+import inspect
 import re
 from typing import Any
 
@@ -39,11 +40,11 @@ def reading() -> dict[str, Any]:
         "anchors": known,
         "endpoints": _endpoints(document),
         "words": [
-            {"name": enum.__name__, "about": enum.__doc__, "members": list(MEMBERS[enum].items())}
+            {"name": enum.__name__, "about": inspect.getdoc(enum), "members": list(MEMBERS[enum].items())}
             for enum in (State, Step, UpstreamEnd, UpstreamState)
         ],
         "codes": [
-            {"code": leaf.code, "status": STATUS[leaf], "retryable": leaf.retryable, "meaning": leaf.__doc__}
+            {"code": leaf.code, "status": STATUS[leaf], "retryable": leaf.retryable, "meaning": inspect.getdoc(leaf)}
             for leaf in leaves()
         ],
         "close_codes": [

@@ -1,5 +1,6 @@
 """The structs of the protocol as JSON Schemas, from which every specification is made."""
 
+import inspect
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, get_args
@@ -78,7 +79,9 @@ def schemas() -> dict[str, Schema]:
         found[enum.__name__] = _of_enum(enum)
     found["ErrorCode"] = {
         "title": "ErrorCode",
-        "description": _listing("What went wrong. Others may be added.", {x.code: x.__doc__ or "" for x in leaves()}),
+        "description": _listing(
+            "What went wrong. Others may be added.", {x.code: inspect.getdoc(x) or "" for x in leaves()}
+        ),
         "type": "string",
         "examples": [leaf.code for leaf in leaves()],
     }
@@ -119,7 +122,7 @@ def _of_struct(name: str, schema: Schema) -> Schema:
         properties["progress"] |= {"minimum": 0, "maximum": 99}
     return {
         "title": name,
-        "description": schema["description"],
+        "description": inspect.cleandoc(schema["description"]),
         "type": "object",
         "properties": properties,
         "required": [field for field in properties if field in required],
@@ -156,7 +159,7 @@ def _as_sent(schema: Schema) -> Schema:
 
 
 def _of_enum(enum: type[Enum]) -> Schema:
-    description = _listing(enum.__doc__ or "", {str(member.value): MEMBERS[enum][member] for member in enum})
+    description = _listing(inspect.getdoc(enum) or "", {str(member.value): MEMBERS[enum][member] for member in enum})
     return {
         "title": enum.__name__,
         "description": description,
