@@ -24,18 +24,17 @@ async def poster(request: web.Request) -> web.Response:
     if user is None:
         raise web.HTTPUnauthorized
     gateway = request.app[GATEWAY]
-    picture = None
+    picture = data = None
     try:
         async for event in gateway.generate(prompt=request.query.get("prompt", ""), size="512x512", owner=user.id):
             if isinstance(event, Picture):
-                # Inside the process, `url` is the id under which the gateway keeps the picture.
-                picture = await gateway.images.get(event.url)
+                picture, data = event, await gateway.read(event)
     except xinflight.XinflightError as error:
         raise web.HTTPBadRequest(text=f"{error.code} {error.field or ''}\n") from None
     await gateway.notify(user.id, "Your poster is finished")
-    if picture is None:
+    if picture is None or data is None:
         raise web.HTTPBadGateway(text="No picture was made.\n")
-    return web.Response(body=picture.data, content_type=picture.media_type)
+    return web.Response(body=data, content_type=picture.media_type)
 
 
 def create_app(settings: xinflight.Settings) -> web.Application:

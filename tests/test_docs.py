@@ -357,9 +357,11 @@ def load_example(name: str) -> ModuleType:
     return module
 
 
-async def test_the_embedding_of_the_readme(emulate: Serve) -> None:
+@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "in a data folder"])
+async def test_the_embedding_of_the_readme(emulate: Serve, tmp_path: Path, stored: bool) -> None:
     url = await emulate(Emulator([PAINTER]))
-    app = load_example("embedded").create_app(Settings(xinference_url=url))
+    settings = Settings(xinference_url=url, data_dir=str(tmp_path) if stored else None)
+    app = load_example("embedded").create_app(settings)
     async with TestClient(TestServer(app)) as http:
         ann = {"X-User": "ann"}
         async with http.ws_connect("/images/ws/generate", headers=ann) as socket:

@@ -17,7 +17,7 @@ from xinflight.follower import Follower
 from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.manager import Manager
-from xinflight.protocol import JSON, Generate, Notice
+from xinflight.protocol import JSON, Generate, Notice, Picture
 from xinflight.render import Viewer, render
 from xinflight.store import Event, EventMessage, Store
 from xinflight.words import say
@@ -146,6 +146,10 @@ class Gateway:
                     yield await render(item, viewer)
         finally:
             self.unfollow(follower)
+
+    async def read(self, picture: Picture) -> bytes | None:
+        """Return the bytes of a picture that `generate` yielded, wherever it is stored; None once it was deleted."""
+        return await self.images.read(picture.url)
 
     async def follow(self, owner: str) -> Follower:
         """Return a follower that watches nothing yet; `unfollow` it when done. May raise StorageUnavailable."""
