@@ -22,7 +22,7 @@ from kit import PAINTER, is_end
 from xinflight import cli, protocol
 from xinflight.config import Settings
 from xinflight.emulator import Emulator
-from xinflight.errors import BadMessage, XinflightError, by_code
+from xinflight.errors import BadMessage, XinflightError, by_code, leaves
 from xinflight.protocol import CloseCode, State, Step, UpstreamEnd, UpstreamState
 from xinflight.task import MOVES
 
@@ -72,11 +72,6 @@ def section(title: str) -> str:
 def fences(text: str, kind: str) -> list[str]:
     """Return the code blocks of a kind."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def leaves(root: type[XinflightError] = XinflightError) -> list[type[XinflightError]]:
-    """Return the errors that have a code."""
-    return [leaf for child in root.__subclasses__() for leaf in leaves(child)] or [root]
 
 
 def ticked(cell: str) -> set[str]:
@@ -196,6 +191,7 @@ def test_what_clients_say_in_examples_is_decoded_or_refused_as_shown() -> None:
         if refused is not None:
             assert (shown["code"], shown.get("field")) == (refused.code, refused.field), line
         elif shown["type"] == "error":
+            assert shown["code"] in {leaf.code for leaf in leaves()}, line
             assert not issubclass(by_code(shown["code"]), BadMessage), line
 
 

@@ -89,10 +89,11 @@ class XinflightError(Exception):
     """Carry what a client needs to know of a failure.
 
     `field` names the message's field at fault and `limit` the bound it broke, as text. `retry_after` is in
-    seconds. `detail` is for logs only: it may hold upstream text and is never sent to anyone.
+    seconds. `detail` is for logs only: it may hold upstream text and is never sent to anyone. A class that somebody
+    else derives has the code of the nearest one above it.
     """
 
-    code: ClassVar[str]
+    code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -331,12 +332,20 @@ class StoreUnusable(Exception):
     """The data folder can't be used, so the server does not start; the text says what to do about it."""
 
 
-def leaves(root: type[XinflightError] = XinflightError) -> list[type[XinflightError]]:
-    """Return every class that has a code, in the order of the tree above."""
-    below = [leaf for child in root.__subclasses__() for leaf in leaves(child)]
-    return below or [root]
+def _with_codes(branch: type[XinflightError]) -> list[type[XinflightError]]:
+    below = [leaf for child in branch.__subclasses__() for leaf in _with_codes(child)]
+    return below or [branch]
+
+
+# Taken down before anybody else can derive from them: a host's own errors are no part of the protocol.
+_BY_CODE = {leaf.code: leaf for leaf in _with_codes(XinflightError)}
+
+
+def leaves() -> list[type[XinflightError]]:
+    """Return every class of ours that has a code, in the order of the tree above."""
+    return list(_BY_CODE.values())
 
 
 def by_code(code: str) -> type[XinflightError]:
-    """Return the class of a code; raise KeyError for an unknown one."""
-    return {leaf.code: leaf for leaf in leaves()}[code]
+    """Return the class of a code; an unknown one, which another version stored, counts as Internal."""
+    return _BY_CODE.get(code, Internal)

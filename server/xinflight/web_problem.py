@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import Internal, Unauthorised, XinflightError
+from xinflight.errors import Internal, Unauthorised, XinflightError, by_code
 from xinflight.protocol_http import STATUS, Problem
 from xinflight.web_common import Door
 from xinflight.words import say
@@ -26,7 +26,7 @@ COME_BACK = 5.0
 
 def failed_status(error: XinflightError) -> int:
     """Return the HTTP status of an error."""
-    return STATUS[type(error)]
+    return STATUS[by_code(error.code)]
 
 
 def guarded(door: Door, handler: Handler, shape: Callable[[XinflightError, str], bytes] | None = None) -> Handler:
