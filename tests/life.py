@@ -23,6 +23,7 @@ from xinflight.manager import Manager
 from xinflight.protocol import Generate, UpstreamState
 from xinflight.store import Event
 from xinflight.store_memory import MemoryStore
+from xinflight.supervise import Supervisor
 from xinflight.task import Task
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import QUARANTINE
@@ -94,8 +95,8 @@ class Post:
 class Script(Xinference):
     """An upstream that does what a test says, and holds on to the promise that no model is overloaded."""
 
-    def __init__(self, settings: Settings, clock: FakeClock) -> None:
-        super().__init__(settings, clock, on_change=lambda: self.changed())
+    def __init__(self, settings: Settings, clock: FakeClock, supervisor: Supervisor) -> None:
+        super().__init__(settings, clock, supervisor, on_change=lambda: self.changed())
         self.posts: list[Post] = []
         self.aborts: list[str] = []
         self.manager: Manager | None = None
@@ -155,12 +156,14 @@ class Life:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = FakeClock()
+        self.supervisor = Supervisor(self.clock)
         self.settings = Settings(default_size="64x64", **settings)
         self.store = MemoryStore(1000)
-        self.journal = Journal(self.store, MemoryBus(), self.clock)
-        self.upstream = Script(self.settings, self.clock)
+        self.journal = Journal(self.store, MemoryBus(), self.clock, self.supervisor)
+        self.upstream = Script(self.settings, self.clock, self.supervisor)
+        self.images = MemoryImages(2**20)
         self.manager = Manager(
-            self.settings, self.upstream, self.journal, MemoryImages(2**20), self.clock, runner_id="test"
+            self.settings, self.upstream, self.journal, self.images, self.clock, self.supervisor, runner_id="test"
         )
         self.upstream.manager = self.manager
         self.told: dict[str, list[Event]] = {}

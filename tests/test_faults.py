@@ -15,6 +15,7 @@ from xinflight.emulator import EmulatorOptions, Faults
 from xinflight.emulator_wire import Txt2imgBody
 from xinflight.errors import UpstreamAuth
 from xinflight.protocol import UpstreamState
+from xinflight.supervise import Supervisor
 from xinflight.web_emulator import serve_emulator
 from xinflight.xinference import Xinference
 
@@ -306,7 +307,9 @@ async def test_a_refused_key_is_tried_every_five_minutes(stack: AsyncExitStack) 
     engine = Recorder([PAINTER], options=EmulatorOptions(api_key="good"))
     clock = FakeClock()
     url = await stack.enter_async_context(serve_emulator(engine))
-    upstream = Xinference(Settings(xinference_url=url, api_key="bad"), clock, on_change=lambda: None)
+    upstream = Xinference(
+        Settings(xinference_url=url, api_key="bad"), clock, Supervisor(clock), on_change=lambda: None
+    )
     await upstream.start()
     stack.push_async_callback(upstream.close)
     assert upstream.state is UpstreamState.UNAUTHORISED
@@ -329,7 +332,9 @@ async def test_five_minutes_count_from_the_refusal(stack: AsyncExitStack) -> Non
     engine = Recorder([PAINTER], options=EmulatorOptions(api_key="good"))
     clock = FakeClock()
     url = await stack.enter_async_context(serve_emulator(engine))
-    upstream = Xinference(Settings(xinference_url=url, api_key="good"), clock, on_change=lambda: None)
+    upstream = Xinference(
+        Settings(xinference_url=url, api_key="good"), clock, Supervisor(clock), on_change=lambda: None
+    )
     await upstream.start()
     stack.push_async_callback(upstream.close)
     assert upstream.state is UpstreamState.READY

@@ -15,6 +15,7 @@ from xinflight.journal import Journal
 from xinflight.protocol import Recovered, State
 from xinflight.store import Event, Write
 from xinflight.store_memory import MemoryStore
+from xinflight.supervise import Supervisor
 from xinflight.task import Task
 
 
@@ -51,7 +52,8 @@ class World:
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
         self.store = SlowStore(dice)
-        self.journal = Journal(self.store, MemoryBus(), SystemClock())
+        clock = SystemClock()
+        self.journal = Journal(self.store, MemoryBus(), clock, Supervisor(clock))
         self.live: dict[str, Task] = {}
         self.percent: dict[str, int] = {}
         self.over = False

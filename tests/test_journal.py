@@ -17,6 +17,7 @@ from xinflight.protocol import JSON, Pong, State
 from xinflight.render import Viewer
 from xinflight.store import Event, Write
 from xinflight.store_memory import MemoryStore
+from xinflight.supervise import Supervisor
 
 
 class GatedStore(MemoryStore):
@@ -43,7 +44,8 @@ async def store() -> GatedStore:
 @pytest.fixture
 async def journal(store: GatedStore) -> AsyncIterator[Journal]:
     """Give an open journal."""
-    journal = Journal(store, MemoryBus(), FakeClock())
+    clock = FakeClock()
+    journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
     await journal.open()
     await journal.load("ann")
     yield journal

@@ -21,6 +21,7 @@ from xinflight.errors import ModelNotFound, UpstreamAuth, UpstreamBusy, Upstream
 from xinflight.images import look
 from xinflight.pace import Pace
 from xinflight.protocol import UpstreamState
+from xinflight.supervise import Supervisor
 from xinflight.web_emulator import serve_emulator
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt, Order
@@ -113,7 +114,8 @@ class Watched(Xinference):
     """Our client, which notes what it asks on behalf of pictures."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, SystemClock(), on_change=lambda: None)
+        clock = SystemClock()
+        super().__init__(settings, clock, Supervisor(clock), on_change=lambda: None)
         self.url = settings.xinference_url
         self.sent: list[str] = []
 

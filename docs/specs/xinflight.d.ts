@@ -642,12 +642,14 @@ export interface Models {
   models: ModelInfo[];
 }
 
-/** Whether the server takes work, and what it knows of Xinference. */
+/** Whether the server takes work, what it knows of Xinference, and which background tasks failed lately. */
 export interface Health {
-  /** Whether work is taken. */
-  status: "draining" | "ok";
+  /** Whether work is taken; `degraded`: it is, but a background task failed. */
+  status: "degraded" | "draining" | "ok";
   /** What is known of Xinference. */
   upstream: UpstreamState;
+  /** Background tasks that failed lately; each is started again after a pause. */
+  failing?: string[];
 }
 
 /** The body of a refusal (RFC 9457). `code`, `field` and `limit` are those of the wire's `error`. */

@@ -14,6 +14,7 @@ from xinflight.errors import StoreUnusable
 from xinflight.logs import set_up_logs
 from xinflight.protocol import UpstreamState
 from xinflight.serve import run
+from xinflight.supervise import Supervisor
 from xinflight.words import say
 from xinflight.xinference import Model, Xinference
 
@@ -97,7 +98,8 @@ def load(file: str | None, flags: dict[str, Any]) -> Settings:
 
 async def examine(settings: Settings) -> int:
     """Print what is found; return 0 when pictures can be made, else 1."""
-    upstream = Xinference(settings, SystemClock(), on_change=lambda: None)
+    clock = SystemClock()
+    upstream = Xinference(settings, clock, Supervisor(clock), on_change=lambda: None)
     await upstream.start()
     try:
         state = upstream.state

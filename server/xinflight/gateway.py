@@ -20,6 +20,7 @@ from xinflight.manager import Manager
 from xinflight.protocol import JSON, Generate, Notice, Picture
 from xinflight.render import Viewer, render
 from xinflight.store import Event, EventMessage, Store
+from xinflight.supervise import Supervisor
 from xinflight.words import say
 from xinflight.xinference import Xinference
 
@@ -51,9 +52,12 @@ class Gateway:
         self.settings = settings
         self.images = images
         self.clock = clock
-        self.journal = Journal(store, bus, clock)
-        self.upstream = Xinference(settings, clock, on_change=self._upstream_changed)
-        self.manager = Manager(settings, self.upstream, self.journal, images, clock, runner_id=secrets.token_hex(8))
+        self.supervisor = Supervisor(clock)
+        self.journal = Journal(store, bus, clock, self.supervisor)
+        self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
+        self.manager = Manager(
+            settings, self.upstream, self.journal, images, clock, self.supervisor, runner_id=secrets.token_hex(8)
+        )
         self.draining = False
         self.closing = False
         # Bounded by settings.connections.
@@ -85,6 +89,7 @@ class Gateway:
         await self.drain()
         await self.upstream.close()
         await self.journal.close()
+        await self.supervisor.close()
 
     async def drain(self) -> None:
         """Refuse new work, tell everybody, let what runs go on for a while, then let the connections go.

@@ -1,7 +1,5 @@
 """What is over: paging through one's tasks, deleting one, and forgetting the oldest by size and age."""
 
-import asyncio
-
 import structlog
 
 from xinflight.clock import Clock
@@ -10,6 +8,7 @@ from xinflight.errors import StorageUnavailable
 from xinflight.images import Images
 from xinflight.protocol import State, TaskInfo
 from xinflight.store import Store
+from xinflight.supervise import Supervisor
 from xinflight.task import ENDED, Task
 
 __all__ = ["History", "describe"]
@@ -23,22 +22,22 @@ KEEPER_PAUSE = 60.0
 class History:
     """Read and shorten the history. The task `history keeper` enforces the cap; `close` awaits it."""
 
-    def __init__(self, store: Store, images: Images, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, images: Images, settings: Settings, clock: Clock, supervisor: Supervisor
+    ) -> None:
         self._store = store
         self._images = images
         self._settings = settings
         self._clock = clock
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor = supervisor
 
     def start(self) -> None:
         """Start the keeper."""
-        self._keeper = asyncio.create_task(self._keep(), name="history keeper")
+        self._supervisor.start("history keeper", self._keep)
 
     async def close(self) -> None:
         """Stop the keeper."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        await self._supervisor.stop("history keeper")
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None

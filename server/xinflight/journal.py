@@ -16,6 +16,7 @@ from xinflight.errors import StorageUnavailable
 from xinflight.follower import Follower
 from xinflight.protocol import Accepted, Progress
 from xinflight.store import Event, EventMessage, Store, Write
+from xinflight.supervise import Supervisor
 from xinflight.task import Task
 
 __all__ = ["Journal"]
@@ -40,12 +41,13 @@ class Journal:
     `broken` is true while the store takes nothing: new tasks are refused then, ends wait.
     """
 
-    def __init__(self, store: Store, bus: Bus, clock: Clock) -> None:
+    def __init__(self, store: Store, bus: Bus, clock: Clock, supervisor: Supervisor) -> None:
         self.store = store
         self.bus = bus
         self.epoch = ""
         self.broken = False
         self._clock = clock
+        self._supervisor = supervisor
         self._seqs: dict[str, int] = {}
         self._published: dict[str, int] = {}
         self._stored: dict[str, int] = {}
@@ -58,20 +60,18 @@ class Journal:
         # The newest snapshot of each picture that must wait; at most one per picture of an unfinished task.
         self._held: dict[tuple[str, int], tuple[Task, Progress]] = {}
         self._snapshots: dict[str, dict[int, Event]] = {}
-        self._writer: asyncio.Task[None] | None = None
         self._closing = False
 
     async def open(self) -> None:
         """Open the store and start writing; raise StoreUnusable with the cure when it can't be opened."""
         self.epoch = await self.store.open()
-        self._writer = asyncio.create_task(self._write(), name="journal")
+        self._supervisor.start("journal", self._write)
 
     async def close(self) -> None:
         """Commit all that waits, if the store takes it, then close the store."""
         self._closing = True
         self._wake.set()
-        if self._writer is not None:
-            await self._writer
+        await self._supervisor.finish("journal")
         await self.store.close()
 
     async def load(self, owner: str) -> None:

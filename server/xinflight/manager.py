@@ -28,6 +28,7 @@ from xinflight.protocol import Accepted, CancelledTask, Generate, State, Step, U
 from xinflight.recovery import Recovery, rewind
 from xinflight.runner import Runner
 from xinflight.scheduler import Scheduler
+from xinflight.supervise import Supervisor
 from xinflight.task import Task, digest, end_message, picture_message
 from xinflight.work import NO_POOL, Live, Work
 from xinflight.xinference import Xinference
@@ -47,14 +48,22 @@ class Manager:
     """Own all unfinished tasks. Every running picture is an asyncio task named after it, awaited by `stop`."""
 
     def __init__(
-        self, settings: Settings, upstream: Xinference, journal: Journal, images: Images, clock: Clock, runner_id: str
+        self,
+        settings: Settings,
+        upstream: Xinference,
+        journal: Journal,
+        images: Images,
+        clock: Clock,
+        supervisor: Supervisor,
+        runner_id: str,
     ) -> None:
         self.upstream = upstream
         self.journal = journal
-        self.history = History(journal.store, images, settings, clock)
+        self.history = History(journal.store, images, settings, clock, supervisor)
         self._settings = settings
         self._images = images
         self._clock = clock
+        self._supervisor = supervisor
         self._runner_id = runner_id
         self._scheduler: Scheduler[Work] = Scheduler(self._start)
         self._runner = Runner(
@@ -82,7 +91,6 @@ class Manager:
             cancelled=self._runner.cancelled,
             done=self.upstream_changed,
         )
-        self._helpers: list[asyncio.Task[None]] = []
         self._live: dict[tuple[str, str], Live] = {}
         self._running: dict[asyncio.Task[None], tuple[Work, str]] = {}
         self._accepted = 0
@@ -404,10 +412,8 @@ class Manager:
         self._recovery.begin(works)
         # Nothing new may start before the old requests are known to have ended.
         self.upstream_changed()
-        self._helpers = [
-            asyncio.create_task(self._recovery.run(works), name="recovery"),
-            asyncio.create_task(self._renew_lease(), name="lease"),
-        ]
+        self._supervisor.start("recovery", self._recovery.run)
+        self._supervisor.start("lease", self._renew_lease)
         self.history.start()
 
     async def _take_back(self, task: Task) -> Live:
@@ -464,7 +470,9 @@ class Manager:
         await self._wait_idle(STOP_PATIENCE)
         for work in cancelling:
             self._runner.cancelled(work, UpstreamEnd.UNCONFIRMED)
-        leftover = [*self._running, *self._helpers]
+        await self._supervisor.stop("recovery")
+        await self._supervisor.stop("lease")
+        leftover = list(self._running)
         for task in leftover:
             task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)

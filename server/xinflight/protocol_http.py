@@ -139,11 +139,12 @@ class NoticeBody(Struct, kw_only=True):
     owner: str | None = None
 
 
-class Health(Struct, kw_only=True):
-    """Whether the server takes work, and what it knows of Xinference."""
+class Health(Struct, omit_defaults=True, kw_only=True):
+    """Whether the server takes work, what it knows of Xinference, and which background tasks failed lately."""
 
-    status: Literal["ok", "draining"]
+    status: Literal["ok", "degraded", "draining"]
     upstream: UpstreamState
+    failing: list[str] = []
 
 
 # As OpenAI's image API has it: platform.openai.com/docs/api-reference/images

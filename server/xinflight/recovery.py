@@ -68,7 +68,7 @@ class Recovery:
     No model may have a free slot while `active`. `queue` is called with works whose old request has ended,
     `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about; what
     `save` returns is done when a task is stored.
-    `run` is one task of the manager.
+    `run` is one supervised task of the manager: after a failure it goes on with what is left.
     """
 
     def __init__(
@@ -87,9 +87,10 @@ class Recovery:
         self._queue = queue
         self._cancelled = cancelled
         self._done = done
+        self._works: list[Work] = []
         self._unasked: set[Work] = set()
-        # Old requests that may still run, and the models whose slots they take.
-        self._old: dict[Work, tuple[Attempt, list[Model]]] = {}
+        # Works whose old request may still run, and the models whose slots it takes.
+        self._old: dict[Work, list[Model]] = {}
 
     @property
     def active(self) -> bool:
@@ -98,6 +99,7 @@ class Recovery:
 
     def begin(self, works: Sequence[Work]) -> None:
         """Take the works of the last life; `run` follows."""
+        self._works = list(works)
         self._unasked = set(works)
 
     def upstream_end(self, work: Work) -> UpstreamEnd | None:
@@ -105,17 +107,19 @@ class Recovery:
         if work in self._unasked:
             return UpstreamEnd.UNCONFIRMED
         if work in self._old:
-            return UpstreamEnd.UNCONFIRMED if self._old[work][0].true_cancel else UpstreamEnd.RUNNING_ON
+            return UpstreamEnd.UNCONFIRMED if _stoppable(work, self._old[work][0]) else UpstreamEnd.RUNNING_ON
         return None
 
-    async def run(self, works: Sequence[Work]) -> None:
+    async def run(self) -> None:
         """Return when nothing of the last life runs any more. Cancelling leaves the rest to the next start."""
-        todo = iter(works)
+        todo = iter([work for work in self._works if work in self._unasked])
         async with asyncio.TaskGroup() as askers:
-            for number in range(min(ASKERS, len(works))):
+            for number in range(min(ASKERS, len(self._unasked))):
                 askers.create_task(self._ask_all(todo), name=f"recovery {number}")
-        free = [work for work in works if not work.job.ended and work not in self._old]
+        free = [work for work in self._works if not work.job.ended and work not in self._old]
         await self._renew_ids(free)
+        # Before they queue: a second run must not queue them again.
+        self._works = []
         # Some may have ended in the meantime.
         self._queue([work for work in free if not work.job.ended])
         async with asyncio.TaskGroup() as settling:
@@ -146,7 +150,7 @@ class Recovery:
             attempt = self._attempt(work, models[0])
             try:
                 for model in models:
-                    if model.true_cancel and work.job.stoppable:
+                    if _stoppable(work, model):
                         # First, for it blocks one too that has not arrived yet.
                         await self._upstream.abort_request(model.uid, work.job.request_id)
                 progress = await attempt.progress()
@@ -160,18 +164,18 @@ class Recovery:
             if progress is not None:
                 work.job.attempt = max(work.job.attempt, 1)
                 if progress < 1.0:
-                    self._keep_out(work, attempt, models)
+                    self._keep_out(work, models)
                     return
             break
         if work.job.state is State.CANCELLING:
             self._cancelled(work, UpstreamEnd.STOPPED if work.job.attempt else UpstreamEnd.NEVER_STARTED)
 
-    def _keep_out(self, work: Work, attempt: Attempt, models: list[Model]) -> None:
+    def _keep_out(self, work: Work, models: list[Model]) -> None:
         """Take the slot of a request that may still run: one of each model that may have it."""
-        self._old[work] = attempt, models
+        self._old[work] = models
         for model in models:
             self._scheduler.occupy(model.uid)
-        if work.job.state is State.CANCELLING and not attempt.true_cancel:
+        if work.job.state is State.CANCELLING and not _stoppable(work, models[0]):
             self._cancelled(work, UpstreamEnd.RUNNING_ON)
 
     async def _models(self, work: Work) -> list[Model]:
@@ -182,13 +186,14 @@ class Recovery:
 
     def _attempt(self, work: Work, model: Model) -> Attempt:
         pace = Pace(None, self._upstream.clock.monotonic(), None, 0.0)
-        stoppable = model.true_cancel and work.job.stoppable
-        return Attempt(self._upstream, order(work, model), pace, true_cancel=stoppable, report=lambda: None)
+        return Attempt(
+            self._upstream, order(work, model), pace, true_cancel=_stoppable(work, model), report=lambda: None
+        )
 
     async def _settle(self, work: Work) -> None:
         """Wait for the end of an old request; only then may its work be sent again."""
-        attempt, models = self._old[work]
-        await attempt.settle()
+        models = self._old[work]
+        await self._attempt(work, models[0]).settle()
         del self._old[work]
         if work.job.state is State.CANCELLING:
             self._cancelled(work, UpstreamEnd.STOPPED)
@@ -196,3 +201,8 @@ class Recovery:
             self._queue([work])
         for model in models:
             self._scheduler.release(model.uid)
+
+
+def _stoppable(work: Work, model: Model) -> bool:
+    """Tell whether the old request of a work may be aborted at a model."""
+    return model.true_cancel and work.job.stoppable

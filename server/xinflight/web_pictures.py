@@ -41,11 +41,19 @@ def picture_handler(door: Door) -> Handler:
 
 
 def health_handler(door: Door) -> Handler:
-    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else."""
+    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else.
+
+    A background task that failed is told as `degraded`: it is started again, and work is taken meanwhile.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         gateway = door.gateway
-        health = Health(status="draining" if gateway.draining else "ok", upstream=gateway.upstream.state)
+        failing = gateway.supervisor.failing
+        health = Health(
+            status="draining" if gateway.draining else "degraded" if failing else "ok",
+            upstream=gateway.upstream.state,
+            failing=failing,
+        )
         status = 503 if gateway.draining else 200
         return web.Response(body=msgspec.json.encode(health), status=status, content_type="application/json")
 

@@ -16,6 +16,7 @@ from xinflight.clock import Clock
 from xinflight.config import ModelSettings, Settings
 from xinflight.errors import UpstreamAuth, UpstreamBusy, UpstreamGarbage, XinflightError
 from xinflight.protocol import ModelInfo, UpstreamState
+from xinflight.supervise import Supervisor
 from xinflight.words import say
 from xinflight.xinference_messages import (
     GenerateConfig,
@@ -65,13 +66,16 @@ class Xinference:
     `on_change` is called on the loop after the state or the models changed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, supervisor: Supervisor, on_change: Callable[[], None]
+    ) -> None:
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
         self.unsuitable: frozenset[str] = frozenset()
         # Models that were there until lately: one that crashed is not listed for some seconds, then it is back.
         self.vanished: dict[str, Model] = {}
         self.clock = clock
+        self._supervisor = supervisor
         self._settings = settings
         self._base = settings.xinference_url.rstrip("/")
         self._on_change = on_change
@@ -83,7 +87,6 @@ class Xinference:
         self._true_cancel = False
         self._session: aiohttp.ClientSession | None = None
         self._poke = asyncio.Event()
-        self._prober: asyncio.Task[None] | None = None
         self._failures = 0
 
     async def start(self) -> None:
@@ -98,13 +101,11 @@ class Xinference:
             headers=headers,
         )
         await self._probe()
-        self._prober = asyncio.create_task(self._keep_probing(), name="xinference probe")
+        self._supervisor.start("xinference probe", self._keep_probing)
 
     async def close(self) -> None:
         """Stop probing and close the session."""
-        if self._prober is not None:
-            self._prober.cancel()
-            await asyncio.wait([self._prober])
+        await self._supervisor.stop("xinference probe")
         if self._session is not None:
             await self._session.close()
 

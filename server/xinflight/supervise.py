@@ -1,0 +1,114 @@
+"""Run long-lived asyncio tasks so that none dies unseen: a failure is logged, told, and the task started again."""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from msgspec import Struct, field
+
+from xinflight.clock import Clock
+
+__all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "STEADY", "Supervisor"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before a failed task is started again; they double with each failure in a row."""
+STEADY = 60.0
+"""Seconds of running after which the failures before no longer count."""
+
+
+class _Supervised(Struct, eq=False, kw_only=True):
+    """One task: `started` is the monotonic time of its latest start, None while it waits for the next one."""
+
+    name: str
+    run: Callable[[], Coroutine[Any, Any, None]]
+    finishing: asyncio.Event = field(default_factory=asyncio.Event)
+    started: float | None = None
+    failures: int = 0
+
+
+class Supervisor:
+    """Own the long-lived tasks of one gateway, each under a name of its own.
+
+    A task that returns is over. One that fails is logged with its traceback, named in `failing`, and started again
+    after a pause that doubles from SHORTEST_PAUSE to LONGEST_PAUSE, so `run` has to be able to go on where it was.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # One entry per call of `start`: a handful per gateway, whatever clients do.
+        self._supervised: dict[str, _Supervised] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def failing(self) -> list[str]:
+        """Return the names of the tasks that failed and have not run for STEADY seconds since."""
+        return [one.name for one in self._supervised.values() if one.failures and not self._steady(one)]
+
+    def _steady(self, one: _Supervised) -> bool:
+        return one.started is not None and self._clock.monotonic() - one.started >= STEADY
+
+    def start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `run()` as a task until it returns, `stop` or `close`; raise ValueError when the name is taken."""
+        if name in self._tasks:
+            raise ValueError(f"a task {name!r} is running already")
+        one = self._supervised[name] = _Supervised(name=name, run=run)
+        # A context of its own: its log lines must not carry the connection of whoever happened to start it.
+        task = asyncio.create_task(self._keep_running(one), name=name, context=contextvars.Context())
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._forget(name))
+
+    def _forget(self, name: str) -> None:
+        del self._tasks[name], self._supervised[name]
+
+    async def _keep_running(self, one: _Supervised) -> None:
+        while True:
+            one.started = self._clock.monotonic()
+            try:
+                await one.run()
+                return
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                assert task is not None  # this is one
+                # A future that was awaited in there may have been cancelled; that is a failure like any other.
+                if task.cancelling():
+                    raise
+                self._failed(one, error)
+            except Exception as error:
+                self._failed(one, error)
+            if one.finishing.is_set():
+                return
+            pause = min(SHORTEST_PAUSE * 2.0 ** (one.failures - 1), LONGEST_PAUSE)
+            try:
+                async with self._clock.timeout(pause):
+                    await one.finishing.wait()
+            except TimeoutError:
+                pass
+
+    def _failed(self, one: _Supervised, error: BaseException) -> None:
+        one.failures = 1 if self._steady(one) else one.failures + 1
+        one.started = None
+        log.error("background task failed", name=one.name, failures=one.failures, exc_info=error)
+
+    async def finish(self, name: str) -> None:
+        """Wait until a task has come to its own end; if it fails from here on, that is its end.
+
+        A pause before its next start ends at once. Nothing happens when there is no such task.
+        """
+        if name in self._tasks:
+            self._supervised[name].finishing.set()
+            await asyncio.wait([self._tasks[name]])
+
+    async def stop(self, name: str) -> None:
+        """Cancel a task and wait for its end; nothing happens when there is no such task."""
+        if name in self._tasks:
+            task = self._tasks[name]
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait for their ends."""
+        await asyncio.gather(*(self.stop(name) for name in list(self._tasks)))
