@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from xinflight.drawing import draw
 from xinflight.errors import UpstreamGarbage
-from xinflight.images import Images, look, sniff
-from xinflight.images_files import FileImages
+from xinflight.images import OWN_ID, Images, draw_id, look, sniff
+from xinflight.images_files import LOST_AGE, FileImages
 from xinflight.images_memory import MemoryImages
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
@@ -71,12 +71,14 @@ async def test_delete(images: Images) -> None:
 
 
 async def test_sweep_forgets_what_is_unknown(images: Images) -> None:
-    assert await images.sweep(set()) == 0
-    for number in range(5):
-        await images.put(f"{number}-id", JPEG, "image/jpeg")
-    assert await images.sweep({"1-id", "3-id", "9-id"}) == 3
-    assert [number for number in range(5) if await images.read(f"{number}-id")] == [1, 3]
-    assert await images.sweep({"1-id", "3-id"}) == 0
+    assert await images.sweep(set(), 1000.0) == 0
+    ids = [draw_id() for _ in range(5)]
+    for picture_id in ids:
+        await images.put(picture_id, JPEG, "image/jpeg")
+    known = {ids[1], ids[3], draw_id()}
+    assert await images.sweep(known, 1000.0) == 3
+    assert [number for number in range(5) if await images.read(ids[number])] == [1, 3]
+    assert await images.sweep(known, 1000.0) == 0
 
 
 async def test_many_at_once(images: Images) -> None:
@@ -140,15 +142,64 @@ async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pyte
     assert await images.read("picture") == JPEG
 
 
-async def test_what_a_crash_left_aside_is_no_picture_and_swept(tmp_path: Path) -> None:
+async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> None:
     images = FileImages(tmp_path, full=False)
-    await images.put("picture", JPEG, "image/jpeg")
-    (tmp_path / "pi" / ".picture").write_bytes(JPEG[:100])
-    (tmp_path / "pi" / "empty").write_bytes(b"")
-    assert await images.get("empty") is None
-    assert await images.sweep({"picture"}) == 2
-    assert await images.read("picture") == JPEG
-    assert os.listdir(tmp_path / "pi") == ["picture"]
+    kept, half, empty = "ab" + "K" * 22, "ab" + "H" * 22, "ab" + "E" * 22
+    await images.put(kept, JPEG, "image/jpeg")
+    (tmp_path / "ab" / f".{half}").write_bytes(JPEG[:100])
+    (tmp_path / "ab" / empty).write_bytes(b"")
+    assert await images.get(empty) is None
+    assert await images.sweep({kept}, 1000.0) == 2
+    assert await images.read(kept) == JPEG
+    assert os.listdir(tmp_path / "ab") == [kept]
+    assert sorted(os.listdir(tmp_path / "lost")) == sorted([f".{half}", empty])
+
+
+async def test_what_was_set_aside_is_deleted_when_it_is_old(tmp_path: Path) -> None:
+    images = FileImages(tmp_path, full=False)
+    first, second = "ab" + "1" * 22, "cd" + "2" * 22
+    await images.put(first, JPEG, "image/jpeg")
+    assert await images.sweep(set(), 1000.0) == 1
+    (tmp_path / "lost" / "note.txt").write_text("mine")
+    os.utime(tmp_path / "lost" / "note.txt", (0, 0))
+    await images.put(second, PNG, "image/png")
+    assert await images.sweep(set(), 1000.0 + LOST_AGE) == 1
+    assert (tmp_path / "lost" / first).read_bytes() == JPEG, "not a second too early"
+    assert await images.sweep(set(), 1001.0 + LOST_AGE) == 0
+    assert sorted(os.listdir(tmp_path / "lost")) == [second, "note.txt"]
+
+
+async def test_files_of_other_people_stay_where_they_are(tmp_path: Path) -> None:
+    images = FileImages(tmp_path, full=False)
+    await images.put("ab" + "K" * 22, JPEG, "image/jpeg")
+    mine = [
+        *("2024/holiday.jpg", "ab/holiday.jpg", "ab/.DS_Store", "ab/" + "x" * 23, "ab/" + "x" * 25),
+        # The right form in the wrong place.
+        *("cd/ab" + "x" * 22, "2024/20" + "x" * 22, "ab/..ab" + "x" * 21, "ab" + "y" * 22),
+        "ab/ab" + "d" * 22 + "/inside.jpg",
+    ]
+    for name in mine:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    link = tmp_path / "ab" / ("ab" + "L" * 22)
+    link.symlink_to(tmp_path / "2024" / "holiday.jpg")
+    assert await images.sweep(set(), 1000.0) == 1
+    assert {name: (tmp_path / name).read_text() for name in mine} == {name: name for name in mine}
+    assert link.is_symlink()
+
+
+async def test_a_file_that_can_not_be_moved_is_no_reason_to_fail(tmp_path: Path) -> None:
+    images = FileImages(tmp_path, full=False)
+    await images.put("ab" + "K" * 22, JPEG, "image/jpeg")
+    (tmp_path / "lost").write_text("somebody's file in place of the folder")
+    assert await images.sweep(set(), 1000.0) == 0
+    assert await images.read("ab" + "K" * 22) == JPEG
+
+
+def test_drawn_ids_have_the_form_that_is_swept() -> None:
+    ids = {draw_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(OWN_ID.fullmatch(picture_id) for picture_id in ids)
 
 
 async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

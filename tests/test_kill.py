@@ -85,7 +85,7 @@ async def tasks_of(store: SqliteStore) -> list[Task]:
 
 async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
     """Check what a killed process left, in a copy; return which pictures are stored: (prompt, seed) to file."""
-    pictures = {path.name: path for path in (folder / "pictures").glob("*/[!.]*")}
+    pictures = {path.name: path for path in (folder / "pictures").glob("??/[!.]*")}
     for path in pictures.values():
         look(path.read_bytes())
         assert path.read_bytes().endswith(b"\xff\xd9"), "a picture that is not whole"
@@ -162,7 +162,7 @@ async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]
             assert ends[tasks[task_id].uid] == 1
         known = {event.seq: event.message.task_id for event in events}
         assert known == {seq: event["task_id"] for seq, event in watcher.events.items()}
-        files = {path.name for path in (folder / "pictures").glob("*/*")}
+        files = {path.name for path in (folder / "pictures").glob("??/*")}
         recorded = {job.picture_id for task in tasks.values() for job in task.jobs if job.picture is not None}
         assert files == recorded
 

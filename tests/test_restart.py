@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -368,20 +367,12 @@ def spoil_a_task(folder: Path) -> None:
         connection.commit()
 
 
-def block_the_pictures(folder: Path) -> None:
-    shutil.rmtree(folder / "pictures")
-    (folder / "pictures").mkdir()
-    (folder / "pictures" / "ab").mkdir()
-    (folder / "pictures" / "ab" / "a folder").mkdir()
-
-
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
         (damage, "is damaged .* Move the folder away"),
         (make_newer, "newer xinflight"),
         (spoil_a_task, "can't be read"),
-        (block_the_pictures, "can't be read"),
     ],
 )
 async def test_a_start_that_can_not_be_says_what_to_do(place: Open, harm: Callable[[Path], None], said: str) -> None:

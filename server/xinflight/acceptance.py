@@ -15,6 +15,7 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
+from xinflight.images import draw_id
 from xinflight.protocol import Generate, Limits, Params, UpstreamState, parse_size
 from xinflight.task import Job, Task, digest
 from xinflight.words import choose_language
@@ -150,7 +151,7 @@ def accept(generate: Generate, owner: str, settings: Settings, upstream: Xinfere
         Job(
             index=i,
             seed=seed + i,
-            picture_id=secrets.token_urlsafe(18),
+            picture_id=draw_id(),
             request_id=str(uuid.uuid4()),
             stoppable=model is None or model.true_cancel,
         )

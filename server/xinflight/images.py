@@ -1,6 +1,8 @@
 """The contract of where pictures are kept, and what a picture is. `images_<impl>.py` implement it."""
 
 import io
+import re
+import secrets
 from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +12,10 @@ from msgspec import Struct
 
 from xinflight.errors import UpstreamGarbage
 
-__all__ = ["Images", "Kept", "look", "sniff"]
+__all__ = ["OWN_ID", "Images", "Kept", "draw_id", "look", "sniff"]
+
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{24}")
+"""The form of every id that `draw_id` gives. Only files of this form are ours to move."""
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"RIFF": "image/webp"}
 
@@ -38,8 +43,16 @@ class Images(Protocol):
     async def delete(self, picture_id: str) -> None:
         """Forget a picture; an unknown id is nothing to complain of."""
 
-    async def sweep(self, known: Collection[str]) -> int:
-        """Forget every picture whose id is not known; return how many there were."""
+    async def sweep(self, known: Collection[str], now: float) -> int:
+        """Set aside every picture of our own form whose id is not known; return how many there were.
+
+        What was set aside long before `now`, in Unix seconds, is deleted. Raises nothing: what can't be moved stays.
+        """
+
+
+def draw_id() -> str:
+    """Return a new picture id: 144 random bits."""
+    return secrets.token_urlsafe(18)
 
 
 def sniff(start: bytes) -> str | None:

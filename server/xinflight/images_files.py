@@ -5,9 +5,18 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from xinflight.images import Kept, sniff
+import structlog
+
+from xinflight.images import OWN_ID, Kept, sniff
 
 __all__ = ["FileImages"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+LOST = "lost"
+"""The folder beside the pictures for files that no task names. Longer than any folder that a picture's id gives."""
+LOST_AGE = 30 * 86400.0
+"""Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
 
 
 class FileImages:
@@ -68,17 +77,42 @@ class FileImages:
         """Delete a picture's file, if it is there."""
         await asyncio.to_thread(self._path(picture_id).unlink, missing_ok=True)
 
-    async def sweep(self, known: Collection[str]) -> int:
-        """Delete every file that is not the picture of a known id; return how many there were."""
-        return await asyncio.to_thread(self._sweep, known)
+    async def sweep(self, known: Collection[str], now: float) -> int:
+        """Move every file that has the form of a picture's, but no known id, into `folder`/lost.
 
-    def _sweep(self, known: Collection[str]) -> int:
+        A picture may be nameless because the database was lost or replaced, so it is not deleted before LOST_AGE.
+        Files of any other name or place are somebody else's and are never touched.
+        """
+        return await asyncio.to_thread(self._sweep, known, now)
+
+    def _sweep(self, known: Collection[str], now: float) -> int:
+        lost = self._folder / LOST
         unknown = 0
-        for file in self._folder.glob("*/*"):
-            if file.name not in known:
-                file.unlink(missing_ok=True)
-                unknown += 1
+        try:
+            for file in lost.glob("*"):
+                if _is_own(file) and file.stat().st_mtime < now - LOST_AGE:
+                    file.unlink()
+            for file in self._folder.glob("??/*"):
+                if (
+                    file.name not in known
+                    and _is_own(file)
+                    and self._path(file.name.removeprefix(".")).parent == file.parent
+                ):
+                    lost.mkdir(exist_ok=True)
+                    os.utime(file, (now, now))
+                    file.replace(lost / file.name)
+                    unknown += 1
+        except OSError as error:
+            # Tidying is no reason not to start.
+            log.warning("pictures folder not tidied", folder=str(self._folder), error=str(error))
+        if unknown:
+            log.warning("files of no task set aside; deleted after 30 days", count=unknown, folder=str(lost))
         return unknown
+
+
+def _is_own(file: Path) -> bool:
+    """Tell whether a file is a picture by its name, or what a crash left of one: its name with a dot in front."""
+    return OWN_ID.fullmatch(file.name.removeprefix(".")) is not None and file.is_file() and not file.is_symlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -32,8 +32,8 @@ class MemoryImages:
         kept = self._pictures.get(picture_id)
         return None if kept is None else kept.data
 
-    async def sweep(self, known: Collection[str]) -> int:
-        """Forget what is unknown."""
+    async def sweep(self, known: Collection[str], now: float) -> int:
+        """Forget what is unknown: in memory there is no place to set it aside."""
         unknown = self._pictures.keys() - set(known)
         for picture_id in unknown:
             await self.delete(picture_id)

@@ -401,10 +401,12 @@ class Manager:
     # The process's start and end
 
     async def start(self) -> None:
-        """Take back what an earlier process left unfinished, and sweep files that nobody knows."""
+        """Take back what an earlier process left unfinished, and set files aside that no task names."""
         tasks = await self.journal.store.claim(self._runner_id, self._clock.time() + LEASE)
         known = await self.journal.store.picture_ids()
-        await self._images.sweep(known | {job.picture_id for task in tasks for job in task.jobs})
+        if not self.journal.store.made_new:
+            known |= {job.picture_id for task in tasks for job in task.jobs}
+            await self._images.sweep(known, self._clock.time())
         lives = [await self._take_back(task) for task in tasks]
         if lives:
             log.info("tasks go on after a restart", tasks=len(lives))

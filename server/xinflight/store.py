@@ -48,6 +48,8 @@ class Store(Protocol):
 
     durable: bool
     """Whether what is committed outlives the process, by SIGKILL too."""
+    made_new: bool
+    """Whether `open` found nothing and made an empty store. Pictures that are there then are of a lost one."""
 
     async def open(self) -> str:
         """Make ready and return the epoch, a random id made with the store.

@@ -18,6 +18,7 @@ class MemoryStore:
     """Keep at most `kept_tasks` ended tasks with their events; the oldest ended go first."""
 
     durable = False
+    made_new = True
 
     def __init__(self, kept_tasks: int) -> None:
         self._kept_tasks = kept_tasks

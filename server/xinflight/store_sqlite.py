@@ -96,6 +96,7 @@ class SqliteStore:
         self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
         self._holder = folder / "lock.holder"
         self._full = full
+        self.made_new = False
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store writer")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="xinflight store reader")
         self._folder = ThreadPoolExecutor(1, thread_name_prefix="xinflight store folder")
@@ -155,6 +156,7 @@ class SqliteStore:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        self.made_new = version == 0
         if version > len(MIGRATIONS):
             raise StoreUnusable(
                 f"{self._path} was written by a newer xinflight (schema {version}, known here: {len(MIGRATIONS)}). "

@@ -1,0 +1,77 @@
+"""What a start makes of a data folder that others have used, or that lost a part."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Serve
+from kit import Recorder, WireClient
+from xinflight.config import Settings
+from xinflight.serve import serving
+
+Life = Callable[..., AbstractAsyncContextManager[WireClient]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def life(engine: Recorder, emulate: Serve, folder: Path) -> Life:
+    """Start a server on the folder, and stop it at the end of the block."""
+    xinference = await emulate(engine)
+
+    @asynccontextmanager
+    async def live(**changed: Any) -> AsyncIterator[WireClient]:
+        settings = Settings(port=0, xinference_url=xinference, data_dir=str(folder), drain=0.0, **changed)
+        async with serving(settings, demo=False) as (url, _), WireClient.connect(url) as client:
+            yield client
+
+    return live
+
+
+async def make(client: WireClient, *task_ids: str, **fields: object) -> None:
+    """Make a picture for each id."""
+    for task_id in task_ids:
+        await client.ask(**{"action": "generate", "prompt": "a boat", "task_id": task_id, "size": "64x64", **fields})
+    await client.ends(*task_ids)
+
+
+def pictures(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "pictures").glob("??/*"))
+
+
+# Files that no task names
+
+
+async def test_a_start_leaves_other_peoples_files_alone(life: Life, folder: Path) -> None:
+    foreign = folder / "pictures" / "2024" / "holiday.jpg"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("the sea")
+    (folder / "pictures" / "ab" / "a folder").mkdir(parents=True)
+    for task_id in "ab":
+        async with life() as client:
+            await make(client, task_id)
+    assert foreign.read_text() == "the sea"
+    assert len(pictures(folder)) == 3
+
+
+async def test_a_lost_database_does_not_take_the_pictures_with_it(life: Life, folder: Path) -> None:
+    async with life() as client:
+        await make(client, "a", "b")
+    made = pictures(folder)
+    assert len(made) == 2
+    (folder / "xinflight.db").unlink()
+    async with life() as client:
+        assert (await client.ask(action="list"))["tasks"] == []
+        assert pictures(folder) == made
+        await make(client, "c")
+    # The start after that finds a database which knows nothing of them.
+    async with life():
+        pass
+    assert sorted(path.name for path in (folder / "pictures" / "lost").iterdir()) == made
+    assert len(pictures(folder)) == 1
