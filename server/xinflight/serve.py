@@ -68,7 +68,8 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         gateway = setup(app, settings, page=True, authenticate=authenticate)
         if token is not None:
             app.router.add_post("/login", login_handler(token))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+        # A body is read as it was sent: inflating a stranger's 200 KB to 200 MB would stop the loop for everybody.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, auto_decompress=False)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)

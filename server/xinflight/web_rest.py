@@ -4,7 +4,6 @@ import re
 
 import msgspec
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import ContentEncodingError
 from msgspec.structs import replace
 
 from xinflight.acceptance import FRAME_BYTES
@@ -47,7 +46,7 @@ async def read_body(request: web.Request) -> bytes:
     Raises:
         UnsupportedType: its Content-Type is another one.
         FrameTooLarge: it has more bytes than a frame may have.
-        NotJson: it is not UTF-8, or its Content-Encoding is broken.
+        NotJson: it is not UTF-8, or its chunks are broken.
     """
     if request.content_type != PLAIN and request.body_exists:
         raise UnsupportedType(field="Content-Type", limit=PLAIN)
@@ -59,7 +58,7 @@ async def read_body(request: web.Request) -> bytes:
                 raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
         # A decoder would pass over broken text in a field that it does not know.
         body.decode()
-    except (UnicodeError, web.RequestPayloadError, ContentEncodingError):
+    except (UnicodeError, web.RequestPayloadError):
         raise NotJson from None
     return bytes(body)
 
