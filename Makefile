@@ -1,21 +1,31 @@
-# Everything happens in .venv of this checkout. Works with GNU make 3.81 (macOS) and newer.
+# Everything happens in .venv of this checkout; `make test PYTHON=python3.12` has an environment of its own, beside it.
+# Works with GNU make 3.81 (macOS) and newer.
 
-VENV := .venv
+PYTHON :=
+VENV := .venv$(addprefix -,$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
-PYTHONS := python3.13 python3.12 python3.11 python3 python
+PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kill test-xinference bench-journal clean
+.PHONY: help run test test-slow test-all test-kill test-xinference coverage bench-journal specs clean
+
+# Four at once, on two cores too: tests wait more than they compute.
+PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
+PARALLEL := -n 4
 
 help:
 	@echo 'make run               open the page on the demo engine: http://127.0.0.1:8000'
-	@echo 'make test              check style and types, then run every test that needs no Xinference'
+	@echo 'make test              check style and types, then run every test that needs nothing but itself'
+	@echo 'make test-slow         run the tests with processes, kills, a browser, pip and node; some minutes'
+	@echo 'make test-all          both: every test that needs no Xinference'
+	@echo 'make test PYTHON=...   the same on another Python, in an environment of its own'
 	@echo 'make test-kill         kill the server 50 times and cut its line 200 times; some three minutes'
 	@echo 'make test-xinference   install Xinference 4.1.0 (2 GB, kept in the user cache), then test on it'
+	@echo 'make coverage          tell which lines and branches the tests of this process take'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
-	@echo 'make clean             remove .venv and everything that was built'
+	@echo 'make clean             remove every environment and everything that was built'
 
 run: $(VENV)/.ready-to-run
 	$(BIN)/xinflight serve --demo
@@ -24,7 +34,12 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not xinference'
+	$(PYTEST) $(PARALLEL) --dist worksteal -m 'not process and not browser and not slow and not xinference'
+
+test-slow: $(VENV)/.ready-to-test
+	$(PYTEST) $(PARALLEL) --dist loadgroup -m '(process or browser or slow) and not xinference'
+
+test-all: test test-slow
 
 test-kill: $(VENV)/.ready-to-test
 	XINFLIGHT_TEST_KILLS=50 XINFLIGHT_TEST_CUTS=200 XINFLIGHT_TEST_AWAY=20 $(BIN)/python -m pytest -s \
@@ -32,7 +47,11 @@ test-kill: $(VENV)/.ready-to-test
 
 test-xinference: $(VENV)/.ready-to-test
 	$(BIN)/python tests/xinference_install.py
-	$(BIN)/python -m pytest -m xinference
+	$(PYTEST) -m xinference
+
+coverage: $(VENV)/.ready-to-test
+	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal --cov --cov-report=term:skip-covered \
+	  -m 'not process and not browser and not xinference'
 
 bench-journal: $(VENV)/.ready-to-test
 	$(BIN)/python tests/bench_journal.py
@@ -41,7 +60,7 @@ specs: $(VENV)/.ready-to-run
 	$(BIN)/python -m xinflight.specs_write docs/specs
 
 clean:
-	rm -rf $(VENV) build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 # A stamp says that a step is done; it is done again when the packaging files change. The test tools bring all extras.
 $(VENV)/.ready-to-run: setup.cfg pyproject.toml $(VENV)/.made
@@ -66,7 +85,7 @@ $(VENV)/.made:
 	rm -rf $(VENV); \
 	if uv --version >/dev/null 2>&1; then \
 	  echo '== Making $(VENV) with uv'; \
-	  if uv venv --seed --python '>=3.11' $(VENV); then touch $@; exit 0; fi; \
+	  if uv venv --seed --python '$(or $(PYTHON),>=3.11)' $(VENV); then touch $@; exit 0; fi; \
 	fi; \
 	echo 'No Python >= 3.11 here can make a venv. This line gets one, then run make again in a new terminal:' >&2; \
 	echo '  curl -LsSf https://astral.sh/uv/install.sh | sh' >&2; \

@@ -1,7 +1,11 @@
-"""Fixtures for every test: blocking calls on the loop are errors, and a whole server is one fixture away."""
+"""Fixtures for every test: blocking calls on the loop are errors, and a whole server is one fixture away.
+
+It also keeps the lanes apart: what a test of the fast lane must not do fails it.
+"""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,47 @@ from xinflight.config import Settings
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
 from xinflight.serve import serving
 from xinflight.web_emulator import serve_emulator
+
+LANES_OF_FIXTURES = {"browser": "browser", "_installed": "xinference", "disk": "process", "read_only": "process"}
+"""A test that takes one of these fixtures is in this lane, whether its author marked it or not."""
+LANES_WITH_PROCESSES = {"process", "browser", "xinference"}
+STARTS_A_PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.exec", "os.system"}
+"""The audit events of everything that makes a process."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests whose fixtures tell their lane."""
+    for item in items:
+        for fixture in LANES_OF_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(LANES_OF_FIXTURES[fixture])
+
+
+class FastLane:
+    """Fails a test that starts a process without being marked for it: it would be in the fast lane by mistake."""
+
+    def __init__(self) -> None:
+        self._unmarked: str | None = None
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, _: object) -> None:
+        if self._unmarked is not None and event in STARTS_A_PROCESS:
+            raise AssertionError(f"{self._unmarked} starts a process ({event}): mark it `process`")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Watch one test, its fixtures included."""
+        marked = any(item.get_closest_marker(lane) for lane in LANES_WITH_PROCESSES)
+        self._unmarked = None if marked else item.nodeid
+        try:
+            return (yield)
+        finally:
+            self._unmarked = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to watch."""
+    config.pluginmanager.register(FastLane())
 
 
 @pytest.fixture(autouse=True)

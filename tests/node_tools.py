@@ -7,6 +7,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from filelock import FileLock
 
 PACKAGES = ("@asyncapi/parser@3.6.3", "typescript@5.9.3")
 
@@ -18,17 +19,20 @@ def node_tools() -> Path:
     """
     cache = Path(os.environ.get("XINFLIGHT_CACHE") or platformdirs.user_cache_dir("xinflight")).expanduser()
     folder = cache / "-".join(["node", *(name.rpartition("/")[2].replace("@", "-") for name in PACKAGES)])
-    ready = folder / "ready"
-    if not ready.exists():
-        if shutil.which("npm") is None:
-            _without("npm is not installed")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = ("npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-        if done.returncode != 0:
-            _without(f"npm could not install them: {done.stderr[-500:]}")
-        ready.touch()
+    cache.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes: one fills it.
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        ready = folder / "ready"
+        if not ready.exists():
+            if shutil.which("npm") is None:
+                _without("npm is not installed")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            command = ("npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+            if done.returncode != 0:
+                _without(f"npm could not install them: {done.stderr[-500:]}")
+            ready.touch()
     return folder
 
 

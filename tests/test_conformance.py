@@ -302,6 +302,7 @@ def test_patterns_that_make_no_sense(pattern: Message) -> None:
 # The command
 
 
+@pytest.mark.process
 async def test_the_command(server: str) -> None:
     url = f"{server.replace('http', 'ws', 1)}ws/generate"
     said, code = await told(url, "--only", "3", "--only", "4", "--only", "30", "--msgpack")

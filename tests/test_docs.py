@@ -292,6 +292,7 @@ def test_python_in_the_readme_is_that_of_the_examples() -> None:
 SHELL = [line for block in fences(README, "sh") for line in block.splitlines()]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("line", SHELL)
 def test_shell_lines_of_the_readme(line: str, tmp_path: Path) -> None:
     program, *arguments = shlex.split(line)
@@ -332,6 +333,7 @@ def serve_shortly(arguments: list[str], folder: Path) -> str:
 RUN = "from xinflight.cli import main; main(prog_name='xinflight')"
 
 
+@pytest.mark.process
 async def test_the_script_of_the_readme(demo_url: str) -> None:
     script = ROOT / "examples" / "three_pictures.py"
     url = demo_url.replace("http", "ws", 1) + "ws/generate"

@@ -54,6 +54,7 @@ async def told_by_curl(*arguments: str) -> str:
 JSON_BODY = ("-H", "Content-Type: application/json", "-d")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
 async def test_curl_shows_live_progress(server: str, accept: str) -> None:
     """`curl -N` shows a percentage while the picture is being made, and ends with it."""
@@ -74,6 +75,7 @@ async def test_curl_shows_live_progress(server: str, accept: str) -> None:
     assert (shown[-1]["type"], shown[-1]["progress"]) == ("result", 100)
 
 
+@pytest.mark.process
 async def test_curl_does_without_streams(server: str, engine: Recorder) -> None:
     """Start, look, cancel, list, delete: one command each."""
     url = f"{server}api/v1/tasks"

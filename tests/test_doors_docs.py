@@ -37,6 +37,7 @@ async def run(folder: Path, *command: str) -> str:
     return said
 
 
+@pytest.mark.process
 async def test_the_shell_lines(server: str, engine: Recorder, tmp_path: Path) -> None:
     (text,) = SHELL
     said = await run(tmp_path, "bash", "-ec", text.replace(ADDRESS, server.rstrip("/")))
@@ -50,6 +51,7 @@ async def test_the_shell_lines(server: str, engine: Recorder, tmp_path: Path) ->
     assert set(engine.prompts) <= {"a red boat", "a heron"}
 
 
+@pytest.mark.process
 async def test_aiohttp(server: str, tmp_path: Path) -> None:
     said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[0].replace(ADDRESS, server.rstrip("/")))
     kinds = [line.partition(" ")[0] for line in said.splitlines()]
@@ -57,6 +59,7 @@ async def test_aiohttp(server: str, tmp_path: Path) -> None:
     assert len(re.findall(r"^picture  http://\S+/pictures/\S+$", said, re.MULTILINE)) == 2
 
 
+@pytest.mark.process
 async def test_openai(server: str, tmp_path: Path) -> None:
     said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[1].replace(ADDRESS, server.rstrip("/")))
     models, *urls, streamed = said.splitlines()

@@ -75,6 +75,7 @@ async def run_tasks(http: aiohttp.ClientSession, name: str) -> None:
             assert response.status == 202
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory in use")
 async def test_readers_that_stop_reading(emulate: Serve, serve: Serve, stack: AsyncExitStack) -> None:
     picture = paint()

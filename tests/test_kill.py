@@ -23,6 +23,8 @@ from xinflight.protocol import State
 from xinflight.store_sqlite import SqliteStore
 from xinflight.task import Task
 
+pytestmark = pytest.mark.process
+
 KILLS = int(os.environ.get("XINFLIGHT_TEST_KILLS", "5"))
 CUTS = int(os.environ.get("XINFLIGHT_TEST_CUTS", "25"))
 SEED = int(os.environ.get("XINFLIGHT_TEST_SEED", random.randrange(2**32)))

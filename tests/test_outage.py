@@ -13,6 +13,8 @@ from kit import Json, WireClient, eventually
 from process import QUICK, Counting, running
 from xinflight.emulator import Faults
 
+pytestmark = pytest.mark.process
+
 AWAY = float(os.environ.get("XINFLIGHT_TEST_AWAY", "2"))
 SEED = int(os.environ.get("XINFLIGHT_TEST_SEED", random.randrange(2**32)))
 PAIR = msgspec.structs.replace(QUICK, replicas=2, step_seconds=0.03)

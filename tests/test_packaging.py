@@ -19,8 +19,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet")
 
-# Nothing here is quick: pip looks for packages, twice.
-pytestmark = pytest.mark.timeout(300)
+# Nothing here is quick: pip looks for packages, twice. What was built is shared, so one worker runs them all.
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,7 @@ async def client_process(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.communicate()
 
 
+@pytest.mark.process
 async def test_a_frozen_process_is_noticed_within_two_heartbeats(
     mount: Callable[..., Awaitable[Mounted]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ async def test_a_frozen_process_is_noticed_within_two_heartbeats(
         await eventually(lambda: not gateway.manager.unfinished("local", "a"))
 
 
+@pytest.mark.process
 async def test_a_process_that_is_killed_is_noticed_at_once(mount: Callable[..., Awaitable[Mounted]]) -> None:
     """The kernel closes its connection; nothing waits for a heartbeat."""
     gateway, url, _ = await mount(heartbeat=60.0)

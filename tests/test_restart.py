@@ -17,6 +17,8 @@ from xinflight.drawing import draw
 from xinflight.emulator import EmulatedModel, EmulatorOptions, Faults
 from xinflight.store_sqlite import SqliteStore
 
+pytestmark = pytest.mark.process
+
 STEADY = painter(step_seconds=0.02, decode_seconds=0.02, default_generate_config={"num_inference_steps": 10})
 
 

@@ -14,6 +14,8 @@ from websockets.asyncio.client import connect
 
 from kit import WireClient
 
+pytestmark = pytest.mark.process
+
 
 class Server:
     """A running `xinflight serve --demo`."""

@@ -277,6 +277,7 @@ new Parser().parse(text).then(({ document, diagnostics }) => {
 """
 
 
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_asyncapi_is_valid(tmp_path: Path) -> None:
     tools = node_tools()
@@ -312,6 +313,7 @@ export const half: ServerMessage = { type: "result", task_id: "a" };
 """
 
 
+@pytest.mark.process
 @pytest.mark.timeout(300)
 def test_the_types_are_typescript(tmp_path: Path) -> None:
     compiler = node_tools() / "node_modules" / "typescript" / "bin" / "tsc"

@@ -359,6 +359,7 @@ async def test_leases_are_written_down(sqlite: SqliteStore, tmp_path: Path) -> N
     assert lease() == (None, None)
 
 
+@pytest.mark.process
 async def test_a_second_process_names_the_first(sqlite: SqliteStore, tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match=rf"in use by process {os.getpid()}\. .*--data-dir"):
         await SqliteStore(tmp_path / "data", full=False).open()
