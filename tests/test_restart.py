@@ -39,7 +39,7 @@ class Place:
                 yield server, client
 
     def pictures(self) -> list[Path]:
-        return list((self.folder / "pictures").glob("*/*"))
+        return list((self.folder / "pictures").glob("??/*"))
 
 
 Open = Callable[..., Awaitable[Place]]
@@ -254,7 +254,7 @@ async def test_one_of_two_pictures_is_kept_when_the_other_expires(place: Open) -
     here.engine.thaw()
 
 
-async def test_a_written_picture_is_adopted_and_strangers_are_swept(place: Open) -> None:
+async def test_a_written_picture_is_adopted_and_strangers_are_set_aside(place: Open) -> None:
     """A crash between the file and its commit: the picture is there, so it is not made again."""
     here = await place()
     here.engine.faults = Faults(freeze=5, requests=1)
@@ -270,7 +270,8 @@ async def test_a_written_picture_is_adopted_and_strangers_are_swept(place: Open)
     assert task is not None
     drawn = draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=11)
     picture = here.folder / "pictures" / task.jobs[0].picture_id[:2] / task.jobs[0].picture_id
-    strangers = [picture.with_name("stranger"), picture.with_name(f".{picture.name}")]
+    lost = picture.name[:2] + "x" * 22
+    strangers = [picture.with_name(lost), picture.with_name(f".{picture.name}")]
     picture.parent.mkdir(parents=True)
     for path in (picture, *strangers):
         path.write_bytes(drawn)
@@ -284,6 +285,7 @@ async def test_a_written_picture_is_adopted_and_strangers_are_swept(place: Open)
         assert (end["data"]["data"][0]["bytes"], end["data"]["data"][0]["seed"]) == (len(drawn), 11)
     assert here.engine.prompts == ["a"]
     assert here.pictures() == [picture]
+    assert {path.name for path in (here.folder / "pictures" / "lost").iterdir()} == {lost, f".{picture.name}"}
 
 
 async def test_half_a_picture_is_made_again(place: Open) -> None:
