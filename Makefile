@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-all test-kill test-xinference coverage bench-journal specs clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench-journal specs clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -17,6 +17,7 @@ PARALLEL := -n 4
 help:
 	@echo 'make run               open the page on the demo engine: http://127.0.0.1:8000'
 	@echo 'make test              check style and types, then run every test that needs nothing but itself'
+	@echo 'make test-js           check style, types and units of the browser side; needs npm'
 	@echo 'make test-slow         run the tests with processes, kills, a browser, pip and node; some minutes'
 	@echo 'make test-all          both: every test that needs no Xinference'
 	@echo 'make test PYTHON=...   the same on another Python, in an environment of its own'
@@ -34,12 +35,35 @@ test: $(VENV)/.ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(MAKE) -s test-js
 	$(PYTEST) $(PARALLEL) --dist worksteal -m 'not process and not browser and not slow and not xinference'
 
 test-slow: $(VENV)/.ready-to-test
 	$(PYTEST) $(PARALLEL) --dist loadgroup -m '(process or browser or slow) and not xinference'
 
 test-all: test test-slow
+
+# Skipped without npm, but not in CI.
+test-js:
+	@if command -v npm >/dev/null; then $(MAKE) -s node_modules/.ready && npm run --silent check; \
+	elif [ "$$CI" = true ]; then echo 'The browser side must be checked in CI, and npm is not installed' >&2; exit 1; \
+	else echo 'Skipped the checks of the browser side: npm is not installed'; fi
+
+node_modules/.ready: package-lock.json
+	@echo '== Installing what checks the browser side into node_modules (once)'
+	@npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Skipped without npm, but not in CI.
+test-js:
+	@if command -v npm >/dev/null; then $(MAKE) -s node_modules/.ready && npm run --silent check; \
+	elif [ "$$CI" = true ]; then echo 'The browser side must be checked in CI, and npm is not installed' >&2; exit 1; \
+	else echo 'Skipped the checks of the browser side: npm is not installed'; fi
+
+node_modules/.ready: package-lock.json
+	@echo '== Installing what checks the browser side into node_modules (once)'
+	@npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 test-kill: $(VENV)/.ready-to-test
 	XINFLIGHT_TEST_KILLS=50 XINFLIGHT_TEST_CUTS=200 XINFLIGHT_TEST_AWAY=20 $(BIN)/python -m pytest -s \
@@ -60,7 +84,7 @@ specs: $(VENV)/.ready-to-run
 	$(BIN)/python -m xinflight.specs_write docs/specs
 
 clean:
-	rm -rf .venv .venv-* build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .venv-* node_modules build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 # A stamp says that a step is done; it is done again when the packaging files change. The test tools bring all extras.
 $(VENV)/.ready-to-run: setup.cfg pyproject.toml $(VENV)/.made

@@ -28,7 +28,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build from a copy, so that nothing left over in the checkout gets in; return the folder."""
     copy = tmp_path_factory.mktemp("copy") / "xinflight"
     shutil.copytree(
-        ROOT, copy, ignore=shutil.ignore_patterns(".*", "build", "dist", "data", "*.egg-info", "__pycache__")
+        ROOT,
+        copy,
+        ignore=shutil.ignore_patterns(".*", "build", "dist", "data", "node_modules", "*.egg-info", "__pycache__"),
     )
     # From the tree the sdist, from the sdist the wheel: both are tried.
     run(sys.executable, "-m", "build", copy)

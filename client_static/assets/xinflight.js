@@ -54,6 +54,7 @@ export class Xinflight extends Emitter {
   /** @type {Welcome | null} */
   #welcome = null;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
+  /** @type {CatchUp} */
   #catchUp = new CatchUp({
     ask: (message) => this.#ask(message),
     merge: (info) => this.#tasks.merge(info, !this.#catchUp.done),

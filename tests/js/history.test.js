@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { eventsOf } from "../../client_static/assets/history.js";
+import { PARAMS, info, picture } from "./factories.js";
+
+const types = (listed) => [...eventsOf(listed)].map(({ type }) => type);
+const end = (listed) => [...eventsOf(listed)].at(-1);
+
+test("an unfinished task begins with its params and goes on to what there is", () => {
+  const listed = info({ state: "running", data: [picture(0)], failed: [1], cancelled: [2] });
+  const [accepted, made, ...stopped] = eventsOf(listed);
+  assert.deepEqual(accepted, { type: "accepted", task_id: "t", params: PARAMS, timestamp: 100 });
+  assert.equal(made.url, picture(0).url);
+  assert.deepEqual(stopped.map(({ type, index, state }) => [type, index, state]), [
+    ["progress", 1, "failed"],
+    ["progress", 2, "cancelled"],
+  ]);
+});
+
+test("no event of a list has a number, so none can hide one of the wire", () => {
+  const listed = info({ state: "completed", ended: 200.7, data: [picture(0)] });
+  assert.ok([...eventsOf(listed)].every(({ seq }) => seq === undefined));
+});
+
+test("every end is told as the wire tells it", () => {
+  const completed = info({ state: "completed", ended: 200.7, data: [picture(0)], failed: [1], cancelled: [2] });
+  assert.deepEqual(types(completed), ["accepted", "picture", "result"]);
+  assert.deepEqual(end(completed), {
+    type: "result",
+    task_id: "t",
+    data: { created: 200, data: [picture(0)] },
+    failed: [1],
+    cancelled: [2],
+  });
+  const cancelled = info({ state: "cancelled", ended: 200 });
+  assert.deepEqual(end(cancelled), { type: "cancelled", task_id: "t", data: [] });
+  const expired = info({ state: "expired", ended: 200, code: "timeout" });
+  assert.deepEqual(end(expired), { type: "error", task_id: "t", state: "expired", code: "timeout" });
+  assert.equal(end(info({ state: "failed", ended: 200 })).code, "internal");
+});

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { PictureState } from "../../client_static/assets/picture_state.js";
+import { picture, progress } from "./factories.js";
+
+test("only a new attempt may show less, and being back in the queue begins one", () => {
+  const state = new PictureState();
+  const told = [["running", 40, 1], ["running", 30, 1], ["running", 5, 2], ["running", 4, 1], ["queued", 0, 2]];
+  const shown = told.map(([name, percent, attempt]) => {
+    state.advance(progress({ state: name, progress: percent, details: { attempt } }), 0);
+    return state.shown;
+  });
+  assert.deepEqual(shown, [40, 40, 5, 5, 0]);
+  assert.equal(state.attempt, 2);
+});
+
+test("a request waits for the line, goes out, and is taken", () => {
+  const state = new PictureState();
+  assert.equal(state.phase, "offline");
+  state.sent(true);
+  assert.equal(state.phase, "sending");
+  state.sent(false);
+  assert.equal(state.phase, "offline");
+  state.acknowledged();
+  assert.equal(state.phase, "accepted");
+  state.sent(false);
+  assert.equal(state.phase, "accepted");
+});
+
+test("whatever is not being computed waits", () => {
+  const state = new PictureState();
+  assert.ok(state.waiting);
+  state.advance(progress({ state: "queued" }), 0);
+  assert.ok(state.waiting);
+  state.advance(progress({}), 0);
+  assert.ok(!state.waiting);
+  state.finish(picture(0));
+  assert.ok(!state.waiting);
+});
+
+test("a picture counts, whatever was said before", () => {
+  const state = new PictureState();
+  state.cancel({});
+  state.finish(picture(0));
+  assert.deepEqual([state.phase, state.shown, state.picture], ["done", 100, picture(0)]);
+});
+
+test("nothing moves a picture that has ended", () => {
+  const state = new PictureState();
+  state.advance(progress({ state: "failed" }), 0);
+  assert.ok(state.ended && state.stopped);
+  state.advance(progress({ progress: 50 }), 0);
+  state.cancel({ upstream: "stopped" });
+  assert.deepEqual([state.phase, state.shown, state.outcome], ["failed", 0, null]);
+});
+
+test("the reason of a failure may come after it", () => {
+  const state = new PictureState();
+  state.fail(null, "failed");
+  state.fail({ code: "upstream_died" }, "failed");
+  assert.equal(state.error.code, "upstream_died");
+  assert.equal(state.phase, "failed");
+});
+
+test("an estimate counts down to nothing, and not for who is being cancelled", () => {
+  const state = new PictureState();
+  assert.equal(state.remaining(0), null);
+  state.advance(progress({ estimated_time: 3 }), 1000);
+  assert.deepEqual([1000, 2500, 9000].map((now) => state.remaining(now)), [3, 1.5, 0]);
+  state.advance(progress({ state: "cancelling", estimated_time: 3 }), 1000);
+  assert.ok(state.cancelling);
+  assert.equal(state.remaining(1000), null);
+});
