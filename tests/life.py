@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -77,6 +77,8 @@ class Post:
         elif how == "refused":
             key: Any = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=False)
             self.answer.set_exception(aiohttp.ClientConnectorError(key, OSError(111, "refused")))
+        elif how == "unheard":
+            self.answer.set_exception(aiohttp.ConnectionTimeoutError("Connection timeout to host h"))
         else:
             status, text = {
                 "died": (500, DIED),
@@ -100,6 +102,8 @@ class Script(Xinference):
         self.posts: list[Post] = []
         self.aborts: list[str] = []
         self.manager: Manager | None = None
+        # What becomes of every call but those for a picture; None answers them.
+        self.calls: Callable[[], Awaitable[bytes]] | None = None
         self.state = UpstreamState.READY
         self.models = dict(MODELS)
 
@@ -126,7 +130,7 @@ class Script(Xinference):
         if progress > post.progress:
             post.progress, post.moved = progress, self.clock.monotonic()
 
-    async def _send(self, method: str, path: str, body: object = None) -> bytes:
+    async def _send(self, method: str, path: str, body: object = None, most: int = 0) -> bytes:
         await asyncio.sleep(0)
         if method == "POST" and not path.endswith("/abort"):
             post = Post(path, body)
@@ -135,6 +139,8 @@ class Script(Xinference):
             self.posts.append(post)
             assert self.running(post.uid) <= MODELS[post.uid].replicas, "more in flight than replicas"
             return await post.answer
+        if self.calls is not None:
+            return await self.calls()
         if path.endswith("/replicas"):
             return b'[{"replica_id":0,"status":"READY","created_ts":1}]'
         found = next((post for post in self.posts if post.request_id in path), None)

@@ -147,8 +147,10 @@ def test_a_session_survives_anything(frames: list[str | bytes]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.integers(100, 599), st.binary() | VALUES.map(json.dumps).map(str.encode), st.none() | st.text())
 def test_any_answer_of_an_upstream(status: int, body: bytes, retry_after: str | None) -> None:
-    """An error body of any form becomes an exception of ours."""
-    assert isinstance(failure(status, body, retry_after), Exception)
+    """An error body of any form becomes an error of ours."""
+    error = failure(status, body, retry_after)
+    assert isinstance(error, XinflightError)
+    assert error.code
 
 
 MAGIC = st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 ", b"GIF89a", b""])

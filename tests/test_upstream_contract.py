@@ -119,9 +119,9 @@ class Watched(Xinference):
         self.url = settings.xinference_url
         self.sent: list[str] = []
 
-    async def request(self, method: str, path: str, body: object = None) -> bytes:
+    async def request(self, method: str, path: str, body: object = None, **bounds: Any) -> bytes:
         self.sent.append(path)
-        return await super().request(method, path, body)
+        return await super().request(method, path, body, **bounds)
 
     def aborts(self) -> int:
         return sum(path.endswith("/abort") for path in self.sent)

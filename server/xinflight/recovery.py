@@ -17,7 +17,6 @@ from xinflight.task import Job, Task
 from xinflight.work import NO_POOL, Work
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt
-from xinflight.xinference_messages import Aborted
 
 __all__ = ["Recovery", "rewind"]
 
@@ -158,7 +157,7 @@ class Recovery:
                 log.debug("asking about an old request failed", error=str(error))
                 await self._upstream.clock.sleep(AGAIN)
                 continue
-            except (Aborted, XinflightError) as error:
+            except XinflightError as error:
                 log.info("an old request may still run", error=str(error))
                 progress = 0.0
             if progress is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 import structlog
+from aiohttp import hdrs
 from yarl import URL
 
 from xinflight.clock import Clock
@@ -29,12 +30,19 @@ from xinflight.xinference_messages import (
     parse,
 )
 
-__all__ = ["Model", "Xinference"]
+__all__ = ["NOT_SENT", "Model", "Xinference"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-ANSWER_BYTES = 256 * 2**20
-"""The largest answer that is read: some 40 pictures of 2048 x 2048 as base64, far above any real one."""
+NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""What a request raises that never left: there was no connection, so nothing of it runs."""
+CONNECT_SECONDS = 10.0
+CALL_SECONDS = 10.0
+"""Seconds for any call but the one for a picture; a busy server took 1.5, one that is stopped holds it for ever."""
+SMALL_ANSWER = 64 * 2**10
+"""The most bytes of an answer that tells one figure or error; the real ones have some 100."""
+LISTING = 16 * 2**20
+"""The most bytes of an answer that lists something: a thousand models have 1 MB, all paths some 400 KB."""
 PROBE_TIMEOUT = 10.0
 COMING_BACK = 60.0
 """Seconds for which a model that is no more listed may still come back: a crashed one took some 12."""
@@ -96,7 +104,7 @@ class Xinference:
             # Its keep-alive is 5 s (XINFERENCE_HTTP_TIMEOUT_KEEP_ALIVE): ours ends before, or a POST meets a closed
             # connection. A limit would let progress and aborts wait behind long POSTs.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
         )
@@ -115,9 +123,10 @@ class Xinference:
             self._poke.set()
 
     def take_other_route(self, uid: str) -> None:
-        """Remember that a model has no txt2img."""
+        """Remember that a model has no txt2img, also of one that vanished meanwhile."""
         self._other_route.add(uid)
-        self.models[uid] = msgspec.structs.replace(self.models[uid], true_cancel=False)
+        if uid in self.models:
+            self.models[uid] = msgspec.structs.replace(self.models[uid], true_cancel=False)
         self._on_change()
 
     def default(self) -> Model | None:
@@ -152,45 +161,52 @@ class Xinference:
 
     # Requests
 
-    async def request(self, method: str, path: str, body: object = None) -> bytes:
-        """Send one request and return the body of its 200.
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        seconds: float | None = CALL_SECONDS,
+        most: int = SMALL_ANSWER,
+    ) -> bytes:
+        """Send one request and return the body of its 200, of at most `most` bytes, within `seconds`.
 
-        Raises what `failure` makes of another status; `aiohttp.ClientError` and OSError when there is no answer, of
-        which `aiohttp.ClientConnectorError` alone means that nothing was sent. Once our key was refused, UpstreamAuth
-        comes without a request until a probe has found it good again: ten polls with it would get our address banned.
+        Raises what `failure` makes of another status, redirects among them; UpstreamGarbage for a larger answer;
+        `aiohttp.ClientError` and OSError, TimeoutError among those, when there is no answer, of which those of
+        NOT_SENT alone mean that nothing was sent. Once our key was refused, UpstreamAuth comes without a request
+        until a probe has found it good again: ten polls with it would get our address banned.
         """
         if self.state is UpstreamState.UNAUTHORISED:
             raise UpstreamAuth(detail="not sent: the key was refused")
         try:
-            return await self._send(method, path, body)
+            async with self.clock.timeout(seconds):
+                return await self._send(method, path, body, most)
         except UpstreamAuth:
             self._become(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
             raise
 
-    async def _send(self, method: str, path: str, body: object = None) -> bytes:
+    async def _send(self, method: str, path: str, body: object = None, most: int = LISTING) -> bytes:
         assert self._session is not None  # set by start()
         url = URL(self._base + path, encoded=True)
         data = None if body is None else msgspec.json.encode(body)
         headers = None if data is None else {"Content-Type": "application/json"}
-        async with self._session.request(method, url, data=data, headers=headers) as response:
-            answer = await self._read(response)
+        # A redirect would take prompts and our key wherever it says.
+        async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
             if response.status != 200:
-                raise failure(response.status, answer, response.headers.get("Retry-After"))
+                said = await _start_of(response, SMALL_ANSWER)
+                if hdrs.LOCATION in response.headers:
+                    said = f"a redirect to {response.headers[hdrs.LOCATION]}".encode()
+                raise failure(response.status, said, response.headers.get(hdrs.RETRY_AFTER))
+            answer = await _start_of(response, most + 1)
+            if len(answer) > most:
+                raise UpstreamGarbage(detail=f"an answer of more than {most} bytes")
             return answer
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > ANSWER_BYTES:
-                raise UpstreamGarbage(detail=f"an answer of more than {ANSWER_BYTES} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
 
     async def replicas(self, uid: str) -> list[Replica]:
         """Return the model's replicas as they are now; errors as `request`."""
-        return parse(await self.request("GET", f"/v1/models/{_quoted(uid)}/replicas"), list[Replica])
+        path = f"/v1/models/{_quoted(uid)}/replicas"
+        return parse(await self.request("GET", path, most=LISTING), list[Replica])
 
     async def abort_request(self, uid: str, request_id: str) -> None:
         """Ask a model to stop a request; what it answers is no proof of anything. Errors as `request`."""
@@ -227,7 +243,7 @@ class Xinference:
             self._failures += 1
             # One lost answer of a busy server is no reason to tell everybody.
             if self.state is not UpstreamState.READY or self._failures > 1:
-                self._become(UpstreamState.UNREACHABLE, self.models, self.unsuitable)
+                self._become(UpstreamState.UNREACHABLE, self.models, self.unsuitable, why=str(error))
             else:
                 self._poke.set()
         else:
@@ -286,14 +302,28 @@ class Xinference:
                 self._registrations[name] = None
         return self._registrations[name]
 
-    def _become(self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str]) -> None:
+    def _become(
+        self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str], why: str = ""
+    ) -> None:
         changed = state is not self.state or models != self.models
         if state is not self.state:
             tell = log.info if state is UpstreamState.READY else log.warning
-            tell("upstream state changed", now=state, models=list(models), cure=say(f"cure.{state}", "en"))
+            tell("upstream state changed", now=state, models=list(models), cure=say(f"cure.{state}", "en"), why=why)
         self.state, self.models, self.unsuitable = state, models, unsuitable
         if changed:
             self._on_change()
+
+
+async def _start_of(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the body, or its first `most` bytes; the connection of a longer one is closed with its response."""
+    chunks = []
+    left = most
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk[:left])
+        left -= len(chunk)
+        if left <= 0:
+            break
+    return b"".join(chunks)
 
 
 def _quoted(uid: str) -> str:

@@ -17,20 +17,28 @@ from xinflight.clock import Clock
 from xinflight.errors import (
     ModelNotFound,
     UpstreamDied,
-    UpstreamError,
     UpstreamFailed,
     UpstreamGarbage,
     UpstreamUnreachable,
     XinflightError,
 )
 from xinflight.pace import Pace
-from xinflight.xinference import Xinference
-from xinflight.xinference_messages import Aborted, GenerationsAnswer, ProgressAnswer, Txt2ImgAnswer, parse
+from xinflight.xinference import NOT_SENT, Xinference
+from xinflight.xinference_messages import (
+    Aborted,
+    GenerationsAnswer,
+    ProgressAnswer,
+    Txt2ImgAnswer,
+    failed_picture,
+    parse,
+)
 
 __all__ = ["CONFIRM", "Attempt", "Order"]
 
 log = structlog.stdlib.get_logger(__name__)
 
+ANSWER_BYTES, PIXEL_BYTES = 16 * 2**20, 11
+"""The most bytes of an answer with a picture, and for each of its pixels: 16 bits RGBA as base64, not compressed."""
 CONFIRM = 30.0
 """Seconds within which an abort is confirmed, or five step times if those are longer."""
 QUARANTINE = 600.0
@@ -103,8 +111,7 @@ class Attempt:
             if not post.done():
                 raise UpstreamDied(detail="given up: no sign of life")
             return await post
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            # Nothing was sent, so nothing runs.
+        except NOT_SENT as error:
             raise UpstreamUnreachable(detail=str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             self._upstream.doubt()
@@ -140,15 +147,21 @@ class Attempt:
     async def _post(self) -> bytes:
         order = self.order
         if self.true_cancel:
-            answer = parse(await self._upstream.request("POST", "/sdapi/v1/txt2img", _txt2img(order)), Txt2ImgAnswer)
-            pictures = answer.images
+            pictures = parse(await self._draw("/sdapi/v1/txt2img", _txt2img(order)), Txt2ImgAnswer).images
         else:
-            path = "/v1/images/generations"
-            data = parse(await self._upstream.request("POST", path, _generations(order)), GenerationsAnswer).data
+            data = parse(await self._draw("/v1/images/generations", _generations(order)), GenerationsAnswer).data
             pictures = [image.b64_json for image in data]
         if not pictures or not pictures[0]:
             raise UpstreamGarbage(detail="an answer without a picture")
         return pictures[0]
+
+    async def _draw(self, path: str, body: object) -> bytes:
+        """Send the request and wait for its answer as long as it takes: a draw in its queue may take an hour."""
+        most = ANSWER_BYTES + PIXEL_BYTES * self.order.width * self.order.height
+        try:
+            return await self._upstream.request("POST", path, body, seconds=None, most=most)
+        except UpstreamFailed as error:
+            raise failed_picture(error) from None
 
     async def progress(self) -> float | None:
         """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
@@ -169,7 +182,7 @@ class Attempt:
             await self._clock.sleep(self.pace.next_ask(self._clock.monotonic()))
             try:
                 progress = await self.progress()
-            except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+            except (aiohttp.ClientError, OSError, XinflightError):
                 progress = None
             if self.pace.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
                 self._report()
@@ -181,7 +194,7 @@ class Attempt:
             try:
                 await self._upstream.abort_request(self.order.model, self.order.request_id)
                 return
-            except (aiohttp.ClientError, OSError, UpstreamError) as error:
+            except (aiohttp.ClientError, OSError, XinflightError) as error:
                 log.debug("abort not answered", error=str(error))
             await self._clock.sleep(pause)
             pause = min(2 * pause, WATCH)
@@ -202,7 +215,7 @@ class Attempt:
         while not self._gone.is_set():
             try:
                 progress = await self.progress()
-            except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+            except (aiohttp.ClientError, OSError, XinflightError):
                 pass
             else:
                 if progress is None:
@@ -221,24 +234,24 @@ class Attempt:
 
     async def _watch(self) -> None:
         """Take the request for gone when its process was made anew, or after QUARANTINE without progress."""
+        seen, since = self.pace.progress, self._clock.monotonic()
         born = await self._births()
-        silent, seen = 0.0, self.pace.progress
-        while silent < QUARANTINE:
-            await self._clock.sleep(WATCH)
+        # By the clock: each look may itself take as long as a call that is not answered.
+        while (left := since + QUARANTINE - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(WATCH, left))
             now_born = await self._births()
             # Which replica has it is not told: it is gone for sure when none of them is what it was.
             if born and now_born and not born & now_born:
                 break
             born = born or now_born
-            progress = self.pace.progress
-            silent = silent + WATCH if progress == seen else 0.0
-            seen = progress
+            if self.pace.progress != seen:
+                seen, since = self.pace.progress, self._clock.monotonic()
         self._gone.set()
 
     async def _births(self) -> set[tuple[int, str, int]]:
         try:
             rows = await self._upstream.replicas(self.order.model)
-        except (aiohttp.ClientError, OSError, Aborted, XinflightError):
+        except (aiohttp.ClientError, OSError, XinflightError):
             return set()
         # A row without an address is a replica between two processes.
         return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}

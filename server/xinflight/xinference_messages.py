@@ -16,6 +16,7 @@ from xinflight.errors import (
     UpstreamDied,
     UpstreamFailed,
     UpstreamGarbage,
+    XinflightError,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Registration",
     "Replica",
     "Txt2ImgAnswer",
+    "failed_picture",
     "failure",
     "parse",
 ]
@@ -79,9 +81,12 @@ class Replica(Struct):
 
 
 class ProgressAnswer(Struct):
-    """GET /v1/requests/{request_id}/progress; 1.0 is not the end, only the end of the steps."""
+    """GET /v1/requests/{request_id}/progress, from 0 to 1; 1.0 is not the end, only the end of the steps."""
 
     progress: float
+
+    def __post_init__(self) -> None:
+        self.progress = min(max(self.progress, 0.0), 1.0)
 
 
 class Txt2ImgAnswer(Struct):
@@ -137,7 +142,7 @@ def parse(body: bytes, shape: type[_T]) -> _T:
         raise UpstreamGarbage(detail=str(error)) from None
 
 
-def failure(status: int, body: bytes, retry_after: str | None = None) -> Exception:
+def failure(status: int, body: bytes, retry_after: str | None = None) -> XinflightError:
     """Say what an answer that is not 200 means. Its text goes to `detail`, which is only logged."""
     try:
         text = msgspec.json.decode(body, type=_ErrorBody).detail
@@ -145,8 +150,10 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Excepti
         text = body[:500].decode("utf-8", "replace")
     text = _PREFIX.sub("", text)[:500]
     low = text.lower()
-    if status == 409 or "has been aborted" in low or "has been cancelled" in low:
-        return Aborted(text)
+    failed = UpstreamFailed(detail=text)
+    failed.status = status
+    if _tells_abort(failed):
+        return failed
     if status in (401, 403) or (status == 429 and "banned" in low):
         return UpstreamAuth(detail=text)
     if status in (429, 502, 503, 504) or any(word in low for word in _COMING_BACK):
@@ -155,11 +162,21 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Excepti
         return ModelNotFound(detail=text)
     if _DIED.search(low):
         return UpstreamDied(detail=text)
-    if "is not for txt2img" in low:
-        return NotForTxt2Img(text)
-    failed = UpstreamFailed(detail=text)
-    failed.status = status
     return failed
+
+
+def failed_picture(error: UpstreamFailed) -> Exception:
+    """Say what a failure means that answered a request for a picture: of any other call it says nothing."""
+    if _tells_abort(error):
+        return Aborted(error.detail)
+    if "is not for txt2img" in error.detail.lower():
+        return NotForTxt2Img(error.detail)
+    return error
+
+
+def _tells_abort(error: UpstreamFailed) -> bool:
+    low = error.detail.lower()
+    return error.status == 409 or "has been aborted" in low or "has been cancelled" in low
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -1,0 +1,74 @@
+"""A request without a sign of life is taken for gone after ten minutes, whatever else the upstream does meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from life import Life, Post, turns
+from xinflight.xinference_attempt import QUARANTINE
+
+SECONDS = 20.0
+"""How far from the ten minutes the end of the quarantine may be."""
+
+
+async def never() -> bytes:
+    """Hold a call open for ever."""
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    return await answer
+
+
+async def given_up(life: Life) -> Post:
+    """Cancel a picture of a model with one slot, whose request then never ends; return the request."""
+    await life.submit(task_id="a", model="m")
+    await turns()
+    [post] = life.upstream.pending
+    await life.manager.cancel("ann", "a")
+    await life.submit(task_id="b", model="m")
+    await turns()
+    return post
+
+
+def ways(life: Life) -> dict[str, Callable[[], Awaitable[bytes]]]:
+    """Return what may become of the calls that ask about it."""
+
+    async def unheard() -> bytes:
+        await life.clock.sleep(10.0)
+        raise aiohttp.ConnectionTimeoutError
+
+    async def torn() -> bytes:
+        raise aiohttp.ServerDisconnectedError
+
+    return {"held open": never, "unheard": unheard, "torn": torn}
+
+
+@pytest.mark.parametrize("how", ["held open", "unheard", "torn", None])
+async def test_the_slot_comes_back_after_ten_minutes(how: str | None) -> None:
+    """Not before, and not much later, be the questions about it answered or not."""
+    async with Life.begin() as life:
+        post = await given_up(life)
+        began = life.clock.monotonic()
+        life.upstream.calls = None if how is None else ways(life)[how]
+        await life.clock.advance(QUARANTINE - SECONDS)
+        assert life.upstream.posts == [post]
+        while len(life.upstream.posts) == 1 and life.clock.monotonic() - began < 2 * QUARANTINE:
+            await life.clock.advance(1.0)
+        assert life.clock.monotonic() - began <= QUARANTINE + SECONDS
+        life.upstream.calls = None
+        post.running = False
+
+
+async def test_a_sign_of_life_begins_it_anew() -> None:
+    """Ten minutes count from the last progress."""
+    async with Life.begin() as life:
+        post = await given_up(life)
+        for progress in (0.2, 0.4, 0.6):
+            await life.clock.advance(QUARANTINE - SECONDS)
+            life.upstream.advance(post, progress)
+            await life.clock.advance(10.0)
+        await life.clock.advance(QUARANTINE - 2 * SECONDS)
+        assert life.upstream.posts == [post]
+        await life.clock.advance(3 * SECONDS)
+        assert len(life.upstream.posts) == 2
+        post.running = False
