@@ -6,6 +6,8 @@ event below it: that makes the highest seq seen a safe cursor.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -54,6 +56,8 @@ class Journal:
         # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
         # while the store takes nothing.
         self._pending: list[_Pending] = []
+        # How many writes of each task are not stored yet, those in commit included.
+        self._unstored: Counter[str] = Counter()
         self._wake = asyncio.Event()
         # Owners whose events have drawn numbers that are not published yet.
         self._in_commit: set[str] = set()
@@ -98,13 +102,13 @@ class Journal:
     def _put(self, task: Task, message: EventMessage | None) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append(_Pending(task, message, done))
+        self._unstored[task.uid] += 1
         self._wake.set()
         return done
 
     def snapshot(self, task: Task, message: Progress) -> None:
         """Publish a snapshot; it replaces an older one of the same picture that nobody has taken yet."""
-        waiting = any(write.task is task for write in self._pending) if self._pending else False
-        if waiting or task.owner in self._in_commit:
+        if task.uid in self._unstored or task.owner in self._in_commit:
             self._held[task.uid, message.index] = (task, message)
         else:
             self._publish_snapshot(task, message)
@@ -160,6 +164,7 @@ class Journal:
         if self.broken:
             log.info("storage is back")
             self.broken = False
+        self._settled(batch)
         for pending, write in zip(batch, writes, strict=True):
             if not pending.done.done():
                 pending.done.set_result(None)
@@ -178,6 +183,7 @@ class Journal:
         refused = {write.task.uid for write in batch if isinstance(write.message, Accepted)}
         # One that expired or was cancelled before it was stored has no place for its end either.
         pending, self._pending = [*batch, *self._pending], []
+        self._settled([write for write in pending if write.task.uid in refused])
         for write in pending:
             if write.task.uid not in refused:
                 self._pending.append(write)
@@ -186,6 +192,13 @@ class Journal:
             elif not write.done.done():
                 write.done.set_exception(StorageUnavailable(detail=error.detail))
         self._release_held()
+
+    def _settled(self, writes: Iterable[_Pending]) -> None:
+        """Count writes as stored, or as never to be."""
+        for write in writes:
+            self._unstored[write.task.uid] -= 1
+            if not self._unstored[write.task.uid]:
+                del self._unstored[write.task.uid]
 
     def _number(self, write: _Pending) -> Event | None:
         if write.message is None:

@@ -81,6 +81,7 @@ class Manager:
             self._runner.history,
             clock,
             running=lambda: self._running.values(),
+            watched=lambda owner: owner in self._followers,
             show=self._show,
         )
         self._recovery = Recovery(
@@ -185,9 +186,9 @@ class Manager:
         """Let pictures stand in the queue."""
         for work in works:
             self._scheduler.add(work)
-        self._positions.count()
         for work in works:
             if work.job.state is State.QUEUED:
+                self._positions.place(work)
                 self._show(work)
         self._positions.changed()
 

@@ -57,12 +57,17 @@ class Scheduler(Generic[W]):
 
     def remove(self, waiting: W) -> bool:
         """Take it out; return False when it was not waiting."""
+        place = self.place(waiting)
+        if place is None:
+            return False
+        del self._queues[waiting.pool][place]
+        return True
+
+    def place(self, waiting: W) -> int | None:
+        """Return how many go before it, or None when it is not waiting; by bisection."""
         queue = self._queues.get(waiting.pool, [])
         place = bisect_left(queue, _key(waiting), key=_key)
-        if place == len(queue) or queue[place] is not waiting:
-            return False
-        del queue[place]
-        return True
+        return place if place < len(queue) and queue[place] is waiting else None
 
     def occupy(self, uid: str) -> None:
         """Take a slot for a job that is there already."""

@@ -16,6 +16,19 @@ NO_POOL = ""
 """Where tasks wait that were accepted before any model was known."""
 
 
+TOLD_AGAIN = 1.0
+"""Seconds by which a waiting time must be off, at the least, to be told again."""
+
+
+class _Told(Struct, frozen=True):
+    """What was told last of one that waits, and when in monotonic seconds."""
+
+    position: int | None
+    step: Step
+    estimated_time: float | None
+    at: float
+
+
 class Live(Struct, eq=False, kw_only=True):
     """An unfinished task: its works, and the timer of its timeout. `stored` is done when it is acknowledged."""
 
@@ -49,6 +62,7 @@ class Work(Struct, eq=False, kw_only=True):
     estimated_time: float | None = None
     started: float = 0.0
     shown: int = 0
+    told: _Told | None = None
     confirm: Timer | None = None
 
     @property
@@ -75,8 +89,19 @@ class Work(Struct, eq=False, kw_only=True):
         self.started = now
         self.shown = 0
 
+    def has_news(self, now: float) -> bool:
+        """Tell whether place or step of one that waits changed, or its time is off by more than a fifth."""
+        told = self.told
+        if told is None or (told.position, told.step) != (self.position, self.step):
+            return True
+        if told.estimated_time is None or self.estimated_time is None:
+            return told.estimated_time is not self.estimated_time
+        expected = told.estimated_time - (now - told.at)
+        return abs(self.estimated_time - expected) > max(self.estimated_time / 5, TOLD_AGAIN)
+
     def progress(self, now: float, unix: float) -> Progress:
         """Describe how far it is; the percentage never falls within an attempt, and 100 is the result's."""
+        self.told = _Told(self.position, self.step, self.estimated_time, now)
         pace = self.pace
         params = self.live.task.params
         if pace is not None:
