@@ -1,11 +1,14 @@
 """When progress is asked for, tried on servers whose every step is known."""
 
 from itertools import accumulate
+from math import isfinite
 from statistics import mean
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from xinflight.pace import SPAN, Pace
+from xinflight.pace import LONGEST, SHORTEST, SPAN, Pace
 
 STEP = 0.2
 
@@ -66,3 +69,24 @@ def test_steps_that_are_not_known_are_followed_too() -> None:
     questions, lateness = _follow(_told([STEP] * 50), None, None)
     assert questions < 3.5
     assert lateness < 0.5
+
+
+ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 600)), max_size=12)
+
+
+@given(ANSWERS, st.none() | st.integers(1, 200), st.none() | st.floats(0.1, 1e5))
+@example([(5e-324, 10.0), (1e-323, 600.0)], None, None)
+def test_whatever_progress_an_upstream_tells(
+    answers: list[tuple[float, float]], steps: int | None, expected: float | None
+) -> None:
+    """Times to wait and times left are times, also when it moves by less than any step could."""
+    pace = Pace(steps, 0.0, expected, 0.0)
+    now = 0.0
+    for progress, seconds in answers:
+        now += seconds
+        pace.saw(progress, now)
+        assert SHORTEST <= pace.next_ask(now) <= LONGEST
+        left = pace.remaining(now)
+        assert left is None or (isfinite(left) and left >= 0)
+        assert isfinite(pace.step_seconds(steps))
+        assert 0 <= pace.began_at <= now

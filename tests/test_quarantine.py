@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from life import Life, Post, turns
+from xinflight.protocol import Cancelled
 from xinflight.xinference_attempt import QUARANTINE
 
 SECONDS = 20.0
@@ -71,4 +72,23 @@ async def test_a_sign_of_life_begins_it_anew() -> None:
         assert life.upstream.posts == [post]
         await life.clock.advance(3 * SECONDS)
         assert len(life.upstream.posts) == 2
+        post.running = False
+
+
+async def test_a_cancel_that_nobody_confirms_says_so_however_slow_the_steps_are() -> None:
+    """Steps of some minutes give the model more time, but not until its request is taken for gone."""
+    async with Life.begin() as life:
+        await life.submit(task_id="a", model="m")
+        await turns()
+        [post] = life.upstream.pending
+        for progress in (0.1, 0.2):
+            await life.clock.advance(200.0)
+            life.upstream.advance(post, progress)
+            await life.clock.advance(5.0)
+        await life.manager.cancel("ann", "a")
+        await life.clock.advance(QUARANTINE + SECONDS)
+        await life.drain()
+        [end] = life.ends("ann", "a")
+        assert isinstance(end.message, Cancelled)
+        assert end.message.upstream == "unconfirmed"
         post.running = False

@@ -16,6 +16,8 @@ FIRST_ASK = 0.15
 """Seconds to the first question when nothing is known of the model's pace."""
 SHORTEST, LONGEST = 0.02, 2.0
 """Seconds between two questions, whatever the prediction says: some 2 ms of upstream work each."""
+LEAST = 1e-4
+"""The least rise of progress that counts: one of ten thousand steps. From a smaller one no pace could be told."""
 KEPT_KEYS = 256
 """Different (model, size, steps) whose pace is remembered; the least recently used goes first."""
 
@@ -92,7 +94,7 @@ class Pace:
     def saw(self, progress: float, now: float) -> bool:
         """Take an answer; return whether it is news."""
         last_asked, self._asked = self._asked, now
-        if progress <= self.progress:
+        if progress <= self.progress or (progress < self.progress + LEAST and progress < 1.0):
             self._misses += 1
             return False
         # A value that was asked for too early once came between the last two questions. One that was there at once

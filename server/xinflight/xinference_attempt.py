@@ -40,7 +40,7 @@ log = structlog.stdlib.get_logger(__name__)
 ANSWER_BYTES, PIXEL_BYTES = 16 * 2**20, 11
 """The most bytes of an answer with a picture, and for each of its pixels: 16 bits RGBA as base64, not compressed."""
 CONFIRM = 30.0
-"""Seconds within which an abort is confirmed, or five step times if those are longer."""
+"""Seconds within which an abort is confirmed, or five step times if those are longer, up to half of QUARANTINE."""
 QUARANTINE = 600.0
 """Seconds without any sign of life after which a request that never ended is taken for gone."""
 DECODING = 2.0
@@ -86,7 +86,8 @@ class Attempt:
     @property
     def confirm_seconds(self) -> float:
         """Return how long an abort may take before it counts as unconfirmed."""
-        return max(CONFIRM, 5 * self.pace.step_seconds(self.order.steps))
+        # Before the quarantine ends: a request that is only taken for gone confirms nothing.
+        return min(max(CONFIRM, 5 * self.pace.step_seconds(self.order.steps)), QUARANTINE / 2)
 
     async def run(self) -> bytes:
         """Send the request and return the picture's bytes.
