@@ -15,6 +15,7 @@ from xinflight.errors import BadMessage, BadTaskId, BadValue, OutOfBounds, Upstr
 from xinflight.images import look
 from xinflight.outbox import Outbox
 from xinflight.protocol import JSON, Cancel, Generate, Ping
+from xinflight.refusals import RefusalLog
 from xinflight.render import Viewer
 from xinflight.session import Session
 from xinflight.xinference_messages import failure
@@ -119,7 +120,15 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
 
         outbox = Outbox(send, follower, viewer, JSON, life.clock, patience=5.0)
         session = Session(
-            life.manager, follower, outbox, life.settings, life.clock, viewer, JSON, deleted=lambda task_id: None
+            life.manager,
+            follower,
+            outbox,
+            life.settings,
+            life.clock,
+            viewer,
+            JSON,
+            deleted=lambda task_id: None,
+            refusals=RefusalLog(life.clock),
         )
         writer = asyncio.create_task(outbox.run(), name="writer")
         for frame in frames:

@@ -12,7 +12,7 @@ from life import turns
 from xinflight.bus_memory import MemoryBus
 from xinflight.follower import Follower
 from xinflight.journal import Journal
-from xinflight.outbox import WAITING_ANSWERS, Outbox, SlowReader
+from xinflight.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS, Outbox, SlowReader
 from xinflight.protocol import JSON, Pong, State
 from xinflight.render import Viewer
 from xinflight.store import Event, Write
@@ -214,6 +214,43 @@ async def test_answers_that_nobody_takes(line: Line) -> None:
     with pytest.raises(SlowReader):
         await line.running
     assert len(line.sent) <= WAITING_ANSWERS + 1
+
+
+@pytest.mark.parametrize(
+    ("message", "most"),
+    [(Pong(), ROOM_ANSWERS), (Pong(nonce="x" * 2**16), 5)],
+)
+async def test_no_room_for_more_answers_than_a_peer_takes(line: Line, message: Pong, most: int) -> None:
+    """Many answers, or a few large ones: the next question waits until some have left."""
+    line.outbox.put(Pong(nonce="on its way"))
+    await turns()
+    waiting = 0
+    while not (room := asyncio.create_task(line.outbox.room(), name="room")).done():
+        await turns()
+        if not room.done():
+            break
+        line.outbox.put(message)
+        waiting += 1
+    assert waiting <= most
+    line.free.set()
+    assert await room
+    line.running.cancel()
+    await turns()
+    assert not await line.outbox.room()
+
+
+async def test_no_room_for_more_replays_than_a_peer_takes(line: Line) -> None:
+    """Who asks again and again for what it missed, and takes none of it, has asked for a few replays at most."""
+    line.outbox.put(Pong(nonce="on its way"))
+    await turns()
+    for _ in range(ROOM_REPLAYS):
+        assert await line.outbox.room()
+        line.follower.watch_all([], after=0, done=Pong(nonce="replayed"))
+    room = asyncio.create_task(line.outbox.room(), name="room")
+    await turns()
+    assert not room.done()
+    line.free.set()
+    assert await room
 
 
 async def test_closing_sends_what_waits(journal: Journal, line: Line) -> None:

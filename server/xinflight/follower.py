@@ -71,7 +71,7 @@ class Follower:
         self._journal = journal
         # Live events in order; a newer snapshot takes its older one out. Bounded by WAITING_EVENTS.
         self._live: dict[tuple[str, int], Event] = {}
-        # Bounded by what a connection asks for, which waits for each answer's room; no events, only numbers.
+        # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
         self._spans: deque[_Span] = deque()
         self._page: deque[Event | ServerMessage] = deque()
         # From which seq on tasks, or all, are sent live.
@@ -81,6 +81,11 @@ class Follower:
         self._covered: dict[str, int] = {}
         self._covered_all = 0
         self._behind = False
+
+    @property
+    def replays(self) -> int:
+        """Return how many replays were asked for and are not over."""
+        return len(self._spans)
 
     def watch(
         self, uids: Sequence[str], running: Collection[str], *, after: int | None, done: ServerMessage | None = None

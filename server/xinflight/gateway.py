@@ -18,6 +18,7 @@ from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.manager import Manager
 from xinflight.protocol import JSON, Generate, Notice, Picture
+from xinflight.refusals import RefusalLog
 from xinflight.render import Viewer, render
 from xinflight.store import Event, EventMessage, Store
 from xinflight.supervise import Supervisor
@@ -58,6 +59,7 @@ class Gateway:
         self.manager = Manager(
             settings, self.upstream, self.journal, images, clock, self.supervisor, runner_id=secrets.token_hex(8)
         )
+        self.refusals = RefusalLog(clock)
         self.draining = False
         self.closing = False
         # Bounded by settings.connections.

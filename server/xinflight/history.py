@@ -1,5 +1,6 @@
 """What is over: paging through one's tasks, deleting one, and forgetting the oldest by size and age."""
 
+import msgspec
 import structlog
 
 from xinflight.clock import Clock
@@ -17,6 +18,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 KEEPER_PAUSE = 60.0
 """Seconds between two looks at size and age."""
+
+PAGE_BYTES = 2**18
+"""Bytes of the tasks on one page: 200 tasks with usual prompts fit, and who does not read them holds no more."""
+READ_TASKS = 50
+"""Tasks that are read at once for a page: the default limit, so that a usual page is one read."""
 
 
 class History:
@@ -44,14 +50,27 @@ class History:
     ) -> tuple[list[Task], str | None]:
         """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last.
 
+        It has at most `limit` tasks and PAGE_BYTES, but always one task if there is any.
+
         Raises:
             StorageUnavailable: the store can't be read now.
         """
         states = set(State) - ENDED if state == "unfinished" else {State(state)} if state else set(State)
         before = None if cursor is None else int(cursor)
-        rows = await self._store.tasks(owner, before=before, limit=limit + 1, states=states)
-        more = len(rows) > limit
-        return [row.task for row in rows[:limit]], str(rows[limit - 1].number) if more else None
+        tasks: list[Task] = []
+        size = 0
+        while True:
+            # Not the whole page at once: 200 tasks with long prompts are 8 MB, of which most would be thrown away.
+            asked = min(limit - len(tasks), READ_TASKS) + 1
+            rows = await self._store.tasks(owner, before=before, limit=asked, states=states)
+            for row in rows:
+                size += len(msgspec.json.encode(describe(row.task)))
+                if len(tasks) == limit or (tasks and size > PAGE_BYTES):
+                    return tasks, str(before)
+                tasks.append(row.task)
+                before = row.number
+            if len(rows) < asked:
+                return tasks, None
 
     async def delete(self, task: Task) -> None:
         """Forget an ended task, then its pictures; what a crash leaves between is swept at the next start."""

@@ -45,6 +45,7 @@ from xinflight.protocol import (
     Welcome,
     parse_cursor,
 )
+from xinflight.refusals import RefusalLog
 from xinflight.render import Viewer, error_message, render_task, upstream_notice, upstream_status
 from xinflight.task import Task
 from xinflight.words import say
@@ -70,6 +71,7 @@ class Session:
         viewer: Viewer,
         codec: Codec,
         deleted: Callable[[str], None],
+        refusals: RefusalLog,
     ) -> None:
         self.connection_id = str(uuid.uuid4())
         self.owner = follower.owner
@@ -82,6 +84,7 @@ class Session:
         self._settings = settings
         self._clock = clock
         self._deleted = deleted
+        self._refusals = refusals
         # Ids of tasks that this connection started; those that ended are dropped when it starts one more.
         self._started: set[str] = set()
 
@@ -136,7 +139,7 @@ class Session:
             task_id = getattr(message, "task_id", None)
             answer = await self._act(message, data)
         except XinflightError as error:
-            log.info("message refused", code=error.code, field=error.field)
+            self._refusals.write("message refused", error)
             answer = error_message(error, self.lang, self._clock.time(), ref=ref, task_id=task_id)
         except Exception:
             log.exception("message failed", code=Internal.code)

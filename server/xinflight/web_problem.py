@@ -40,7 +40,7 @@ def guarded(door: Door, handler: Handler, shape: Callable[[XinflightError, str],
         try:
             response = await _handled(door, handler, request)
         except XinflightError as error:
-            log.info("request refused", code=error.code, field=error.field)
+            door.gateway.refusals.write("request refused", error)
             response = _answer(error, door.lang(request), shape)
         except web.HTTPException as error:
             error.headers.update(door.cors(request))

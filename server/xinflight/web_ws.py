@@ -78,6 +78,7 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
         viewer,
         codec,
         deleted=lambda task_id: gateway.deleted(owner, task_id),
+        refusals=gateway.refusals,
     )
     with structlog.contextvars.bound_contextvars(connection=session.connection_id):
         session.welcome()
@@ -99,11 +100,17 @@ async def _speak(door: Door, request: web.Request, ws: web.WebSocketResponse, ow
 
 
 async def _read(session: Session, ws: web.WebSocketResponse) -> int:
-    """Hand every frame to the session; return how many there were."""
+    """Hand every frame to the session; return how many there were.
+
+    A frame waits until there is room for its answer. Frames that come when nothing is sent any more are dropped.
+    """
     frames = 0
     async for frame in ws:
         frames += 1
-        if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        # Frames that have arrived together are read without waiting: the loop must turn between them, or thousands
+        # would be acted on before anybody else, or the writer of this very connection, has a turn.
+        await asyncio.sleep(0)
+        if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY) and await session.outbox.room():
             await session.receive(frame.data)
     return frames
 
