@@ -257,7 +257,7 @@ def told(value: object) -> str:
 def test_every_flag_is_in_the_readme() -> None:
     rows = table(README, "| setting | default |")
     flags = {
-        {"no_auth": "auth"}.get(option.name or "", option.name): option.opts[-1]
+        option.name: "/".join((*option.opts, *option.secondary_opts))
         for option in cli.serve.params
         if option.name not in ("demo", "config_file")
     }

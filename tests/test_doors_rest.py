@@ -246,7 +246,7 @@ async def test_events_in_chinese(http: aiohttp.ClientSession, accept: str) -> No
 
 async def test_addresses_behind_a_proxy(front: Front) -> None:
     """Location, Link and pictures lead back through the proxy that is trusted."""
-    _, client = await front(trusted_proxies=("127.0.0.1",))
+    _, client = await front(trusted_proxies=("127.0.0.1",), allow_hosts=("example.org",))
     said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.org", "X-Forwarded-Prefix": "/draw"}
     async with aiohttp.ClientSession(str(client.ws._response.url.origin()), headers=said) as http:
         async with http.post("/api/v1/tasks", json={"prompt": "boat", "steps": 1, "task_id": "a"}) as response:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from xinflight.auth import LOCAL, Identity
+from xinflight.auth import LOCAL, Identity, Token
 from xinflight.bus_memory import MemoryBus
 from xinflight.clock import Clock, SystemClock
 from xinflight.config import BadSettings, Settings
@@ -19,8 +19,10 @@ from xinflight.images_memory import MemoryImages
 from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
+from xinflight.web_address import Addresses
 from xinflight.web_common import Authenticate, Door, preflight_handler
 from xinflight.web_docs import DOCUMENT, docs_handler
+from xinflight.web_login import login_handler, token_authenticate
 from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
 from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
 from xinflight.web_pictures import PICTURE_ID, health_handler, picture_handler
@@ -54,29 +56,41 @@ def setup(
     prefix: str = "",
     name: str = "xinflight",
     authenticate: Authenticate | None = None,
+    token: Token | None = None,
     page: bool = False,
     clock: Clock | None = None,
 ) -> Gateway:
     """Mount a gateway below `prefix` and return it; it opens and closes with the application.
 
-    `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`.
+    `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`. With
+    `token` whoever knows it is, and `{prefix}/login` exchanges it for a cookie. Without `authenticate` the Host of a
+    request must be an IP address, localhost, or a name of the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:picture`, `{name}:health`, and with `page` `{name}:page` and
-    `{name}:assets`. Several gateways in one process need different names and prefixes. No signal handler, no
-    logging, no global state is touched.
+    `{name}:openai`, `{name}:docs`, `{name}:picture`, `{name}:health`, with `token` `{name}:login`, and with
+    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes. No
+    signal handler, no logging, no global state is touched.
 
     Raises:
-        ValueError: `prefix` does not start with a slash or ends with one, or `name` is taken in `app`.
+        ValueError: `prefix` does not start with a slash or ends with one, `name` is taken in `app`, or both
+            `authenticate` and `token` are given.
         BadSettings: the setting `page` names no page.
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
+    if authenticate is not None and token is not None:
+        raise ValueError("either authenticate or token, not both")
     settings = settings or Settings()
     clock = clock or SystemClock()
     store, images = _storage(settings)
     gateway = Gateway(settings, store, MemoryBus(), images, clock)
-    door = Door(gateway, name, authenticate or _everybody, check_host=authenticate is None)
+    addresses = Addresses(settings, check_host=authenticate is None)
+    if token is not None:
+        authenticate = token_authenticate(token, addresses, clock)
+    door = Door(gateway, name, authenticate or _everybody, addresses)
     _add_routes(app, door, prefix)
+    if token is not None:
+        login = guarded(door, login_handler(token, addresses, clock))
+        app.router.add_post(f"{prefix}/login", login, name=f"{name}:login")
     _add_page(app, door, prefix, ours=page)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:

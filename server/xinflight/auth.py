@@ -19,6 +19,9 @@ __all__ = ["LOCAL", "Identity", "Token", "host_allowed", "is_loopback", "kept_to
 Request = TypeVar("Request", contravariant=True)
 
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
 class Identity(Struct, frozen=True, kw_only=True):
     """Who somebody is. `id` owns tasks; `expires` is Unix seconds, None for never."""
 
@@ -34,7 +37,10 @@ Authenticate = Callable[[Request, str | None], Awaitable[Identity | None]]
 
 
 class Token:
-    """One secret that makes whoever knows it `local`. Compared in constant time."""
+    """One secret that makes whoever knows it `local`. Compared in constant time.
+
+    A browser gets a session in its place: signed with the secret, over after a while, and no way back to the secret.
+    """
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
@@ -46,6 +52,25 @@ class Token:
             given.encode(errors="surrogateescape"), self.secret.encode()
         )
         return LOCAL if known else None
+
+    def session(self, expires: int) -> str:
+        """Return the session that is valid until `expires`, Unix seconds."""
+        return f"{expires}.{self._signature(expires)}"
+
+    def identify_session(self, given: str | None, now: float) -> Identity | None:
+        """Return who has a session that is ours and not over, else None."""
+        expires, _, signature = (given or "").partition(".")
+        if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
+            return None
+        known = hmac.compare_digest(
+            signature.encode(errors="surrogateescape"), self._signature(int(expires)).encode()
+        )
+        return (
+            Identity(id=LOCAL.id, admin=LOCAL.admin, expires=int(expires)) if known and now < int(expires) else None
+        )
+
+    def _signature(self, expires: int) -> str:
+        return hmac.new(self.secret.encode(), b"session until %d" % expires, "sha256").hexdigest()
 
 
 def kept_token(folder: Path) -> Token:
@@ -79,12 +104,16 @@ def host_allowed(host: str, allowed: Collection[str]) -> bool:
     return True
 
 
-def origin_allowed(origin: str | None, host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a page from `origin` may connect: absent (no browser), our own host, or one of the settings."""
+def origin_allowed(origin: str | None, hosts: Collection[str], allowed: Collection[str]) -> bool:
+    """Tell whether a page from `origin` may connect: no browser, one of our hosts, or one of the settings."""
     if origin is None or origin in allowed:
         return True
     try:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    default = _DEFAULT_PORTS.get(parts.scheme)
+    # Browsers leave out the default port, some proxies do not.
+    return default is not None and any(
+        parts.netloc.lower().removesuffix(default) == host.lower().removesuffix(default) for host in hosts
+    )

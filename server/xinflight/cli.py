@@ -52,12 +52,10 @@ def main() -> None:
 @click.option("--data-dir", metavar="D", help="Folder for what is kept.")
 @click.option("--page", metavar="PATH", help="Your own page at / in place of ours: a file, or a folder.")
 @click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="A website that may connect.")
-@click.option("--no-auth", is_flag=True, help="Ask for no token, also beyond this machine.")
-def serve(demo: bool, config_file: str | None, no_auth: bool, **flags: Any) -> None:
+@click.option("--auth/--no-auth", default=None, help="Ask for a token always, or never (only beyond this machine).")
+def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
-    settings = load(
-        config_file, {**flags, "allow_origins": flags["allow_origins"] or None, "auth": False if no_auth else None}
-    )
+    settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
     set_up_logs(settings.log_level)
     try:
         asyncio.run(run(settings, demo=demo, started=lambda url, used: greet(url, used, demo=demo)))

@@ -59,8 +59,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Origins besides our own whose pages may connect, like https://example.org."""
     allow_hosts: tuple[str, ...] = ()
     """Names besides localhost and IP addresses under which we may be asked."""
-    auth: bool = True
-    """Whether binding to an address beyond loopback asks for a token."""
+    auth: bool | None = None
+    """Whether `serve` asks for a token; None asks where it is bound to an address beyond loopback."""
     lang: Literal["en", "zh-CN"] = "en"
     """The language of `message` where nobody asked for one: en or zh-CN."""
     default_size: Size = "1024x1024"
@@ -108,7 +108,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     public_url: str | None = None
     """Scheme, host and prefix under which people reach us, for the URLs of pictures; None takes each request's."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses whose X-Forwarded-Proto, -Host and -Prefix are believed."""
+    """Addresses and networks of proxies whose X-Forwarded-Proto, -Host and -Prefix are believed."""
     drain: Annotated[float, Meta(ge=0)] = 10.0
     """How long a server that stops lets running generations go on."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -18,7 +18,6 @@ from xinflight.clock import SystemClock
 from xinflight.config import Settings
 from xinflight.emulator import demo_engine
 from xinflight.web_emulator import serve_emulator
-from xinflight.web_login import login_handler, token_authenticate
 
 __all__ = ["run", "serving"]
 
@@ -60,14 +59,10 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
         folder = _data_folder(settings, demo=demo)
         settings = msgspec.structs.replace(settings, data_dir=str(folder))
-        token = None
-        if settings.auth and not is_loopback(settings.host):
-            token = kept_token(folder)
+        wanted = not is_loopback(settings.host) if settings.auth is None else settings.auth
+        token = kept_token(folder) if wanted else None
         app = web.Application()
-        authenticate = None if token is None else token_authenticate(token)
-        gateway = setup(app, settings, page=True, authenticate=authenticate)
-        if token is not None:
-            app.router.add_post("/login", login_handler(token))
+        gateway = setup(app, settings, page=True, token=token)
         # A body is read as it was sent: inflating a stranger's 200 KB to 200 MB would stop the loop for everybody.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, auto_decompress=False)
         await runner.setup()

@@ -99,7 +99,12 @@ def openapi() -> Schema:
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "Where the server asks for a token."},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "xinflight", "description": "From POST /login."},
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "xinflight-8000",
+                    "description": "From POST /login; the number is the port of the public address.",
+                },
             },
         },
     }

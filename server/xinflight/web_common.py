@@ -4,17 +4,15 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import hdrs, web
 
-from xinflight.auth import Identity, host_allowed, origin_allowed
-from xinflight.errors import Forbidden, NotAcceptable, TooManyConnections, Unauthorised
+from xinflight.auth import Identity
+from xinflight.errors import NotAcceptable, TooManyConnections, Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.protocol import Delete, from_texts
 from xinflight.render import Viewer
+from xinflight.web_address import Addresses
 from xinflight.words import choose_language
 
-__all__ = ["COOKIE", "Authenticate", "Door", "choose_type", "preflight_handler", "task_id_of"]
-
-COOKIE = "xinflight"
-"""The cookie that a browser gets for a token; scripts send the token as bearer."""
+__all__ = ["Authenticate", "Door", "choose_type", "preflight_handler", "task_id_of"]
 
 Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
 
@@ -22,24 +20,15 @@ Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
 class Door:
     """One mounted gateway: its routes' names, and the checks that every request of it passes."""
 
-    def __init__(self, gateway: Gateway, name: str, authenticate: Authenticate, *, check_host: bool) -> None:
+    def __init__(self, gateway: Gateway, name: str, authenticate: Authenticate, addresses: Addresses) -> None:
         self.gateway = gateway
         self.name = name
         self.authenticate = authenticate
-        self._check_host = check_host
-
-    def forbidden(self, request: web.Request) -> Forbidden | None:
-        """Return why a request is refused: it is from another website, or under a name that is not ours."""
-        settings = self.gateway.settings
-        if self._check_host and not host_allowed(request.host, settings.allow_hosts):
-            return Forbidden(field="Host", limit="the setting allow_hosts")
-        if not origin_allowed(request.headers.get(hdrs.ORIGIN), request.host, settings.allow_origins):
-            return Forbidden(field="Origin", limit="the setting allow_origins")
-        return None
+        self.addresses = addresses
 
     def check(self, request: web.Request) -> None:
         """Refuse what is forbidden in words; raise HTTPForbidden with the setting that would allow it."""
-        refusal = self.forbidden(request)
+        refusal = self.addresses.forbidden(request)
         if refusal is not None:
             raise web.HTTPForbidden(text=f"This {refusal.field} is not allowed here; see {refusal.limit}.\n")
 
@@ -83,24 +72,13 @@ class Door:
 
     def url(self, request: web.Request, route: str, **parts: str) -> str:
         """Return the absolute URL of one of our routes, as whoever asks reaches it."""
-        return self._base(request) + self.path(request, route, **parts)
+        return self.addresses.public(request).url + self.path(request, route, **parts)
 
     def viewer(self, request: web.Request) -> Viewer:
         """Return whom a request's answers are written for; URLs of pictures are absolute."""
         marker = "0"
         url = self.url(request, "picture", picture_id=marker).removesuffix(marker)
         return self.gateway.viewer(self.lang(request), lambda picture_id: f"{url}{picture_id}")
-
-    def _base(self, request: web.Request) -> str:
-        """Return what stands before our paths for whoever asks: the setting, or what the request says."""
-        settings = self.gateway.settings
-        if settings.public_url is not None:
-            return settings.public_url.rstrip("/")
-        if request.remote in settings.trusted_proxies:
-            said = request.headers
-            scheme = said.get("X-Forwarded-Proto", request.scheme)
-            return f"{scheme}://{said.get('X-Forwarded-Host', request.host)}{said.get('X-Forwarded-Prefix', '')}"
-        return f"{request.scheme}://{request.host}"
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:

@@ -59,7 +59,7 @@ def guarded(door: Door, handler: Handler, shape: Callable[[XinflightError, str],
 
 
 async def _handled(door: Door, handler: Handler, request: web.Request) -> web.StreamResponse:
-    refusal = door.forbidden(request)
+    refusal = door.addresses.forbidden(request)
     if refusal is not None:
         raise refusal
     _check_coding(request)

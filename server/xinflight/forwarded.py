@@ -1,0 +1,93 @@
+"""The address under which people reach the server, from X-Forwarded-* headers of trusted proxies. No aiohttp here.
+
+The headers are a convention without a standard, so a value may be a list to which each proxy appended; the first
+entry is what the outermost one saw. Anybody can send them: only those of a trusted peer count.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+__all__ = ["Network", "PublicAddress", "in_networks", "public_address", "read_network", "read_public_url"]
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+_PREFIX = re.compile(r"(?:/[\w.~%@:+-]+)+", re.ASCII)
+
+
+class PublicAddress(Struct, frozen=True):
+    """Scheme, host with its port, and path prefix (empty, or `/x` without a slash at its end)."""
+
+    scheme: str
+    host: str
+    prefix: str = ""
+
+    @property
+    def url(self) -> str:
+        """The URL below which every route is, without a slash at its end."""
+        return f"{self.scheme}://{self.host}{self.prefix}"
+
+    @property
+    def hostname(self) -> str:
+        """The host without its port."""
+        return urlsplit(f"//{self.host}").hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, that of the scheme where the host names none."""
+        try:
+            port = urlsplit(f"//{self.host}").port
+        except ValueError:
+            port = None
+        return port or (443 if self.scheme == "https" else 80)
+
+
+def read_network(text: str) -> Network:
+    """Read an address (`127.0.0.1`) or a network (`10.0.0.0/8`, `fd00::/8`); raise ValueError for anything else."""
+    return ipaddress.ip_network(text, strict=False)
+
+
+def read_public_url(text: str) -> PublicAddress:
+    """Read an URL that consists of scheme, host and prefix; raise ValueError for anything else."""
+    parts = urlsplit(text)
+    prefix = parts.path.rstrip("/")
+    if (
+        parts.scheme not in ("http", "https")
+        or not _HOST.fullmatch(parts.netloc)
+        or (prefix and not _PREFIX.fullmatch(prefix))
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(f"{text!r} is no URL like https://example.org/prefix")
+    return PublicAddress(parts.scheme, parts.netloc, prefix)
+
+
+def in_networks(address: str | None, networks: Iterable[Network]) -> bool:
+    """Tell whether the address of a peer belongs to one of the networks."""
+    try:
+        peer = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    # A socket bound to `::` shows IPv4 peers as ::ffff:10.0.0.1.
+    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
+    return any((mapped or peer) in network for network in networks)
+
+
+def public_address(headers: Mapping[str, str], seen: PublicAddress) -> PublicAddress:
+    """Return the address that a trusted proxy forwards for; what it does not say, or garbles, is as `seen`."""
+    scheme = _first(headers.get("X-Forwarded-Proto")).lower()
+    host = _first(headers.get("X-Forwarded-Host"))
+    prefix = _first(headers.get("X-Forwarded-Prefix")).rstrip("/")
+    return PublicAddress(
+        scheme if scheme in ("http", "https") else seen.scheme,
+        host if _HOST.fullmatch(host) else seen.host,
+        prefix if _PREFIX.fullmatch(prefix) else seen.prefix,
+    )
+
+
+def _first(header: str | None) -> str:
+    return (header or "").partition(",")[0].strip()
