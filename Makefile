@@ -54,17 +54,6 @@ node_modules/.ready: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-# Skipped without npm, but not in CI.
-test-js:
-	@if command -v npm >/dev/null; then $(MAKE) -s node_modules/.ready && npm run --silent check; \
-	elif [ "$$CI" = true ]; then echo 'The browser side must be checked in CI, and npm is not installed' >&2; exit 1; \
-	else echo 'Skipped the checks of the browser side: npm is not installed'; fi
-
-node_modules/.ready: package-lock.json
-	@echo '== Installing what checks the browser side into node_modules (once)'
-	@npm ci --ignore-scripts --no-audit --no-fund
-	@touch $@
-
 test-kill: $(VENV)/.ready-to-test
 	XINFLIGHT_TEST_KILLS=50 XINFLIGHT_TEST_CUTS=200 XINFLIGHT_TEST_AWAY=20 $(BIN)/python -m pytest -s \
 	  tests/test_kill.py tests/test_outage.py
