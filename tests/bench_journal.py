@@ -60,7 +60,7 @@ async def serve(kind: str, xinference_url: str, folder: str) -> None:
             xinference_url=xinference_url,
             data_dir=folder if kind == "stored" else None,
             default_size="64x64",
-            tasks_per_connection=10000,
+            tasks_per_owner=10000,
             drain=0.0,
         )
         if kind == "journal":

@@ -112,20 +112,6 @@ async def test_the_same_id_with_other_content(client: WireClient) -> None:
     refused(answer, "task_id_conflict", "task_id", None)
 
 
-async def test_more_tasks_than_one_connection_may_have(front: Front) -> None:
-    """One more is refused with the limit, a known id is not one more, and an end makes room."""
-    _, client = await front(tasks_per_connection=2)
-    for task_id in ("a", "b"):
-        assert (await client.ask(action="generate", prompt="boat", task_id=task_id, steps=30))["type"] == "ack"
-    answer = await client.ask(action="generate", prompt="boat", task_id="c")
-    refused(answer, "too_many_tasks", "action", "2 per connection")
-    assert answer["retryable"] is True
-    assert (await client.ask(action="generate", prompt="boat", task_id="a", steps=30))["type"] == "ack"
-    await client.ask(action="cancel", task_id="b")
-    await client.ends("b")
-    assert (await client.ask(action="generate", prompt="boat", task_id="c"))["type"] == "ack"
-
-
 async def test_more_tasks_than_the_server_may_have(front: Front) -> None:
     """The limit of all holds whatever the connection has."""
     _, client = await front(tasks=1)

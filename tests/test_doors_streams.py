@@ -293,7 +293,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(
     Image.frombytes("RGB", (600, 600), noise).save(file, "PNG")
     engine = Emulator([painter(replicas=8)], paint=lambda order: file.getvalue())
     async with (
-        shared_server(xinference_url=await emulate(engine), pictures=64, tasks_per_connection=99) as (base, gateway),
+        shared_server(xinference_url=await emulate(engine), pictures=64) as (base, gateway),
         aiohttp.ClientSession(base, headers=USER) as http,
     ):
         body = {"prompt": "boat", "n": 16, "steps": 1, "response_format": "b64_json"}

@@ -103,7 +103,7 @@ async def test_many_moves_within_a_second_are_one_message() -> None:
 
 async def test_waiting_is_told_again_only_when_it_is_news() -> None:
     """A time that passes as it was told is no news; a place, or a time that is off by more than a fifth, is."""
-    async with Life.begin(tasks=5000) as life:
+    async with Life.begin(tasks_per_owner=5000) as life:
         life.manager.followed("ann")
         await submit(life, "known")
         await turns()
@@ -181,7 +181,7 @@ class Steps:
 @pytest.mark.parametrize("watched", [True, False])
 async def test_accepting_costs_the_same_however_many_wait(*, watched: bool) -> None:
     """With 1,500 in the queue, as with none, an accept does what it has to do for one task."""
-    async with Life.begin(tasks=5000) as life:
+    async with Life.begin(tasks_per_owner=5000) as life:
         if watched:
             life.manager.followed("ann")
         await submit(life, "running")
@@ -207,7 +207,7 @@ async def test_a_burst_of_accepts_costs_the_same_for_each() -> None:
     """A thousand that are stored in one batch take no longer each than ten."""
 
     async def burst(count: int) -> float:
-        async with Life.begin(tasks=5000) as life:
+        async with Life.begin(tasks_per_owner=5000) as life:
             await submit(life, "running")
             await turns()
             generates = [life.submit(task_id=f"t{number}") for number in range(count)]

@@ -175,8 +175,8 @@ export interface Limits {
   guidance_scale: number;
   /** Most seconds that a `generate` may ask for. */
   timeout: number;
-  /** Most unfinished tasks of one connection. (integer) */
-  tasks_per_connection: number;
+  /** Most unfinished tasks of one owner. (integer) */
+  tasks_per_owner: number;
   /** Bytes of pictures above which ended tasks are deleted, the oldest first. (integer) */
   history_bytes: number;
   /** Seconds after which ended tasks are deleted; null: never. */
@@ -814,7 +814,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `forbidden`: Somebody who may not do this
  * - `not_found`: Nothing of one's own has this id; somebody else's is not told of
  * - `task_id_conflict`: A task id that stands for other content already
- * - `too_many_tasks`: More unfinished tasks on a connection, or in all, than allowed
+ * - `too_many_tasks`: More unfinished tasks of an owner, or in all, than allowed
  * - `too_many_connections`: One more answer that goes on than there may be connections; a WebSocket is closed with 1013 instead
  * - `model_not_found`: A model that the upstream does not run
  * - `model_unsuitable`: A model that can't make pictures from text

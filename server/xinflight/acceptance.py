@@ -40,7 +40,7 @@ def limits(settings: Settings) -> Limits:
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         timeout=settings.timeout_max,
-        tasks_per_connection=settings.tasks_per_connection,
+        tasks_per_owner=settings.tasks_per_owner,
         history_bytes=settings.history_bytes,
         history_age=settings.history_age,
         inline_bytes=settings.inline_bytes,

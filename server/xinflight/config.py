@@ -81,8 +81,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The time a generation has from its acceptance when it says none."""
     timeout_max: Seconds = 86400.0
     """The most time a generation may ask for."""
-    tasks_per_connection: Count = 100
-    """The most unfinished generations that one connection may have started."""
+    tasks_per_owner: Count = 1000
+    """The most unfinished generations of one owner, over all connections and APIs."""
     tasks: Count = 10000
     """The most unfinished generations in all."""
     connections: Count = 10000

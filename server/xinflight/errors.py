@@ -220,7 +220,7 @@ class TaskIdConflict(Refused):
 
 
 class TooManyTasks(Refused):
-    """More unfinished tasks on a connection, or in all, than allowed."""
+    """More unfinished tasks of an owner, or in all, than allowed."""
 
     code = "too_many_tasks"
     retryable = True

@@ -93,6 +93,8 @@ class Manager:
             done=self.upstream_changed,
         )
         self._live: dict[tuple[str, str], Live] = {}
+        # How many of those each owner has.
+        self._unfinished: Counter[str] = Counter()
         self._running: dict[asyncio.Task[None], tuple[Work, str]] = {}
         self._accepted = 0
         self._followers: Counter[str] = Counter()
@@ -127,6 +129,8 @@ class Manager:
             raise ShuttingDown
         if self.journal.broken or self._runner.held:
             raise StorageUnavailable
+        if self._unfinished[owner] >= self._settings.tasks_per_owner:
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} per owner")
         if len(self._live) >= self._settings.tasks:
             raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
         task = accept(generate, owner, self._settings, self.upstream, self._clock.time())
@@ -170,14 +174,24 @@ class Manager:
         left = max(task.deadline - self._clock.time(), 0.0)
         live.deadline = self._clock.call_later(left, lambda: self._expire(live))
         self._live[task.owner, task.task_id] = live
+        self._unfinished[task.owner] += 1
         return live
+
+    def _let_go(self, live: Live) -> None:
+        """Forget a task that has ended or was never stored; one that was never stored may have an end, too."""
+        owner, task_id = live.task.owner, live.task.task_id
+        if self._live.get((owner, task_id)) is live:
+            del self._live[owner, task_id]
+            self._unfinished[owner] -= 1
+            if not self._unfinished[owner]:
+                del self._unfinished[owner]
 
     def _stored(self, live: Live, stored: asyncio.Future[None]) -> None:
         task = live.task
         if stored.exception() is not None:
             if live.deadline is not None:
                 live.deadline.cancel()
-            del self._live[task.owner, task.task_id]
+            self._let_go(live)
             return
         log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
         self._queue([work for work in live.works if not work.job.ended])
@@ -255,7 +269,7 @@ class Manager:
         if live.deadline is not None:
             live.deadline.cancel()
         ended = self.journal.append(task, end_message(task))
-        ended.add_done_callback(lambda _: self._live.pop((task.owner, task.task_id), None))
+        ended.add_done_callback(lambda _: self._let_go(live))
         log.info("task ended", task=task.task_id, state=state, seconds=round(task.ended_at - task.created, 3))
         return True
 

@@ -162,7 +162,7 @@ class Limits(Struct, kw_only=True):
     steps: int
     guidance_scale: float
     timeout: float
-    tasks_per_connection: int
+    tasks_per_owner: int
     history_bytes: int
     history_age: float | None
     inline_bytes: int

@@ -15,7 +15,6 @@ from xinflight.errors import (
     Internal,
     OutOfBounds,
     TextFrame,
-    TooManyTasks,
     WrongShape,
     XinflightError,
 )
@@ -85,8 +84,6 @@ class Session:
         self._clock = clock
         self._deleted = deleted
         self._refusals = refusals
-        # Ids of tasks that this connection started; those that ended are dropped when it starts one more.
-        self._started: set[str] = set()
 
     def welcome(self) -> None:
         """Say the first word."""
@@ -172,12 +169,8 @@ class Session:
     async def _generate(self, message: Generate, frame: bytes) -> None:
         if message.prompt is None and not self._codec.fields(frame):
             message.prompt = DEFAULT_PROMPT
-        self._started = {task_id for task_id in self._started if self._manager.unfinished(self.owner, task_id)}
-        if len(self._started) >= self._settings.tasks_per_connection and message.task_id not in self._started:
-            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_connection} per connection")
         with self.outbox.events_held():
             task, fresh = await self._manager.submit(message, self.owner, self._watch)
-            self._started.add(task.task_id)
             self.outbox.put(self._ack(message, task, frame))
             if not fresh:
                 self._follower.watch([task.uid], self._unfinished([task]), after=0)

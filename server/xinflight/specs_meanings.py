@@ -97,7 +97,7 @@ FIELDS = {
     "steps": "Steps of the model. Default: the model's.",
     "task_id": "Which task.",
     "tasks": "One entry per task.",
-    "tasks_per_connection": "Most unfinished tasks of one connection.",
+    "tasks_per_owner": "Most unfinished tasks of one owner.",
     "text": "What is told.",
     "timeout": "Seconds from acceptance until the task expires. Default: the server's setting.",
     "timestamp": "Unix seconds, with fractions.",
