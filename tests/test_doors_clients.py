@@ -100,7 +100,7 @@ async def test_curl_does_without_streams(server: str, engine: Recorder) -> None:
 
 
 async def test_websockets_speaks_messagepack(server: str) -> None:
-    """Pictures come inline as bytes, when they are asked for, and are those that the URL gives."""
+    """Pictures come inline as bytes, when they are asked for, once each, and are those that the URL gives."""
     url = f"{server.replace('http', 'ws', 1)}ws/generate"
     async with connect(url, subprotocols=[Subprotocol("xinflight.v1.msgpack")]) as ws:
         assert ws.subprotocol == "xinflight.v1.msgpack"
@@ -112,11 +112,13 @@ async def test_websockets_speaks_messagepack(server: str) -> None:
             seen.append(msgspec.msgpack.decode(await ws.recv(decode=False)))
     pictures = [message for message in seen if message["type"] == "picture"]
     async with aiohttp.ClientSession() as http:
-        for picture in pictures + seen[-1]["data"]["data"]:
+        for picture in pictures:
             assert isinstance(picture["b64_json"], bytes)
             async with http.get(picture["url"]) as response:
                 assert await response.read() == picture["b64_json"]
             assert len(picture["b64_json"]) == picture["bytes"]
+    assert [picture["url"] for picture in seen[-1]["data"]["data"]] == [picture["url"] for picture in pictures]
+    assert not any("b64_json" in picture for picture in seen[-1]["data"]["data"])
 
 
 async def test_websockets_asks_for_an_unknown_sub_protocol(server: str) -> None:

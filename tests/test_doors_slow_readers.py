@@ -21,9 +21,9 @@ from xinflight.emulator_wire import Order
 
 TASKS = 200
 PICTURES = 2
-PICTURE = 40_000
-"""Bytes of a picture, roughly: inline, twice (`picture`, `result`), and as base64, a reader is due some 40 MB."""
-DUE = TASKS * PICTURES * 2 * PICTURE * 4 // 3
+PICTURE = 80_000
+"""Bytes of a picture, roughly: inline and as base64, a reader is due some 40 MB."""
+DUE = TASKS * PICTURES * PICTURE * 4 // 3
 FLAT = DUE // 2
 """By how much the process may grow with three readers that each are due DUE: noise, not one of them."""
 
@@ -31,8 +31,8 @@ FLAT = DUE // 2
 def paint() -> bytes:
     """Make a picture of noise, which no format makes smaller."""
     file = io.BytesIO()
-    noise = random.Random(1).randbytes(3 * 112 * 112)
-    Image.frombytes("RGB", (112, 112), noise).save(file, "PNG")
+    noise = random.Random(1).randbytes(3 * 163 * 163)
+    Image.frombytes("RGB", (163, 163), noise).save(file, "PNG")
     return file.getvalue()
 
 

@@ -220,7 +220,7 @@ async def test_silence_is_broken(http: aiohttp.ClientSession, accept: str, monke
 
 
 async def test_inline_pictures_within_the_limit(emulate: Serve) -> None:
-    """What fits into a message is inline, the rest has its URL; pages of tasks carry none, at any door."""
+    """Each `picture` has its file and the end none; of a task by GET, what fits; pages of tasks carry none."""
     ask: Json = {"prompt": "boat", "n": 2, "steps": 1, "seed": 5, "size": "64x64", "response_format": "b64_json"}
     url = await emulate(Emulator([PAINTER]))
     async with shared_server(xinference_url=url) as (base, _), aiohttp.ClientSession(base) as http:
@@ -233,20 +233,29 @@ async def test_inline_pictures_within_the_limit(emulate: Serve) -> None:
             assert client.seen[0]["limits"]["inline_bytes"] == room
             await client.ask(action="generate", task_id="a", **ask)
             end = (await client.ends("a"))["a"]
-            assert [len(p.get("b64_json", b"")) for p in end["data"]["data"]] == [sizes[0], 0]
             assert [len(m["b64_json"]) for m in client.of("a", "picture")] == sizes
             listed = (await client.ask(action="list"))["tasks"]
         async with http.get("/api/v1/tasks/a/events", headers={**user, "Accept": NDJSON}) as response:
             told = (await all_lines(response))[-1].data["data"]["data"]
         async with http.get("/api/v1/tasks/a", headers=user) as response:
             described = (await response.json())["data"]
-        for pictures in (told, described):
-            assert [len(base64.b64decode(p.get("b64_json", ""))) for p in pictures] == [sizes[0], 0]
+        assert [len(base64.b64decode(p.get("b64_json", ""))) for p in described] == [sizes[0], 0]
+        for pictures in (end["data"]["data"], told):
+            assert [p.get("b64_json") for p in pictures] == [None, None]
+        for pictures in (end["data"]["data"], told, described):
             assert all(p["url"] for p in pictures)
         async with http.get("/api/v1/tasks", headers=user) as response:
             listed += (await response.json())["tasks"]
         assert [len(task["data"]) for task in listed] == [2, 2]
         assert not any("b64_json" in picture for task in listed for picture in task["data"])
+    small = min(sizes) - 1
+    async with (
+        shared_server(xinference_url=url, inline_bytes=small) as (base, _),
+        aiohttp.ClientSession(base) as http,
+    ):
+        async with http.post("/api/v1/tasks", json=ask, headers={"Accept": NDJSON, "X-User": "a"}) as response:
+            above = [m.data for m in await all_lines(response) if m.data["type"] == "picture"]
+        assert [bool(p["url"]) and "b64_json" not in p for p in above] == [True, True]
 
 
 # Readers that go, and readers that are let go

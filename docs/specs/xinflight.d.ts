@@ -35,7 +35,7 @@ export interface Generate {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
-  /** `b64_json`: pictures come inside the messages too, up to `limits.inline_bytes`. (default url) */
+  /** `b64_json`: each `picture` has its file inside, too, up to `limits.inline_bytes`. (default url) */
   response_format?: "b64_json" | "url";
 }
 
@@ -290,7 +290,7 @@ export interface Params {
   on_disconnect: string;
   /** Higher ones go first; equal ones in the order of acceptance. (integer) */
   priority?: number;
-  /** `b64_json`: pictures come inside the messages too, up to `limits.inline_bytes`. */
+  /** `b64_json`: each `picture` has its file inside, too, up to `limits.inline_bytes`. */
   response_format?: string;
 }
 

@@ -77,7 +77,7 @@ FIELDS = {
     "recovered": "False: there is a gap, nothing was replayed; `list` tells what there is.",
     "ref": "Echoed in the direct answer.",
     "replicas": "How many pictures it makes at once.",
-    "response_format": "`b64_json`: pictures come inside the messages too, up to `limits.inline_bytes`.",
+    "response_format": "`b64_json`: each `picture` has its file inside, too, up to `limits.inline_bytes`.",
     "retry_after": "Seconds to wait before, when known.",
     "retry_reason": "The code that ended the attempt before.",
     "retryable": "Whether the same again may go well later.",
