@@ -349,6 +349,20 @@ class Manager:
 
     # History
 
+    async def page(
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+    ) -> tuple[list[Task], str | None]:
+        """Return what `History.page` does, unfinished tasks as they stand: what is stored of them is older."""
+        tasks, following = await self.history.page(owner, cursor=cursor, limit=limit, state=state)
+        return [self._newest(task) for task in tasks], following
+
+    def _newest(self, stored: Task) -> Task:
+        live = self._live.get((stored.owner, stored.task_id))
+        if live is None or live.task.uid != stored.uid or live.task.ended:
+            # An end is told when it is stored, not before.
+            return stored
+        return live.task
+
     async def delete(self, owner: str, task_id: str) -> Task | None:
         """Forget an ended task and its pictures; return it, or None for an unknown one.
 

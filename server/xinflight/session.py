@@ -255,7 +255,7 @@ class Session:
     async def _list(self, message: ListTasks) -> Tasks:
         # The cursor first: what happens while the page is read comes again with a resume, and is not lost.
         cursor = self._manager.journal.cursor(self.owner)
-        tasks, following = await self._manager.history.page(
+        tasks, following = await self._manager.page(
             self.owner, cursor=message.cursor, limit=message.limit, state=message.state
         )
         # A page is one message: with the bytes of all its pictures it would have no bound.

@@ -142,7 +142,7 @@ def list_handler(door: Door) -> Handler:
         asked = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
         await door.gateway.journal.load(owner)
         cursor = door.gateway.journal.cursor(owner)
-        tasks, following = await door.gateway.manager.history.page(
+        tasks, following = await door.gateway.manager.page(
             owner, cursor=asked.cursor, limit=asked.limit, state=asked.state
         )
         # A page is one message: with the bytes of all its pictures it would have no bound.
