@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from kit import PAINTER, Recorder, WireClient
+from kit import PAINTER, Recorder, ShiftedClock, WireClient
+from xinflight import app
 from xinflight.config import Settings
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
 from xinflight.serve import serving
@@ -73,6 +74,14 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
             function.can_block_in("rich/traceback.py", ("extract", "_render_stack"))
             function.can_block_in("xinflight/auth.py", "kept_token")
         yield blockbuster
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ShiftedClock:
+    """Give the clock of every gateway that the test mounts afterwards; the emulator has its own."""
+    clock = ShiftedClock()
+    monkeypatch.setattr(app, "SystemClock", lambda: clock)
+    return clock
 
 
 Serve = Callable[..., Awaitable[str]]

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-from kit import Json, WireClient, is_end
+from kit import LONG, Json, WireClient, is_end
 from xinflight.app import setup
 from xinflight.auth import Identity
 from xinflight.config import Settings
@@ -37,7 +37,7 @@ class PackClient(WireClient):
     async def send(self, **message: Any) -> None:
         await self.ws.send_bytes(msgspec.msgpack.encode(message))
 
-    async def receive(self, timeout: float = 30.0) -> Json:
+    async def receive(self, timeout: float = LONG) -> Json:
         frame = await self.ws.receive(timeout=timeout)
         assert frame.type is WSMsgType.BINARY, frame
         message: Json = msgspec.msgpack.decode(frame.data)
@@ -78,7 +78,7 @@ async def lines(response: aiohttp.ClientResponse, heard: Callable[[str], None] |
             fields = {}
 
 
-async def all_lines(response: aiohttp.ClientResponse, timeout: float = 30.0) -> list[Line]:
+async def all_lines(response: aiohttp.ClientResponse, timeout: float = LONG) -> list[Line]:
     """Read a stream to its end."""
     async with asyncio.timeout(timeout):
         return [line async for line in lines(response)]

@@ -14,12 +14,15 @@ import msgspec
 from aiohttp import web
 
 from xinflight.clock import SystemClock
-from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
+from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions, Faults
 from xinflight.emulator_book import KeyGuard
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import GenerationsBody, Txt2imgBody
 
 Json = dict[str, Any]
+
+LONG = 60.0
+"""Seconds after which something is not coming any more, on a machine that is as slow as you like."""
 
 PAINTER = EmulatedModel(
     uid="painter",
@@ -101,15 +104,74 @@ class FakeClock:
 
 
 class ShiftedClock(SystemClock):
-    """The system's clock, with hours that pass when told."""
+    """The system's clock, with hours that pass when told: `advance` calls what falls due meanwhile."""
 
-    shift = 0.0
+    def __init__(self) -> None:
+        self.shift = 0.0
+        self._timers: set[ShiftedTimer] = set()
 
     def time(self) -> float:
         return super().time() + self.shift
 
     def monotonic(self) -> float:
         return super().monotonic() + self.shift
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> "ShiftedTimer":
+        timer = ShiftedTimer(self._timers, self.monotonic() + seconds, callback)
+        timer.start(seconds)
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        done = asyncio.Event()
+        timer = self.call_later(seconds, done.set)
+        try:
+            await done.wait()
+        finally:
+            timer.cancel()
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as scope:
+            if seconds is None:
+                yield
+                return
+            timer = self.call_later(seconds, lambda: scope.reschedule(asyncio.get_running_loop().time()))
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    def advance(self, seconds: float) -> None:
+        """Let seconds pass at once; what is due then is called by the loop, in order."""
+        self.shift += seconds
+        now = self.monotonic()
+        for timer in sorted(self._timers, key=lambda timer: timer.due):
+            timer.start(max(0.0, timer.due - now))
+
+
+class ShiftedTimer:
+    """A timer of the loop that can be brought forward. `all_` has those that have not run."""
+
+    def __init__(self, all_: set["ShiftedTimer"], due: float, callback: Callable[[], object]) -> None:
+        self.due = due
+        self._all = all_
+        self._callback = callback
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float) -> None:
+        """Run in so many seconds, whatever was said before."""
+        self.cancel()
+        self._all.add(self)
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._run)
+
+    def cancel(self) -> None:
+        self._all.discard(self)
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _run(self) -> None:
+        self._all.discard(self)
+        self._callback()
 
 
 @asynccontextmanager
@@ -146,12 +208,12 @@ class WireClient:
     async def send(self, **message: Any) -> None:
         await self.ws.send_str(json.dumps(message))
 
-    async def receive(self, timeout: float = 30.0) -> Json:
+    async def receive(self, timeout: float = LONG) -> Json:
         message: Json = await self.ws.receive_json(timeout=timeout)
         self.seen.append(message)
         return message
 
-    async def until(self, wanted: Callable[[Json], bool], timeout: float = 30.0) -> Json:
+    async def until(self, wanted: Callable[[Json], bool], timeout: float = LONG) -> Json:
         """Receive until a message is wanted; return it."""
         async with asyncio.timeout(timeout):
             while True:
@@ -159,7 +221,7 @@ class WireClient:
                 if wanted(message):
                     return message
 
-    async def closed(self, timeout: float = 30.0) -> None:
+    async def closed(self, timeout: float = LONG) -> None:
         """Receive until the server closes; the code is in `ws.close_code`."""
         async with asyncio.timeout(timeout):
             while (frame := await self.ws.receive()).type is aiohttp.WSMsgType.TEXT:
@@ -171,7 +233,7 @@ class WireClient:
         await self.send(**message, ref=ref)
         return await self.until(lambda answer: answer.get("ref") == ref)
 
-    async def ends(self, *task_ids: str, timeout: float = 60.0) -> dict[str, Json]:
+    async def ends(self, *task_ids: str, timeout: float = LONG) -> dict[str, Json]:
         """Receive until each of these tasks has ended; return the ends."""
         ends = {m["task_id"]: m for m in self.seen if is_end(m) and m["task_id"] in task_ids}
         while set(ends) != set(task_ids):
@@ -191,7 +253,7 @@ def is_end(message: Json) -> bool:
     return message["type"] in ENDS or (message["type"] == "error" and "seq" in message)
 
 
-async def eventually(holds: Callable[[], object], timeout: float = 10.0) -> None:
+async def eventually(holds: Callable[[], object], timeout: float = LONG) -> None:
     """Wait until something holds; a TimeoutError says that it never did."""
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event to give
@@ -209,6 +271,8 @@ class Recorder(Emulator):
         self.polls: Counter[str] = Counter()
         self.keys: list[str | None] = []
         """The key of each call that needs one."""
+        self.script: list[Faults] = []
+        """What strikes the next generations, one after the other, in place of `faults`."""
         self.in_flight: Counter[str] = Counter()
         self.peak: Counter[str] = Counter()
 
@@ -239,11 +303,17 @@ class Recorder(Emulator):
 
     async def txt2img(self, body: Txt2imgBody) -> Job:
         self.posts.append(("txt2img", body.model, body.prompt))
+        self._follow_script()
         return self._counted(body.model or "", await super().txt2img(body))
 
     async def generations(self, body: GenerationsBody) -> Job:
         self.posts.append(("generations", body.model, str(body.prompt)))
+        self._follow_script()
         return self._counted(body.model, await super().generations(body))
+
+    def _follow_script(self) -> None:
+        if self.script:
+            self.faults = msgspec.structs.replace(self.script.pop(0), requests=1)
 
     def _counted(self, uid: str, job: Job) -> Job:
         self.in_flight[uid] += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from kit import Json, Recorder, is_end, painter
+from kit import LONG, Json, Recorder, is_end, painter
 from xinflight.emulator import EmulatedModel
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import Txt2imgBody
@@ -44,7 +44,7 @@ class Server:
 
     async def up(self) -> None:
         """Wait until it serves."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             await self._up.wait()
         assert self.url, "\n".join(self.log)
 
@@ -59,7 +59,7 @@ class Server:
 
     async def ended(self) -> int:
         """Wait for its end and return its exit code."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LONG):
             await self._reader
             return await self.process.wait()
 
@@ -137,7 +137,7 @@ class Assembler:
             aiohttp.ClientSession() as http,
             http.ws_connect(f"{url.rstrip('/')}/ws/generate", heartbeat=heartbeat) as ws,
         ):
-            welcome = await ws.receive_json(timeout=10)
+            welcome = await ws.receive_json(timeout=LONG)
             assert self.epoch in ("", welcome["epoch"])
             self.epoch = welcome["epoch"]
             self.ws = ws

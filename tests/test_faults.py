@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from conftest import Front, Serve
-from kit import PAINTER, FakeClock, Json, Recorder, WireClient, eventually, painter
+from kit import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight import emulator_replica, runner, xinference, xinference_attempt
 from xinflight.config import Settings
 from xinflight.emulator import EmulatorOptions, Faults
@@ -176,22 +176,28 @@ async def test_on_the_other_route_a_lost_answer_is_waited_for(front: Front) -> N
 
 
 async def test_a_hang_runs_into_the_timeout_and_the_slot_comes_back(
-    client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
+    clock: ShiftedClock, client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that never comes expires the task; the model serves the next one after the quarantine."""
     monkeypatch.setattr(xinference_attempt, "WATCH", 0.05)
     monkeypatch.setattr(xinference_attempt, "QUARANTINE", 0.4)
     engine.faults = Faults(hang=True, requests=1)
-    end = await end_of(client, "a", timeout=0.5)
+    await client.send(action="generate", prompt="a", task_id="a", timeout=600)
+    await client.until(lambda m: m.get("step") == "decoding")
+    clock.advance(600)
+    end = (await client.ends("a"))["a"]
     assert (end["type"], end["state"], end["code"]) == ("error", "expired", "timeout")
     assert end["step"] == "decoding"
     await draws(client)
 
 
-async def test_a_frozen_one_expires_and_is_aborted(client: WireClient, engine: Recorder) -> None:
+async def test_a_frozen_one_expires_and_is_aborted(clock: ShiftedClock, client: WireClient, engine: Recorder) -> None:
     """The timeout ends the task at once; its slot is free when the request has ended, not before."""
     engine.faults = Faults(freeze=3, requests=1)
-    end = await end_of(client, "a", timeout=0.4)
+    await client.send(action="generate", prompt="a", task_id="a", timeout=600)
+    await client.until(lambda m: m.get("step") == "generating" and m["progress"] > 0)
+    clock.advance(600)
+    end = (await client.ends("a"))["a"]
     assert (end["state"], end["step"]) == ("expired", "generating")
     await eventually(lambda: len(engine.aborts) == 1)
     await client.send(action="generate", prompt="b", task_id="b")
@@ -260,10 +266,11 @@ async def test_an_upstream_that_restarts_in_the_middle(
     """What ran there is tried again on the new process."""
     async with AsyncExitStack() as first:
         old = Recorder([PAINTER])
+        old.faults = Faults(freeze=5)
         upstream = await first.enter_async_context(serve_emulator(old, port=unused_tcp_port))
         url = await serve(xinference_url=upstream, default_size="64x64")
         client = await stack.enter_async_context(WireClient.connect(url))
-        await client.send(action="generate", prompt="a", task_id="a", steps=60)
+        await client.send(action="generate", prompt="a", task_id="a")
         await client.until(lambda m: m["type"] == "progress" and m["progress"] > 10)
     await client.until(lambda m: m["type"] == "notice" and m["upstream"]["state"] == "unreachable")
     new = Recorder([PAINTER])
@@ -364,7 +371,7 @@ async def upstream_quiet(engine: Recorder) -> None:
 async def test_a_key_that_is_taken_away_ends_what_waits_and_stops_all_calls(front: Front) -> None:
     """Running, waiting and new tasks meet a revoked key: few calls with it are made, and no ban comes of them."""
     engine, client = await front(options=EmulatorOptions(api_key="good"), api_key="good")
-    engine.faults = Faults(slow=10.0, requests=1)
+    engine.faults = Faults(freeze=2, requests=1)
     await client.ask(action="generate", prompt="running", task_id="running", steps=4)
     await client.ask(action="generate", prompt="waiting", task_id="waiting")
     await client.until(lambda m: m["type"] == "progress" and m["task_id"] == "running" and m["progress"] > 10)
@@ -374,6 +381,7 @@ async def test_a_key_that_is_taken_away_ends_what_waits_and_stops_all_calls(fron
     assert (end["type"], end["code"], end["state"]) == ("error", "upstream_auth", "failed")
     answer = await client.ask(action="generate", prompt="new")
     assert answer["code"] == "upstream_auth"
+    engine.thaw()
     # The POST of the running one was let in before, and its picture is as good as any.
     assert (await client.ends("running"))["running"]["type"] == "result"
     assert len(engine.keys) - before <= 2

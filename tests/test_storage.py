@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from conftest import Front, Serve
-from kit import Json, Recorder, WireClient, eventually, painter
+from kit import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight import runner, store_sqlite
 from xinflight.drawing import draw
 from xinflight.emulator import Faults
@@ -84,7 +84,7 @@ async def refused(client: WireClient, task_id: str, **fields: object) -> None:
 
 async def accepted(client: WireClient, task_id: str) -> Json:
     """Ask until it is accepted, and return its end."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(LONG):
         while (await start(client, task_id))["type"] != "ack":  # noqa: ASYNC110 - the server has no event to give
             await asyncio.sleep(0.1)
     return (await client.ends(task_id))[task_id]
@@ -104,8 +104,10 @@ async def test_a_full_disk_refuses_and_holds(
     url = await serve(xinference_url=await emulate(engine), default_size="64x64", data_dir=str(disk.folder / "data"))
     client = await stack.enter_async_context(WireClient.connect(url))
     await accepted(client, "before")
-    assert (await start(client, "a", steps=30))["type"] == "ack"
+    engine.faults = Faults(freeze=1, requests=1)
+    assert (await start(client, "a"))["type"] == "ack"
     disk.fill()
+    engine.thaw()
     await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")
     await asyncio.sleep(0.3)
     await refused(client, "b")
@@ -165,13 +167,15 @@ async def test_past_the_limit_it_is_made_again_when_the_disk_is_back(front: Fron
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_held_picture_that_expires_is_not_named(
-    engine: Recorder, emulate: Serve, serve: Serve, stack: AsyncExitStack, broken_disk: list[str], tmp_path: Path
+    clock: ShiftedClock, client: WireClient, engine: Recorder, broken_disk: list[str], tmp_path: Path
 ) -> None:
-    url = await serve(xinference_url=await emulate(engine), default_size="64x64")
-    client = await stack.enter_async_context(WireClient.connect(url))
-    assert (await start(client, "a", n=2, timeout=2.0))["type"] == "ack"
+    engine.script = [Faults(), Faults(freeze=10)]
+    assert (await start(client, "a", n=2, timeout=600))["type"] == "ack"
     await client.until(lambda m: m["type"] == "picture")
     broken_disk.append("Read-only file system")
+    engine.thaw()
+    await client.until(lambda m: m["type"] == "progress" and m["index"] == 1 and m["step"] == "saving")
+    clock.advance(600)
     end = (await client.ends("a"))["a"]
     assert (end["type"], end["failed"]) == ("result", [1])
     assert [picture["index"] for picture in end["data"]["data"]] == [0]
@@ -186,10 +190,12 @@ async def test_a_held_picture_that_expires_is_not_named(
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_locked_database_refuses_and_holds(client: WireClient, engine: Recorder, tmp_path: Path) -> None:
     await accepted(client, "before")
-    assert (await start(client, "a", steps=20))["type"] == "ack"
+    engine.faults = Faults(freeze=1, requests=1)
+    assert (await start(client, "a"))["type"] == "ack"
     assert (await start(client, "b"))["type"] == "ack"
     with Lock(tmp_path / "data"):
         await refused(client, "c")
+        engine.thaw()
         await eventually(lambda: not engine.in_flight["painter"] and "b" not in engine.prompts)
         await asyncio.sleep(0.5)
         assert [m["task_id"] for m in ends(client)] == ["before"]
@@ -227,10 +233,13 @@ async def test_what_was_refused_leaves_nothing_behind(client: WireClient, engine
 async def test_a_cancel_frees_the_model_though_it_can_not_be_stored(
     client: WireClient, engine: Recorder, tmp_path: Path
 ) -> None:
-    assert (await start(client, "a", steps=100))["type"] == "ack"
+    engine.faults = Faults(freeze=5, requests=1)
+    assert (await start(client, "a"))["type"] == "ack"
     await client.until(lambda m: m["type"] == "progress" and m["progress"] > 5)
     with Lock(tmp_path / "data"):
         await client.ask(action="cancel", task_id="a")
+        await eventually(lambda: engine.aborts)
+        engine.thaw()
         await eventually(lambda: not engine.in_flight["painter"])
         await asyncio.sleep(0.2)
         assert ends(client) == []
@@ -252,14 +261,15 @@ async def test_who_connects_meanwhile_is_told_to_come_back(
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_retry_waits_until_its_request_is_stored(
-    client: WireClient, engine: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clock: ShiftedClock, client: WireClient, engine: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who finds the task after a crash must know the request that may run."""
-    monkeypatch.setattr(runner, "RETRY_PAUSES", (0.3,))
+    monkeypatch.setattr(runner, "RETRY_PAUSES", (60.0,))
     engine.faults = Faults(refuse=0, requests=1)
     assert (await start(client, "a"))["type"] == "ack"
-    await eventually(lambda: engine.posts)
+    await client.until(lambda m: m["type"] == "progress" and "retry_reason" in m.get("details", {}))
     with Lock(tmp_path / "data"):
+        clock.advance(60.0)
         await asyncio.sleep(1.0)
         assert len(engine.posts) == 1
     assert (await client.ends("a"))["a"]["type"] == "result"
@@ -276,7 +286,7 @@ async def test_metadata_that_can_not_be_kept_is_refused(client: WireClient) -> N
 
 
 async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
-    client: WireClient, monkeypatch: pytest.MonkeyPatch
+    client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours in one batch refuses who is new and lets the others live."""
     encode = store_sqlite._upsert
@@ -287,8 +297,10 @@ async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
         return encode(task)
 
     monkeypatch.setattr(store_sqlite, "_upsert", fail)
-    assert (await start(client, "a", steps=20))["type"] == "ack"
+    engine.faults = Faults(freeze=1, requests=1)
+    assert (await start(client, "a"))["type"] == "ack"
     await refused(client, "poison")
+    engine.thaw()
     assert (await client.ends("a"))["a"]["type"] == "result"
     assert (await accepted(client, "b"))["type"] == "result"
 

@@ -270,6 +270,8 @@ class Replica:
                 await self._thawed.wait()
             await self._clock.sleep(self.model.step_seconds * faults.slow)
             self._end_step(job, (done + 1) / steps)
+        if faults.freeze == steps:
+            await self._thawed.wait()
         await self._clock.sleep(self.model.decode_seconds)
         return [await asyncio.to_thread(self._paint, order) for order in orders]
 

@@ -84,7 +84,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         error: a 500 with this text, behind the usual address prefix.
         garbage: 200 with something that is not JSON, not of the right shape, not base64, or not a picture.
         slow: every step takes this many times as long.
-        freeze: compute and progress stand still after this many steps, until `Emulator.thaw`.
+        freeze: compute and progress stand still after this many steps, until `Emulator.thaw`; after the last one,
+            the picture is not decoded before that.
         refuse: 503 with this Retry-After, in seconds, as while a model loads.
         die: the model's process is killed after this many steps.
         requests: how many generations are struck; None strikes all until the faults are taken away.
