@@ -110,9 +110,9 @@ async def test_what_does_not_end_in_time_is_stopped_and_made_again(place: Open) 
         await start(client, "a", "b")
         await begun(client, "a")
         server.terminate()
+        assert await closed(client) == 1012
         await eventually(lambda: here.engine.aborts)
         here.engine.thaw()
-        assert await closed(client) == 1012
         await exited(server)
     assert len(here.engine.aborts) == 1
     assert here.engine.in_flight["painter"] == 0, "it was awaited"
