@@ -1,12 +1,23 @@
-"""Fixtures with a real Chromium; a test module takes them with `pytest_plugins = ["page_fixtures"]`."""
+"""Fixtures with a real Chromium; a test module takes them with `pytest_plugins = ["page_fixtures"]`.
 
-from collections.abc import AsyncIterator
+One Chromium serves all tests of a worker. Each test connects to it on its own event loop and has contexts of its own,
+so that cookies, storage and cache of one test are unknown to the next.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-from page_kit import SOCKETS, Open, chromium, live
+from conftest import Serve
+from kit import Recorder
+from page_kit import QUICK, SOCKETS, Open, Studio, chromium_path, live
 
 ARGS = [
     "--headless=new",
@@ -17,15 +28,44 @@ ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--remote-debugging-port=0",
 ]
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start Chromium once; return the address at which it is controlled."""
+    path = chromium_path()
+    profile = tmp_path_factory.mktemp("chromium")
+    with (profile / "stderr").open("wb") as stderr:
+        command = [path, *ARGS, f"--user-data-dir={profile}", "about:blank"]
+        process = subprocess.Popen(command, stdout=stderr, stderr=stderr, start_new_session=True)
+        try:
+            yield f"http://127.0.0.1:{_debugging_port(process, profile)}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _debugging_port(process: "subprocess.Popen[bytes]", profile: Path) -> str:
+    """Wait for the file in which Chromium says where it listens; its first line is the port."""
+    told = profile / "DevToolsActivePort"
+    deadline = time.monotonic() + 60
+    while not told.exists() or "\n" not in told.read_text():
+        assert process.poll() is None, (profile / "stderr").read_text(errors="replace")[-2000:]
+        assert time.monotonic() < deadline, "Chromium does not say where it listens"
+        time.sleep(0.02)
+    return told.read_text().splitlines()[0]
+
+
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    path = chromium()
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """Connect to the one Chromium; the contexts of the test are closed after it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGS)
+        browser = await playwright.chromium.connect_over_cdp(chromium)
         yield browser
+        for context in browser.contexts[1:]:
+            await context.close()
         await browser.close()
 
 
@@ -60,10 +100,12 @@ async def open_page(browser: Browser, stack: AsyncExitStack) -> AsyncIterator[Op
 
 
 @pytest.fixture
-async def visit(open_page: Open, demo_url: str) -> Open:
-    """Open the page of the demo, live."""
+async def studio(open_page: Open, emulate: Serve, serve: Serve) -> AsyncIterator[Studio]:
+    """Serve a model with two replicas that draws at once, unless a prompt freezes it.
 
-    async def visit(*, lang: str = "en", width: int = 1280) -> Page:
-        return await open_page(demo_url, lang=lang, width=width)
-
-    return visit
+    What is still frozen at the end goes on: a server that stops waits for it.
+    """
+    engine = Recorder([QUICK])
+    url = await serve(xinference_url=await emulate(engine), default_size="64x64")
+    yield Studio(engine, url, open_page)
+    engine.thaw()

@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import pytest
 from playwright.async_api import Locator, Page, expect
+
+from kit import Recorder, eventually, painter
 
 SOON = 30_000
 """Milliseconds for a picture to come, on a machine that is busy with other things."""
@@ -29,8 +32,30 @@ SOCKETS = """
 
 Open = Callable[..., Awaitable[Page]]
 
+QUICK = painter(step_seconds=0.0, decode_seconds=0.0, replicas=2)
+FROZEN = " demo:freeze="
+"""Behind it in a prompt: the number of steps after which the picture stands still until the engine is thawed."""
 
-def chromium() -> str:
+
+@dataclass(frozen=True)
+class Studio:
+    """A server on an engine that does nothing by the clock."""
+
+    engine: Recorder
+    url: str
+    _open: Open
+
+    async def visit(self, *, lang: str = "en", width: int = 1280) -> Page:
+        """Open the page, live."""
+        return await self._open(self.url, lang=lang, width=width)
+
+    async def abort(self, count: int = 1) -> None:
+        """Wait until so many aborts have reached the engine, then let go what is frozen: the aborted ones stop."""
+        await eventually(lambda: len(self.engine.aborts) >= count, timeout=SOON / 1000)
+        self.engine.thaw()
+
+
+def chromium_path() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         path = shutil.which(name)
         if path is not None:
@@ -50,11 +75,12 @@ async def lose_the_line(page: Page) -> None:
 
 
 async def find_the_line(page: Page) -> None:
-    await page.evaluate("window.away = false")
+    """Let the page connect again, at once instead of after its pause."""
+    await page.evaluate("window.away = false; dispatchEvent(new Event('online'))")
     await live(page)
 
 
-async def generate(page: Page, prompt: str, *, steps: int, n: int = 1) -> Locator:
+async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> Locator:
     """Ask for pictures by the form; return the new generation."""
     known = await page.get_by_test_id("generation").count()
     settings = page.get_by_test_id("settings")

@@ -65,11 +65,12 @@ class Server:
 
 
 async def launch(folder: Path, xinference_url: str, **settings: object) -> Server:
-    """Start a server on a free port; settings by name. Does not wait until it serves."""
+    """Start a server on a free port, or on `port`; settings by name. Does not wait until it serves."""
+    port = str(settings.pop("port", 0))
     environ = {key: value for key, value in os.environ.items() if not key.startswith("XINFLIGHT_")}
     environ |= {f"XINFLIGHT_{name.upper()}": str(value) for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", "from xinflight.cli import main; main()", "serve", "--port", "0"),
+        *(sys.executable, "-W", "error", "-c", "from xinflight.cli import main; main()", "serve", "--port", port),
         *("--data-dir", str(folder), "--xinference", xinference_url),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
