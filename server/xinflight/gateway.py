@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -12,7 +13,7 @@ import structlog
 from xinflight.bus import Bus
 from xinflight.clock import Clock
 from xinflight.config import Settings
-from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.follower import Follower
 from xinflight.images import Images
 from xinflight.journal import Journal
@@ -46,6 +47,27 @@ class Connection(Protocol):
         """End once everything that waits now is sent; never waits."""
 
 
+class _Reader:
+    """Host's own code that reads a generation's events: told nothing else, but ended when the gateway closes."""
+
+    def __init__(self, follower: Follower, lang: str) -> None:
+        self.owner = follower.owner
+        self.lang = lang
+        self.closing = False
+        self._follower = follower
+
+    def tell(self, notice: Notice) -> None:
+        """Do nothing: notices are for people."""
+
+    def upstream_changed(self) -> None:
+        """Do nothing: what it means for the generation is told by its events."""
+
+    def close(self) -> None:
+        """End once everything that waits now is read."""
+        self.closing = True
+        self._follower.wake.set()
+
+
 class Gateway:
     """One gateway between people and one Xinference. Open it before use; `setup` does that for an application."""
 
@@ -65,6 +87,7 @@ class Gateway:
         # Bounded by settings.connections.
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
+        self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Open the store, look for Xinference, and take up what an earlier process left.
@@ -72,26 +95,30 @@ class Gateway:
         Raises:
             StoreUnusable: the data folder can't be used; the text says what to do.
         """
-        await self.journal.open()
-        await self.upstream.start()
-        try:
-            await self.manager.start()
-        except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
-            await self.__aexit__(None, None, None)
-            raise StoreUnusable(
-                f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
-                "Look at its permissions and its disk, or choose another with --data-dir."
-            ) from None
+        async with AsyncExitStack() as stack:
+            # Each part is closed also when its own opening fails half way, or is cancelled: a folder's lock, threads
+            # and a session would stay behind in the host's process.
+            stack.push_async_callback(self.supervisor.close)
+            stack.push_async_callback(self.journal.close)
+            await self.journal.open()
+            stack.push_async_callback(self.upstream.close)
+            await self.upstream.start()
+            stack.push_async_callback(self.drain)
+            try:
+                await self.manager.start()
+            except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
+                raise StoreUnusable(
+                    f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
+                    "Look at its permissions and its disk, or choose another with --data-dir."
+                ) from None
+            self._opened = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End what is unfinished, then close everything."""
-        await self.drain()
-        await self.upstream.close()
-        await self.journal.close()
-        await self.supervisor.close()
+        await self._opened.aclose()
 
     async def drain(self) -> None:
         """Refuse new work, tell everybody, let what runs go on for a while, then let the connections go.
@@ -131,12 +158,16 @@ class Gateway:
         Breaking off leaves the generation to go on, unless `on_disconnect="cancel"`.
 
         Raises:
+            ShuttingDown: the gateway closes before the end; with a data folder the generation goes on after the next
+                start, and the same call with the same `task_id` finds it.
             XinflightError: it is refused; `code`, `field` and `limit` say why.
         """
         # A struct made by code has seen no bounds yet; the wire's hold here, too.
         message = JSON.decode_generate(JSON.encode(Generate(**fields)))
         viewer = self.viewer(lang or self.settings.lang, lambda picture_id: picture_id)
         follower = await self.follow(owner)
+        reader = _Reader(follower, viewer.lang)
+        self.joined(reader)
         try:
             task, fresh = await self.manager.submit(
                 message, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
@@ -151,7 +182,10 @@ class Gateway:
                 if isinstance(item, Event):
                     ended = item.message.stored and item.message.ends
                     yield await render(item, viewer)
+                elif reader.closing:
+                    raise ShuttingDown
         finally:
+            self.left(reader)
             self.unfollow(follower)
 
     async def read(self, picture: Picture) -> bytes | None:
