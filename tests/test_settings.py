@@ -95,6 +95,63 @@ def test_values_that_can_not_be_used(variable: str, text: str, named: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"tasks": 0}, "tasks .*>= 1"),
+        ({"tasks": "many"}, "tasks .*`int`"),
+        ({"tasks": True}, "tasks .*`int`"),
+        ({"heartbeat": 0}, "heartbeat .*> 0"),
+        ({"pictures": 65}, "pictures .*<= 64"),
+        ({"lang": "fr"}, "lang .*'fr'"),
+        ({"default_size": "big"}, "default_size"),
+        ({"data_dir": Path("data")}, "data_dir .*`str"),
+        ({"models": {"m": {"colour": 1}}}, "models .*colour"),
+        ({"models": {"m": {"steps": 0}}}, "models .*>= 1.*steps"),
+        ({"size_min": 512, "size_max": 256}, r"size_min \(512\) is above size_max \(256\)"),
+        ({"size_max": 512}, r"default_size \(1024\) is above size_max \(512\)"),
+        ({"timeout_max": 60}, r"timeout \(3600\) is above timeout_max \(60\)"),
+        ({"xinference_url": "localhost:9997"}, "xinference_url .*'localhost:9997'"),
+        ({"xinference_url": "http://"}, "xinference_url"),
+        ({"public_url": "example.org"}, "public_url .*'example.org'"),
+        ({"trusted_proxies": ("10.0.0.0/33",)}, "trusted_proxies .*10.0.0.0/33"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies"),
+        ({"allow_origins": ("*",)}, "allow_origins .*every website"),
+        ({"allow_origins": ("https://example.org/",)}, "allow_origins .*no slash"),
+        ({"allow_origins": ("null",)}, "allow_origins .*'null'"),
+        ({"allow_hosts": ("https://example.org",)}, "allow_hosts .*without scheme"),
+    ],
+)
+def test_values_in_code_that_can_not_be_used(values: dict[str, Any], told: str) -> None:
+    """A call is held to the same bounds as a file, and says which setting broke which."""
+    with pytest.raises(BadSettings, match=told):
+        Settings(**values)
+
+
+def test_values_in_code_become_their_types() -> None:
+    values: dict[str, Any] = {"allow_hosts": ["art.example"], "heartbeat": 5, "models": {"m": {"steps": 9}}}
+    settings = Settings(**values)
+    assert settings.allow_hosts == ("art.example",)
+    assert isinstance(settings.heartbeat, float)
+    assert settings.models == {"m": ModelSettings(steps=9)}
+    with pytest.raises(BadSettings, match=r"steps .*>= 1"):
+        ModelSettings(steps=0)
+
+
+@pytest.mark.parametrize(
+    "text", ["http://localhost:3000", "https://[::1]:3000", "chrome-extension://abcdef", "https://a.example"]
+)
+def test_origins_that_browsers_send(text: str) -> None:
+    assert Settings(allow_origins=(text,)).allow_origins == (text,)
+
+
+def test_every_website_at_once_is_refused_everywhere() -> None:
+    with pytest.raises(BadSettings, match="every website"):
+        Settings.load({"allow_origins": ("*",)}, environ={})
+    with pytest.raises(BadSettings, match="every website"):
+        Settings.load(environ={"XINFLIGHT_ALLOW_ORIGINS": "*"})
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [("port = 'x'", "port"), ("colour = 1", "colour"), ("port =", "mine.toml"), ("[models.m]\nsteps = 0", "models")],
 )

@@ -1,19 +1,30 @@
-"""Every setting, in one frozen struct. `Settings(...)` reads nothing, `Settings.load()` the environment."""
+"""Every setting, in one frozen struct. `Settings(...)` reads nothing, `Settings.load()` the environment.
+
+Both check every value: one that is out of bounds or can never work raises BadSettings, which names it.
+"""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
+
+from xinflight.forwarded import read_network, read_public_url
 
 __all__ = ["BadSettings", "ModelSettings", "Settings"]
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+
+# RFC 6454 section 6.2, as browsers write it: in small letters, without a slash at its end.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class BadSettings(Exception):
@@ -32,11 +43,15 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     replicas: Count | None = None
     pool: Annotated[str, Meta(min_length=1)] | None = None
 
+    def __post_init__(self) -> None:
+        _check_types(self)
+
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of one gateway. Durations are seconds, lengths characters, sizes pixels; None switches off.
 
-    Raises BadSettings from `load`; a plain constructor call is checked by the type checker only.
+    Raises:
+        BadSettings: a value is of the wrong type, out of bounds, or can never work; the text names the setting.
     """
 
     xinference_url: str = "http://localhost:9997"
@@ -114,6 +129,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged by `serve`: debug, info, warning or error."""
 
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check("xinference_url", self.xinference_url, _read_url)
+        if self.public_url is not None:
+            _check("public_url", self.public_url, read_public_url)
+        for origin in self.allow_origins:
+            _check("allow_origins", origin, _read_origin)
+        for name in self.allow_hosts:
+            _check("allow_hosts", name, _read_name)
+        for network in self.trusted_proxies:
+            _check("trusted_proxies", network, read_network)
+        _check_order("size_min", self.size_min, "size_max", self.size_max)
+        _check_order("timeout", self.timeout, "timeout_max", self.timeout_max)
+        for side in self.default_size.split("x"):
+            _check_order("size_min", self.size_min, "default_size", int(side))
+            _check_order("default_size", int(side), "size_max", self.size_max)
+
     @classmethod
     def load(
         cls,
@@ -140,6 +172,50 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             return msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise BadSettings(f"A setting can't be used: {error}") from None
+
+
+def _check_types(settings: Struct) -> None:
+    """Convert every field to its type; raise BadSettings where it does not fit the type and its bounds."""
+    for field in msgspec.structs.fields(settings):
+        try:
+            value = msgspec.convert(getattr(settings, field.name), field.type)
+        except msgspec.ValidationError as error:
+            raise BadSettings(f"The setting {field.name} can't be used: {error}.") from None
+        msgspec.structs.force_setattr(settings, field.name, value)
+
+
+def _check(name: str, text: str, read: Callable[[str], object]) -> None:
+    """Raise BadSettings where `read` can't make anything of a text."""
+    try:
+        read(text)
+    except ValueError as error:
+        raise BadSettings(f"The setting {name} can't be used: {error}.") from None
+
+
+def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:
+    if low > high:
+        raise BadSettings(f"The setting {low_name} ({low:g}) is above {high_name} ({high:g}).")
+
+
+def _read_url(text: str) -> None:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is no URL like http://localhost:9997")
+
+
+def _read_origin(text: str) -> None:
+    if text == "*":
+        # With cookies, and on loopback without a log-in, that would hand everything to any website that is visited.
+        raise ValueError("'*' would let every website in; name each one, like https://example.org")
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no origin like https://example.org (small letters, no path, no slash at its end)"
+        )
+
+
+def _read_name(text: str) -> None:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no host name like art.example.org (without scheme and port)")
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:

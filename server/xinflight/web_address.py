@@ -18,7 +18,7 @@ class Addresses:
         self._origins = settings.allow_origins
         self._proxies = [read_network(text) for text in settings.trusted_proxies]
         self._public = None if settings.public_url is None else read_public_url(settings.public_url)
-        self._hosts = {*settings.allow_hosts, settings.host}
+        self._hosts = {name.lower() for name in (*settings.allow_hosts, settings.host)}
         if self._public is not None:
             self._hosts.add(self._public.hostname)
 
