@@ -64,12 +64,17 @@ class Server:
             return await self.process.wait()
 
 
-async def launch(folder: Path, xinference_url: str, **settings: object) -> Server:
-    """Start a server on a free port, or on `port`; settings by name. Does not wait until it serves."""
+async def launch(folder: Path, xinference_url: str, files: object = None, **settings: object) -> Server:
+    """Start a server on a free port, or on `port`; settings by name. Does not wait until it serves.
+
+    `files` is how many file descriptors it may have open, and can't change.
+    """
     port = str(settings.pop("port", 0))
+    limited = () if files is None else ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh")
     environ = {key: value for key, value in os.environ.items() if not key.startswith("XINFLIGHT_")}
     environ |= {f"XINFLIGHT_{name.upper()}": str(value) for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
+        *limited,
         *(sys.executable, "-W", "error", "-c", "from xinflight.cli import main; main()", "serve", "--port", port),
         *("--data-dir", str(folder), "--xinference", xinference_url),
         stdout=asyncio.subprocess.DEVNULL,
@@ -81,9 +86,11 @@ async def launch(folder: Path, xinference_url: str, **settings: object) -> Serve
 
 
 @asynccontextmanager
-async def running(folder: Path, xinference_url: str, **settings: object) -> AsyncIterator[Server]:
-    """Run a server inside the block; it is killed at the end if it lives."""
-    server = await launch(folder, xinference_url, **settings)
+async def running(
+    folder: Path, xinference_url: str, files: object = None, **settings: object
+) -> AsyncIterator[Server]:
+    """Run a server inside the block; it is killed at the end if it lives. Otherwise as `launch`."""
+    server = await launch(folder, xinference_url, files, **settings)
     try:
         await server.up()
         yield server

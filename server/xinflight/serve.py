@@ -17,14 +17,15 @@ from xinflight.auth import Token, is_loopback, kept_token
 from xinflight.clock import SystemClock
 from xinflight.config import Settings
 from xinflight.emulator import demo_engine
+from xinflight.web_connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web_emulator import serve_emulator
 
 __all__ = ["run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-BACKLOG = 4096
-"""Connections that may wait to be accepted: with 128, a thousand clients that come back at once wait for seconds."""
+IDLE = 75.0
+"""Seconds that a connection may have without a whole request: before the first one, within one, between two."""
 
 
 async def run(settings: Settings, *, demo: bool, started: Callable[[str, Settings], None]) -> None:
@@ -38,6 +39,7 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    raise_descriptor_limit(settings.connections)
     async with serving(settings, demo=demo) as (url, settings):
         # The default collector stops a busy server for 100 ms at a time.
         gc.collect()
@@ -61,18 +63,22 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         settings = msgspec.structs.replace(settings, data_dir=str(folder))
         wanted = not is_loopback(settings.host) if settings.auth is None else settings.auth
         token = kept_token(folder) if wanted else None
-        app = web.Application()
+        connections = Connections(most_connections(settings.connections), SystemClock())
+        app = web.Application(middlewares=[connections.middleware])
         gateway = setup(app, settings, page=True, token=token)
         # A body is read as it was sent: inflating a stranger's 200 KB to 200 MB would stop the loop for everybody.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, auto_decompress=False)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=5.0, auto_decompress=False, keepalive_timeout=IDLE
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
-        await site.start()
+        assert runner.server is not None  # there after the setup
+        listening = await connections.listen(runner.server, settings.host, settings.port)
+        stack.callback(listening.close)
         # Before the runner's cleanup, which reads nothing more from any connection (aiohttp/web_protocol.py,
         # data_received): pongs and cancels would be lost while what runs has its time.
         stack.push_async_callback(gateway.drain)
-        yield _page_url(settings, runner.addresses[0][1], token), settings
+        yield _page_url(settings, listening.sockets[0].getsockname()[1], token), settings
 
 
 def _data_folder(settings: Settings, *, demo: bool) -> Path:

@@ -1,0 +1,50 @@
+"""A server that may open few files, and more silent connections than that: it serves on, and its log stays short."""
+
+import asyncio
+import resource
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+
+from kit import WireClient
+from process import running
+
+pytestmark = pytest.mark.process
+
+FILES = 300
+SILENT = 2 * FILES
+
+
+@pytest.fixture
+def many_files() -> None:
+    """Let the test itself open more than the server."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * SILENT
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"needs {wanted} file descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_more_silent_connections_than_file_descriptors(tmp_path: Path, stack: AsyncExitStack) -> None:
+    """Who has a socket goes on, who comes is served, and tasks are stored all the while."""
+    async with running(tmp_path / "data", "http://127.0.0.1:9", files=FILES) as server:
+        loop = asyncio.get_running_loop()
+        port = urlsplit(server.url).port
+        neighbour = await stack.enter_async_context(WireClient.connect(server.url))
+        for number in range(SILENT):
+            silent = stack.enter_context(socket.socket())
+            silent.setblocking(False)
+            await loop.sock_connect(silent, ("127.0.0.1", port))
+            if number % 100 == 99:
+                ack = await neighbour.ask(action="generate", prompt="boat", task_id=f"t{number}")
+                assert ack["type"] == "ack"
+                async with aiohttp.ClientSession(server.url) as http, http.get("/api/v1/tasks") as response:
+                    assert response.status == 200
+    assert not [line for line in server.log if "resource" in line or "Too many open files" in line]
+    assert len([line for line in server.log if "too many connections" in line]) == 1
+    assert len(server.log) < 50
