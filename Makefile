@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench-journal specs clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-journal specs clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-kill         kill the server 50 times and cut its line 200 times; some three minutes'
 	@echo 'make test-xinference   install Xinference 4.1.0 (2 GB, kept in the user cache), then test on it'
 	@echo 'make coverage          tell which lines and branches the tests of this process take'
+	@echo 'make bench             measure what a generation costs, beside a bare handler; BASE=<commit> compares with it'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make clean             remove every environment and everything that was built'
@@ -66,8 +67,12 @@ coverage: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal --cov --cov-report=term:skip-covered \
 	  -m 'not process and not browser and not xinference'
 
+# ROUNDS, CLIENTS and SECONDS are options, too (tests/bench/options.py).
+bench: $(VENV)/.ready-to-test
+	PYTHONPATH=tests BASE='$(BASE)' $(BIN)/python -m bench.run
+
 bench-journal: $(VENV)/.ready-to-test
-	$(BIN)/python tests/bench_journal.py
+	PYTHONPATH=tests $(BIN)/python -m bench.journal
 
 specs: $(VENV)/.ready-to-run
 	$(BIN)/python -m xinflight.specs_write docs/specs

@@ -1,7 +1,6 @@
 """What it costs to lose nothing, as ratios measured in one run: `make bench-journal`. Nothing is asserted.
 
-Every server under test is a process of its own; clients and upstream live in this one. With `serve` as its first
-argument this file is such a server.
+Every server under test is a process of its own, `python -m bench.journal serve`. Clients and upstream live here.
 """
 
 import asyncio
@@ -22,22 +21,23 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from bench.fake_upstream import FakeUpstream
 from kept import accepted, end, make_task, picture, result, write
-from kit import painter
+from kit import hosted
 from process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
 from xinflight.drawing import draw
-from xinflight.emulator import Emulator
 from xinflight.images_memory import MemoryImages
 from xinflight.protocol import PictureRef, State
 from xinflight.store import EventMessage
 from xinflight.store_sqlite import SqliteStore
 from xinflight.task import Job, Task
-from xinflight.web_emulator import serve_emulator
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=512, height=512, steps=4, guidance=0.0, seed=1)
 GENERATIONS = 1000
+GENERATION = 0.25
+"""Seconds that one takes upstream."""
 AT_ONCE = 40
 ROUNDS = 3
 RATE = 40.0
@@ -110,7 +110,7 @@ class Child:
 @asynccontextmanager
 async def child(kind: str, xinference_url: str = "", folder: str = "") -> AsyncIterator[Child]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, __file__, "serve", kind, xinference_url, folder),
+        *(sys.executable, "-m", "bench.journal", "serve", kind, xinference_url, folder),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -175,8 +175,7 @@ async def ack_times(kind: str, xinference_url: str, seconds: float = 10.0) -> li
 
 
 async def bench_generations() -> None:
-    model = painter(replicas=AT_ONCE, step_seconds=0.02, decode_seconds=0.02)
-    async with serve_emulator(Emulator([model], paint=lambda order: JPEG)) as xinference_url:
+    async with hosted(FakeUpstream(AT_ONCE, GENERATION).app()) as xinference_url:
         used: dict[str, list[float]] = {"memory": [], "journal": [], "stored": []}
         for _ in range(ROUNDS):
             for kind, seconds in used.items():

@@ -1,0 +1,1 @@
+"""The benchmark: `make bench`. See CONTRIBUTING, "Benchmark", for what it measures."""
