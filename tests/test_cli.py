@@ -1,7 +1,10 @@
 """The command line: what the doctor finds, and what is said when a server can't start."""
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +112,31 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert f"--port {port + 1}" in line
 
 
+def test_an_address_of_another_machine(run: Run) -> None:
+    """It is the host that has to change, not the port."""
+    line = one_line(run("serve", "--demo", "--host", "192.0.2.1", "--port", "0", "--no-auth"))
+    assert "Can't listen on 192.0.2.1:0: Cannot assign requested address" in line
+    assert "--host" in line
+    assert "--port" not in line
+
+
+@pytest.mark.parametrize("auth", ["--auth", "--no-auth"])
+def test_a_data_folder_that_can_not_be(run: Run, tmp_path: Path, auth: str) -> None:
+    """The folder is told to be at fault, whether the token or the database is the first that needs it."""
+    (tmp_path / "file").touch()
+    line = one_line(run("serve", "--demo", "--port", "0", auth, "--data-dir", str(tmp_path / "file" / "x")))
+    assert str(tmp_path / "file" / "x") in line
+    assert "Not a directory" in line
+    assert "--data-dir" in line
+    assert "listen" not in line
+
+
+def test_a_token_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    line = one_line(run("serve", "--demo", "--port", "0", "--auth", "--data-dir", str(tmp_path)))
+    assert str(tmp_path / "token") in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -125,6 +153,33 @@ def test_what_can_not_be_served(run: Run, arguments: list[str], named: str) -> N
 def test_a_setting_in_the_environment_that_is_wrong(run: Run) -> None:
     """A level that there is none of is named, and no traceback is shown."""
     assert "log_level" in one_line(run("serve", "--demo", XINFLIGHT_LOG_LEVEL="loud"))
+
+
+NO_SIGNALS = """
+import asyncio, sys
+def refuse(*arguments): raise NotImplementedError
+asyncio.SelectorEventLoop.add_signal_handler = refuse
+from xinflight.cli import main
+main(prog_name="xinflight")
+"""
+
+
+@pytest.mark.process
+def test_a_loop_without_signal_handlers(tmp_path: Path) -> None:
+    """Windows has none; there Ctrl+C cancels what runs, and the server stops in order all the same."""
+    arguments = ("serve", "--demo", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", NO_SIGNALS, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "Ctrl+C" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait() == 0, said
+    assert "Traceback" not in said
+    assert "Aborted" not in said
 
 
 def test_help_and_version(run: Run) -> None:

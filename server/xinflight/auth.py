@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from xinflight.errors import StoreUnusable
+
 __all__ = ["LOCAL", "Identity", "Token", "host_allowed", "is_loopback", "kept_token", "origin_allowed"]
 
 Request = TypeVar("Request", contravariant=True)
@@ -74,14 +76,28 @@ class Token:
 
 
 def kept_token(folder: Path) -> Token:
-    """Return the token that a data folder keeps, made at the first call; only its owner may read it."""
+    """Return the token that a data folder keeps, made at the first call; only its owner may read it.
+
+    Raises:
+        StoreUnusable: the file can't be read or made.
+    """
     path = folder / "token"
+    try:
+        return Token(_read_or_make(path))
+    except (OSError, UnicodeError) as error:
+        raise StoreUnusable(
+            f"The token {path} can't be read or made ({error}). "
+            "Look at its permissions, or choose another folder with --data-dir."
+        ) from None
+
+
+def _read_or_make(path: Path) -> str:
     # An empty file, left by a crash or a full disk, must not become a token that anybody knows.
     if not path.exists() or not path.read_text("ascii").strip():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(24), "ascii")
-    return Token(path.read_text("ascii").strip())
+    return path.read_text("ascii").strip()
 
 
 def is_loopback(host: str) -> bool:

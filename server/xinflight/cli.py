@@ -13,7 +13,7 @@ from xinflight.emulator import DemoUnavailable
 from xinflight.errors import StoreUnusable
 from xinflight.logs import set_up_logs
 from xinflight.protocol import UpstreamState
-from xinflight.serve import run
+from xinflight.serve import CantListen, run
 from xinflight.supervise import Supervisor
 from xinflight.words import say
 from xinflight.xinference import Model, Xinference
@@ -59,13 +59,13 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     set_up_logs(settings.log_level)
     try:
         asyncio.run(run(settings, demo=demo, started=lambda url, used: greet(url, used, demo=demo)))
-    except OSError as error:
-        raise click.ClickException(
-            f"Can't listen on {settings.host}:{settings.port}: {error.strerror or error}. "
-            f"Try --port {settings.port + 1}."
-        ) from None
-    except (BadSettings, DemoUnavailable, StoreUnusable) as error:
+    except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"Can't start: {error}.") from None
+    except KeyboardInterrupt:
+        # Ctrl+C where a loop has no signal handlers; the server has stopped in order by now.
+        pass
 
 
 def greet(url: str, settings: Settings, *, demo: bool) -> None:

@@ -1,8 +1,12 @@
 """The standalone server: an application of its own, built on `setup` like anybody's."""
 
 import asyncio
+import contextlib
+import errno
 import gc
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,7 +24,7 @@ from xinflight.emulator import demo_engine
 from xinflight.web_connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web_emulator import serve_emulator
 
-__all__ = ["run", "serving"]
+__all__ = ["CantListen", "run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,17 +32,23 @@ IDLE = 75.0
 """Seconds that a connection may have without a whole request: before the first one, within one, between two."""
 
 
+class CantListen(Exception):
+    """The port can't be opened; the text says why, and what to try."""
+
+
 async def run(settings: Settings, *, demo: bool, started: Callable[[str, Settings], None]) -> None:
     """Serve until SIGINT or SIGTERM; `started(url, settings)` is called when the port is open.
 
     Raises:
-        OSError: the port is taken.
+        CantListen: the port is taken, or the address is none of this machine.
         StoreUnusable: the data folder can't be used.
         DemoUnavailable: the extra `demo` is not installed.
     """
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    # Windows has no signal handlers of a loop: there Ctrl+C cancels this coroutine (asyncio.run), which stops it too.
+    with contextlib.suppress(NotImplementedError):
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
     raise_descriptor_limit(settings.connections)
     async with serving(settings, demo=demo) as (url, settings):
         # The default collector stops a busy server for 100 ms at a time.
@@ -73,12 +83,29 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None  # there after the setup
-        listening = await connections.listen(runner.server, settings.host, settings.port)
+        try:
+            listening = await connections.listen(runner.server, settings.host, settings.port)
+        except OSError as error:
+            raise _cant_listen(settings, error) from None
         stack.callback(listening.close)
         # Before the runner's cleanup, which reads nothing more from any connection (aiohttp/web_protocol.py,
         # data_received): pongs and cancels would be lost while what runs has its time.
         stack.push_async_callback(gateway.drain)
         yield _page_url(settings, listening.sockets[0].getsockname()[1], token), settings
+
+
+def _cant_listen(settings: Settings, error: OSError) -> CantListen:
+    """Return the error that tells why the port can't be opened, and what to try."""
+    match error.errno:
+        case errno.EADDRINUSE:
+            cure = f"try --port {settings.port + 1}"
+        case errno.EACCES:
+            cure = "ports below 1024 need more rights, try --port 8000"
+        case _:
+            cure = "look at --host: it must be an address of this machine"
+    # asyncio writes an essay into `strerror`; a name that is not found (EAI_*) has no other text.
+    why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    return CantListen(f"Can't listen on {settings.host}:{settings.port}: {why}; {cure}.")
 
 
 def _data_folder(settings: Settings, *, demo: bool) -> Path:
