@@ -82,8 +82,10 @@ def test_the_web_stays_in_the_handlers() -> None:
 
 
 def test_only_the_application_knows_where_things_are_kept() -> None:
+    """What an implementation is made of, like `store_sqlite_schema`, it may import itself."""
     concrete = {module for module in MODULES if family(module) in CONTRACTS} - set(CONTRACTS)
     assert concrete
     for module, targets in OURS.items():
         if module != "app":
-            assert not targets & concrete, module
+            parts = {target for target in concrete if target.startswith(f"{module}_")}
+            assert not targets & concrete - parts, module

@@ -15,15 +15,17 @@ import pytest
 
 from kept import accepted, cancelled, draw, end, make_task, picture, progress, result, write
 from kit import eventually
-from xinflight import store_sqlite
+from xinflight import store_sqlite, store_sqlite_schema
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.protocol import State
 from xinflight.store import Event, EventMessage, Store, Write
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SEQ_JUMP, SqliteStore
+from xinflight.store_sqlite_schema import MIGRATIONS
 from xinflight.task import Task
 
 EVERY_STATE = set(State)
+MANY = 10**9
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -212,15 +214,39 @@ async def test_delete(store: Store) -> None:
 async def test_prune_by_bytes_takes_the_oldest_ended(store: Store) -> None:
     unfinished = make_task("unfinished")
     await store.commit([write(unfinished, 1, accepted(unfinished))])
-    await finished(store, "late", 2, at=3000.0, size=40)
-    await finished(store, "early", 5, at=1000.0, size=50)
-    await finished(store, "middle", 8, at=2000.0, size=60)
-    assert await store.prune(keep_bytes=150, ended_before=0.0) == []
-    gone = await store.prune(keep_bytes=100, ended_before=0.0)
+    await finished(store, "late", 2, at=3000.0, size=4_000_000)
+    await finished(store, "early", 5, at=1000.0, size=5_000_000)
+    await finished(store, "middle", 8, at=2000.0, size=6_000_000)
+    assert await store.prune(keep_bytes=15_010_000, keep_tasks=MANY, ended_before=0.0) == []
+    gone = await store.prune(keep_bytes=10_010_000, keep_tasks=MANY, ended_before=0.0)
     assert [task.task_id for task in gone] == ["early"]
-    assert await store.prune(keep_bytes=100, ended_before=0.0) == []
-    assert [task.task_id for task in await store.prune(keep_bytes=99, ended_before=0.0)] == ["middle"]
+    assert await store.prune(keep_bytes=10_010_000, keep_tasks=MANY, ended_before=0.0) == []
+    gone = await store.prune(keep_bytes=9_999_999, keep_tasks=MANY, ended_before=0.0)
+    assert [task.task_id for task in gone] == ["middle"]
     assert await ids(store) == ["late", "unfinished"]
+
+
+async def test_prune_counts_prompts_and_events_too(store: Store) -> None:
+    """A task without a picture takes what its prompt takes: in the task, and in its first event."""
+    for number in range(4):
+        task = make_task(f"t{number}", prompt="x" * 40_000)
+        await store.commit([write(task, 1 + 2 * number, accepted(task))])
+        end(task, State.CANCELLED, at=1000.0 + number)
+        await store.commit([write(task, 2 + 2 * number, cancelled(task))])
+    assert await store.prune(keep_bytes=330_000, keep_tasks=MANY, ended_before=0.0) == []
+    assert len(await store.prune(keep_bytes=239_999, keep_tasks=MANY, ended_before=0.0)) == 2
+    assert await ids(store) == ["t3", "t2"]
+
+
+async def test_prune_by_number(store: Store) -> None:
+    for number in range(5):
+        await finished(store, f"t{number}", 1 + 3 * number, at=1000.0 + number)
+    unfinished = make_task("unfinished")
+    await store.commit([write(unfinished, 99, accepted(unfinished))])
+    assert await store.prune(keep_bytes=MANY, keep_tasks=5, ended_before=0.0) == []
+    gone = await store.prune(keep_bytes=MANY, keep_tasks=2, ended_before=0.0)
+    assert [task.task_id for task in gone] == ["t0", "t1", "t2"]
+    assert await ids(store) == ["unfinished", "t4", "t3"]
 
 
 async def test_prune_by_age_and_the_floor(store: Store) -> None:
@@ -228,9 +254,9 @@ async def test_prune_by_age_and_the_floor(store: Store) -> None:
     await finished(store, "middle", 11, at=2000.0)
     await finished(store, "late", 21, at=3000.0)
     await finished(store, "foreign", 1, at=1000.0, owner="bob")
-    gone = await store.prune(keep_bytes=10**9, ended_before=2500.0)
+    gone = await store.prune(keep_bytes=10**9, keep_tasks=MANY, ended_before=2500.0)
     assert {task.task_id for task in gone} == {"early", "middle", "foreign"}
-    assert await store.prune(keep_bytes=10**9, ended_before=2500.0) == []
+    assert await store.prune(keep_bytes=10**9, keep_tasks=MANY, ended_before=2500.0) == []
     assert await ids(store) == ["late"]
     assert (await store.floor("ann"), await store.floor("bob")) == (13, 3)
     assert await seqs(store) == [21, 22, 23]
@@ -239,9 +265,9 @@ async def test_prune_by_age_and_the_floor(store: Store) -> None:
 async def test_prune_takes_a_hundred_at_most(store: Store) -> None:
     for number in range(120):
         await finished(store, f"t{number}", 1 + 3 * number, at=1000.0 + number)
-    assert len(await store.prune(keep_bytes=0, ended_before=0.0)) == 100
-    assert len(await store.prune(keep_bytes=0, ended_before=0.0)) == 20
-    assert await store.prune(keep_bytes=0, ended_before=0.0) == []
+    assert len(await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0)) == 100
+    assert len(await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0)) == 20
+    assert await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0) == []
     assert await ids(store) == []
 
 
@@ -395,19 +421,19 @@ async def test_an_older_schema_is_copied_and_brought_up(tmp_path: Path, monkeypa
     task = await finished(store, "a", 1)
     await store.close()
     more = "ALTER TABLE tasks ADD COLUMN colour TEXT; UPDATE tasks SET colour = 'red';"
-    monkeypatch.setattr(store_sqlite, "MIGRATIONS", [*store_sqlite.MIGRATIONS, more])
+    monkeypatch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, more])
     store = SqliteStore(tmp_path, full=False)
     assert await store.open() == epoch
     assert await store.task("ann", "a") == task
     await finished(store, "b", 4)
     await store.close()
     with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
         assert connection.execute("SELECT colour FROM tasks ORDER BY number").fetchall() == [("red",), (None,)]
-    copy = tmp_path / "xinflight.before-2.db"
+    copy = tmp_path / f"xinflight.before-{len(MIGRATIONS) + 1}.db"
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         assert connection.execute("SELECT task_id FROM tasks").fetchall() == [("a",)]
 
 
@@ -418,7 +444,7 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatc
     await store.close()
     with monkeypatch.context() as patch:
         bad = "ALTER TABLE tasks ADD COLUMN colour TEXT; DROP TABLE no_such_table;"
-        patch.setattr(store_sqlite, "MIGRATIONS", [*store_sqlite.MIGRATIONS, bad])
+        patch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, bad])
         with pytest.raises(StoreUnusable, match="no such table"):
             await SqliteStore(tmp_path, full=False).open()
     store = SqliteStore(tmp_path, full=False)
@@ -433,7 +459,7 @@ async def test_a_newer_schema_is_refused_clearly(tmp_path: Path) -> None:
     await store.close()
     with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreUnusable, match=r"newer xinflight \(schema 99, known here: 1\)"):
+    with pytest.raises(StoreUnusable, match=rf"newer xinflight \(schema 99, known here: {len(MIGRATIONS)}\)"):
         await SqliteStore(tmp_path, full=False).open()
     with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (99,)
@@ -526,13 +552,14 @@ async def test_a_log_that_grew_long_is_emptied(tmp_path: Path, monkeypatch: pyte
         reader.execute("SELECT * FROM tasks").fetchall()
         for number in range(100):
             await finished(store, f"t{number}", 1 + 3 * number)
-        assert os.stat(log).st_size > 100 * 4096
+        grown = os.stat(log).st_size
+        assert grown > 1000 * 4096
         reader.rollback()
-    await eventually(lambda: not store._folding)
+    await eventually(lambda: store._checkpoint is None)
     for number in range(100, 110):
         await finished(store, f"t{number}", 1 + 3 * number)
-    await eventually(lambda: not store._folding)
-    assert os.stat(log).st_size < 100 * 4096
+    await eventually(lambda: store._checkpoint is None)
+    assert os.stat(log).st_size < grown / 4, "no more than the last ten wrote"
     assert len(await ids(store, limit=1000)) == 110
     await store.close()
     assert log.name not in os.listdir(tmp_path), "all of it is folded in at the end"

@@ -156,7 +156,8 @@ export interface Welcome {
 /**
  * What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
  *
- * Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
+ * Ended tasks are deleted, the oldest first, above `history_bytes` or `history_tasks`, and after
+ * `history_age`.
  */
 export interface Limits {
   /** Longest prompt, in characters. (integer) */
@@ -177,8 +178,10 @@ export interface Limits {
   timeout: number;
   /** Most unfinished tasks of one owner. (integer) */
   tasks_per_owner: number;
-  /** Bytes of pictures above which ended tasks are deleted, the oldest first. (integer) */
+  /** Bytes of the history above which ended tasks are deleted, the oldest first. (integer) */
   history_bytes: number;
+  /** Number of ended tasks above which they are deleted, the oldest first. (integer) */
+  history_tasks: number;
   /** Seconds after which ended tasks are deleted; null: never. */
   history_age: number | null;
   /** Most bytes of picture files that one message carries as `b64_json`. (integer) */

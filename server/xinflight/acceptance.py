@@ -42,6 +42,7 @@ def limits(settings: Settings) -> Limits:
         timeout=settings.timeout_max,
         tasks_per_owner=settings.tasks_per_owner,
         history_bytes=settings.history_bytes,
+        history_tasks=settings.history_tasks,
         history_age=settings.history_age,
         inline_bytes=settings.inline_bytes,
         frame_bytes=FRAME_BYTES,

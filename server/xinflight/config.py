@@ -111,7 +111,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kept_bytes: Count = 268435456
     """Without a data folder: the most bytes of pictures that are kept in memory."""
     history_bytes: Annotated[int, Meta(ge=0)] = 20_000_000_000
-    """The most bytes of pictures in the history; above it the oldest generations are deleted."""
+    """The most bytes of the history, pictures and all else; above it the oldest generations are deleted."""
+    history_tasks: Count = 100_000
+    """The most ended generations in the history; above it the oldest are deleted."""
     history_age: Seconds | None = None
     """How long ended generations are kept; None keeps them until the size cap."""
     durability: Literal["normal", "full"] = "normal"

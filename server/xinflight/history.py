@@ -16,8 +16,8 @@ __all__ = ["History", "describe"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-KEEPER_PAUSE = 60.0
-"""Seconds between two looks at size and age."""
+KEEPER_PAUSE = 5.0
+"""Seconds between two looks at size and age; what ends in between may stand above the cap for so long."""
 
 PAGE_BYTES = 2**18
 """Bytes of the tasks on one page: 200 tasks with usual prompts fit, and who does not read them holds no more."""
@@ -89,7 +89,11 @@ class History:
         """Forget until size and age are within the settings."""
         age = self._settings.history_age
         ended_before = 0.0 if age is None else self._clock.time() - age
-        while gone := await self._store.prune(keep_bytes=self._settings.history_bytes, ended_before=ended_before):
+        while gone := await self._store.prune(
+            keep_bytes=self._settings.history_bytes,
+            keep_tasks=self._settings.history_tasks,
+            ended_before=ended_before,
+        ):
             for task in gone:
                 await self._drop_pictures(task)
             log.info("history shortened", tasks=len(gone))

@@ -151,7 +151,8 @@ class Upstream(Struct, kw_only=True):
 class Limits(Struct, kw_only=True):
     """What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
 
-    Ended tasks are deleted, the oldest first, above `history_bytes` of pictures, and after `history_age`.
+    Ended tasks are deleted, the oldest first, above `history_bytes` or `history_tasks`, and after
+    `history_age`.
     """
 
     prompt_length: int
@@ -164,6 +165,7 @@ class Limits(Struct, kw_only=True):
     timeout: float
     tasks_per_owner: int
     history_bytes: int
+    history_tasks: int
     history_age: float | None
     inline_bytes: int
     frame_bytes: int

@@ -11,7 +11,12 @@ from msgspec import Struct
 from xinflight.protocol import Accepted, Cancelled, Error, Picture, Progress, Result, State
 from xinflight.task import Task
 
-__all__ = ["Event", "EventMessage", "Row", "Store", "Write"]
+__all__ = ["EVENT_BYTES", "TASK_BYTES", "Event", "EventMessage", "Row", "Store", "Write"]
+
+TASK_BYTES = 500
+"""What a task takes beside its pictures and its own bytes: names, times, places in indexes."""
+EVENT_BYTES = 150
+"""What an event takes beside its own bytes."""
 
 EventMessage = Accepted | Picture | Result | Cancelled | Error | Progress
 
@@ -84,10 +89,11 @@ class Store(Protocol):
     async def delete(self, uid: str) -> None:
         """Forget an ended task and its events; an unknown uid is nothing to complain of."""
 
-    async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
-        """Forget some ended tasks, the oldest first: those above a cap of bytes, and those that ended before.
+    async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
+        """Forget ended tasks, the oldest first: those above a cap of bytes or tasks, and those that ended before.
 
-        Returns them, at most 100; none when nothing is left to forget. `ended_before` is in Unix seconds.
+        Everything counts: pictures, prompts, events, and what keeping them takes. Returns those whose pictures are to
+        be deleted, at most 100; none when nothing is left to forget. `ended_before` is in Unix seconds.
         """
 
     async def picture_ids(self) -> set[str]:

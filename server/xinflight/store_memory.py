@@ -8,10 +8,12 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from xinflight.protocol import State
-from xinflight.store import Event, Row, Write
+from xinflight.store import EVENT_BYTES, TASK_BYTES, Event, Row, Write
 from xinflight.task import Task
 
 __all__ = ["MemoryStore"]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class MemoryStore:
@@ -27,8 +29,9 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
         self._floors: dict[str, int] = {}
-        # Ended tasks by uid in the order of their ends; bounded by commit.
+        # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
+        self._sizes: dict[str, int] = {}
 
     async def open(self) -> str:
         """Make an epoch; there is nothing to recover."""
@@ -49,11 +52,12 @@ class MemoryStore:
                 self._by_task.setdefault(task.uid, []).append(write.event)
             if task.ended:
                 self._ended[task.uid] = task
+                self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, []))
         while len(self._ended) > self._kept_tasks:
             self._forget(next(iter(self._ended.values())))
 
     def _forget(self, task: Task) -> None:
-        del self._ended[task.uid]
+        del self._ended[task.uid], self._sizes[task.uid]
         del self._rows[task.owner, task.task_id]
         gone = {event.seq for event in self._by_task.pop(task.uid)}
         self._floors[task.owner] = max(self._floors.get(task.owner, 0), *gone)
@@ -102,14 +106,15 @@ class MemoryStore:
         if task is not None:
             self._forget(task)
 
-    async def prune(self, *, keep_bytes: int, ended_before: float) -> list[Task]:
-        """Forget tasks that are too old, or too many in bytes."""
-        total = sum(picture.bytes for task in self._ended.values() for picture in task.pictures)
-        gone = []
+    async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
+        """Forget tasks that are too old, or too many."""
+        total = sum(self._sizes.values())
+        gone: list[Task] = []
         for task in sorted(self._ended.values(), key=lambda task: task.ended_at or 0.0)[:100]:
-            if total <= keep_bytes and (task.ended_at or 0.0) >= ended_before:
+            within = total <= keep_bytes and len(self._ended) <= keep_tasks
+            if within and (task.ended_at or 0.0) >= ended_before:
                 break
-            total -= sum(picture.bytes for picture in task.pictures)
+            total -= self._sizes[task.uid]
             gone.append(task)
             self._forget(task)
         return gone
@@ -128,6 +133,12 @@ class MemoryStore:
 
     async def release(self, runner: str) -> None:
         """Do nothing: nobody else could claim."""
+
+
+def _size(task: Task, events: Sequence[Event]) -> int:
+    """Return what an ended task would take on a disk; in memory it is of the same order."""
+    own = len(_encode(task)) + sum(picture.bytes for picture in task.pictures)
+    return own + TASK_BYTES + sum(len(_encode(event.message)) + EVENT_BYTES for event in events)
 
 
 def _copied(task: Task) -> Task:

@@ -1,0 +1,146 @@
+"""The SQLite database of a data folder: tables, migrations, permissions, and what to do when it can't be opened."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import structlog
+
+from xinflight.errors import StoreUnusable
+
+__all__ = ["MIGRATIONS", "connect", "explain", "make_private", "migrate"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+INCREMENTAL = 2
+"""`PRAGMA auto_vacuum` of a file that can give pages back without being written anew."""
+LOG_BYTES = 8 * 1024 * 1024
+"""What the log keeps of its size when it begins anew."""
+
+MIGRATIONS = [
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE owners (
+        owner TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        floor INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE tasks (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        uid TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        task_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        ended_at REAL,
+        bytes INTEGER NOT NULL,
+        runner TEXT,
+        lease_until REAL,
+        body BLOB NOT NULL,
+        UNIQUE (owner, task_id)
+    );
+    CREATE INDEX tasks_of_owner ON tasks (owner, number);
+    CREATE INDEX tasks_unfinished ON tasks (number) WHERE ended_at IS NULL;
+    CREATE INDEX tasks_ended ON tasks (ended_at, number, bytes) WHERE ended_at IS NOT NULL;
+    CREATE TABLE events (
+        owner TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        uid TEXT NOT NULL,
+        lang TEXT,
+        body BLOB NOT NULL,
+        PRIMARY KEY (owner, seq)
+    ) WITHOUT ROWID;
+    CREATE INDEX events_of_task ON events (uid, seq);
+    """,
+    # `bytes` stays what its pictures are; `size` is all that an ended task takes, and 0 before its end.
+    """
+    ALTER TABLE tasks ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    UPDATE tasks SET size = bytes + length(body) + 500 +
+        (SELECT coalesce(sum(length(body) + 150), 0) FROM events WHERE uid = tasks.uid)
+        WHERE ended_at IS NOT NULL;
+    DROP INDEX tasks_ended;
+    CREATE INDEX tasks_ended ON tasks (ended_at, number, size) WHERE ended_at IS NOT NULL;
+    CREATE INDEX tasks_of_state ON tasks (owner, state, number);
+    CREATE TABLE unreadable (
+        uid TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        task_id TEXT NOT NULL,
+        body BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
+]
+
+
+def make_private(path: Path) -> None:
+    """Make the folder and the database for their owner only: prompts are nobody else's business.
+
+    A folder that was there keeps its mode, for it may be shared on purpose; the log takes that of the database
+    (sqlite.org/src, "robust_open"). Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        file = path.with_name(name)
+        if name == path.name and not file.exists():
+            file.touch(mode=0o600)
+        elif file.is_file():
+            file.chmod(0o600)
+
+
+def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connection:
+    """Open a connection; `busy_timeout` is in seconds. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False)
+    # Before the first page is written; in a database that has tables it takes a VACUUM.
+    connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """Bring the tables to this version, after a copy of the database; return whether there were none.
+
+    Raises:
+        StoreUnusable: a newer version has written them.
+        sqlite3.Error, OSError: it can't be done now; nothing has changed.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if not 0 <= version <= len(MIGRATIONS):
+        raise StoreUnusable(
+            f"{path} was written by a newer xinflight (schema {version}, known here: {len(MIGRATIONS)}). "
+            "Start that version, or choose another folder with --data-dir."
+        )
+    if 0 < version < len(MIGRATIONS):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        copy = path.with_suffix(f".before-{len(MIGRATIONS)}.db")
+        shutil.copyfile(path, copy)
+        copy.chmod(0o600)
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
+        _make_shrinkable(connection)
+    return version == 0
+
+
+def _make_shrinkable(connection: sqlite3.Connection) -> None:
+    """Write the database anew, once, so that it can give space back from now on (sqlite.org/pragma.html)."""
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        # Most likely no room for a second copy. It works as it is, and the next start tries again.
+        log.warning("database can't shrink yet", error=str(error))
+
+
+def explain(path: Path, error: sqlite3.DatabaseError) -> str:
+    """Say what to do about a database that can't be opened (sqlite.org/rescode.html)."""
+    # Errors of Python's own, like a text that is no UTF-8, carry no code.
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"{path} is in use by another program ({error}). Stop it, or choose another with --data-dir."
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            # The folder as a whole: a log that stays behind would be played into the next file of that name.
+            return (
+                f"{path} is damaged ({error}). Move the folder away to start with an empty history: "
+                f"mv {path.parent} {path.parent}.damaged"
+            )
+    return f"{path} can't be used ({error}). Look at the folder's permissions and the free space of its disk."

@@ -1,0 +1,98 @@
+"""The history stays within its caps, and what it gave up is given back to the disk."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from conftest import Front
+from kept import accepted, cancelled, end, make_task, write
+from kit import eventually
+from xinflight import history
+from xinflight.protocol import State
+from xinflight.store import Store
+from xinflight.store_memory import MemoryStore
+from xinflight.store_sqlite import SqliteStore
+
+PROMPT = "x" * 40_000
+
+
+def on_disk(folder: Path) -> int:
+    """Return the bytes of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+async def cancel_many(store: Store, numbers: range) -> None:
+    for number in numbers:
+        task = make_task(f"t{number}", prompt=PROMPT)
+        await store.commit([write(task, 1 + 2 * number, accepted(task))])
+        end(task, State.CANCELLED, at=1000.0 + number)
+        await store.commit([write(task, 2 + 2 * number, cancelled(task))])
+
+
+async def shorten(store: Store, keep_bytes: int) -> None:
+    while await store.prune(keep_bytes=keep_bytes, keep_tasks=10**6, ended_before=0.0):
+        pass
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def test_long_prompts_of_cancelled_tasks_do_not_fill_the_disk(sqlite: SqliteStore, tmp_path: Path) -> None:
+    """Some 80 MB go through a history of 1 MB; what stays is the cap, the spare pages, and the log."""
+    for first in range(0, 1000, 100):
+        await cancel_many(sqlite, range(first, first + 100))
+        await shorten(sqlite, 1_000_000)
+    await eventually(lambda: sqlite._checkpoint is None)
+    assert len(await sqlite.tasks("ann", before=None, limit=1000, states=set(State))) in range(8, 13)
+    assert on_disk(tmp_path / "data") < 80_000_000, "the log's own bound is 64 MB"
+    await sqlite.close()
+    assert on_disk(tmp_path / "data") < 6_000_000
+
+
+async def test_a_file_that_was_large_becomes_small(sqlite: SqliteStore, tmp_path: Path) -> None:
+    await cancel_many(sqlite, range(500))
+    await sqlite.close()
+    before = on_disk(tmp_path / "data")
+    assert before > 40_000_000
+    again = SqliteStore(tmp_path / "data", full=False)
+    await again.open()
+    await shorten(again, 0)
+    await again.close()
+    assert on_disk(tmp_path / "data") < 4_500_000, "the spare pages"
+
+
+async def test_memory_counts_the_same(tmp_path: Path) -> None:
+    store = MemoryStore(10_000)
+    await cancel_many(store, range(100))
+    await shorten(store, 1_000_000)
+    assert len(await store.tasks("ann", before=None, limit=1000, states=set(State))) in range(8, 13)
+
+
+async def test_a_server_holds_both_caps(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "KEEPER_PAUSE", 0.05)
+    _, client = await front(history_bytes=100_000, history_tasks=3)
+    limits = client.seen[0]["limits"]
+    assert (limits["history_bytes"], limits["history_tasks"]) == (100_000, 3)
+
+    async def listed() -> list[str]:
+        return [task["task_id"] for task in (await client.ask(action="list"))["tasks"]]
+
+    async def cancel_one(task_id: str, prompt: str) -> None:
+        await client.ask(action="generate", prompt=prompt, task_id=task_id, steps=200)
+        await client.ask(action="cancel", task_id=task_id)
+        await client.ends(task_id)
+
+    for number in range(5):
+        await cancel_one(f"small-{number}", "x")
+    while await listed() != ["small-4", "small-3", "small-2"]:
+        pass
+    for number in range(12):
+        await cancel_one(f"large-{number}", "\N{WAVE DASH}" * 5000)
+    while len(await listed()) > 3:
+        pass

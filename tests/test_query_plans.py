@@ -1,0 +1,85 @@
+"""What SQLite does for each statement of the store: nothing that serves a request reads more than what it returns."""
+
+import ast
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import xinflight.store_sqlite_queries as sql
+from xinflight.store_sqlite import SqliteStore
+
+PACKAGE = Path(sql.__file__).parent
+STATEMENTS = {name: text for name, text in vars(sql).items() if name.isupper()}
+
+SCANS = {
+    "PICTURED": "SCAN tasks",
+    # A partial index holds what is unfinished and nothing else.
+    "CLAIM": "SCAN tasks USING INDEX tasks_unfinished",
+    "UNFINISHED": "SCAN tasks USING INDEX tasks_unfinished",
+    "RENEW": "SCAN tasks USING INDEX tasks_unfinished",
+    "RELEASE": "SCAN tasks USING INDEX tasks_unfinished",
+    # The list that is asked for.
+    "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
+}
+"""The only scans: of a start, of a timer, or of what a caller gave."""
+SORTS = {"EVENTS_OF_TASKS"}
+"""Statements that sort: the events of the tasks that are asked for, and no others."""
+INDEXES = {
+    "TASK": "sqlite_autoindex_tasks_2 (owner=? AND task_id=?)",
+    "TASKS": "tasks_of_owner (owner=? AND number<?)",
+    "NUMBERS_OF_STATE": "COVERING INDEX tasks_of_state (owner=? AND state=? AND number<?)",
+    "TASK_OF_NUMBER": "INTEGER PRIMARY KEY (rowid=?)",
+    "EVENTS": "PRIMARY KEY (owner=? AND seq>? AND seq<?)",
+    "EVENTS_OF_TASKS": "events_of_task (uid=? AND seq>? AND seq<?)",
+    "ENDED_TOTALS": "COVERING INDEX tasks_ended (ended_at>?)",
+    "OLDEST_ENDED": "tasks_ended (ended_at>?)",
+}
+"""Which index what is asked most is read by."""
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
+    """Give an empty database of this version."""
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
+        yield connection
+
+
+def plan(database: sqlite3.Connection, statement: str) -> list[str]:
+    values = dict.fromkeys(re.findall(r":([a-z_]+)", statement), 0) or [0] * statement.count("?")
+    return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS))
+async def test_every_statement_uses_an_index(database: sqlite3.Connection, name: str) -> None:
+    steps = plan(database, STATEMENTS[name])
+    scans = [step for step in steps if step.startswith("SCAN")]
+    assert scans == ([SCANS[name]] if name in SCANS else [])
+    assert any("TEMP B-TREE" in step for step in steps) == (name in SORTS), steps
+    if name in INDEXES:
+        assert any(INDEXES[name] in step for step in steps), steps
+
+
+def texts(module: Path) -> Iterator[str]:
+    tree = ast.parse(module.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("module", ["store_sqlite", "store_sqlite_schema"])
+def test_no_statement_is_anywhere_else(module: str) -> None:
+    """One that stood in the store's own code would be held against no index."""
+    statement = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH)\s+[A-Za-z*]+\s", re.IGNORECASE)
+    found = [text for text in texts(PACKAGE / f"{module}.py") if statement.match(text)]
+    assert found == []
+
+
+def test_every_statement_is_listed() -> None:
+    assert sorted(sql.__all__) == sorted(STATEMENTS)
