@@ -157,7 +157,7 @@ def _add_page(app: web.Application, door: Door, prefix: str, *, ours: bool) -> N
             raise BadSettings(f"There is no page at {index} (setting page).")
         app.router.add_get(f"{prefix}/", own_page_handler(door, index), name=f"{door.name}:page")
         if own.is_dir():
-            app.router.add_static(f"{prefix}/", own)
+            app.router.add_get(f"{prefix}/{{file:.+}}", asset_handler(own))
     elif ours:
         prepare_templates(app)
         app.router.add_get(f"{prefix}/", page_handler(door, version("xinflight")), name=f"{door.name}:page")

@@ -1,8 +1,9 @@
 """The browser page, or somebody's own in its place."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp_jinja2
@@ -70,14 +71,24 @@ def own_page_handler(door: Door, file: Path) -> Handler:
     return handle
 
 
-def asset_handler() -> Handler:
-    """Return the handler of our page's scripts and styles."""
-    folder = _client_static() / "assets"
+def asset_handler(folder: Path | None = None) -> Handler:
+    """Return the handler of the files below a folder, by default our page's scripts and styles."""
+    folder = folder or _client_static() / "assets"
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        file = PurePosixPath(request.match_info["file"])
-        if ".." in file.parts or file.is_absolute():
+        file = await asyncio.to_thread(_file_below, folder, request.match_info["file"])
+        if file is None:
             raise web.HTTPNotFound(text="There is no such file.\n")
-        return web.FileResponse(folder / file, headers=REVALIDATE)
+        return web.FileResponse(file, headers=REVALIDATE)
 
     return handle
+
+
+def _file_below(folder: Path, name: str) -> Path | None:
+    """Return the file that a name stands for, None where there is none below the folder: not by links either."""
+    try:
+        file = (folder / name).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        # Too long, a ring of links, or a null byte.
+        return None
