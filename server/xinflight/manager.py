@@ -29,7 +29,7 @@ from xinflight.recovery import Recovery, rewind
 from xinflight.runner import Runner
 from xinflight.scheduler import Scheduler
 from xinflight.supervise import Supervisor
-from xinflight.task import Task, digest, end_message, picture_message
+from xinflight.task import Task, end_message, has_content, picture_message
 from xinflight.work import NO_POOL, Live, Work
 from xinflight.xinference import Xinference
 from xinflight.xinference_attempt import CONFIRM
@@ -121,7 +121,7 @@ class Manager:
         if generate.task_id is not None:
             known = await self.find(owner, generate.task_id)
             if known is not None:
-                if known.digest != digest(generate):
+                if not has_content(known.digest, generate):
                     raise TaskIdConflict(field="task_id", limit="the same content under the same id")
                 return known, False
         check(generate, self._settings)

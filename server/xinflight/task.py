@@ -4,6 +4,7 @@ A task of n pictures has n jobs; each job goes through the same states on its ow
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -26,7 +27,15 @@ from xinflight.protocol import (
     UpstreamEnd,
 )
 
-__all__ = ["ENDED", "MOVES", "Job", "Task", "digest", "end_message", "picture_message"]
+__all__ = ["ENDED", "MOVES", "Job", "Task", "digest", "end_message", "has_content", "picture_message"]
+
+_DIGEST_FORM = "2:"
+"""What digests of this form begin with; those of the first one begin with nothing."""
+_NO_CONTENT = ("ref", "task_id", "lang")
+_FIRST_FIELDS = (
+    *("ref", "prompt", "negative_prompt", "model", "n", "size", "steps", "guidance_scale", "seed", "task_id"),
+    *("timeout", "on_disconnect", "priority", "metadata", "lang", "response_format"),
+)
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -171,9 +180,41 @@ class Task(Struct, kw_only=True):
 
 
 def digest(generate: Generate) -> str:
-    """Return what two `generate` messages with the same content share, whatever their ids and refs."""
-    content = msgspec.structs.replace(generate, ref=None, task_id=None, lang=None)
-    return hashlib.blake2b(msgspec.json.encode(content, order="deterministic"), digest_size=16).hexdigest()
+    """Return what two `generate` messages with the same content share, whatever their ids and refs.
+
+    It is stored, so it must stay what it is: only fields that differ from their defaults count, for otherwise a
+    field that a later version adds would change the digest of every message.
+    """
+    content = {name: value for name, value in _changed(generate) if name not in _NO_CONTENT}
+    return _DIGEST_FORM + _hash(msgspec.json.encode(content, order="deterministic"))
+
+
+def has_content(stored: str, generate: Generate) -> bool:
+    """Tell whether a stored digest is that of a message, whichever version stored it."""
+    if stored.startswith(_DIGEST_FORM):
+        return stored == digest(generate)
+    return stored == _first_digest(generate)
+
+
+def _first_digest(generate: Generate) -> str | None:
+    """Return the digest as tasks of schema 1 have it: of all fields that there were, in their order."""
+    if any(name not in _FIRST_FIELDS for name, _ in _changed(generate)):
+        return None
+    content = {name: None if name in _NO_CONTENT else getattr(generate, name) for name in _FIRST_FIELDS}
+    content["metadata"] = msgspec.Raw(msgspec.json.encode(generate.metadata, order="deterministic"))
+    return _hash(msgspec.json.encode({"action": "generate", **content}))
+
+
+def _changed(generate: Generate) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that are not what they are when nobody says anything."""
+    default = type(generate)()
+    for name in generate.__struct_fields__:
+        if getattr(generate, name) != getattr(default, name):
+            yield name, getattr(generate, name)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def picture_message(task: Task, job: Job, now: float) -> Picture:
