@@ -18,7 +18,7 @@ KEYS = [
     *(f"upstream.{state}" for state in UpstreamState),
     *(f"cure.{state}" for state in UpstreamState),
     *(state for state in State if state not in (State.QUEUED, State.STARTING, State.RUNNING)),
-    *("ack", "accepted", "picture", "draining", "deleted"),
+    *("ack", "accepted", "picture", "draining", "deleted", "unknown"),
 ]
 
 
@@ -31,6 +31,12 @@ def test_every_word_is_there_in_both_languages(key: str) -> None:
         assert chinese
         assert any(letter in string.ascii_letters for letter in english)
         assert any("\u4e00" <= sign <= "\u9fff" for sign in chinese)
+
+
+def test_a_code_of_another_version() -> None:
+    """What an older or newer server stored is told in general words instead of ending the connection."""
+    for lang in LANGUAGES:
+        assert say("a_code_of_tomorrow", lang) == say("unknown", lang)
 
 
 def test_no_word_is_left_over() -> None:

@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 from xinflight.auth import Identity
 from xinflight.errors import NotAcceptable, TooManyConnections, Unauthorised
 from xinflight.gateway import Gateway
+from xinflight.negotiation import preferred_type
 from xinflight.protocol import Delete, from_texts
 from xinflight.render import Viewer
 from xinflight.web_address import Addresses
@@ -82,42 +83,11 @@ class Door:
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
-    """Return the type that a request prefers of those offered (RFC 9110 section 12.5.1).
-
-    Of those that it likes alike, it is the one that it names first, then the one that is offered first.
-
-    Raises:
-        NotAcceptable: it wants none of them.
-    """
-    ranges: dict[str, float] = {}
-    for part in ",".join(request.headers.getall(hdrs.ACCEPT, [])).split(","):
-        name, _, parameters = part.partition(";")
-        if name.strip():
-            ranges.setdefault(name.strip().lower(), _weight(parameters))
-    ranges = ranges or {"*/*": 1.0}
-    order = list(ranges)
-    best: tuple[tuple[float, int], str] | None = None
-    for kind in offered:
-        most_exact = (kind, f"{kind.partition('/')[0]}/*", "*/*")
-        name = next((name for name in most_exact if name in ranges), "")
-        liked = (ranges.get(name, 0.0), -order.index(name) if name else 0)
-        if liked[0] > 0 and (best is None or liked > best[0]):
-            best = (liked, kind)
-    if best is None:
+    """Return the media type that a request prefers of those offered; raise NotAcceptable when it wants none."""
+    chosen = preferred_type(request.headers.getall(hdrs.ACCEPT, []), offered)
+    if chosen is None:
         raise NotAcceptable(field="Accept", limit=", ".join(offered))
-    return best[1]
-
-
-def _weight(parameters: str) -> float:
-    """Return the q of a media range; one that makes no sense counts as zero."""
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+    return chosen
 
 
 def task_id_of(request: web.Request) -> str:

@@ -1,6 +1,6 @@
 """What people read, in English and Chinese. Never a prompt, never upstream text."""
 
-from collections.abc import Iterable
+from xinflight.negotiation import weights
 
 __all__ = ["LANGUAGES", "choose_language", "say"]
 
@@ -85,32 +85,29 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Give an API key of Xinference in XINFLIGHT_API_KEY and start again",
         "请在 XINFLIGHT_API_KEY 中提供 Xinference 的 API 密钥并重新启动",
     ),
+    # What has no words here
+    "unknown": ("Something happened that this version has no words for", "发生了当前版本无法描述的情况"),
     "draining": ("The server is shutting down; come back in a moment", "服务器正在关闭，请稍后重新连接"),
 }
 
 
 def say(key: str, lang: str) -> str:
-    """Return the words for a key in a language of LANGUAGES."""
-    return _WORDS[key][LANGUAGES.index(lang)]
+    """Return the words for a key in a language of LANGUAGES.
+
+    A key without words, like a code that another version of the server has stored, gets the general ones: an
+    exception would end the connection that it is told on.
+    """
+    return _WORDS.get(key, _WORDS["unknown"])[LANGUAGES.index(lang)]
 
 
 def choose_language(wanted: str | None, default: str) -> str:
     """Choose from an Accept-Language value, a single tag, or nothing (RFC 9110 section 12.5.4)."""
-    for tag in _by_weight(wanted or ""):
+    asked = weights([wanted or ""])
+    for tag in sorted(asked, key=asked.__getitem__, reverse=True):
+        if asked[tag] == 0:
+            break
         if tag == "zh" or tag.startswith("zh-"):
             return "zh-CN"
         if tag == "en" or tag.startswith("en-"):
             return "en"
     return default
-
-
-def _by_weight(header: str) -> Iterable[str]:
-    """Return the tags of a header, the heaviest first; those of weight zero, which a bad one is too, are left out."""
-    weighed = []
-    for part in header[:200].split(","):
-        tag, _, weight = part.partition(";")
-        try:
-            weighed.append((-float(weight.strip().removeprefix("q=") or 1), tag.strip().lower()))
-        except ValueError:
-            weighed.append((0.0, tag.strip().lower()))
-    return [tag for weight, tag in sorted(weighed, key=lambda pair: pair[0]) if weight < 0]
