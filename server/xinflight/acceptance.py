@@ -21,7 +21,7 @@ from xinflight.task import Job, Task, digest
 from xinflight.words import choose_language
 from xinflight.xinference import Model, Xinference
 
-__all__ = ["FRAME_BYTES", "accept", "check", "limits"]
+__all__ = ["FRAME_BYTES", "accept", "check", "check_metadata", "limits"]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -74,11 +74,15 @@ def check(generate: Generate, settings: Settings) -> None:
             raise OutOfBounds(
                 field="size", limit=f"{settings.size_min} to {settings.size_max}, multiples of {SIZE_MULTIPLE}"
             )
-    if generate.metadata is not None:
-        _check_metadata(generate.metadata)
 
 
-def _check_metadata(metadata: object) -> None:
+def check_metadata(metadata: object) -> None:
+    """Hold metadata against what can be kept and compared, whatever the settings.
+
+    Raises:
+        OutOfBounds: it is too long, or has integers of more than 64 bits.
+        WrongShape: it is more than JSON can write.
+    """
     written: bytes | None = None
     try:
         written = msgspec.json.encode(metadata)

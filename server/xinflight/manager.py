@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
-from xinflight.acceptance import accept, check
+from xinflight.acceptance import accept, check, check_metadata
 from xinflight.bus import CancelCommand
 from xinflight.clock import Clock, Timer
 from xinflight.config import ModelSettings, Settings
@@ -113,11 +113,13 @@ class Manager:
         returns; cancelling the call does not take it back.
 
         Raises:
-            PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
+            PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
             UpstreamAuth: Xinference refuses our key.
             TaskIdConflict: the id stands for other content.
             TooManyTasks, ShuttingDown, StorageUnavailable: not now.
         """
+        # Before the digest, which can't be made of what JSON can't write.
+        check_metadata(generate.metadata)
         if generate.task_id is not None:
             known = await self.find(owner, generate.task_id)
             if known is not None:

@@ -186,11 +186,18 @@ class Codec:
         return encoded
 
     def fields(self, data: bytes) -> list[str]:
-        """Return the fields of a frame that was decoded, in its order, without its action."""
-        return [key for key in self._keys.decode(data) if key != "action"]
+        """Return the fields of a frame that was decoded, in its order, without its action.
+
+        Raises:
+            NotJson: a field that the struct does not have is not UTF-8; a struct's decoder passes over it.
+        """
+        try:
+            return [key for key in self._keys.decode(data) if key != "action"]
+        except (msgspec.DecodeError, UnicodeError):
+            raise NotJson from None
 
     def unknown_fields(self, data: bytes, message: ClientMessage) -> list[str]:
-        """Name the fields of a decoded frame that its struct does not have, at most 16."""
+        """Name the fields of a decoded frame that its struct does not have, at most 16; errors as `fields`."""
         known = message.__struct_encode_fields__
         return [key[:64] for key in self.fields(data) if key not in known][:16]
 

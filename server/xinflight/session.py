@@ -169,9 +169,11 @@ class Session:
     async def _generate(self, message: Generate, frame: bytes) -> None:
         if message.prompt is None and not self._codec.fields(frame):
             message.prompt = DEFAULT_PROMPT
+        # Before the task is there: if this failed after it, the task would run without an `ack`.
+        ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
             task, fresh = await self._manager.submit(message, self.owner, self._watch)
-            self.outbox.put(self._ack(message, task, frame))
+            self.outbox.put(self._ack(message, task, ignored))
             if not fresh:
                 self._follower.watch([task.uid], self._unfinished([task]), after=0)
 
@@ -181,7 +183,7 @@ class Session:
     def _unfinished(self, tasks: Iterable[Task]) -> list[str]:
         return [task.uid for task in tasks if self._manager.unfinished(self.owner, task.task_id)]
 
-    def _ack(self, message: Generate, task: Task, frame: bytes) -> Ack:
+    def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:
         return Ack(
             ref=message.ref,
             task_id=task.task_id,
@@ -190,7 +192,7 @@ class Session:
             timestamp=self._clock.time(),
             params=task.params,
             state=task.state,
-            ignored=self._codec.unknown_fields(frame, message),
+            ignored=ignored,
             metadata=task.metadata,
         )
 

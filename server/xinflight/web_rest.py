@@ -78,6 +78,8 @@ def submit_handler(door: Door) -> Handler:
         body = await read_body(request)
         generate = JSON.decode_generate(body)
         generate.task_id = _idempotency_key(request, generate)
+        # Before the task is there: a refusal after it would be of a task that runs.
+        ignored = JSON.unknown_fields(body, generate)
         if kind != PLAIN:
             door.check_room()
         gateway = door.gateway
@@ -89,7 +91,7 @@ def submit_handler(door: Door) -> Handler:
             headers: dict[str, str] = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
             if kind == PLAIN:
                 info = await render_task(task, door.viewer(request))
-                info.ignored = JSON.unknown_fields(body, generate)
+                info.ignored = ignored
                 return _answer(info, 202 if fresh else 200, headers)
             if not fresh:
                 running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
