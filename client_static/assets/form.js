@@ -1,9 +1,12 @@
 // @ts-check
 import { byId, showText } from "./dom.js";
+import { ModelChoice } from "./model_choice.js";
 import { MAX_SEED } from "./protocol.js";
 import { SizeField } from "./size_field.js";
 import { onLang, t } from "./words.js";
 
+/** @typedef {import("./draft.js").Draft} Draft */
+/** @typedef {import("./draft.js").Values} Values */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").Limits} Limits */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
@@ -22,13 +25,18 @@ export class Form {
   #steps = byId("steps", HTMLInputElement);
   #guidance = byId("guidance_scale", HTMLInputElement);
   #seed = byId("seed", HTMLInputElement);
-  /** @type {ModelInfo[]} */
-  #models = [];
+  #choice = new ModelChoice();
+  #folds = [byId("negative-fold", HTMLDetailsElement), byId("settings", HTMLDetailsElement)];
+  #draft;
   /** @type {Limits | null} */
   #limits = null;
 
-  /** @param {(params: GenerateParams) => void} generate */
-  constructor(generate) {
+  /**
+   * @param {Draft} draft keeps over a reload what stands here
+   * @param {(params: GenerateParams) => void} generate
+   */
+  constructor(draft, generate) {
+    this.#draft = draft;
     const submit = () => {
       const params = this.read();
       if (params) generate(params);
@@ -43,13 +51,50 @@ export class Form {
       submit();
     });
     this.#form.addEventListener("input", () => this.#count());
-    this.#model.addEventListener("change", () => this.#showModel());
+    this.#model.addEventListener("change", () => {
+      this.#choice.chosen = this.#model.value;
+      this.#showModels();
+    });
     byId("dice", HTMLButtonElement).addEventListener("click", () => {
       this.#seed.value = String(Math.floor(Math.random() * 2 ** 32));
+      this.#keep();
     });
     byId("settings", HTMLDetailsElement).open = matchMedia("(min-width: 700px)").matches;
-    this.#showModel();
+    this.#restore(draft.load() ?? {});
     onLang(() => this.#showModels());
+    // `change` comes after a field's own listener; `toggle`, of a fold, does not bubble.
+    for (const name of ["input", "change"]) this.#form.addEventListener(name, () => this.#keep());
+    this.#form.addEventListener("toggle", () => this.#keep(), true);
+  }
+
+  /** Empty every field: what stands here is somebody else's. */
+  clear() {
+    this.#choice.chosen = null;
+    this.#form.reset();
+    this.#size.set("");
+    this.#showModels();
+  }
+
+  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} what is kept as it was typed */
+  get #typed() {
+    const fields = [this.#prompt, this.#negative, this.#n, this.#steps, this.#guidance, this.#seed];
+    return Object.fromEntries(fields.map((field) => [field.name, field]));
+  }
+
+  #keep() {
+    const texts = Object.entries(this.#typed).map(([name, { value }]) => [name, value]);
+    const folds = this.#folds.map(({ id, open }) => [id, open ? "open" : ""]);
+    const model = this.#choice.chosen ?? "";
+    this.#draft.save({ ...Object.fromEntries([...texts, ...folds]), model, size: this.#size.value });
+  }
+
+  /** @param {Values} values as they were kept */
+  #restore(values) {
+    for (const [name, field] of Object.entries(this.#typed)) field.value = values[name] ?? field.value;
+    for (const fold of this.#folds) fold.open = (values[fold.id] ?? (fold.open ? "open" : "")) === "open";
+    this.#choice.chosen = values.model || null;
+    this.#showModels();
+    this.#size.set(values.size ?? "");
   }
 
   /** @param {Limits} limits */
@@ -64,7 +109,7 @@ export class Form {
 
   /** @param {ModelInfo[]} models */
   setModels(models) {
-    this.#models = models;
+    this.#choice.models = models;
     this.#showModels();
   }
 
@@ -72,14 +117,15 @@ export class Form {
   fill(params) {
     this.#prompt.value = params.prompt;
     this.#negative.value = params.negative_prompt ?? "";
-    if (params.model && this.#models.some(({ id }) => id === params.model)) this.#model.value = params.model;
-    this.#showModel();
+    this.#choice.chosen = params.model ?? this.#choice.chosen;
+    this.#showModels();
     this.#size.set(params.size ?? "");
     this.#n.value = String(params.n ?? 1);
     this.#steps.value = String(params.steps ?? "");
     this.#guidance.value = String(params.guidance_scale ?? "");
     this.#seed.value = String(params.seed ?? "");
     this.#count();
+    this.#keep();
     this.#prompt.focus();
   }
 
@@ -122,7 +168,7 @@ export class Form {
     return {
       prompt,
       negative_prompt: negative || undefined,
-      model: this.#models.length > 1 ? this.#model.value : undefined,
+      model: this.#choice.id,
       size: size || undefined,
       n: number(this.#n),
       steps: number(this.#steps),
@@ -173,30 +219,29 @@ export class Form {
     showText(byId("prompt-count", HTMLElement), n > limit * COUNT_FROM ? t("form.prompt_count", { n, limit }) : "");
   }
 
+  /** Offer the models, and show what applies where the person says nothing. */
   #showModels() {
-    const chosen = this.#model.value;
-    const options = this.#models.map(
-      ({ id, default: first }) => new Option(first ? t("form.model_default", { id }) : id, id, first),
-    );
-    this.#model.replaceChildren(...options);
-    if (this.#models.some(({ id }) => id === chosen)) this.#model.value = chosen;
-    byId("model-field", HTMLElement).hidden = this.#models.length < 2;
-    this.#showModel();
-  }
-
-  /** Show what applies where the person says nothing. */
-  #showModel() {
-    const model = this.#models.find(({ id }) => id === this.#model.value) ?? this.#models[0];
+    const { options, id, info, away } = this.#choice;
+    this.#model.replaceChildren(...options.map((option) => new Option(optionText(option), option.id, option.first)));
+    this.#model.value = id ?? "";
+    byId("model-field", HTMLElement).hidden = options.length < 2 && !away;
     const own = t("form.model_own");
-    this.#steps.placeholder = String(model?.steps ?? own);
-    this.#guidance.placeholder = String(model?.guidance_scale ?? own);
+    this.#steps.placeholder = String(info?.steps ?? own);
+    this.#guidance.placeholder = String(info?.guidance_scale ?? own);
     const hints = [];
-    if (model && !model.defaults_known) hints.push(t("form.defaults_unknown"));
-    if (model && !model.true_cancel) hints.push(t("form.no_true_cancel"));
+    if (away) hints.push(t("form.model_away_hint"));
+    if (info && !info.defaults_known) hints.push(t("form.defaults_unknown"));
+    if (info && !info.true_cancel) hints.push(t("form.no_true_cancel"));
     showText(byId("model-hint", HTMLElement), hints.join(" "));
-    this.#size.offer(model?.size ?? "1024x1024");
+    this.#size.offer(info?.size ?? "1024x1024");
     this.#count();
   }
+}
+
+/** @param {import("./model_choice.js").ModelOption} option */
+function optionText({ id, first, away }) {
+  if (away) return t("form.model_away", { id });
+  return first ? t("form.model_default", { id }) : id;
 }
 
 /** @param {HTMLInputElement} input @returns {number | undefined} */

@@ -1,9 +1,11 @@
 // @ts-check
+import { countsText } from "./counts.js";
 import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
 import { More } from "./more.js";
-import { onLang, t } from "./words.js";
+import { onLang } from "./words.js";
 
+/** @typedef {import("./picture_state.js").PictureState} PictureState */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 /** @typedef {import("./task.js").Task} Task */
@@ -15,7 +17,7 @@ import { onLang, t } from "./words.js";
  * @property {(params: GenerateParams) => void} reuse fill the form
  * @property {(tile: Tile, all: Tile[]) => void} open show a picture in full size
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
- * @property {(tiles: Tile[]) => void} changed with the tiles of unfinished generations
+ * @property {(states: PictureState[]) => void} changed with all pictures of unfinished generations
  * @property {(prompt: string, pictures: number) => Promise<boolean>} mayDelete
  * @property {(error: XinflightError) => void} problem
  * @property {(n: number) => void} grown older generations were fetched
@@ -89,6 +91,7 @@ export class Gallery {
     this.#live = live;
     this.#root.classList.toggle("offline", !live);
     for (const generation of this.#generations) if (!generation.ended) generation.connection(live);
+    this.#later();
   }
 
   #tick() {
@@ -126,19 +129,9 @@ export class Gallery {
     this.#empty.hidden = this.#generations.length > 0 || this.#more.there !== false;
     const hide = () => (this.#cancelAll.hidden = unfinished.length === 0);
     keepFocus(this.#cancelAll, hide, () => this.#generations[0]?.element ?? this.#root);
-    showText(this.#counts, this.#countsText());
-    this.#host.changed(unfinished.flatMap(({ tiles }) => tiles));
-  }
-
-  #countsText() {
-    const open = this.#tiles().filter(({ state }) => !state.ended);
-    const waiting = open.filter(({ state }) => state.waiting).length;
-    const ready = this.#finished().length;
-    const parts = [];
-    if (open.length > waiting) parts.push(t("counts.running", { n: open.length - waiting }));
-    if (waiting) parts.push(t("counts.queued", { n: waiting }));
-    if (ready) parts.push(t("counts.ready", { n: this.#more.there ? `${ready}+` : ready }));
-    return parts.join(" · ");
+    const states = this.#tiles().map(({ state }) => state);
+    showText(this.#counts, countsText(states, { live: this.#live, more: this.#more.there === true }));
+    this.#host.changed(unfinished.flatMap(({ tiles }) => tiles.map(({ state }) => state)));
   }
 
   #tiles() {

@@ -88,7 +88,7 @@ export class Generation {
 
   /** The line came or went. @param {boolean} live */
   connection(live) {
-    for (const tile of this.tiles) tile.state.sent(live);
+    for (const tile of this.tiles) tile.state.line(live);
     this.render();
   }
 
@@ -222,7 +222,7 @@ export class Generation {
    * @param {End} end
    */
   #stop({ state, index }, end) {
-    if (end.type === "cancelled") state.cancel(end);
+    if (end.type === "cancelled") state.cancelWithTask(end, this.tiles.length);
     else if (end.type === "error") state.fail(end, end.state === "expired" ? "expired" : "failed");
     else if (end.cancelled?.includes(index)) state.cancel({});
     else {

@@ -2,6 +2,7 @@
 import { Announcer } from "./announcer.js";
 import { Confirm } from "./confirm.js";
 import { byId } from "./dom.js";
+import { Draft } from "./draft.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { login } from "./login.js";
@@ -25,7 +26,8 @@ const client = new Xinflight(wsPath, { lang: lang() });
 const announcer = new Announcer();
 const title = new Title();
 const viewer = new Viewer();
-const form = new Form((params) => {
+const draft = new Draft(wsPath);
+const form = new Form(draft, (params) => {
   client.generate({ ...params, lang: lang() });
   gallery.showNewest();
 });
@@ -51,10 +53,13 @@ const gallery = new Gallery(client, {
   problem: (error) => status.complain(error),
   grown: (n) => announcer.say(plural("say.more", n)),
   news: tell,
-  changed: (tiles) => title.show(tiles),
+  changed: (states) => title.show(states),
 });
 
-client.on("welcome", ({ limits }) => form.setLimits(limits));
+client.on("welcome", ({ limits, owner }) => {
+  if (!draft.claim(owner)) form.clear();
+  form.setLimits(limits);
+});
 client.on("models", (models) => form.setModels(models));
 client.on("task", (task) => {
   if (task.info) return;

@@ -1,4 +1,5 @@
 // @ts-check
+import { keep, readKept } from "./storage.js";
 
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./xinflight.js").Xinflight} Xinflight */
@@ -11,10 +12,10 @@
  */
 export function remember(client, key) {
   const place = `xinflight.untaken ${key}`;
-  const kept = read(place);
+  const kept = /** @type {GenerateParams[]} */ (readKept(place) ?? []);
   const save = () => {
     const untaken = client.unfinished.filter(({ taken }) => !taken);
-    write(place, untaken.map(({ request }) => request));
+    keep(place, untaken.map(({ request }) => request));
   };
   client.on("task", (task) => {
     if (task.taken) return;
@@ -23,22 +24,4 @@ export function remember(client, key) {
     task.on("end", save);
   });
   kept.forEach((request) => client.generate(request));
-}
-
-/** @param {string} place @returns {GenerateParams[]} */
-function read(place) {
-  try {
-    return JSON.parse(sessionStorage.getItem(place) ?? "[]");
-  } catch {
-    return [];
-  }
-}
-
-/** @param {string} place @param {GenerateParams[]} kept */
-function write(place, kept) {
-  try {
-    sessionStorage.setItem(place, JSON.stringify(kept));
-  } catch {
-    // Storage may be switched off or full; then a reload loses what was not sent yet.
-  }
 }

@@ -29,7 +29,8 @@ export class PictureState {
   /** @type {Outcome | null} */
   outcome = null;
   #attempt = 1;
-  #heardAt = 0;
+  /** @type {number | null} when the newest progress came, in milliseconds; null where the line broke since */
+  #heardAt = null;
 
   get ended() {
     return this.phase === "done" || this.stopped;
@@ -49,8 +50,13 @@ export class PictureState {
     return !this.ended && (this.progress === null || this.progress.state === "queued");
   }
 
-  /** The request went out, or has to wait for a connection. @param {boolean} live */
-  sent(live) {
+  /**
+   * The line came or went. A request that nobody has taken yet goes out, or has to wait for the line; without one
+   * nothing is known of the time left, nor afterwards until the server tells.
+   * @param {boolean} live
+   */
+  line(live) {
+    if (!live) this.#heardAt = null;
     if (this.phase === "offline" || this.phase === "sending") this.phase = live ? "sending" : "offline";
   }
 
@@ -63,7 +69,6 @@ export class PictureState {
    * @param {number} now in milliseconds
    */
   advance(progress, now) {
-    if (this.ended) return;
     if (progress.state === "cancelled") this.cancel(progress.details ?? {});
     else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
@@ -95,10 +100,22 @@ export class PictureState {
     if (this.phase === "failed" || this.phase === "expired") this.error = error;
   }
 
-  /** What it achieved may come later, or never. @param {Partial<Outcome>} outcome */
+  /** What it achieved may come later, or never; once told it stands. @param {Partial<Outcome>} outcome of this picture */
   cancel({ upstream, seconds }) {
     if (!this.ended) this.phase = "cancelled";
-    if (this.phase === "cancelled" && upstream) this.outcome = { upstream, seconds };
+    if (this.phase === "cancelled" && upstream) this.outcome ??= { upstream, seconds };
+  }
+
+  /**
+   * The whole task ends as cancelled. That tells the worst of its pictures, so it says nothing of one that has its own
+   * end already, nor of one among several that was waiting when another had to be stopped.
+   * @param {Partial<Outcome>} worst
+   * @param {number} count of the task's pictures
+   */
+  cancelWithTask(worst, count) {
+    if (this.ended) return;
+    const own = count === 1 || !this.waiting || worst.upstream === "never_started";
+    this.cancel(own ? worst : {});
   }
 
   /**
@@ -107,7 +124,7 @@ export class PictureState {
    */
   remaining(now) {
     const told = this.progress?.estimated_time;
-    if (this.phase !== "active" || this.cancelling || told === undefined) return null;
+    if (this.phase !== "active" || this.cancelling || told === undefined || this.#heardAt === null) return null;
     return Math.max(0, told - (now - this.#heardAt) / 1000);
   }
 }

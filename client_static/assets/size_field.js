@@ -31,7 +31,7 @@ export class SizeField {
 
   /** Offer what goes with a model, and keep what was chosen. @param {string} own the model's size */
   offer(own) {
-    const chosen = this.#select.value === CUSTOM ? this.#typed : this.#select.value;
+    const chosen = this.value;
     this.#own = own;
     const sizes = this.#limits ? presets(own, this.#limits) : [];
     this.#select.replaceChildren(
@@ -61,6 +61,11 @@ export class SizeField {
   get rule() {
     const { size_min: min, size_max: max, size_multiple: multiple } = this.#limits ?? {};
     return t("problem.size", { min: min ?? "", max: max ?? "", multiple: multiple ?? "" });
+  }
+
+  /** What is chosen or typed, allowed or not; empty for the model's own. */
+  get value() {
+    return this.#select.value === CUSTOM ? this.#typed : this.#select.value;
   }
 
   /** Bring the person to the side that is wrong. */

@@ -1,13 +1,13 @@
 // @ts-check
+import { Overall } from "./overall.js";
 import { percent, t } from "./words.js";
 
-/** @typedef {import("./tile.js").Tile} Tile */
+/** @typedef {import("./picture_state.js").PictureState} PictureState */
 
 /** The window's title: how far the pictures are, and what was finished while nobody looked. */
 export class Title {
   #name = document.title;
-  /** @type {Tile[]} */
-  #tiles = [];
+  #overall = new Overall();
   #ready = 0;
   #failed = 0;
 
@@ -18,9 +18,9 @@ export class Title {
     });
   }
 
-  /** @param {Tile[]} tiles of unfinished generations */
-  show(tiles) {
-    this.#tiles = tiles;
+  /** @param {PictureState[]} states of all pictures of unfinished generations */
+  show(states) {
+    this.#overall.update(states);
     this.render();
   }
 
@@ -37,9 +37,8 @@ export class Title {
 
   #text() {
     const name = this.#name;
-    const n = this.#tiles.filter(({ state }) => !state.ended).length;
-    const sum = this.#tiles.reduce((so_far, { state }) => so_far + (state.ended ? 100 : state.shown), 0);
-    if (n) return t("title.busy", { percent: percent(Math.floor(sum / this.#tiles.length)), n, name });
+    const { left, percent: part } = this.#overall;
+    if (left) return t("title.busy", { percent: percent(part), n: left, name });
     if (this.#failed) return t("title.problem", { n: this.#failed, name });
     if (this.#ready) return t("title.ready", { n: this.#ready, name });
     return name;

@@ -18,13 +18,13 @@ test("only a new attempt may show less, and being back in the queue begins one",
 test("a request waits for the line, goes out, and is taken", () => {
   const state = new PictureState();
   assert.equal(state.phase, "offline");
-  state.sent(true);
+  state.line(true);
   assert.equal(state.phase, "sending");
-  state.sent(false);
+  state.line(false);
   assert.equal(state.phase, "offline");
   state.acknowledged();
   assert.equal(state.phase, "accepted");
-  state.sent(false);
+  state.line(false);
   assert.equal(state.phase, "accepted");
 });
 
@@ -71,4 +71,52 @@ test("an estimate counts down to nothing, and not for who is being cancelled", (
   state.advance(progress({ state: "cancelling", estimated_time: 3 }), 1000);
   assert.ok(state.cancelling);
   assert.equal(state.remaining(1000), null);
+});
+
+test("nobody counts down without a line, nor after it until the server tells", () => {
+  const state = new PictureState();
+  state.advance(progress({ estimated_time: 90 }), 1000);
+  state.line(false);
+  assert.equal(state.remaining(2000), null);
+  state.line(true);
+  assert.equal(state.remaining(3000), null);
+  state.advance(progress({ estimated_time: 80 }), 4000);
+  assert.equal(state.remaining(5000), 79);
+});
+
+const cancelled = (upstream) => progress({ state: "cancelled", details: { upstream } });
+const WORST = { upstream: "stopped", seconds: 0.38 };
+
+test("a picture's own end stands when the task tells the worst of all", () => {
+  const state = new PictureState();
+  state.advance(cancelled("never_started"), 0);
+  state.cancelWithTask(WORST, 4);
+  state.cancel(WORST);
+  assert.deepEqual(state.outcome, { upstream: "never_started", seconds: undefined });
+});
+
+test("the task's end is that of its only picture, of one that ran, and of all when none started", () => {
+  const [only, ran, waited] = [new PictureState(), new PictureState(), new PictureState()];
+  ran.advance(progress({}), 0);
+  only.cancelWithTask(WORST, 1);
+  ran.cancelWithTask(WORST, 4);
+  waited.cancelWithTask({ upstream: "never_started", seconds: 0 }, 4);
+  assert.deepEqual([only, ran, waited].map(({ outcome }) => outcome.upstream), ["stopped", "stopped", "never_started"]);
+});
+
+test("of one that waited beside one that was stopped, or whose end was told without more, nothing is claimed", () => {
+  const [waited, listed] = [new PictureState(), new PictureState()];
+  listed.cancel({});
+  for (const state of [waited, listed]) state.cancelWithTask(WORST, 4);
+  assert.deepEqual([waited, listed].map(({ phase, outcome }) => [phase, outcome]), [
+    ["cancelled", null],
+    ["cancelled", null],
+  ]);
+});
+
+test("what a cancel achieved may come after the news that it did", () => {
+  const state = new PictureState();
+  state.cancel({});
+  state.advance(cancelled("running_on"), 0);
+  assert.equal(state.outcome.upstream, "running_on");
 });

@@ -1,0 +1,75 @@
+"""What the page claims is true: how a cancel ended, how far all are, what is known while the line is gone."""
+
+import json
+import re
+
+from playwright.async_api import Page, expect
+
+from page_kit import FROZEN, SOON, Studio, find_the_line, generate, has_state, is_shown, lose_the_line, tiles
+
+pytest_plugins = ["page_fixtures"]
+
+WATCH_TITLE = """
+  window.titles = [];
+  new MutationObserver(() => window.titles.push(document.title)).observe(
+    document.querySelector("title"), { childList: true, characterData: true, subtree: true });
+"""
+
+
+async def test_each_picture_of_a_cancelled_generation_tells_its_own_end(studio: Studio) -> None:
+    page = await studio.visit()
+    generation = await generate(page, f"four foxes{FROZEN}4", n=4)
+    # Two replicas draw the first two; the others wait.
+    for index in (0, 1):
+        await has_state(tiles(generation).nth(index), "running")
+    await generation.get_by_test_id("cancel-generation").click()
+    await studio.abort(2)
+    await expect(generation).to_have_attribute("data-state", "ended", timeout=SOON)
+    verdicts = tiles(generation).get_by_test_id("verdict")
+    await expect(verdicts).to_have_text([re.compile("^Stopped")] * 2 + [re.compile("no computing was spent")] * 2)
+
+
+async def test_the_percentage_in_the_title_never_falls(studio: Studio) -> None:
+    page = await studio.visit()
+    await page.evaluate(WATCH_TITLE)
+    held = await generate(page, f"a slow bell{FROZEN}6")
+    await expect(page).to_have_title("60% (1 to come) – xinflight", timeout=SOON)
+    await is_shown(tiles(await generate(page, "a quick bell")))
+    # One of the two is there: as many to come as before, and more of them done.
+    await expect(page).to_have_title("80% (1 to come) – xinflight")
+    studio.engine.thaw()
+    await is_shown(tiles(held))
+    await expect(page).to_have_title("xinflight")
+    titles: list[str] = await page.evaluate("window.titles")
+    percentages = [int(title.partition("%")[0]) for title in titles if "%" in title]
+    assert percentages == sorted(percentages)
+    assert 80 in percentages
+
+
+async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_last(studio: Studio) -> None:
+    page = await studio.visit()
+    generation = await generate(page, f"an owl{FROZEN}4")
+    counts, eta = page.get_by_test_id("counts"), tiles(generation).get_by_test_id("eta")
+    await has_state(tiles(generation), "running")
+    await tell_estimate(page, await generation.get_attribute("data-task"))
+    await expect(eta).to_have_text("about 2 min left")
+    await expect(counts).to_have_text("1 running")
+    await lose_the_line(page)
+    await expect(eta).to_be_hidden()
+    await expect(counts).to_have_text("last heard: 1 running")
+    await generate(page, "asked while away")
+    await expect(counts).to_have_text("last heard: 1 running · 1 to be sent")
+    await page.get_by_test_id("lang").click()
+    await expect(counts).to_have_text("断线前：1 个进行中 · 1 个待发送")
+    await page.get_by_test_id("lang").click()
+    await find_the_line(page)
+    await tell_estimate(page, await generation.get_attribute("data-task"))
+    await expect(eta).to_have_text("about 2 min left")
+    await expect(counts).to_have_text("1 running · 1 ready", timeout=SOON)
+
+
+async def tell_estimate(page: Page, task: str | None) -> None:
+    """Have the page hear that a picture takes another 100 seconds."""
+    progress = {"type": "progress", "task_id": task, "index": 0, "state": "running", "progress": 40}
+    message = {**progress, "step": "generating", "source": "upstream", "estimated_time": 100}
+    await page.evaluate("(data) => sockets.at(-1).onmessage({ data })", json.dumps(message))
