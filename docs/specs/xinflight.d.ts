@@ -648,7 +648,7 @@ export interface Models {
 /** Whether the server takes work, what it knows of Xinference, and which background tasks failed lately. */
 export interface Health {
   /** Whether work is taken; `degraded`: it is, but a background task failed. */
-  status: "degraded" | "draining" | "ok";
+  status: "degraded" | "draining" | "ok" | "storage_unavailable";
   /** What is known of Xinference. */
   upstream: UpstreamState;
   /** Background tasks that failed lately; each is started again after a pause. */

@@ -28,6 +28,9 @@ log = structlog.stdlib.get_logger(__name__)
 RETRY = 1.0
 """Seconds between two tries to store what could not be stored."""
 
+TROUBLE = 60.0
+"""Seconds for which a failed commit counts where none was tried since."""
+
 
 class _Pending(msgspec.Struct):
     """A write that waits for its batch, and whoever waits for the write."""
@@ -48,6 +51,8 @@ class Journal:
         self.bus = bus
         self.epoch = ""
         self.broken = False
+        # When the latest commit failed (monotonic), None after one that did not.
+        self._failed_at: float | None = None
         self._clock = clock
         self._supervisor = supervisor
         self._seqs: dict[str, int] = {}
@@ -85,6 +90,15 @@ class Journal:
             # Whoever was first meanwhile has drawn numbers already.
             self._seqs.setdefault(owner, seq)
             self._published.setdefault(owner, seq)
+
+    @property
+    def storing(self) -> bool:
+        """Tell whether the store took the latest commit.
+
+        One that failed is forgotten after a while: whoever sends no work to a server that stores nothing would never
+        hear that it does again.
+        """
+        return self._failed_at is None or self._clock.monotonic() - self._failed_at > TROUBLE
 
     def append(self, task: Task, message: EventMessage) -> asyncio.Future[None]:
         """Store `message` as the next event of `task`, with the task as it stands, then publish it.
@@ -161,6 +175,7 @@ class Journal:
             return False
         finally:
             self._in_commit = set()
+        self._failed_at = None
         if self.broken:
             log.info("storage is back")
             self.broken = False
@@ -177,6 +192,7 @@ class Journal:
 
     def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
         """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
+        self._failed_at = self._clock.monotonic()
         if not self.broken:
             log.error("storage takes nothing", detail=error.detail)
             self.broken = True

@@ -144,6 +144,11 @@ class Manager:
         await asyncio.shield(live.stored)
         return task, True
 
+    @property
+    def storing(self) -> bool:
+        """Tell whether the store and the disk take what is made."""
+        return self.journal.storing and not self._runner.held
+
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, once it is stored, or None; may raise StorageUnavailable."""
         stored = None

@@ -142,7 +142,7 @@ class NoticeBody(Struct, kw_only=True):
 class Health(Struct, omit_defaults=True, kw_only=True):
     """Whether the server takes work, what it knows of Xinference, and which background tasks failed lately."""
 
-    status: Literal["ok", "degraded", "draining"]
+    status: Literal["ok", "degraded", "storage_unavailable", "draining"]
     upstream: UpstreamState
     failing: list[str] = []
 

@@ -291,7 +291,7 @@ def _server() -> dict[str, Schema]:
                 "security": [{}],
                 "responses": {
                     "200": answer("It does.", {JSON: "Health"}),
-                    "503": answer("It is being stopped.", {JSON: "Health"}),
+                    "503": answer("It does not: it is being stopped, or can't store anything.", {JSON: "Health"}),
                 },
             }
         },

@@ -5,6 +5,7 @@ import mimetypes
 import msgspec
 from aiohttp import web
 
+from xinflight.gateway import Gateway
 from xinflight.protocol_http import Health
 from xinflight.web_common import Door
 from xinflight.web_problem import Handler
@@ -41,20 +42,24 @@ def picture_handler(door: Door) -> Handler:
 
 
 def health_handler(door: Door) -> Handler:
-    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains. Asks nobody else.
+    """Return the handler of /healthz: 200 while work is taken, 503 while the server drains or can't store anything.
 
-    A background task that failed is told as `degraded`: it is started again, and work is taken meanwhile.
+    Asks nobody else, neither Xinference nor the disk. A background task that failed is told as `degraded`: it is
+    started again, and work is taken meanwhile.
     """
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        gateway = door.gateway
-        failing = gateway.supervisor.failing
-        health = Health(
-            status="draining" if gateway.draining else "degraded" if failing else "ok",
-            upstream=gateway.upstream.state,
-            failing=failing,
-        )
-        status = 503 if gateway.draining else 200
+        health = _health(door.gateway)
+        status = 200 if health.status in ("ok", "degraded") else 503
         return web.Response(body=msgspec.json.encode(health), status=status, content_type="application/json")
 
     return handle
+
+
+def _health(gateway: Gateway) -> Health:
+    failing, upstream = gateway.supervisor.failing, gateway.upstream.state
+    if gateway.draining:
+        return Health(status="draining", upstream=upstream, failing=failing)
+    if not gateway.manager.storing:
+        return Health(status="storage_unavailable", upstream=upstream, failing=failing)
+    return Health(status="degraded" if failing else "ok", upstream=upstream, failing=failing)

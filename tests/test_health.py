@@ -1,0 +1,79 @@
+"""What /healthz says to whoever decides where to send work."""
+
+import asyncio
+import errno
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from kit import LONG, Json, ShiftedClock, WireClient, hosted
+from test_storage import Lock, accepted, refused
+from xinflight import runner, store_sqlite
+from xinflight.app import setup
+from xinflight.config import Settings
+from xinflight.images_files import FileImages
+
+
+async def health(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(f"{url}healthz") as response:
+        said: Json = await response.json()
+        return response.status, said["status"]
+
+
+async def becomes(url: str, wanted: tuple[int, str]) -> None:
+    """Ask until the answer is the wanted one."""
+    async with asyncio.timeout(LONG):
+        while True:
+            if await health(url) == wanted:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_store_that_takes_nothing(
+    stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No work is taken while nothing can be stored; an idle server is worth another try after a minute."""
+    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    app, clock = web.Application(), ShiftedClock()
+    settings = Settings(xinference_url="http://127.0.0.1:9", data_dir=str(tmp_path / "data"), drain=0.0)
+    setup(app, settings, clock=clock)
+    url = await stack.enter_async_context(hosted(app))
+    client = await stack.enter_async_context(WireClient.connect(url))
+    assert await health(url) == (200, "ok")
+    with Lock(tmp_path / "data"):
+        await refused(client, "a")
+        assert await health(url) == (503, "storage_unavailable")
+    assert await health(url) == (503, "storage_unavailable"), "nothing was stored since"
+    clock.shift += 61.0
+    assert await health(url) == (200, "ok")
+
+
+async def test_a_disk_that_is_free_again(
+    client: WireClient, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    with Lock(tmp_path / "data"):
+        await refused(client, "a")
+    await accepted(client, "a")
+    assert await health(server) == (200, "ok")
+
+
+async def test_pictures_that_the_disk_does_not_take(
+    client: WireClient, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While finished pictures are held, no new work is taken."""
+
+    def full(self: FileImages, picture_id: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner, "STORAGE_PAUSE", 0.1)
+    with monkeypatch.context() as disk:
+        disk.setattr(FileImages, "_put", full)
+        await client.ask(action="generate", prompt="boat", task_id="a")
+        await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")
+        await becomes(server, (503, "storage_unavailable"))
+    assert (await client.ends("a"))["a"]["type"] == "result"
+    assert await health(server) == (200, "ok")
