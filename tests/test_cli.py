@@ -1,6 +1,7 @@
 """The command line: what the doctor finds, and what is said when a server can't start."""
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -9,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from click.testing import CliRunner, Result
 
 from conftest import Serve
-from kit import Recorder, painter
+from kit import Recorder, hosted, painter
 from xinflight.cli import main
 from xinflight.emulator import EmulatorOptions
 
@@ -64,8 +66,37 @@ async def test_nobody_answers(run: Run, unused_tcp_port: int) -> None:
     result = await doctor(run, "--xinference", f"http://127.0.0.1:{unused_tcp_port}")
     assert result.exit_code == 1
     assert "unreachable" in result.output
+    assert re.search("Cause .*Cannot connect", result.output)
     assert "xinference-local" in result.output
     assert "--demo" in result.output
+
+
+async def test_somebody_sends_us_elsewhere(run: Run) -> None:
+    """A redirect is not followed, so the doctor names its address: that is what the setting should say."""
+    app = web.Application()
+    app.router.add_get("/v1/models", redirected)
+    async with hosted(app) as url:
+        result = await doctor(run, "--xinference", url)
+    assert result.exit_code == 1
+    assert re.search("Cause .*a redirect to https://gpu.example/v1/models", result.output)
+
+
+async def test_what_an_upstream_says_does_not_steer_the_terminal(run: Run) -> None:
+    """Escape sequences in its answer are shown as question marks."""
+
+    async def loud(request: web.Request) -> web.Response:
+        return web.Response(status=500, text="\x1b[2Jboom")
+
+    app = web.Application()
+    app.router.add_get("/v1/models", loud)
+    async with hosted(app) as url:
+        result = await doctor(run, "--xinference", url)
+    assert "Cause        ?[2Jboom" in result.output
+    assert "\x1b" not in result.output
+
+
+async def redirected(request: web.Request) -> web.Response:
+    raise web.HTTPPermanentRedirect("https://gpu.example/v1/models")
 
 
 @pytest.mark.parametrize("key", ["", "bad"])

@@ -104,6 +104,9 @@ async def examine(settings: Settings) -> int:
         click.echo(f"Xinference   {settings.xinference_url}")
         click.echo(f"API key      {'given' if settings.api_key else 'none given'}")
         click.echo(f"State        {state}: {say(f'upstream.{state}', 'en')}")
+        if upstream.cause:
+            # It may come from whoever answers there: nothing of it may steer the terminal.
+            click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in upstream.cause)}")
         default = upstream.default()
         for model in upstream.models.values():
             click.echo("\n".join(describe(model, default=model is default)))

@@ -80,6 +80,8 @@ class Xinference:
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
         self.unsuitable: frozenset[str] = frozenset()
+        # Why it counts as unreachable, for who runs the server: it may hold text of the upstream.
+        self.cause = ""
         # Models that were there until lately: one that crashed is not listed for some seconds, then it is back.
         self.vanished: dict[str, Model] = {}
         self.clock = clock
@@ -243,7 +245,9 @@ class Xinference:
             self._failures += 1
             # One lost answer of a busy server is no reason to tell everybody.
             if self.state is not UpstreamState.READY or self._failures > 1:
-                self._become(UpstreamState.UNREACHABLE, self.models, self.unsuitable, why=str(error))
+                self._become(
+                    UpstreamState.UNREACHABLE, self.models, self.unsuitable, cause=str(error) or type(error).__name__
+                )
             else:
                 self._poke.set()
         else:
@@ -303,13 +307,15 @@ class Xinference:
         return self._registrations[name]
 
     def _become(
-        self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str], why: str = ""
+        self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str], cause: str = ""
     ) -> None:
         changed = state is not self.state or models != self.models
         if state is not self.state:
             tell = log.info if state is UpstreamState.READY else log.warning
-            tell("upstream state changed", now=state, models=list(models), cure=say(f"cure.{state}", "en"), why=why)
-        self.state, self.models, self.unsuitable = state, models, unsuitable
+            tell(
+                "upstream state changed", now=state, models=list(models), cause=cause, cure=say(f"cure.{state}", "en")
+            )
+        self.state, self.models, self.unsuitable, self.cause = state, models, unsuitable, cause
         if changed:
             self._on_change()
 
