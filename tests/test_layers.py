@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
 
 # Families (`xinference_attempt` is of `xinference`), the lowest first. One imports from those above it in this list.
 ORDER = """
-    errors protocol specs negotiation words pace scheduler clock supervise forwarded config images task store bus
-    follower journal auth xinference work history positions acceptance runner recovery manager refusals render
-    outbox session gateway drawing emulator logs web app serve cli testing
+    errors protocol specs negotiation words pace scheduler clock collector supervise forwarded config images
+    task store bus follower journal auth xinference work history positions acceptance runner recovery manager
+    refusals render outbox session gateway drawing emulator logs web app serve cli testing
 """.split()
 # Neither I/O nor a loop: these can be reasoned about, and tested, without either. `images` is the contract alone.
 PURE_FAMILIES = ("errors", "protocol", "specs", "negotiation", "words", "pace", "scheduler", "task")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import os
 import signal
 import socket
@@ -19,8 +18,10 @@ from aiohttp import web
 from xinflight.app import setup
 from xinflight.auth import Token, is_loopback, kept_token
 from xinflight.clock import SystemClock
+from xinflight.collector import collect_cycles, settle_collector
 from xinflight.config import Settings
 from xinflight.emulator import demo_engine
+from xinflight.supervise import Supervisor
 from xinflight.web_connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web_emulator import serve_emulator
 
@@ -51,12 +52,14 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     raise_descriptor_limit(settings.connections)
     async with serving(settings, demo=demo) as (url, settings):
-        # The default collector stops a busy server for 100 ms at a time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 1000)
-        started(url, settings)
-        await stop.wait()
+        settle_collector()
+        supervisor = Supervisor(SystemClock())
+        supervisor.start("collector", lambda: collect_cycles(SystemClock()))
+        try:
+            started(url, settings)
+            await stop.wait()
+        finally:
+            await supervisor.close()
         log.info("stopping; once more stops at once", seconds=settings.drain)
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().remove_signal_handler(name)
