@@ -22,6 +22,7 @@ from xinflight.store_sqlite import SqliteStore
 from xinflight.web_address import Addresses
 from xinflight.web_common import Authenticate, Door, preflight_handler
 from xinflight.web_docs import DOCUMENT, docs_handler
+from xinflight.web_headers import protect
 from xinflight.web_login import login_handler, token_authenticate
 from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
 from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
@@ -87,11 +88,13 @@ def setup(
     if token is not None:
         authenticate = token_authenticate(token, addresses, clock)
     door = Door(gateway, name, authenticate or _everybody, addresses)
+    hosts_own = set(app.router.resources())
     _add_routes(app, door, prefix)
     if token is not None:
         login = guarded(door, login_handler(token, addresses, clock))
         app.router.add_post(f"{prefix}/login", login, name=f"{name}:login")
     _add_page(app, door, prefix, ours=page)
+    protect(app, set(app.router.resources()) - hosts_own)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with gateway:

@@ -24,6 +24,7 @@ from xinflight.emulator import demo_engine
 from xinflight.supervise import Supervisor
 from xinflight.web_connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web_emulator import serve_emulator
+from xinflight.web_headers import hide_versions
 
 __all__ = ["CantListen", "run", "serving"]
 
@@ -78,6 +79,7 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         token = kept_token(folder) if wanted else None
         connections = Connections(most_connections(settings.connections), SystemClock())
         app = web.Application(middlewares=[connections.middleware])
+        hide_versions(app)
         gateway = setup(app, settings, page=True, token=token)
         # A body is read as it was sent: inflating a stranger's 200 KB to 200 MB would stop the loop for everybody.
         runner = web.AppRunner(

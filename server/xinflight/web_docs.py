@@ -27,7 +27,6 @@ _HEADERS: dict[str, str] = {
         "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
 }
 
 

@@ -17,7 +17,7 @@ __all__ = ["asset_handler", "own_page_handler", "page_handler", "prepare_templat
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 POLICY = (
-    "default-src 'self'; img-src 'self' data: blob: {pictures}; connect-src 'self' ws: wss:; "
+    "default-src 'self'; img-src 'self' data: blob: {pictures}; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 REVALIDATE = {"Cache-Control": "no-cache"}

@@ -20,7 +20,7 @@ def picture_handler(door: Door) -> Handler:
     """Return the handler of one picture; its id can't be guessed, so whoever has the URL may see it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        # No log-in and no look at the Origin: any page may show a picture whose address it was given.
+        # No log-in and no look at the Origin: the address is all that it takes.
         kept = await door.gateway.images.get(request.match_info["picture_id"])
         if kept is None:
             raise web.HTTPNotFound(text="There is no such picture.\n")
@@ -30,8 +30,9 @@ def picture_handler(door: Door) -> Handler:
             "Content-Type": kept.media_type,
             "Content-Disposition": f'inline; filename="{name}"',
             "Cache-Control": "private, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'",
+            # Any page may show a picture whose address it was given.
+            "Cross-Origin-Resource-Policy": "cross-origin",
             **door.cors(request),
         }
         if kept.path is not None:
