@@ -4,9 +4,11 @@ import asyncio
 import heapq
 import itertools
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Any, Self
 
 import aiohttp
@@ -246,6 +248,25 @@ class WireClient:
     def of(self, task_id: str, *types: str) -> list[Json]:
         """Return what was seen of a task, of some types or of all."""
         return [m for m in self.seen if m.get("task_id") == task_id and (not types or m["type"] in types)]
+
+
+class Steps:
+    """Count the lines of the package that this thread executes inside the block: what grows shows in them."""
+
+    def __enter__(self) -> "Steps":
+        self.count = 0
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if "/xinflight/" not in frame.f_code.co_filename:
+            return None
+        self.count += 1
+        return self._trace
 
 
 def is_end(message: Json) -> bool:

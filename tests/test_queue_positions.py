@@ -1,12 +1,11 @@
 """Places in the queue: everybody who watches hears of every move, and nobody hears what has not changed."""
 
-import sys
 from asyncio import gather
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from kit import Steps
 from life import Life, turns
 from xinflight.protocol import Progress
 from xinflight.task import Task
@@ -157,25 +156,6 @@ async def test_who_does_not_watch_is_told_when_coming_back() -> None:
         await life.drain()
         assert places(life, "c", "bob") == [3, 2]
         await finish(life)
-
-
-class Steps:
-    """Count the lines of the package that are executed inside the block."""
-
-    def __enter__(self) -> "Steps":
-        self.count = 0
-        self._before = sys.gettrace()
-        sys.settrace(self._trace)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
-
-    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
-        if "/xinflight/" not in frame.f_code.co_filename:
-            return None
-        self.count += 1
-        return self._trace
 
 
 @pytest.mark.parametrize("watched", [True, False])
