@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 from kit import Recorder, eventually, painter
 
 SOON = 30_000
-"""Milliseconds for a picture to come, on a machine that is busy with other things."""
+"""Milliseconds for whatever is waited for to come, on a machine that is busy with other things."""
 SOCKETS = """
   window.sockets = [];
   window.away = false;
@@ -29,6 +29,8 @@ SOCKETS = """
   };
 """
 """Keeps every socket of the page, and lets none out while `window.away`."""
+
+expect.set_options(timeout=SOON)
 
 Open = Callable[..., Awaitable[Page]]
 
@@ -66,7 +68,7 @@ def chromium_path() -> str:
 
 
 async def live(page: Page) -> None:
-    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live", timeout=SOON)
+    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
 
 async def lose_the_line(page: Page) -> None:
@@ -101,12 +103,12 @@ def tiles(generation: Locator) -> Locator:
 
 
 async def has_state(tile: Locator, *states: str) -> None:
-    await expect(tile).to_have_attribute("data-state", re.compile("|".join(states)), timeout=SOON)
+    await expect(tile).to_have_attribute("data-state", re.compile("|".join(states)))
 
 
 async def is_shown(tile: Locator) -> None:
     """The picture is there and its pixels came."""
-    await expect(tile).to_have_attribute("data-loaded", "true", timeout=SOON)
+    await expect(tile).to_have_attribute("data-loaded", "true")
     assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0
 
 

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from page_kit import FROZEN, SOON, Open, Studio, fits, generate, has_state, is_shown, tiles
+from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, tiles
 from xinflight.errors import leaves
 from xinflight.protocol import Step, UpstreamEnd, UpstreamState
 
@@ -66,7 +66,7 @@ async def test_fits_a_phone(studio: Studio, lang: str) -> None:
     await fits(page)
     await tiles(generation).nth(1).get_by_test_id("cancel-picture").click()
     await studio.abort()
-    await expect(generation).to_have_attribute("data-state", "ended", timeout=SOON)
+    await expect(generation).to_have_attribute("data-state", "ended")
     await fits(page)
 
 
@@ -76,7 +76,7 @@ async def test_speaks_both_languages_without_a_reload(studio: Studio) -> None:
     await expect(button).to_contain_text("生成")
     generation = await generate(page, f"a pine{FROZEN}6")
     step = tiles(generation).get_by_test_id("step")
-    await expect(step).to_have_text("生成中 6/10", timeout=SOON)
+    await expect(step).to_have_text("生成中 6/10")
     await page.get_by_test_id("lang").click()
     await expect(button).to_contain_text("Generate")
     await expect(step).to_have_text("generating 6/10")
@@ -144,7 +144,7 @@ async def test_a_shown_percentage_never_falls(studio: Studio) -> None:
         }"""
     )
     generation = await generate(page, f"a clock{FROZEN}6")
-    await expect(tiles(generation).get_by_test_id("progress")).to_have_attribute("aria-valuenow", "60", timeout=SOON)
+    await expect(tiles(generation).get_by_test_id("progress")).to_have_attribute("aria-valuenow", "60")
     studio.engine.thaw()
     await is_shown(tiles(generation))
     shown = await page.evaluate("window.shown")
@@ -155,11 +155,11 @@ async def test_a_shown_percentage_never_falls(studio: Studio) -> None:
 async def test_tells_the_title_and_those_who_listen(studio: Studio) -> None:
     page = await studio.visit()
     generation = await generate(page, f"a bell{FROZEN}6")
-    await expect(page).to_have_title("60% (1 to come) – xinflight", timeout=SOON)
+    await expect(page).to_have_title("60% (1 to come) – xinflight")
     studio.engine.thaw()
     await is_shown(tiles(generation))
     await expect(page).to_have_title("xinflight")
-    await expect(page.get_by_test_id("announcer")).to_contain_text("“a bell demo:freeze=6” is ready.", timeout=SOON)
+    await expect(page.get_by_test_id("announcer")).to_contain_text("“a bell demo:freeze=6” is ready.")
 
 
 async def test_a_prompt_is_never_markup(studio: Studio) -> None:

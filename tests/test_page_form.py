@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from conftest import Serve
 from kit import Json, Recorder, painter
-from page_kit import QUICK, Open, generate, live
+from page_kit import QUICK, Open, Studio, generate, live
 
 pytest_plugins = ["page_fixtures"]
 
@@ -38,6 +38,17 @@ async def test_who_chose_no_model_goes_with_the_default(open_page: Open, emulate
     await expect(model).to_be_hidden()
     await tell_models(page, [known("painter", default=True), known("other")])
     await expect(model).to_have_value("painter")
+
+
+async def test_a_model_that_is_gone_for_good_is_refused_at_its_field(studio: Studio) -> None:
+    page = await studio.visit()
+    await tell_models(page, [known("painter", default=True), known("gone")])
+    await page.get_by_test_id("model").select_option("gone")
+    await page.get_by_test_id("prompt").fill("a stone")
+    await page.get_by_test_id("generate").click()
+    await expect(page.locator("#model-problem")).to_contain_text("not running")
+    await expect(page.get_by_test_id("model")).to_have_value("gone")
+    await expect(page.get_by_test_id("generation")).to_have_count(0)
 
 
 def known(uid: str, *, default: bool = False) -> Json:
@@ -88,10 +99,8 @@ async def test_a_reload_keeps_what_was_typed_in_this_tab_only(open_page: Open, e
     await expect(page.get_by_test_id("prompt")).to_have_value(TYPED["prompt"])
 
 
-async def test_a_drawn_seed_and_values_used_again_survive_a_reload(
-    open_page: Open, emulate: Serve, serve: Serve
-) -> None:
-    page = await open_page(await serve(xinference_url=await emulate(Recorder([QUICK])), default_size="64x64"))
+async def test_a_drawn_seed_and_values_used_again_survive_a_reload(studio: Studio) -> None:
+    page = await studio.visit()
     await page.get_by_test_id("dice").click()
     seed = await page.get_by_test_id("seed").input_value()
     await page.reload()
@@ -103,8 +112,8 @@ async def test_a_drawn_seed_and_values_used_again_survive_a_reload(
         await expect(page.get_by_test_id(field)).to_have_value(value)
 
 
-async def test_what_somebody_else_typed_is_not_shown(open_page: Open, emulate: Serve, serve: Serve) -> None:
-    page = await open_page(await serve(xinference_url=await emulate(Recorder([QUICK])), default_size="64x64"))
+async def test_what_somebody_else_typed_is_not_shown(studio: Studio) -> None:
+    page = await studio.visit()
     await page.get_by_test_id("prompt").fill("a secret")
     await page.evaluate("""() => {
       const [place] = Object.keys(sessionStorage).filter((key) => key.includes("draft"));

@@ -5,7 +5,7 @@ import re
 
 from playwright.async_api import Page, expect
 
-from page_kit import FROZEN, SOON, Studio, find_the_line, generate, has_state, is_shown, lose_the_line, tiles
+from page_kit import FROZEN, Studio, find_the_line, generate, has_state, is_shown, lose_the_line, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -24,7 +24,7 @@ async def test_each_picture_of_a_cancelled_generation_tells_its_own_end(studio: 
         await has_state(tiles(generation).nth(index), "running")
     await generation.get_by_test_id("cancel-generation").click()
     await studio.abort(2)
-    await expect(generation).to_have_attribute("data-state", "ended", timeout=SOON)
+    await expect(generation).to_have_attribute("data-state", "ended")
     verdicts = tiles(generation).get_by_test_id("verdict")
     await expect(verdicts).to_have_text([re.compile("^Stopped")] * 2 + [re.compile("no computing was spent")] * 2)
 
@@ -33,7 +33,7 @@ async def test_the_percentage_in_the_title_never_falls(studio: Studio) -> None:
     page = await studio.visit()
     await page.evaluate(WATCH_TITLE)
     held = await generate(page, f"a slow bell{FROZEN}6")
-    await expect(page).to_have_title("60% (1 to come) – xinflight", timeout=SOON)
+    await expect(page).to_have_title("60% (1 to come) – xinflight")
     await is_shown(tiles(await generate(page, "a quick bell")))
     # One of the two is there: as many to come as before, and more of them done.
     await expect(page).to_have_title("80% (1 to come) – xinflight")
@@ -65,7 +65,7 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     await find_the_line(page)
     await tell_estimate(page, await generation.get_attribute("data-task"))
     await expect(eta).to_have_text("about 2 min left")
-    await expect(counts).to_have_text("1 running · 1 ready", timeout=SOON)
+    await expect(counts).to_have_text("1 running · 1 ready")
 
 
 async def tell_estimate(page: Page, task: str | None) -> None:
