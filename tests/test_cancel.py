@@ -10,6 +10,7 @@ from kit import Json, Recorder, WireClient, eventually, painter
 from xinflight import xinference_attempt
 from xinflight.emulator import EmulatorOptions, Faults
 from xinflight.emulator_replica import Replica
+from xinflight.images import ImageInfo
 from xinflight.images_files import FileImages
 
 
@@ -106,10 +107,10 @@ async def test_a_picture_that_is_being_saved_is_kept(
     saving, go_on = asyncio.Event(), asyncio.Event()
     put = FileImages.put
 
-    async def slow_put(self: FileImages, picture_id: str, data: bytes, media_type: str) -> None:
+    async def slow_put(self: FileImages, picture_id: str, data: bytes) -> ImageInfo:
         saving.set()
         await go_on.wait()
-        await put(self, picture_id, data, media_type)
+        return await put(self, picture_id, data)
 
     monkeypatch.setattr(FileImages, "put", slow_put)
     await start(client, "a")

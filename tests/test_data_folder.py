@@ -1,5 +1,8 @@
 """What a start makes of a data folder that others have used, or that lost a part."""
 
+import os
+import shutil
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,6 +14,8 @@ from conftest import Serve
 from kit import Recorder, WireClient
 from xinflight.config import Settings
 from xinflight.serve import serving
+
+GOLDEN = Path(__file__).parent / "golden"
 
 Life = Callable[..., AbstractAsyncContextManager[WireClient]]
 
@@ -75,3 +80,36 @@ async def test_a_lost_database_does_not_take_the_pictures_with_it(life: Life, fo
         pass
     assert sorted(path.name for path in (folder / "pictures" / "lost").iterdir()) == made
     assert len(pictures(folder)) == 1
+
+
+# Who may read it
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def open_to_others(folder: Path) -> set[str]:
+    return {path.name for path in (folder, *folder.rglob("*")) if mode(path) & 0o077}
+
+
+async def test_nobody_else_may_read_a_data_folder(life: Life, folder: Path) -> None:
+    mask = os.umask(0)
+    try:
+        async with life() as client:
+            await make(client, "a")
+            assert {"xinflight.db", "xinflight.db-wal", "xinflight.db-shm"} <= set(os.listdir(folder))
+            assert open_to_others(folder) <= {"lock", "lock.holder"}
+    finally:
+        os.umask(mask)
+
+
+async def test_a_folder_of_before_becomes_private(life: Life, folder: Path) -> None:
+    """The database does; a folder that somebody made keeps its mode, for it may be shared on purpose."""
+    os.mkdir(folder, mode=0o755)
+    shutil.copyfile(GOLDEN / "schema-1.db", folder / "xinflight.db")
+    (folder / "xinflight.db").chmod(0o644)
+    async with life():
+        assert mode(folder / "xinflight.db") == mode(folder / "xinflight.db-wal") == 0o600
+        assert mode(folder / "xinflight.before-2.db") == 0o600
+    assert mode(folder) == 0o755

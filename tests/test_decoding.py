@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from life import Life, turns
 from xinflight import protocol
 from xinflight.errors import BadMessage, BadTaskId, BadValue, OutOfBounds, UpstreamGarbage, XinflightError
-from xinflight.images import look
+from xinflight.images import identify
 from xinflight.outbox import Outbox
 from xinflight.protocol import JSON, Cancel, Generate, Ping
 from xinflight.refusals import RefusalLog
@@ -170,12 +170,12 @@ MAGIC = st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WE
 def test_any_picture(magic: bytes, rest: bytes) -> None:
     """Bytes that only begin like a picture are garbage of the upstream, not a bug of ours."""
     try:
-        kind, width, height = look(magic + rest)
+        info = identify(magic + rest)
     except UpstreamGarbage:
         return
-    assert kind.startswith("image/")
-    assert width > 0
-    assert height > 0
+    assert info.media_type.startswith("image/")
+    assert info.width > 0
+    assert info.height > 0
 
 
 @pytest.mark.parametrize(

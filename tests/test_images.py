@@ -2,23 +2,26 @@
 
 import asyncio
 import errno
+import io
 import os
 import stat
+import struct
 from pathlib import Path
 
+import imagesize
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xinflight.drawing import draw
 from xinflight.errors import UpstreamGarbage
-from xinflight.images import OWN_ID, Images, draw_id, look, sniff
+from xinflight.images import HEADER_BYTES, OWN_ID, ImageInfo, Images, draw_id, identify, sniff
 from xinflight.images_files import LOST_AGE, FileImages
 from xinflight.images_memory import MemoryImages
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d49484452000000200000001008060000") + b"rest"
-WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(40)
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00" + bytes(4) + b"\x1f\x00\x00\x0f\x00\x00" + bytes(8)
 
 
 @pytest.fixture(params=["memory", "files", "files synced"])
@@ -44,7 +47,7 @@ async def test_what_was_put_is_got(images: Images) -> None:
         ("id_2", PNG, "image/png"),
         ("Id3x", WEBP, "image/webp"),
     ):
-        await images.put(picture_id, data, kind)
+        await images.put(picture_id, data)
         assert await loaded(images, picture_id) == (kind, data)
         assert await images.read(picture_id) == data
 
@@ -56,14 +59,14 @@ async def test_unknown_ids_are_none(images: Images) -> None:
 
 
 async def test_put_again_replaces(images: Images) -> None:
-    await images.put("same", JPEG, "image/jpeg")
-    await images.put("same", PNG, "image/png")
+    await images.put("same", JPEG)
+    await images.put("same", PNG)
     assert await loaded(images, "same") == ("image/png", PNG)
 
 
 async def test_delete(images: Images) -> None:
-    await images.put("abcd", JPEG, "image/jpeg")
-    await images.put("abce", JPEG, "image/jpeg")
+    await images.put("abcd", JPEG)
+    await images.put("abce", JPEG)
     await images.delete("abcd")
     assert await images.get("abcd") is None
     assert await images.read("abcd") is None
@@ -74,7 +77,7 @@ async def test_sweep_forgets_what_is_unknown(images: Images) -> None:
     assert await images.sweep(set(), 1000.0) == 0
     ids = [draw_id() for _ in range(5)]
     for picture_id in ids:
-        await images.put(picture_id, JPEG, "image/jpeg")
+        await images.put(picture_id, JPEG)
     known = {ids[1], ids[3], draw_id()}
     assert await images.sweep(known, 1000.0) == 3
     assert [number for number in range(5) if await images.read(ids[number])] == [1, 3]
@@ -82,35 +85,33 @@ async def test_sweep_forgets_what_is_unknown(images: Images) -> None:
 
 
 async def test_many_at_once(images: Images) -> None:
-    await asyncio.gather(
-        *(images.put(f"{number:02}-id", JPEG + bytes([number]), "image/jpeg") for number in range(40))
-    )
+    await asyncio.gather(*(images.put(f"{number:02}-id", JPEG + bytes([number])) for number in range(40)))
     assert [await images.read(f"{number:02}-id") for number in range(40)] == [JPEG + bytes([n]) for n in range(40)]
 
 
 # What a picture is
 
 
-def test_look_reads_type_and_size() -> None:
-    assert look(JPEG) == ("image/jpeg", 64, 48)
-    assert look(PNG) == ("image/png", 32, 16)
+def test_identify_reads_type_and_size() -> None:
+    assert identify(JPEG) == ImageInfo(media_type="image/jpeg", width=64, height=48, bytes=len(JPEG))
+    assert identify(PNG) == ImageInfo(media_type="image/png", width=32, height=16, bytes=len(PNG))
 
 
 @given(st.sampled_from([JPEG, PNG, WEBP, b"", b"<html>", b"GIF89a"]), st.integers(0, 40), st.binary(max_size=60))
 def test_whatever_stands_there_it_has_a_size_or_is_garbage(start: bytes, kept: int, rest: bytes) -> None:
     try:
-        media_type, width, height = look(start[:kept] + rest)
+        info = identify(start[:kept] + rest)
     except UpstreamGarbage:
         return
-    assert media_type in ("image/jpeg", "image/png", "image/webp")
-    assert width > 0
-    assert height > 0
+    assert info.media_type in ("image/jpeg", "image/png", "image/webp")
+    assert info.width > 0
+    assert info.height > 0
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", JPEG[:2], b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a  "])
 def test_a_start_alone_is_garbage(data: bytes) -> None:
     with pytest.raises(UpstreamGarbage):
-        look(data)
+        identify(data)
 
 
 def test_sniff_knows_three_kinds() -> None:
@@ -123,7 +124,77 @@ def test_sniff_knows_three_kinds() -> None:
     ]
 
 
+class CountingReader(io.BytesIO):
+    """Counts what a parser reads of it."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        type(self).reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [b"\x00", b"\xff\xe0\x00\x02", b"\xff\xc4\x00\x02\x01\x02\x03", b"\xff"],
+    ids=["nothing", "empty segments", "gaps", "markers"],
+)
+def test_a_jpeg_without_a_size_is_given_up_soon(filling: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 MB in which the parser goes on byte by byte, or segment by segment."""
+    monkeypatch.setattr(CountingReader, "reads", 0)
+    monkeypatch.setattr(io, "BytesIO", CountingReader)
+    hostile = b"\xff\xd8\xff\xe0\x00\x04\x00\x00" + filling * (20_000_000 // len(filling))
+    with pytest.raises(UpstreamGarbage):
+        identify(hostile)
+    assert 0 < CountingReader.reads <= HEADER_BYTES + 16
+
+
+def test_a_size_behind_long_headers_is_found() -> None:
+    """As a camera writes them: a preview, then a colour profile of two segments."""
+    headers = b"".join(b"\xff%c\xff\xff" % kind + bytes(65533) for kind in (0xE1, 0xE2, 0xE2))
+    assert identify(JPEG[:2] + headers + JPEG[2:]).width == 64
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), struct.error("x"), IndexError(), RecursionError()])
+def test_whatever_the_parser_raises_it_is_garbage(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What imagesize before version 2 raises is what its reading happens to raise."""
+
+    def get(file: object) -> tuple[int, int]:
+        raise error
+
+    monkeypatch.setattr(imagesize, "get", get)
+    with pytest.raises(UpstreamGarbage):
+        identify(JPEG)
+
+
+async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Images) -> None:
+    made = await images.put("id-1", PNG)
+    assert made == await images.identify("id-1") == identify(PNG)
+    with pytest.raises(UpstreamGarbage):
+        await images.put("id-2", b"<html>")
+    assert await images.get("id-2") is None
+    assert await images.identify("id-2") is None
+
+
 # Files
+
+
+async def test_only_their_owner_may_read_them(tmp_path: Path) -> None:
+    images = FileImages(tmp_path / "pictures", full=False)
+    picture_id = "ab" + "K" * 22
+    await images.put(picture_id, JPEG)
+    await images.put(picture_id, PNG)
+    await images.put("cd" + "K" * 22, PNG)
+    os.chmod(tmp_path / "pictures" / "cd", 0o755)
+    assert mode(tmp_path / "pictures" / "ab" / picture_id) == 0o600
+    assert mode(tmp_path / "pictures" / "ab") == mode(tmp_path / "pictures") == 0o700
+    assert await images.sweep({picture_id}, 1000.0) == 1
+    assert mode(tmp_path / "pictures" / "cd") == 0o700, "made by an earlier version"
+    assert mode(tmp_path / "pictures" / "lost") == 0o700
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,17 +206,17 @@ async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         with pytest.raises(OSError, match="No space"):
-            await images.put("picture", JPEG, "image/jpeg")
+            await images.put("picture", JPEG)
     assert os.listdir(tmp_path / "pi") == []
     assert await images.get("picture") is None
-    await images.put("picture", JPEG, "image/jpeg")
+    await images.put("picture", JPEG)
     assert await images.read("picture") == JPEG
 
 
 async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> None:
     images = FileImages(tmp_path, full=False)
     kept, half, empty = "ab" + "K" * 22, "ab" + "H" * 22, "ab" + "E" * 22
-    await images.put(kept, JPEG, "image/jpeg")
+    await images.put(kept, JPEG)
     (tmp_path / "ab" / f".{half}").write_bytes(JPEG[:100])
     (tmp_path / "ab" / empty).write_bytes(b"")
     assert await images.get(empty) is None
@@ -158,11 +229,11 @@ async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> 
 async def test_what_was_set_aside_is_deleted_when_it_is_old(tmp_path: Path) -> None:
     images = FileImages(tmp_path, full=False)
     first, second = "ab" + "1" * 22, "cd" + "2" * 22
-    await images.put(first, JPEG, "image/jpeg")
+    await images.put(first, JPEG)
     assert await images.sweep(set(), 1000.0) == 1
     (tmp_path / "lost" / "note.txt").write_text("mine")
     os.utime(tmp_path / "lost" / "note.txt", (0, 0))
-    await images.put(second, PNG, "image/png")
+    await images.put(second, PNG)
     assert await images.sweep(set(), 1000.0 + LOST_AGE) == 1
     assert (tmp_path / "lost" / first).read_bytes() == JPEG, "not a second too early"
     assert await images.sweep(set(), 1001.0 + LOST_AGE) == 0
@@ -171,7 +242,7 @@ async def test_what_was_set_aside_is_deleted_when_it_is_old(tmp_path: Path) -> N
 
 async def test_files_of_other_people_stay_where_they_are(tmp_path: Path) -> None:
     images = FileImages(tmp_path, full=False)
-    await images.put("ab" + "K" * 22, JPEG, "image/jpeg")
+    await images.put("ab" + "K" * 22, JPEG)
     mine = [
         *("2024/holiday.jpg", "ab/holiday.jpg", "ab/.DS_Store", "ab/" + "x" * 23, "ab/" + "x" * 25),
         # The right form in the wrong place.
@@ -190,7 +261,7 @@ async def test_files_of_other_people_stay_where_they_are(tmp_path: Path) -> None
 
 async def test_a_file_that_can_not_be_moved_is_no_reason_to_fail(tmp_path: Path) -> None:
     images = FileImages(tmp_path, full=False)
-    await images.put("ab" + "K" * 22, JPEG, "image/jpeg")
+    await images.put("ab" + "K" * 22, JPEG)
     (tmp_path / "lost").write_text("somebody's file in place of the folder")
     assert await images.sweep(set(), 1000.0) == 0
     assert await images.read("ab" + "K" * 22) == JPEG
@@ -206,9 +277,9 @@ async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatc
     """The file, then its name in the folder (fsync(2))."""
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
-    await FileImages(tmp_path / "a", full=False).put("picture", JPEG, "image/jpeg")
+    await FileImages(tmp_path / "a", full=False).put("picture", JPEG)
     assert synced == []
-    await FileImages(tmp_path / "b", full=True).put("picture", JPEG, "image/jpeg")
+    await FileImages(tmp_path / "b", full=True).put("picture", JPEG)
     assert synced == [False, True]
 
 
@@ -218,12 +289,12 @@ async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatc
 async def test_memory_forgets_the_oldest_above_its_bytes() -> None:
     images = MemoryImages(3 * len(JPEG))
     for number in range(5):
-        await images.put(f"{number}", JPEG, "image/jpeg")
+        await images.put(f"{number}", JPEG)
     assert [number for number in range(5) if await images.get(f"{number}")] == [2, 3, 4]
-    await images.put("3", JPEG, "image/jpeg")
+    await images.put("3", JPEG)
     assert [number for number in range(5) if await images.get(f"{number}")] == [2, 3, 4], (
         "the same again takes no more"
     )
     tiny = MemoryImages(1)
-    await tiny.put("newest", JPEG, "image/jpeg")
+    await tiny.put("newest", JPEG)
     assert await tiny.read("newest") == JPEG

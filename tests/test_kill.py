@@ -18,7 +18,7 @@ import pytest
 from conftest import Serve
 from kit import is_end, painter
 from process import QUICK, Assembler, Counting, lasting, launch, running
-from xinflight.images import look
+from xinflight.images import identify
 from xinflight.protocol import State
 from xinflight.store_sqlite import SqliteStore
 from xinflight.task import Task
@@ -89,7 +89,7 @@ async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
     """Check what a killed process left, in a copy; return which pictures are stored: (prompt, seed) to file."""
     pictures = {path.name: path for path in (folder / "pictures").glob("??/[!.]*")}
     for path in pictures.values():
-        look(path.read_bytes())
+        identify(path.read_bytes())
         assert path.read_bytes().endswith(b"\xff\xd9"), "a picture that is not whole"
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("pictures", "lock*"))

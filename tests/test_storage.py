@@ -19,6 +19,7 @@ from xinflight import runner, store_sqlite
 from xinflight.drawing import draw
 from xinflight.emulator import Faults
 from xinflight.errors import StoreUnusable
+from xinflight.images import ImageInfo
 from xinflight.images_files import FileImages
 from xinflight.task import Task
 
@@ -138,10 +139,10 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     faults: list[str] = []
     write = FileImages._put
 
-    def put(self: FileImages, picture_id: str, data: bytes) -> None:
+    def put(self: FileImages, picture_id: str, data: bytes) -> ImageInfo:
         if faults:
             raise OSError(errno.EROFS, faults[0])
-        write(self, picture_id, data)
+        return write(self, picture_id, data)
 
     monkeypatch.setattr(FileImages, "_put", put)
     return faults

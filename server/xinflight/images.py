@@ -12,7 +12,11 @@ from msgspec import Struct
 
 from xinflight.errors import UpstreamGarbage
 
-__all__ = ["OWN_ID", "Images", "Kept", "draw_id", "look", "sniff"]
+__all__ = ["HEADER_BYTES", "OWN_ID", "ImageInfo", "Images", "Kept", "draw_id", "identify", "sniff"]
+
+HEADER_BYTES = 256 * 1024
+"""How far into a picture its size is searched for. In a JPEG it may stand behind any number of segments, and between
+them the parser goes on byte by byte, so a hostile one of 20 MB would take seconds."""
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 """The form of every id that `draw_id` gives. Only files of this form are ours to move."""
@@ -28,11 +32,28 @@ class Kept(Struct, frozen=True, kw_only=True):
     path: Path | None = None
 
 
+class ImageInfo(Struct, frozen=True, kw_only=True):
+    """What a picture is: width and height in pixels, `bytes` of the whole file."""
+
+    media_type: str
+    width: int
+    height: int
+    bytes: int
+
+
 class Images(Protocol):
     """Keep pictures under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
 
-    async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
-        """Keep a picture, whole or not at all; raise OSError when that can't be done now."""
+    async def put(self, picture_id: str, data: bytes) -> ImageInfo:
+        """Keep a picture, whole or not at all, and return what it is.
+
+        Raises:
+            UpstreamGarbage: it is no picture.
+            OSError: it can't be kept now.
+        """
+
+    async def identify(self, picture_id: str) -> ImageInfo | None:
+        """Return what a kept picture is, or None for an unknown id, or where something else is kept."""
 
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture, or None for an unknown id."""
@@ -60,10 +81,22 @@ def sniff(start: bytes) -> str | None:
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
-def look(data: bytes) -> tuple[str, int, int]:
-    """Return media type, width and height in pixels of a picture; raise UpstreamGarbage when it is none."""
+def identify(data: bytes, size: int | None = None) -> ImageInfo:
+    """Return what a picture is; `size` is that of the whole file where `data` is only its start.
+
+    Takes up to some 100 ms for a hostile one, so it belongs on a thread.
+
+    Raises:
+        UpstreamGarbage: it is no JPEG, PNG or WebP, or its size does not stand in its first HEADER_BYTES.
+    """
     media_type = sniff(data[:16])
-    width, height = imagesize.get(io.BytesIO(data))
+    width = height = -1
+    if media_type is not None:
+        try:
+            width, height = imagesize.get(io.BytesIO(data[:HEADER_BYTES]))
+        except Exception as error:
+            # Of several kinds, by version: ValueError and struct.error before 2, none that are documented since.
+            raise UpstreamGarbage(detail=f"the answer's picture can't be read: {error}") from error
     if media_type is None or width <= 0 or height <= 0:
         raise UpstreamGarbage(detail="the answer's picture is no JPEG, PNG or WebP")
-    return media_type, width, height
+    return ImageInfo(media_type=media_type, width=width, height=height, bytes=len(data) if size is None else size)

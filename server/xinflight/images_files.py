@@ -7,7 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from xinflight.images import OWN_ID, Kept, sniff
+from xinflight.errors import UpstreamGarbage
+from xinflight.images import HEADER_BYTES, OWN_ID, ImageInfo, Kept, identify, sniff
 
 __all__ = ["FileImages"]
 
@@ -32,16 +33,18 @@ class FileImages:
     def _path(self, picture_id: str) -> Path:
         return self._folder / picture_id[:2] / picture_id
 
-    async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
+    async def put(self, picture_id: str, data: bytes) -> ImageInfo:
         """Write a picture; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
-        await asyncio.to_thread(self._put, picture_id, data)
+        return await asyncio.to_thread(self._put, picture_id, data)
 
-    def _put(self, picture_id: str, data: bytes) -> None:
+    def _put(self, picture_id: str, data: bytes) -> ImageInfo:
+        info = identify(data)
         path = self._path(picture_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self._folder, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
         aside = path.with_name(f".{picture_id}")
         try:
-            with aside.open("wb") as file:
+            with open(aside, "wb", opener=_open_private) as file:
                 file.write(data)
                 if self._full:
                     file.flush()
@@ -52,6 +55,18 @@ class FileImages:
         except OSError:
             aside.unlink(missing_ok=True)
             raise
+        return info
+
+    async def identify(self, picture_id: str) -> ImageInfo | None:
+        """Return what a picture's file holds, from its start."""
+        return await asyncio.to_thread(self._identify, picture_id)
+
+    def _identify(self, picture_id: str) -> ImageInfo | None:
+        try:
+            with self._path(picture_id).open("rb") as file:
+                return identify(file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size)
+        except (OSError, UpstreamGarbage):
+            return None
 
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture as its file."""
@@ -92,16 +107,17 @@ class FileImages:
             for file in lost.glob("*"):
                 if _is_own(file) and file.stat().st_mtime < now - LOST_AGE:
                     file.unlink()
-            for file in self._folder.glob("??/*"):
-                if (
-                    file.name not in known
-                    and _is_own(file)
-                    and self._path(file.name.removeprefix(".")).parent == file.parent
-                ):
-                    lost.mkdir(exist_ok=True)
-                    os.utime(file, (now, now))
-                    file.replace(lost / file.name)
-                    unknown += 1
+            for folder in self._folder.glob("??"):
+                ours = [file for file in folder.glob("*") if file.name in known or self._is_in_place(file)]
+                if ours:
+                    # Folders of an earlier version let everybody in.
+                    folder.chmod(0o700)
+                for file in ours:
+                    if file.name not in known:
+                        lost.mkdir(mode=0o700, exist_ok=True)
+                        os.utime(file, (now, now))
+                        file.replace(lost / file.name)
+                        unknown += 1
         except OSError as error:
             # Tidying is no reason not to start.
             log.warning("pictures folder not tidied", folder=str(self._folder), error=str(error))
@@ -109,10 +125,18 @@ class FileImages:
             log.warning("files of no task set aside; deleted after 30 days", count=unknown, folder=str(lost))
         return unknown
 
+    def _is_in_place(self, file: Path) -> bool:
+        return _is_own(file) and file.parent == self._path(file.name.removeprefix(".")).parent
+
 
 def _is_own(file: Path) -> bool:
     """Tell whether a file is a picture by its name, or what a crash left of one: its name with a dot in front."""
     return OWN_ID.fullmatch(file.name.removeprefix(".")) is not None and file.is_file() and not file.is_symlink()
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read, from its first byte on."""
+    return os.open(path, flags, 0o600)
 
 
 def _sync_folder(folder: Path) -> None:

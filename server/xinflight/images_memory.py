@@ -1,8 +1,9 @@
 """Pictures in memory, the oldest forgotten first when there are too many bytes."""
 
+import asyncio
 from collections.abc import Collection
 
-from xinflight.images import Kept
+from xinflight.images import ImageInfo, Kept, identify
 
 __all__ = ["MemoryImages"]
 
@@ -15,13 +16,20 @@ class MemoryImages:
         self._bytes = 0
         self._pictures: dict[str, Kept] = {}
 
-    async def put(self, picture_id: str, data: bytes, media_type: str) -> None:
+    async def put(self, picture_id: str, data: bytes) -> ImageInfo:
         """Keep a picture."""
+        info = await asyncio.to_thread(identify, data)
         await self.delete(picture_id)
-        self._pictures[picture_id] = Kept(media_type=media_type, data=data)
+        self._pictures[picture_id] = Kept(media_type=info.media_type, data=data)
         self._bytes += len(data)
         while self._bytes > self._kept_bytes and len(self._pictures) > 1:
             await self.delete(next(iter(self._pictures)))
+        return info
+
+    async def identify(self, picture_id: str) -> ImageInfo | None:
+        """Return what a picture is."""
+        data = await self.read(picture_id)
+        return None if data is None else await asyncio.to_thread(identify, data)
 
     async def get(self, picture_id: str) -> Kept | None:
         """Return a picture."""

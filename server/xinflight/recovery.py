@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import aiohttp
 import structlog
 
-from xinflight.errors import UpstreamAuth, UpstreamGarbage, XinflightError
+from xinflight.errors import UpstreamAuth, XinflightError
 from xinflight.images import Images
 from xinflight.pace import Pace
 from xinflight.protocol import State, UpstreamEnd, UpstreamState
@@ -50,13 +50,10 @@ async def rewind(task: Task, images: Images) -> list[Job]:
 
 async def _adopt(job: Job, images: Images, *, inline: bool) -> bool:
     """Complete a picture whose file was written before the crash; return whether there was one."""
-    data = await images.read(job.picture_id)
-    if data is None:
+    info = await images.identify(job.picture_id)
+    if info is None:
         return False
-    try:
-        job.complete(data, inline=inline)
-    except UpstreamGarbage:
-        return False
+    job.complete(info, inline=inline)
     job.state = State.COMPLETED
     return True
 

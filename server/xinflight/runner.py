@@ -14,10 +14,11 @@ from xinflight.errors import (
     UpstreamDied,
     UpstreamError,
     UpstreamFailed,
+    UpstreamGarbage,
     UpstreamUnreachable,
     XinflightError,
 )
-from xinflight.images import Images, look
+from xinflight.images import ImageInfo, Images
 from xinflight.journal import Journal
 from xinflight.pace import Pace, PaceHistory
 from xinflight.protocol import State, Step, UpstreamEnd, UpstreamState, parse_size
@@ -209,16 +210,20 @@ class Runner:
             log.info("picture dropped", state=job.state)
             return
         task = work.live.task
-        media_type, _, _ = look(data)
-        work.step = Step.SAVING
+        made_in, work.step = work.step, Step.SAVING
         self._changed(work)
-        if not await self._put(work, data, media_type):
+        try:
+            info = await self._put(work, data)
+        except UpstreamGarbage:
+            work.step = made_in
+            raise
+        if info is None:
             return
         if work.job.ended:
             await self._images.delete(job.picture_id)
             return
         # Only now: whoever writes the task down before must not name a picture that is not there.
-        job.complete(data, inline=task.params.response_format == "b64_json")
+        job.complete(info, inline=task.params.response_format == "b64_json")
         job.move(State.COMPLETED)
         task.follow_jobs()
         # The end, if this is the last picture, queues right behind it.
@@ -226,19 +231,19 @@ class Runner:
         self._ended(work)
         await kept
 
-    async def _put(self, work: Work, data: bytes, media_type: str) -> bool:
+    async def _put(self, work: Work, data: bytes) -> ImageInfo | None:
         """Write a picture; hold it and try again while the disk does not take it, if there is room to hold it.
 
-        Returns False when there was no use in trying on.
+        Returns None when there was no use in trying on.
 
         Its slot stays taken meanwhile, so that no more pictures are made than can be kept.
 
         Raises:
+            UpstreamGarbage: it is no picture.
             StorageUnavailable: too much is held already; the picture will be made again.
         """
         try:
-            await self._images.put(work.job.picture_id, data, media_type)
-            return True
+            return await self._images.put(work.job.picture_id, data)
         except OSError as error:
             log.error("picture not stored", error=str(error), held=self.held)
         if self.held + len(data) > self._held_bytes:
@@ -248,11 +253,10 @@ class Runner:
             while not work.stop.is_set():
                 await self._wait(work, STORAGE_PAUSE)
                 try:
-                    await self._images.put(work.job.picture_id, data, media_type)
-                    return True
+                    return await self._images.put(work.job.picture_id, data)
                 except OSError as error:
                     log.debug("picture still not stored", error=str(error))
-            return False
+            return None
         finally:
             self.held -= len(data)
 

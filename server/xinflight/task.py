@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from xinflight.errors import by_code
-from xinflight.images import look
+from xinflight.images import ImageInfo
 from xinflight.protocol import (
     Cancelled,
     Error,
@@ -76,21 +76,20 @@ class Job(Struct, kw_only=True):
         """Tell whether the picture has come to its end."""
         return self.state in ENDED
 
-    def complete(self, data: bytes, *, inline: bool) -> None:
-        """Take the picture that was kept; raise UpstreamGarbage when the bytes are none.
+    def complete(self, info: ImageInfo, *, inline: bool) -> None:
+        """Take the picture that was kept.
 
         An `inline` picture has an empty `b64_json`, which is filled in for each follower.
         """
-        media_type, width, height = look(data)
         self.picture = PictureRef(
             url=self.picture_id,
             b64_json=b"" if inline else None,
             index=self.index,
             seed=self.seed,
-            width=width,
-            height=height,
-            bytes=len(data),
-            media_type=media_type,
+            width=info.width,
+            height=info.height,
+            bytes=info.bytes,
+            media_type=info.media_type,
         )
 
     def move(self, state: State) -> None:
