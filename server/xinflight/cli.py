@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from xinflight.clock import SystemClock
 from xinflight.config import BadSettings, Settings
 from xinflight.emulator import DemoUnavailable
 from xinflight.errors import StoreUnusable
-from xinflight.logs import set_up_logs
+from xinflight.logs import printable, set_up_logs
 from xinflight.protocol import UpstreamState
 from xinflight.serve import CantListen, run
 from xinflight.supervise import Supervisor
@@ -69,7 +70,12 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
 
 
 def greet(url: str, settings: Settings, *, demo: bool) -> None:
-    """Say where the page is."""
+    """Say where the page is. A token is shown on a terminal only: elsewhere this is kept in logs that others read."""
+    page, _, token = url.partition("#")
+    if token and not sys.stderr.isatty():
+        url = f"{page}\n  its token is in {Path(settings.data_dir or '') / 'token'}"
+    elif token:
+        url += "\n  whoever has this address can do everything; later it is in the data folder, as `token`"
     engine = "the demo engine (pictures are drawn, not generated)" if demo else settings.xinference_url
     click.echo(f"xinflight is at {url}\n  pictures come from {engine}\n  Ctrl+C stops it", err=True)
 
@@ -109,9 +115,10 @@ async def examine(settings: Settings) -> int:
             click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in upstream.cause)}")
         default = upstream.default()
         for model in upstream.models.values():
-            click.echo("\n".join(describe(model, default=model is default)))
+            for line in describe(model, default=model is default):
+                click.echo(printable(line))
         if upstream.unsuitable:
-            click.echo(f"Not for text to image: {', '.join(sorted(upstream.unsuitable))}")
+            click.echo(f"Not for text to image: {printable(', '.join(sorted(upstream.unsuitable)))}")
         if state is UpstreamState.READY and default is None:
             click.echo(
                 f"To do        there is no model {settings.model}: launch it, or choose one above with --model"

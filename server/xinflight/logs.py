@@ -1,31 +1,75 @@
 """Logs of the standalone server; an application that mounts us sets up its own."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-__all__ = ["set_up_logs"]
+__all__ = ["formatter", "printable", "processors", "set_up_logs"]
 
 
 def set_up_logs(level: str) -> None:
     """Write constant events with their values to stderr: for people on a terminal, as JSON lines otherwise."""
     people = sys.stderr.isatty()
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if people else "iso", utc=not people),
-    ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    )
-    last = [] if people else [structlog.processors.format_exc_info]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, *last, renderer],
+        processors=[structlog.stdlib.filter_by_level, *processors(people=people)],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=level.upper())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(people=people))
+    logging.basicConfig(handlers=[handler], level=level.upper())
     # Its lines on every request would bury ours.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def _shared(*, people: bool) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if people else "iso", utc=not people),
+    ]
+
+
+def processors(*, people: bool) -> list[Processor]:
+    """Return what prepares an event of ours for `formatter`."""
+    return [*_shared(people=people), structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+
+
+def formatter(*, people: bool) -> logging.Formatter:
+    """Return what writes a record, ours or a library's: as one line of JSON, traceback included, or for people.
+
+    What people read has its control characters escaped: values and tracebacks may hold text of Xinference, and an
+    escape sequence in it could rewrite the terminal. JSON escapes them anyway.
+    """
+    writers: list[Processor] = (
+        [_escape_values, structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)]
+        if people
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_shared(people=people), structlog.stdlib.add_logger_name],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *writers],
+    )
+
+
+def printable(text: str) -> str:
+    """Return a text with every control or format character escaped, line ends too; letters of any script stay."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _escape_values(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
+    # What is no text is written as its repr, which escapes by itself.
+    return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
+
+
+def _write_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    buffer = io.StringIO()
+    structlog.dev.plain_traceback(buffer, exc_info)
+    stream.write("\n".join(printable(line) for line in buffer.getvalue().split("\n")))
