@@ -18,7 +18,7 @@ from PIL import Image
 
 from bench.processes import serve_until_terminated
 
-__all__ = ["MODEL", "VALUES", "Generation", "UpstreamLog", "step_seconds"]
+__all__ = ["MODEL", "VALUES", "FakeUpstream", "Generation", "UpstreamLog", "step_seconds"]
 
 MODEL = "painter"
 VALUES = 11
