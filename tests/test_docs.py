@@ -325,7 +325,8 @@ def serve_shortly(arguments: list[str], folder: Path) -> str:
             said += text
             if "Ctrl+C" in text:
                 process.send_signal(signal.SIGINT)
-        assert process.wait() == (0 if arguments[0] == "serve" else 1), said
+        # Whether the doctor is content depends on what runs on this machine.
+        assert process.wait() in ((0,) if arguments[0] == "serve" else (0, 1)), said
         assert "Traceback" not in said
     return said
 
