@@ -15,10 +15,13 @@ from xinflight.protocol import (
     Step,
     UpstreamEnd,
 )
-from xinflight.store import Event, EventMessage, Write
+from xinflight.store import Event, EventMessage, Store, Write
 from xinflight.task import Job, Task
 
 _uids = itertools.count(1)
+
+EVERY_STATE = set(State)
+MANY = 10**9
 
 
 def make_task(task_id: str = "a", owner: str = "ann", *, created: float = 1000.0, prompt: str = "a boat") -> Task:
@@ -86,3 +89,27 @@ def progress(task: Task, percent: int) -> Progress:
 def write(task: Task, seq: int, message: EventMessage) -> Write:
     """Return the write of an event with this seq."""
     return Write(task=task, event=Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message))
+
+
+async def finished(
+    store: Store, task_id: str, seq: int, *, at: float = 1010.0, size: int = 100, owner: str = "ann"
+) -> Task:
+    """Keep a whole life of a task: seqs `seq` to `seq` + 2."""
+    task = make_task(task_id, owner)
+    await store.commit([write(task, seq, accepted(task))])
+    draw(task, size)
+    end(task, at=at)
+    await store.commit([write(task, seq + 1, picture(task)), write(task, seq + 2, result(task))])
+    return task
+
+
+async def ids(store: Store, owner: str = "ann", **query: object) -> list[str]:
+    """Return the task ids of a page."""
+    wanted = {"before": None, "limit": 100, "states": EVERY_STATE, **query}
+    return [row.task.task_id for row in await store.tasks(owner, **wanted)]  # type: ignore[arg-type]
+
+
+async def seqs(store: Store, owner: str = "ann", **query: object) -> list[int]:
+    """Return the seqs of some events."""
+    wanted = {"after": 0, "upto": 10**12, "uids": None, "limit": 1000, **query}
+    return [event.seq for event in await store.events(owner, **wanted)]  # type: ignore[arg-type]

@@ -115,7 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     history_tasks: Count = 100_000
     """The most ended generations in the history; above it the oldest are deleted."""
     history_age: Seconds | None = None
-    """How long ended generations are kept; None keeps them until the size cap."""
+    """How long ended generations are kept; None keeps them until the caps. Counts after an hour of an even clock."""
     durability: Literal["normal", "full"] = "normal"
     """What a commit survives: normal the death of the server, full that of the machine."""
     inline_bytes: Annotated[int, Meta(ge=0)] = 4194304

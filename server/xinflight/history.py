@@ -25,6 +25,12 @@ READ_TASKS = 50
 """Tasks that are read at once for a page: the default limit, so that a usual page is one read."""
 
 
+CLOCK_STEADY = 3600.0
+"""Seconds that the wall clock must have run evenly, since the start or since it was set, before age counts."""
+CLOCK_JUMP = 60.0
+"""Seconds that the wall clock may gain or lose in that time."""
+
+
 class History:
     """Read and shorten the history. The task `history keeper` enforces the cap; `close` awaits it."""
 
@@ -36,6 +42,9 @@ class History:
         self._settings = settings
         self._clock = clock
         self._supervisor = supervisor
+        # Since when wall clock and monotonic clock run side by side, and how far apart.
+        self._even_since: float | None = None
+        self._offset = 0.0
 
     def start(self) -> None:
         """Start the keeper."""
@@ -88,7 +97,8 @@ class History:
     async def shorten(self) -> None:
         """Forget until size and age are within the settings."""
         age = self._settings.history_age
-        ended_before = 0.0 if age is None else self._clock.time() - age
+        steady = self._clock_is_steady()
+        ended_before = self._clock.time() - age if age is not None and steady else 0.0
         while gone := await self._store.prune(
             keep_bytes=self._settings.history_bytes,
             keep_tasks=self._settings.history_tasks,
@@ -97,6 +107,17 @@ class History:
             for task in gone:
                 await self._drop_pictures(task)
             log.info("history shortened", tasks=len(gone))
+
+    def _clock_is_steady(self) -> bool:
+        """Tell whether the clock has told the time evenly for long enough to delete by it.
+
+        A clock that is wrong for a minute, as before the network sets it, would otherwise delete the whole history.
+        """
+        now = self._clock.monotonic()
+        offset = self._clock.time() - now
+        if self._even_since is None or abs(offset - self._offset) > CLOCK_JUMP:
+            self._even_since, self._offset = now, offset
+        return now - self._even_since >= CLOCK_STEADY
 
     async def _drop_pictures(self, task: Task) -> None:
         for picture in task.pictures:

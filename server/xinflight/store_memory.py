@@ -28,7 +28,9 @@ class MemoryStore:
         self._rows: dict[tuple[str, str], Row] = {}
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
+        # Of the owners whose tasks were forgotten last, at most `kept_tasks`; those of others are at most `_floor`.
         self._floors: dict[str, int] = {}
+        self._floor = 0
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
@@ -60,16 +62,21 @@ class MemoryStore:
         del self._ended[task.uid], self._sizes[task.uid]
         del self._rows[task.owner, task.task_id]
         gone = {event.seq for event in self._by_task.pop(task.uid)}
-        self._floors[task.owner] = max(self._floors.get(task.owner, 0), *gone)
-        self._events[task.owner] = [event for event in self._events[task.owner] if event.seq not in gone]
+        left = [event for event in self._events.pop(task.owner) if event.seq not in gone]
+        if left:
+            self._events[task.owner] = left
+        # Anew, so that the owner is the last one in the order.
+        self._floors[task.owner] = max(self._floors.pop(task.owner, self._floor), *gone)
+        if len(self._floors) > self._kept_tasks:
+            self._floor = max(self._floor, self._floors.pop(next(iter(self._floors))))
 
     async def last_seq(self, owner: str) -> int:
         """Return 0: nothing outlives the process, and seqs live in the journal meanwhile."""
         return 0
 
     async def floor(self, owner: str) -> int:
-        """Return the highest seq of a task that was forgotten."""
-        return self._floors.get(owner, 0)
+        """Return the highest seq of a task that was forgotten; of an owner long gone, one that is not below it."""
+        return self._floors.get(owner, self._floor)
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a copy of a task."""

@@ -47,6 +47,9 @@ SPARE_PAGES = 1000
 PAGES_AT_ONCE = 500
 """Empty pages that are given back in one step, between which commits go on."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError)
+"""What decoding damaged bytes raises; TypeError where SQLite gives a text or a number in their place."""
+
 _message = msgspec.msgpack.Decoder(EventMessage)
 _task = msgspec.msgpack.Decoder(Task)
 _encode = msgspec.msgpack.Encoder().encode
@@ -81,7 +84,7 @@ class SqliteStore:
         """Open or make the file, and bring an older one to this version's schema; a copy of it is kept."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             await self.close()
             raise StoreUnusable(explain(self._path, error)) from None
         except OSError as error:
@@ -257,7 +260,7 @@ class SqliteStore:
         for seq, uid, lang, body in rows:
             try:
                 found.append(Event(owner=owner, uid=uid, seq=seq, lang=lang, message=_message.decode(body)))
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 log.error("unreadable event dropped", uid=uid, seq=seq, error=str(error))
                 await self._run(functools.partial(_drop_event, owner=owner, seq=seq), write=True)
         if len(found) < len(rows):
@@ -306,7 +309,7 @@ class SqliteStore:
         for uid, body in rows:
             try:
                 tasks[uid] = _task.decode(body)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 log.error("unreadable task set aside", uid=uid, error=str(error))
                 await self._run(functools.partial(_set_aside, uid=uid), write=True)
         return tasks

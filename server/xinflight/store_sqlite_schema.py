@@ -131,9 +131,9 @@ def _make_shrinkable(connection: sqlite3.Connection) -> None:
         log.warning("database can't shrink yet", error=str(error))
 
 
-def explain(path: Path, error: sqlite3.DatabaseError) -> str:
+def explain(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
     """Say what to do about a database that can't be opened (sqlite.org/rescode.html)."""
-    # Errors of Python's own, like a text that is no UTF-8, carry no code.
+    # Errors of Python's own, of a text that is no UTF-8, carry no code.
     match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"{path} is in use by another program ({error}). Stop it, or choose another with --data-dir."

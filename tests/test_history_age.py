@@ -1,0 +1,91 @@
+"""`history_age` deletes by the clock, and clocks are wrong at times."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kept import finished, ids
+from kit import FakeClock
+from xinflight.config import Settings
+from xinflight.history import CLOCK_STEADY, KEEPER_PAUSE, History
+from xinflight.images_memory import MemoryImages
+from xinflight.store_memory import MemoryStore
+from xinflight.supervise import Supervisor
+
+DAY = 86400.0
+
+
+class SetClock(FakeClock):
+    """A clock that somebody may set."""
+
+    wrong_by = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.wrong_by
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(100)
+
+
+@pytest.fixture
+async def history(clock: SetClock, store: MemoryStore) -> AsyncIterator[History]:
+    """Give a history that is kept for a day, with one task of today and one of a month ago."""
+    await finished(store, "old", 1, at=clock.time() - 30 * DAY)
+    await finished(store, "new", 4, at=clock.time())
+    history = History(store, MemoryImages(1), Settings(history_age=DAY), clock, Supervisor(clock))
+    history.start()
+    await settled()
+    yield history
+    await history.close()
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def passed(clock: SetClock, seconds: float) -> None:
+    """Let time go by, the keeper looking on."""
+    step = 20 * KEEPER_PAUSE
+    for _ in range(int(seconds / step) + 1):
+        await clock.advance(step)
+        await settled()
+
+
+@pytest.mark.usefixtures("history")
+async def test_what_is_too_old_goes_once_the_clock_is_known(clock: SetClock, store: MemoryStore) -> None:
+    assert await ids(store) == ["new", "old"]
+    await passed(clock, CLOCK_STEADY)
+    assert await ids(store) == ["new"]
+
+
+@pytest.mark.usefixtures("history")
+@pytest.mark.parametrize("wrong_by", [10 * 365 * DAY, -10 * 365 * DAY])
+async def test_a_clock_that_is_wrong_for_a_while_deletes_nothing(
+    clock: SetClock, store: MemoryStore, wrong_by: float
+) -> None:
+    await passed(clock, CLOCK_STEADY)
+    clock.wrong_by = wrong_by
+    await passed(clock, CLOCK_STEADY / 2)
+    clock.wrong_by = 0.0
+    await passed(clock, CLOCK_STEADY)
+    assert await ids(store) == ["new"]
+
+
+@pytest.mark.usefixtures("history")
+async def test_a_clock_that_is_wrong_at_the_start_deletes_nothing(clock: SetClock, store: MemoryStore) -> None:
+    clock.wrong_by = 365 * DAY
+    await passed(clock, CLOCK_STEADY / 2)
+    clock.wrong_by = 0.0
+    await passed(clock, CLOCK_STEADY / 2)
+    assert await ids(store) == ["new", "old"]
+    await passed(clock, CLOCK_STEADY)
+    assert await ids(store) == ["new"]

@@ -1,0 +1,278 @@
+"""What is SQLite's own: one process, migrations, damage, the log, and files that go away."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kept import (
+    accepted,
+    finished,
+    ids,
+    make_task,
+    picture,
+    seqs,
+    write,
+)
+from kit import eventually
+from xinflight import store_sqlite, store_sqlite_schema
+from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.store_sqlite import SEQ_JUMP, SqliteStore
+from xinflight.store_sqlite_schema import MIGRATIONS
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(tmp_path / "data", full=False)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_it_outlives_its_process(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, full=True)
+    assert store.durable
+    epoch = await store.open()
+    task = await finished(store, "a", 1)
+    await store.close()
+    store = SqliteStore(tmp_path, full=False)
+    assert await store.open() == epoch
+    assert await store.task("ann", "a") == task
+    assert await seqs(store) == [1, 2, 3]
+    assert await store.last_seq("ann") == 3 + SEQ_JUMP
+    assert await store.last_seq("bob") == 0
+    await store.close()
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    assert await store.last_seq("ann") == 3 + 2 * SEQ_JUMP, "what was shown after the first jump is below"
+    await store.close()
+
+
+async def test_a_batch_is_kept_whole_or_not_at_all(sqlite: SqliteStore) -> None:
+    first, second = make_task("a"), make_task("b")
+    await sqlite.commit([write(first, 1, accepted(first))])
+    with pytest.raises(StorageUnavailable, match="UNIQUE"):
+        # The same seq again can't be kept.
+        await sqlite.commit([write(second, 2, accepted(second)), write(second, 1, picture(second))])
+    assert await sqlite.task("ann", "b") is None
+    assert await seqs(sqlite) == [1]
+    await sqlite.commit([write(second, 2, accepted(second))])
+
+
+async def test_a_closed_store_is_unavailable(sqlite: SqliteStore) -> None:
+    await sqlite.close()
+    with pytest.raises(StorageUnavailable):
+        await sqlite.task("ann", "a")
+    with pytest.raises(StorageUnavailable):
+        await sqlite.release("runner")
+
+
+async def test_leases_are_written_down(sqlite: SqliteStore, tmp_path: Path) -> None:
+    """The columns are there for a store of many processes; here they are for who looks into the file."""
+    task = make_task()
+    await sqlite.commit([write(task, 1, accepted(task))])
+
+    def lease() -> tuple[str | None, float | None]:
+        with closing(sqlite3.connect(tmp_path / "data" / "xinflight.db")) as connection:
+            row: tuple[str | None, float | None] = connection.execute(
+                "SELECT runner, lease_until FROM tasks"
+            ).fetchone()
+            return row
+
+    await sqlite.claim("me", 100.0)
+    assert lease() == ("me", 100.0)
+    await sqlite.renew("somebody else", 300.0)
+    await sqlite.renew("me", 200.0)
+    assert lease() == ("me", 200.0)
+    await sqlite.release("somebody else")
+    assert lease() == ("me", 200.0)
+    await sqlite.release("me")
+    assert lease() == (None, None)
+
+
+@pytest.mark.process
+async def test_a_second_process_names_the_first(sqlite: SqliteStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match=rf"in use by process {os.getpid()}\. .*--data-dir"):
+        await SqliteStore(tmp_path / "data", full=False).open()
+    script = (
+        "import asyncio, pathlib, sys; from xinflight.store_sqlite import SqliteStore; "
+        "asyncio.run(SqliteStore(pathlib.Path(sys.argv[1]), full=False).open())"
+    )
+    second = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, str(tmp_path / "data")), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await second.communicate()
+    assert f"in use by process {os.getpid()}" in said.decode()
+    # It harmed nothing.
+    task = make_task()
+    await sqlite.commit([write(task, 1, accepted(task))])
+
+
+async def test_the_lock_of_a_closed_or_failed_one_is_free(tmp_path: Path) -> None:
+    (tmp_path / "xinflight.db").write_bytes(b"not a database, " * 100)
+    store = SqliteStore(tmp_path, full=False)
+    with pytest.raises(StoreUnusable):
+        await store.open()
+    (tmp_path / "xinflight.db").unlink()
+    for _ in range(2):
+        store = SqliteStore(tmp_path, full=False)
+        await store.open()
+        await store.close()
+
+
+async def test_an_older_schema_is_copied_and_brought_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(tmp_path, full=False)
+    epoch = await store.open()
+    task = await finished(store, "a", 1)
+    await store.close()
+    more = "ALTER TABLE tasks ADD COLUMN colour TEXT; UPDATE tasks SET colour = 'red';"
+    monkeypatch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, more])
+    store = SqliteStore(tmp_path, full=False)
+    assert await store.open() == epoch
+    assert await store.task("ann", "a") == task
+    await finished(store, "b", 4)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+        assert connection.execute("SELECT colour FROM tasks ORDER BY number").fetchall() == [("red",), (None,)]
+    copy = tmp_path / f"xinflight.before-{len(MIGRATIONS) + 1}.db"
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+        assert connection.execute("SELECT task_id FROM tasks").fetchall() == [("a",)]
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    task = await finished(store, "a", 1)
+    await store.close()
+    with monkeypatch.context() as patch:
+        bad = "ALTER TABLE tasks ADD COLUMN colour TEXT; DROP TABLE no_such_table;"
+        patch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, bad])
+        with pytest.raises(StoreUnusable, match="no such table"):
+            await SqliteStore(tmp_path, full=False).open()
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    assert await store.task("ann", "a") == task
+    await store.close()
+
+
+async def test_a_newer_schema_is_refused_clearly(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreUnusable, match=rf"newer xinflight \(schema 99, known here: {len(MIGRATIONS)}\)"):
+        await SqliteStore(tmp_path, full=False).open()
+    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def damage_header(path: Path) -> None:
+    path.write_bytes(b"This is no database at all. " * 50)
+
+
+def damage_pages(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [damage_header, damage_pages])
+async def test_a_damaged_database_says_what_to_move(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    folder = tmp_path / "data"
+    store = SqliteStore(folder, full=False)
+    await store.open()
+    await finished(store, "a", 1)
+    await store.close()
+    damage(folder / "xinflight.db")
+    with pytest.raises(StoreUnusable, match="damaged") as raised:
+        await SqliteStore(folder, full=False).open()
+    move = str(raised.value).partition(": ")[2]
+    assert move == f"mv {folder} {folder}.damaged"
+    os.rename(*move.split()[1:])
+    store = SqliteStore(folder, full=False)
+    await store.open()
+    assert await ids(store) == []
+    await store.close()
+
+
+async def test_another_program_on_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "xinflight.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnusable, match="in use by another program"):
+            await SqliteStore(tmp_path, full=False).open()
+        other.rollback()
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    await store.close()
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder that nobody can write to, root neither."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        yield folder
+        folder.chmod(stat.S_IRWXU)
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "xinflight-test", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("no read-only folder can be made here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_read_only_folder_says_what_to_do(read_only: Path) -> None:
+    for folder in (read_only, read_only / "data"):
+        with pytest.raises(StoreUnusable, match=r"can't be used .*permissions.*--data-dir"):
+            await SqliteStore(folder, full=False).open()
+
+
+async def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(StoreUnusable, match="can't be used"):
+        await SqliteStore(tmp_path / "data", full=False).open()
+    assert (tmp_path / "data").read_text() == "mine"
+
+
+async def test_a_log_that_grew_long_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of another program, like a backup, keeps the log from beginning anew; then it is cut off."""
+    monkeypatch.setattr(store_sqlite, "CHECKPOINT", 20)
+    monkeypatch.setattr(store_sqlite, "LOG_PAGES", 100)
+    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.01)
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    log = tmp_path / "xinflight.db-wal"
+    with closing(sqlite3.connect(tmp_path / "xinflight.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM tasks").fetchall()
+        for number in range(100):
+            await finished(store, f"t{number}", 1 + 3 * number)
+        grown = os.stat(log).st_size
+        assert grown > 1000 * 4096
+        reader.rollback()
+    await eventually(lambda: store._checkpoint is None)
+    for number in range(100, 110):
+        await finished(store, f"t{number}", 1 + 3 * number)
+    await eventually(lambda: store._checkpoint is None)
+    assert os.stat(log).st_size < grown / 4, "no more than the last ten wrote"
+    assert len(await ids(store, limit=1000)) == 110
+    await store.close()
+    assert log.name not in os.listdir(tmp_path), "all of it is folded in at the end"
