@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from xinflight.clock import SystemClock
-from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions, Faults
+from xinflight.emulator import EmulatedModel, Emulator, Faults
 from xinflight.emulator_book import KeyGuard
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import GenerationsBody, Txt2imgBody
@@ -89,6 +89,11 @@ class FakeClock:
                 yield
             finally:
                 timer.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """How many timers have neither run nor been cancelled."""
+        return sum(timer.callback is not None for _, _, timer in self._timers)
 
     async def advance(self, seconds: float, *, turns: int = 20) -> None:
         """Move on; let the loop take `turns` turns after each timer that ran."""
@@ -284,8 +289,8 @@ async def eventually(holds: Callable[[], object], timeout: float = LONG) -> None
 class Recorder(Emulator):
     """An emulator that remembers what it was asked, and how much of it was under way at once."""
 
-    def __init__(self, models: Iterable[EmulatedModel], *, options: EmulatorOptions | None = None) -> None:
-        super().__init__(models, options=options)
+    def __init__(self, models: Iterable[EmulatedModel], **parts: Any) -> None:
+        super().__init__(models, **parts)
         self.posts: list[tuple[str, str | None, str]] = []
         """Route, model and prompt of each generation, in the order of their arrival."""
         self.aborts: list[str] = []

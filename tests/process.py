@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from kit import LONG, Json, Recorder, is_end, painter
+from kit import LONG, Json, Recorder, eventually, is_end, painter
 from xinflight.emulator import EmulatedModel
 from xinflight.emulator_replica import Job
 from xinflight.emulator_wire import Txt2imgBody
@@ -166,6 +166,10 @@ class Assembler:
                     # Not before: a replay that was cut off must be asked for again.
                     self.seen = highest
         self.ws = None
+
+    async def acknowledged(self, count: int) -> None:
+        """Wait until so many generations have been acknowledged."""
+        await eventually(lambda: len(self.acks) >= count)
 
     def _take(self, message: Json, last: dict[str, int]) -> None:
         task_id, seq = message["task_id"], message["seq"]

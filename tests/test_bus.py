@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from kept import accepted, make_task, picture, progress
+from kit import LONG
 from xinflight.bus import Bus, CancelCommand
 from xinflight.bus_memory import MemoryBus
 from xinflight.store import Event, EventMessage
@@ -110,7 +111,7 @@ async def test_a_command_reaches_whoever_runs_the_task(bus: Bus) -> None:
 
 
 async def test_a_free_slot_is_taken_at_once_and_given_back(bus: Bus) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         for _ in range(3):
             await bus.take_slot("painter", 1)
             await bus.give_slot("painter")

@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 
 from conftest import Front, Serve
 from doors import Proxy, shared_server
-from kit import PAINTER, Json, Recorder, WireClient, eventually, painter
+from kit import LONG, PAINTER, Json, Recorder, WireClient, eventually, painter
 from xinflight.emulator import Emulator, Faults
 
 pytest_plugins = ["page_fixtures"]
@@ -249,7 +249,7 @@ async def test_closing_a_request_of_openai_cancels_it(
     making = asyncio.create_task(drained(ai, stream=stream))
     await eventually(lambda: engine.in_flight["painter"] == 1)
     making.cancel()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(LONG):
         with contextlib.suppress(asyncio.CancelledError):
             await making
         await eventually(lambda: len(engine.aborts) == 1)
@@ -264,9 +264,12 @@ async def test_closing_a_request_of_openai_cancels_it(
 
 async def test_a_timeout_of_openai_cancels_too(server: str, engine: Recorder) -> None:
     """Its client gives up by closing the request; what it waited for in the queue is never started."""
-    async with AsyncOpenAI(base_url=f"{server}v1", api_key="none", timeout=0.4, max_retries=0) as ai:
+    async with AsyncOpenAI(base_url=f"{server}v1", api_key="none", timeout=2.0, max_retries=0) as ai:
+        engine.faults = Faults(freeze=1)
         with pytest.raises(openai.APITimeoutError):
             await asyncio.gather(drained(ai, stream=False), drained(ai, stream=True))
+        await eventually(lambda: engine.aborts)
+        engine.thaw()
         await eventually(lambda: engine.in_flight["painter"] == 0)
     assert len(engine.posts) == 1
 
@@ -284,11 +287,13 @@ async def test_openai_shows_its_key(emulate: Serve) -> None:
 
 async def test_openai_may_name_its_task(ai: AsyncOpenAI, client: WireClient, engine: Recorder) -> None:
     """The same `task_id` again gets what is there already; leaving then does not cancel what others began."""
+    engine.faults = Faults(freeze=1, requests=1)
     await client.ask(action="generate", prompt="boat", task_id="a", steps=60)
     with pytest.raises(openai.APITimeoutError):
         await ai.with_options(max_retries=0).images.generate(
-            prompt="boat", **options(task_id="a", steps=60), timeout=0.3
+            prompt="boat", **options(task_id="a", steps=60), timeout=1.0
         )
+    engine.thaw()
     made = await ai.images.generate(prompt="boat", **options(task_id="a", steps=60))
     end = (await client.ends("a"))["a"]
     assert end["type"] == "result"
@@ -331,7 +336,7 @@ async def heard(page: Page) -> list[Json]:
 
 
 async def wait_for(page: Page, expression: str) -> None:
-    await page.wait_for_function(expression, timeout=20_000)
+    await page.wait_for_function(expression, timeout=1000 * LONG)
 
 
 @pytest.fixture
@@ -342,10 +347,13 @@ async def tab(browser: Browser, server: str) -> Page:
     return page
 
 
-async def test_an_event_source_hears_everything(tab: Page, server: str, client: WireClient) -> None:
+async def test_an_event_source_hears_everything(tab: Page, server: str, client: WireClient, engine: Recorder) -> None:
     """`onmessage` hears each event to the last; then the browser comes back by itself, is told 204, and stops."""
-    await client.ask(action="generate", prompt="boat", task_id="a", n=2, steps=20)
+    engine.faults = Faults(freeze=1, requests=1)
+    await client.ask(action="generate", prompt="boat", task_id="a", n=2)
     await tab.evaluate(LISTEN, f"{server}api/v1/tasks/a/events")
+    await wait_for(tab, "heard.length > 0")
+    engine.thaw()
     await wait_for(tab, 'states.includes("closed")')
     ends = await client.ends("a")
     messages = await heard(tab)
@@ -374,7 +382,7 @@ async def test_an_event_source_comes_back(tab: Page, server: str, client: WireCl
     assert seqs[1:] == [message["seq"] for message in client.of("a", "picture", "result")]
     assert messages[0]["type"] == "accepted"
     assert [message["seq"] for message in messages] == sorted(message["seq"] for message in messages)
-    assert (await tab.evaluate("states")).count("again") == 3
+    assert (await tab.evaluate("states")).count("again") >= 3
 
 
 USE = """

@@ -1,10 +1,9 @@
-"""Readers that stop reading while 200 tasks run: memory stays flat, nobody else notices, and nothing is lost."""
+"""Readers that stop reading while 200 tasks run: memory stays flat, others hear everything, and nothing is lost."""
 
 import asyncio
 import io
 import os
 import random
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from PIL import Image
 
 from conftest import Serve
 from doors import NDJSON, PackClient, lines, stored
-from kit import Json, WireClient, is_end, painter
+from kit import LONG, Json, WireClient, eventually, is_end, painter
 from xinflight import web_stream
 from xinflight.emulator import Emulator
 from xinflight.emulator_wire import Order
@@ -42,29 +41,22 @@ def resident() -> int:
 
 
 class Watcher:
-    """An ordinary reader, and how late it heard of each progress."""
+    """An ordinary reader, and how much memory the process had meanwhile."""
 
     def __init__(self, client: WireClient) -> None:
         self.client = client
-        self.late: list[float] = []
         self.peak = 0
 
     async def watch(self, ends: int) -> list[Json]:
         """Read until so many tasks have ended; return their stored events."""
-        self.late, self.peak, seen = [], 0, []
+        self.peak, seen = 0, []
         while ends:
             message = await self.client.receive()
             self.client.seen.clear()
             self.peak = max(self.peak, resident())
-            if message["type"] == "progress":
-                self.late.append(time.time() - message["timestamp"])
             ends -= is_end(message)
             seen.append(message)
         return stored(seen)
-
-    @property
-    def p95(self) -> float:
-        return sorted(self.late)[len(self.late) * 95 // 100]
 
 
 async def run_tasks(http: aiohttp.ClientSession, name: str) -> None:
@@ -77,7 +69,9 @@ async def run_tasks(http: aiohttp.ClientSession, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory in use")
-async def test_readers_that_stop_reading(emulate: Serve, serve: Serve, stack: AsyncExitStack) -> None:
+async def test_readers_that_stop_reading(
+    emulate: Serve, serve: Serve, stack: AsyncExitStack, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = paint()
     assert PICTURE * 0.9 < len(picture) < PICTURE * 1.1
 
@@ -92,10 +86,10 @@ async def test_readers_that_stop_reading(emulate: Serve, serve: Serve, stack: As
     watcher = Watcher(await stack.enter_async_context(PackClient.connect(url)))
     await watcher.client.ask(action="follow", scope="all")
 
-    # Without them first: what this costs anyway, and how late progress is anyway. The second time it costs no more.
+    # Without them first: what this costs anyway. The second time it costs no more.
     for name in ("first", "calm"):
         _, _ = await asyncio.gather(run_tasks(http, name), watcher.watch(TASKS))
-    calm, before = watcher.p95, watcher.peak
+    before = watcher.peak
 
     cursor = (await watcher.client.ask(action="list", limit=1))["cursor"]
     sse = await stack.enter_async_context(http.get("/api/v1/events", params={"after": cursor}))
@@ -104,21 +98,19 @@ async def test_readers_that_stop_reading(emulate: Serve, serve: Serve, stack: As
     )
     socket = await stack.enter_async_context(WireClient.connect(url))
     await socket.ask(action="resume", scope="all", after=cursor)
-    stopped = time.monotonic()
     _, wanted = await asyncio.gather(run_tasks(http, "slow"), watcher.watch(TASKS))
     assert len(wanted) == TASKS * (PICTURES + 2)
     grown = watcher.peak - before
-    print(f"grown by {grown / 1e6:.1f} MB of 3 x {DUE / 1e6:.0f} due; progress late {calm:.3f}, {watcher.p95:.3f} s")
+    print(f"grown by {grown / 1e6:.1f} MB of 3 x {DUE / 1e6:.0f} due")
     assert grown < FLAT
-    assert watcher.p95 < max(3 * calm, 0.5)
-    # The WebSocket was let go meanwhile; the streams wait for minutes.
-    await asyncio.sleep(max(0.0, stopped + 10.0 - time.monotonic()))
+    # The WebSocket is let go; the streams wait for minutes.
+    await eventually(lambda: "slow reader dropped" in capsys.readouterr().out)
     assert web_stream.PATIENCE > 60
 
     for stream in (sse, ndjson):
         assert await read_all(stream) == wanted
     seen = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG):
         while (frame := await socket.ws.receive()).type is aiohttp.WSMsgType.TEXT:
             seen.append(frame.json())
     assert frame.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)
@@ -135,7 +127,7 @@ async def read_all(stream: aiohttp.ClientResponse) -> list[Json]:
     """Go on reading until every task has ended; return the stored events."""
     seen = []
     ends = TASKS
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONG):
         async for line in lines(stream):
             seen.append(line.data)
             ends -= is_end(line.data)

@@ -12,13 +12,16 @@ import aiohttp
 import msgspec
 import pytest
 
-from kit import ShiftedClock
+from kit import LONG, FakeClock, Recorder, ShiftedClock, eventually
+from xinflight import emulator_replica, web_emulator
 from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions, Faults, demo_engine
 from xinflight.emulator_wire import Order
 from xinflight.web_emulator import serve_emulator
 
 STEP = 0.02
 PAINTER = EmulatedModel(uid="painter", step_seconds=STEP, decode_seconds=0.0)
+STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
+"""For a clock that is moved by hand: sums of its steps are exact."""
 
 
 def paint(order: Order) -> bytes:
@@ -73,8 +76,8 @@ class Server:
         return await self.get(f"/v1/requests/{request_id}/progress")
 
     async def reach(self, request_id: str, wanted: Callable[[float], bool]) -> float:
-        """Wait until an id's progress is as wanted, at most ten seconds."""
-        async with asyncio.timeout(10):
+        """Wait until an id's progress is as wanted, or give up."""
+        async with asyncio.timeout(LONG):
             while True:
                 answer = await self.progress(request_id)
                 if answer.status == 200 and wanted(answer.body["progress"]):
@@ -94,7 +97,7 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(*models: EmulatedModel, engine: Emulator | None = None, **options: Any) -> Server:
-            engine = engine or Emulator(models or (PAINTER,), options=EmulatorOptions(**options), paint=paint)
+            engine = engine or Recorder(models or (PAINTER,), options=EmulatorOptions(**options), paint=paint)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             url = await stack.enter_async_context(serve_emulator(engine))
             return Server(engine, url, session)
@@ -106,6 +109,17 @@ async def serve() -> AsyncIterator[Serve]:
 async def server(serve: Serve) -> Server:
     started: Server = await serve()
     return started
+
+
+def standing(clock: FakeClock, *models: EmulatedModel) -> Emulator:
+    """Return an emulator whose time stands still until the clock is moved; requests arrive at once."""
+    return Emulator(models, options=EmulatorOptions(latency=0.0), clock=clock, paint=paint)
+
+
+async def passes(clock: FakeClock, seconds: float) -> None:
+    """Let time pass, once something waits for it."""
+    await eventually(lambda: clock.waiting)
+    await clock.advance(seconds)
 
 
 def changed(**fields: Any) -> EmulatedModel:
@@ -289,15 +303,16 @@ async def test_progress_of_unknown_ids_is_400(server: Server) -> None:
     assert answer.detail.endswith("] 'never-seen'")
 
 
-async def test_progress_rises_by_steps_to_one_before_the_picture_is_there(serve: Serve) -> None:
+async def test_progress_rises_by_steps_to_one_before_the_picture_is_there(server: Server) -> None:
     """Progress is (step+1)/steps, and 1.0 while the picture is still being decoded."""
-    server = await serve(changed(decode_seconds=0.3))
+    server.engine.faults = Faults(freeze=4, requests=1)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
     seen = [await server.reach("a", lambda p: p > 0)]
     while seen[-1] < 1.0:
         seen.append(await server.reach("a", lambda p: p > seen[-1]))
     assert set(seen) <= {0.25, 0.5, 0.75, 1.0}
     assert not post.done()
+    server.engine.thaw()
     assert (await post).status == 200
     assert (await server.progress("a")).body["progress"] == 1.0
 
@@ -315,30 +330,41 @@ async def test_small_steps_are_told_by_the_span(server: Server) -> None:
 
 async def test_elapsed_and_eta(serve: Serve) -> None:
     """Elapsed counts from the submission, eta needs two samples and is null at 0 and 1."""
-    server = await serve(changed(step_seconds=0.1))
+    clock = FakeClock()
+    server = await serve(engine=standing(clock, STANDING))
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
+    await server.reach("a", lambda p: p == 0.0)
+    await passes(clock, 0.25)
     await server.reach("a", lambda p: p == 0.25)
     assert (await server.progress("a")).body["eta_seconds"] is None
+    await passes(clock, 0.25)
     await server.reach("a", lambda p: p == 0.5)
     body = (await server.progress("a")).body
-    assert body["elapsed_seconds"] >= 0.2
-    assert 0.1 < body["eta_seconds"] < 0.4
+    assert body["elapsed_seconds"] == pytest.approx(0.5)
+    assert body["eta_seconds"] == pytest.approx(0.5)
+    await passes(clock, 0.5)
     await post
     assert (await server.progress("a")).body["eta_seconds"] is None
 
 
-async def test_a_queued_job_has_progress_zero_and_its_wait_pollutes_the_eta(server: Server) -> None:
+async def test_a_queued_job_has_progress_zero_and_its_wait_pollutes_the_eta(serve: Serve) -> None:
     """A waiting request shows 0.0, its time goes on, and the wait is the pace's first sample."""
+    clock = FakeClock()
+    server = await serve(engine=standing(clock, STANDING))
     first = asyncio.create_task(server.txt2img(request_id="first", steps=25))
-    await server.reach("first", lambda p: p > 0)
+    await server.reach("first", lambda p: p == 0.0)
+    await passes(clock, 0.25)
     second = asyncio.create_task(server.txt2img(request_id="second", steps=10))
     await server.reach("second", lambda p: p == 0.0)
     assert (await server.progress("second")).body["eta_seconds"] is None
+    await passes(clock, 24 * 0.25)
     assert (await first).status == 200
-    await server.reach("second", lambda p: p >= 0.2)
+    await passes(clock, 2 * 0.25)
+    await server.reach("second", lambda p: p == 0.2)
     body = (await server.progress("second")).body
-    assert body["elapsed_seconds"] > 0.25
-    assert body["eta_seconds"] > 8 * STEP * 2
+    assert body["elapsed_seconds"] == pytest.approx(26 * 0.25)
+    assert body["eta_seconds"] > 8 * 0.25 * 2
+    await passes(clock, 8 * 0.25)
     assert (await second).status == 200
 
 
@@ -364,57 +390,59 @@ async def test_a_replica_is_strictly_serial_and_first_in_first_out(server: Serve
         assert (await server.txt2img(request_id=name, steps=5)).status == 200
         ends.append(name)
 
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    server.engine.faults = Faults(freeze=3, requests=1)
     async with asyncio.TaskGroup() as group:
         for name in ("a", "b", "c"):
             group.create_task(one(name))
             await server.reach(name, lambda p: p >= 0)
+        await server.reach("a", lambda p: p == 0.6)
+        assert [(await server.progress(name)).body["progress"] for name in ("b", "c")] == [0.0, 0.0]
+        server.engine.thaw()
     assert ends == ["a", "b", "c"]
-    assert loop.time() - began >= 15 * STEP
 
 
 async def test_replicas_are_dealt_round_robin_not_by_load(serve: Serve) -> None:
     """With two replicas the third job waits behind the first, though the second replica is free again."""
     server = await serve(changed(replicas=2))
-    long = asyncio.create_task(server.txt2img(request_id="long", steps=40))
+    long = asyncio.create_task(server.txt2img(request_id="long", prompt="a cat demo:freeze=1"))
     await server.reach("long", lambda p: p > 0)
     assert (await server.txt2img(request_id="short", steps=2)).status == 200
     third = asyncio.create_task(server.txt2img(request_id="third", steps=2))
     await server.reach("third", lambda p: p == 0.0)
-    await asyncio.sleep(STEP * 5)
     assert (await server.progress("third")).body["progress"] == 0.0
     assert not long.done()
+    server.engine.thaw()
     assert [(await task).status for task in (long, third)] == [200, 200]
 
 
-async def test_aborting_txt2img_stops_the_compute_then_answers_409(serve: Serve) -> None:
+async def test_aborting_txt2img_stops_the_compute_then_answers_409(server: Server) -> None:
     """The pending request answers at the next step's end, and the next picture is unharmed."""
-    server = await serve(changed(step_seconds=0.2))
-    post = asyncio.create_task(server.txt2img(request_id="a", steps=10))
+    post = asyncio.create_task(server.txt2img(request_id="a", prompt="a cat demo:freeze=1"))
     before = await server.reach("a", lambda p: p > 0)
     assert (await server.abort("a")).body == {"msg": "DONE"}
     assert (await server.progress("a")).body["progress"] == before
+    server.engine.thaw()
     answer = await post
     assert (answer.status, answer.detail) == (409, "The request has been cancelled: a")
     assert (await server.progress("a")).body["progress"] == 1.0
     assert (await server.txt2img(steps=2)).status == 200
 
 
-async def test_an_abort_during_decode_waits_for_the_decode(serve: Serve) -> None:
+async def test_an_abort_during_decode_waits_for_the_decode(server: Server) -> None:
     """Decoding is not interrupted: 409 comes after it."""
-    server = await serve(changed(decode_seconds=0.3))
+    server.engine.faults = Faults(freeze=2, requests=1)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=2))
     await server.reach("a", lambda p: p == 1.0)
-    began = asyncio.get_running_loop().time()
     assert (await server.abort("a")).body == {"msg": "DONE"}
+    assert (await server.progress("a")).body["progress"] == 1.0
+    assert not post.done()
+    server.engine.thaw()
     assert (await post).status == 409
-    assert asyncio.get_running_loop().time() - began > 0.1
 
 
 async def test_aborting_generations_answers_at_once_and_spoils_the_next(server: Server) -> None:
     """Generations answer 409 at once while the pipeline runs on, and the next picture meets it and fails."""
-    post = asyncio.create_task(server.generations({"request_id": "a", "num_inference_steps": 60}))
+    post = asyncio.create_task(server.generations({"request_id": "a", "num_inference_steps": 500}))
     await server.reach("a", lambda p: p > 0)
     assert (await server.abort("a")).body == {"msg": "DONE"}
     answer = await post
@@ -429,6 +457,7 @@ async def test_aborting_generations_answers_at_once_and_spoils_the_next(server: 
 
 async def test_aborting_a_queued_job_leaves_the_others_alone(server: Server) -> None:
     """A waiting job answers 409 at once and never runs; the one before and the one behind finish."""
+    server.engine.faults = Faults(freeze=1, requests=1)
     posts = {}
     for name in ("a", "b", "c"):
         posts[name] = asyncio.create_task(server.txt2img(request_id=name, steps=10))
@@ -436,13 +465,14 @@ async def test_aborting_a_queued_job_leaves_the_others_alone(server: Server) -> 
     assert (await server.abort("b")).body == {"msg": "DONE"}
     assert (await posts["b"]).status == 409
     assert not posts["a"].done()
+    server.engine.thaw()
     assert [(await posts[name]).status for name in ("a", "c")] == [200, 200]
 
 
 async def test_aborts_of_nothing_are_no_op(server: Server) -> None:
     """Unknown and finished ids, unknown models and second aborts answer NO_OP."""
     await server.txt2img(request_id="done")
-    post = asyncio.create_task(server.txt2img(request_id="twice", steps=20))
+    post = asyncio.create_task(server.txt2img(request_id="twice", prompt="a cat demo:freeze=1"))
     await server.reach("twice", lambda p: p > 0)
     assert (await server.abort("twice")).body == {"msg": "DONE"}
     for answer in (
@@ -452,6 +482,7 @@ async def test_aborts_of_nothing_are_no_op(server: Server) -> None:
         await server.abort("never", uid="nope"),
     ):
         assert (answer.status, answer.body) == (200, {"msg": "NO_OP"})
+    server.engine.thaw()
     assert (await post).status == 409
 
 
@@ -462,19 +493,21 @@ async def test_an_abort_without_a_json_body_is_500(server: Server) -> None:
 
 
 @pytest.mark.parametrize("route", ["txt2img", "generations"])
-async def test_an_abort_blocks_its_id_for_a_while(server: Server, route: str) -> None:
+async def test_an_abort_blocks_its_id_for_a_while(serve: Serve, route: str) -> None:
     """A blocked id answers 500 until its block is over; a block of 0 blocks nothing."""
+    clock = ShiftedClock()
+    server: Server = await serve(engine=Emulator([PAINTER], clock=clock, paint=paint))
 
     async def submit(request_id: str) -> Answer:
         if route == "txt2img":
             return await server.txt2img(request_id=request_id, steps=2)
         return await server.generations({"request_id": request_id, "num_inference_steps": 2})
 
-    await server.abort("a", block_duration=0.3)
+    await server.abort("a", block_duration=600)
     refused = await submit("a")
     assert refused.status == 500
     assert refused.detail.endswith("The request has been aborted: a")
-    await asyncio.sleep(0.3)
+    clock.advance(600)
     assert (await submit("a")).status == 200
     await server.abort("b", block_duration=0)
     assert (await submit("b")).status == 200
@@ -482,10 +515,11 @@ async def test_an_abort_blocks_its_id_for_a_while(server: Server, route: str) ->
 
 async def test_an_abort_that_overtakes_its_request_wins(serve: Serve) -> None:
     """Sent within the first milliseconds an abort answers NO_OP and the request 500, aborted."""
-    server = await serve(latency=0.2)
+    clock = FakeClock()
+    server: Server = await serve(engine=Emulator([PAINTER], clock=clock, paint=paint))
     post = asyncio.create_task(server.txt2img(request_id="a"))
-    await asyncio.sleep(0.05)
     assert (await server.abort("a")).body == {"msg": "NO_OP"}
+    await passes(clock, 1.0)
     answer = await post
     assert answer.status == 500
     assert "The request has been aborted: a" in answer.detail
@@ -494,6 +528,7 @@ async def test_an_abort_that_overtakes_its_request_wins(serve: Serve) -> None:
 @pytest.mark.parametrize("route", ["txt2img", "generations"])
 async def test_an_id_that_runs_is_refused_again(server: Server, route: str) -> None:
     """The same id is a duplicate while the first runs, and free once it is done."""
+    server.engine.faults = Faults(freeze=1, requests=1)
     first = asyncio.create_task(server.generations({"request_id": "a", "num_inference_steps": 20}))
     await server.reach("a", lambda p: p > 0)
     if route == "txt2img":
@@ -502,6 +537,7 @@ async def test_an_id_that_runs_is_refused_again(server: Server, route: str) -> N
         again = await server.generations({"request_id": "a"})
     assert again.status == 500
     assert again.detail.endswith("Duplicate request id: a")
+    server.engine.thaw()
     assert (await first).status == 200
     assert (await server.generations({"request_id": "a", "num_inference_steps": 2})).status == 200
 
@@ -509,6 +545,7 @@ async def test_an_id_that_runs_is_refused_again(server: Server, route: str) -> N
 async def test_request_limits_count_waiting_jobs(serve: Serve) -> None:
     """One more than the limit is 429 and leaves no progress entry."""
     server = await serve(changed(request_limit=2))
+    server.engine.faults = Faults(freeze=1, requests=1)
     posts = []
     for name in ("a", "b"):
         posts.append(asyncio.create_task(server.txt2img(request_id=name, steps=10)))
@@ -518,25 +555,36 @@ async def test_request_limits_count_waiting_jobs(serve: Serve) -> None:
     text = "Rate limit reached for the model. Request limit 2 for the model: painter-rep0"
     assert over.detail.endswith(text)
     assert (await server.progress("c")).status == 400
+    server.engine.thaw()
     assert [(await post).status for post in posts] == [200, 200]
 
 
 async def test_closing_the_connection_stops_nothing(server: Server) -> None:
     """A generation whose client has gone runs to its end; so does one that waits."""
+    server.engine.faults = Faults(freeze=1, requests=1)
     for name in ("runs", "waits"):
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(server.txt2img(request_id=name, steps=10), 0.1)
+        post = asyncio.create_task(server.txt2img(request_id=name))
+        await server.reach(name, lambda p: p >= 0)
+        post.cancel()
+        await asyncio.gather(post, return_exceptions=True)
+    server.engine.thaw()
     await server.reach("waits", lambda p: p == 1.0)
 
 
-async def test_a_killed_model_fails_what_is_pending_and_comes_back(serve: Serve) -> None:
+async def test_a_killed_model_fails_what_is_pending_and_comes_back(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Death is closed, then refused, then stopping, then another process; progress of the dead stays."""
+    # The clock goes on by itself: as long as a machine could be slow.
+    monkeypatch.setattr(emulator_replica, "STALE_SECONDS", 300.0)
+    monkeypatch.setattr(emulator_replica, "RECOVERY_SECONDS", 12_000.0)
     clock = ShiftedClock()
     engine = Emulator([PAINTER], clock=clock, paint=paint)
     server = await serve(engine=engine)
     [before] = (await server.get("/v1/models/painter/replicas")).body
-    post = asyncio.create_task(server.txt2img(request_id="a", steps=50))
-    at = await server.reach("a", lambda p: p > 0.1)
+    engine.faults = Faults(freeze=2, requests=1)
+    post = asyncio.create_task(server.txt2img(request_id="a"))
+    await server.reach("a", lambda p: p == 0.5)
     engine.kill("painter")
     answer = await post
     assert answer.status == 500
@@ -544,37 +592,37 @@ async def test_a_killed_model_fails_what_is_pending_and_comes_back(serve: Serve)
     assert answer.detail.endswith("closed: Server may be closed")
     assert "[Errno 111] Connect call failed ('127.0.0.1', " in (await server.txt2img()).detail
     assert (await server.get("/v1/models/painter/replicas")).body[0]["status"] == "READY"
-    clock.shift += 3
+    clock.advance(3000)
     assert (await server.txt2img()).detail.endswith("Model painter-rep0 is in stopping state")
     [dead] = (await server.get("/v1/models/painter/replicas")).body
     assert (dead["status"], dead["model_address"], dead["accelerators"]) == ("TERMINATING", None, None)
     assert (await server.get("/v1/models")).body["data"] == []
     assert (await server.get("/v1/models/painter")).status == 400
-    clock.shift += 10
+    clock.advance(10_000)
     [after] = (await server.get("/v1/models/painter/replicas")).body
     assert after["status"] == "READY"
     assert after["model_address"] != before["model_address"]
     assert after["created_ts"] == before["created_ts"]
     assert len((await server.get("/v1/models")).body["data"]) == 1
     assert (await server.txt2img()).status == 200
-    clock.shift += 1000
-    assert (await server.progress("a")).body["progress"] == pytest.approx(at, abs=0.1)
+    clock.advance(1000)
+    assert (await server.progress("a")).body["progress"] == 0.5
 
 
 async def test_finished_progress_expires_after_five_minutes(serve: Serve) -> None:
     """A finished entry is there for five minutes, and gone with the sweep after."""
     clock = ShiftedClock()
-    server = await serve(engine=Emulator([PAINTER], clock=clock, paint=paint))
+    server: Server = await serve(engine=Emulator([PAINTER], clock=clock, paint=paint))
     await server.txt2img(request_id="a", steps=1)
-    clock.shift += 290
+    clock.advance(240)
     assert (await server.progress("a")).status == 200
-    clock.shift += 71
+    clock.advance(121)
     assert (await server.progress("a")).status == 400
 
 
 async def test_a_terminated_model_is_gone_and_its_jobs_fail(server: Server) -> None:
     """Taking a model down kills what runs on it; then it is unknown."""
-    post = asyncio.create_task(server.txt2img(request_id="a", steps=50))
+    post = asyncio.create_task(server.txt2img(request_id="a", prompt="a cat demo:freeze=1"))
     await server.reach("a", lambda p: p > 0)
     server.engine.terminate("painter")
     assert "closed: 0 bytes" in (await post).detail
@@ -626,26 +674,29 @@ async def test_other_engines_run_at_once_and_tell_no_progress(serve: Serve) -> N
     """An engine other than diffusers takes jobs side by side; progress is 0.0, then 1.0."""
     server = await serve(changed(engine="sglang"))
     assert (await server.txt2img()).detail.endswith("is not for txt2img.")
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    kwargs = {"num_inference_steps": 20}
-    posts = [asyncio.create_task(server.generations({"request_id": str(name), **kwargs})) for name in range(4)]
-    await asyncio.sleep(STEP * 8)
+    server.engine.faults = Faults(freeze=1, requests=1)
+    kwargs = {"num_inference_steps": 2}
+    held = asyncio.create_task(server.generations({"request_id": "0", **kwargs}))
+    await server.reach("0", lambda p: p == 0.0)
+    assert [(await server.generations(kwargs)).status for _ in range(3)] == [200, 200, 200]
     assert (await server.progress("0")).body["progress"] == 0.0
-    assert {(await post).status for post in posts} == {200}
-    assert loop.time() - began < 3 * 20 * STEP
+    assert not held.done()
+    server.engine.thaw()
+    assert (await held).status == 200
     assert (await server.progress("0")).body["progress"] == 1.0
 
 
 async def test_before_3_4_0_txt2img_has_no_request_id(serve: Serve) -> None:
     """An old server lists no interrupt, and its txt2img jobs can be neither watched nor aborted."""
-    server = await serve(txt2img_abort=False, version="3.3.0")
+    engine = Recorder([PAINTER], options=EmulatorOptions(txt2img_abort=False, version="3.3.0"), paint=paint)
+    server = await serve(engine=engine)
     assert "/sdapi/v1/interrupt" not in (await server.get("/openapi.json")).body["paths"]
     assert (await server.get("/sdapi/v1/progress?request_id=a")).status == 404
-    post = asyncio.create_task(server.txt2img(request_id="a", steps=10))
-    await asyncio.sleep(STEP * 4)
+    post = asyncio.create_task(server.txt2img(request_id="a", prompt="a cat demo:freeze=1"))
+    await eventually(lambda: engine.in_flight["painter"])
     assert (await server.progress("a")).status == 400
     assert (await server.abort("a")).body == {"msg": "NO_OP"}
+    engine.thaw()
     assert (await post).status == 200
 
 
@@ -675,19 +726,19 @@ async def test_auth_wants_the_key_and_bans_after_ten_bad_ones(serve: Serve) -> N
     banned = await server.get("/v1/models", **good)
     assert (banned.status, banned.detail) == (429, "Too many failed attempts. IP temporarily banned.")
     assert "Retry-After" not in banned.headers
-    clock.shift += 3601
+    clock.advance(3601)
     assert (await server.get("/v1/models", **good)).status == 200
 
 
-async def test_idle_connections_are_kept_for_five_seconds(server: Server) -> None:
+async def test_idle_connections_are_kept_for_five_seconds(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection is used again at once, and closed by the server when it idles."""
+    assert web_emulator.KEEPALIVE_SECONDS == 5
+    monkeypatch.setattr(web_emulator, "KEEPALIVE_SECONDS", 0.1)
+    server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-    loop = asyncio.get_running_loop()
     writer.write(b"GET /v1/cluster/auth HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    began = loop.time()
     await reader.read(-1)
-    assert 4 < loop.time() - began < 8
     writer.close()
     await writer.wait_closed()
 
@@ -699,7 +750,7 @@ async def test_a_restarted_server_has_forgotten_its_requests(serve: Serve) -> No
         async with serve_emulator(engine) as url:
             server = Server(engine, url, session)
             await server.txt2img(request_id="a")
-            post = asyncio.create_task(server.txt2img(request_id="b", steps=100))
+            post = asyncio.create_task(server.txt2img(request_id="b", prompt="a cat demo:freeze=1"))
             await server.reach("b", lambda p: p > 0)
         assert (await post).status == 500
         async with serve_emulator(engine) as url:
@@ -721,8 +772,8 @@ async def test_a_hanging_request_is_never_answered(server: Server) -> None:
     server.engine.faults = Faults(hang=True)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=1))
     await server.reach("a", lambda p: p == 1.0)
-    done, _ = await asyncio.wait((post,), timeout=0.2)
-    assert not done
+    assert (await server.txt2img(request_id="b", steps=1, prompt="a cat demo:slow=1")).status == 200
+    assert not post.done()
     await server.engine.aclose()
     with pytest.raises(aiohttp.ClientError):
         await post
@@ -737,10 +788,11 @@ async def test_a_reset_tears_the_answer(server: Server) -> None:
 
 async def test_a_drop_tears_the_connection_and_the_compute_runs_on(server: Server) -> None:
     """After two steps the client hears nothing more, and progress goes on to 1.0."""
-    server.engine.faults = Faults(drop=2)
+    server.engine.faults = Faults(drop=2, freeze=3)
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await server.txt2img(request_id="a", steps=10)
-    assert (await server.progress("a")).body["progress"] < 1.0
+    await server.reach("a", lambda p: p == 0.3)
+    server.engine.thaw()
     await server.reach("a", lambda p: p == 1.0)
 
 
@@ -761,21 +813,28 @@ async def test_garbage_is_a_200_that_is_no_picture(server: Server, garbage: str)
             assert base64.b64decode(answer.body["images"][0]) == b"not a picture"
 
 
-async def test_slow_frozen_and_thawed(server: Server) -> None:
+async def test_slow_frozen_and_thawed(serve: Serve) -> None:
     """A slow step takes its multiple; a frozen one does not end, abort or not, until thawed."""
-    server.engine.faults = Faults(slow=10)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await server.txt2img(steps=2)
-    assert loop.time() - began >= 20 * STEP
+    clock = FakeClock()
+    server = await serve(engine=standing(clock, STANDING))
+    server.engine.faults = Faults(slow=10, requests=1)
+    post = asyncio.create_task(server.txt2img(request_id="slow", steps=2))
+    await server.reach("slow", lambda p: p == 0.0)
+    await passes(clock, 19 * 0.25)
+    assert (await server.progress("slow")).body["progress"] == 0.5
+    await passes(clock, 0.25)
+    assert (await post).status == 200
     server.engine.faults = Faults(freeze=2)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
+    await server.reach("a", lambda p: p == 0.0)
+    await passes(clock, 10 * 0.25)
     await server.reach("a", lambda p: p == 0.5)
     assert (await server.abort("a")).body == {"msg": "DONE"}
-    done, _ = await asyncio.wait((post,), timeout=10 * STEP)
-    assert not done
+    assert not clock.waiting
+    assert not post.done()
     assert (await server.progress("a")).body["progress"] == 0.5
     server.engine.thaw()
+    await passes(clock, 10 * 0.25)
     assert (await post).status == 409
 
 
@@ -789,10 +848,12 @@ async def test_a_refusal_names_when_to_come_back(server: Server) -> None:
 
 async def test_a_model_can_die_at_a_step(server: Server) -> None:
     """The process is killed after the asked number of steps, and takes the queue with it."""
-    server.engine.faults = Faults(die=2, requests=1)
+    server.engine.faults = Faults(freeze=1, die=2, requests=1)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
     await server.reach("a", lambda p: p >= 0)
     behind = asyncio.create_task(server.txt2img(request_id="b"))
+    await server.reach("b", lambda p: p == 0.0)
+    server.engine.thaw()
     assert "closed: Server may be closed" in (await post).detail
     assert "closed: Server may be closed" in (await behind).detail
     assert (await server.progress("a")).body["progress"] == 0.5
@@ -800,12 +861,14 @@ async def test_a_model_can_die_at_a_step(server: Server) -> None:
 
 async def test_an_unreachable_server_works_on(server: Server) -> None:
     """While unreachable every connection breaks, and the generation goes on behind it."""
+    server.engine.faults = Faults(freeze=2, requests=1)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
     await server.reach("a", lambda p: p > 0)
     server.engine.unreachable = True
     with pytest.raises(aiohttp.ClientConnectionError):
         await server.progress("a")
     server.engine.unreachable = False
+    server.engine.thaw()
     assert (await post).status == 200
 
 

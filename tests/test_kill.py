@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from conftest import Serve
-from kit import is_end, painter
+from kit import LONG, is_end, painter
 from process import QUICK, Assembler, Counting, lasting, launch, running
 from xinflight.images import identify
 from xinflight.protocol import State
@@ -123,7 +123,8 @@ async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
         async with running(folder, xinference) as server:
             watching = asyncio.create_task(watcher.watch(server.url))
             sending = asyncio.create_task(load.run(0.02))
-            await asyncio.sleep(dice.uniform(0.02, 1.2))
+            # After so many answers, however long they take: from the first word to the middle of everything.
+            await watcher.acknowledged(len(watcher.acks) + dice.randrange(40))
             await server.kill()
             with suppress(aiohttp.ClientError, ConnectionError):
                 await watching
@@ -135,7 +136,7 @@ async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
             stored.setdefault(picture, engine.asked[picture])
     async with running(folder, xinference) as server:
         watching = asyncio.create_task(watcher.watch(server.url))
-        async with asyncio.timeout(60 + 2 * KILLS):
+        async with asyncio.timeout(LONG + 2 * KILLS):
             while load.acknowledged - watcher.ended.keys():
                 assert not watching.done(), watching
                 await asyncio.sleep(0.05)
@@ -231,7 +232,7 @@ async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
             load.settle()
             cutter.left = 2**40
             watching.append(asyncio.create_task(cut.watch(line)))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(LONG):
                 while any(load.acknowledged - each.ended.keys() for each in (calm, cut)):
                     assert not any(task.done() for task in watching)
                     await asyncio.sleep(0.02)

@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import Front
-from kit import Json, Recorder, WireClient, eventually, painter
+from kit import Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight import runner
 from xinflight.emulator import Faults
 
@@ -65,18 +65,21 @@ async def test_all_fail(client: WireClient, engine: Recorder) -> None:
     assert len(engine.posts) == 3
 
 
-async def test_the_time_is_over_with_some_pictures_done(client: WireClient, engine: Recorder) -> None:
+async def test_the_time_is_over_with_some_pictures_done(
+    clock: ShiftedClock, client: WireClient, engine: Recorder
+) -> None:
     """What was made is handed over; what was not is named as out of time."""
-    engine.faults = Faults()
-    await start(client, n=4, steps=20, timeout=1.1)
+    engine.script = [Faults(), Faults(freeze=1)]
+    await start(client, n=4, timeout=600)
     await client.until(lambda m: m["type"] == "picture")
+    await eventually(lambda: len(engine.posts) == 2)
+    clock.advance(600)
     end = (await client.ends("a"))["a"]
     assert end["type"] == "result"
-    done = indices(end)
-    assert done
-    assert end["failed"] == [index for index in range(4) if index not in done]
+    assert indices(end) == [0]
+    assert end["failed"] == [1, 2, 3]
     assert {failure["code"] for failure in end["failures"]} == {"timeout"}
-    assert len(end["failures"]) == len(end["failed"]) > 0
+    engine.thaw()
 
 
 async def test_failed_cancelled_and_done_at_once(client: WireClient, engine: Recorder) -> None:

@@ -125,4 +125,4 @@ async def test_who_follows_everything_is_replayed_an_ended_one_too(server: str, 
     async with WireClient.connect(server) as other:
         await other.ask(action="follow", scope="all")
         assert (await ask(other))["state"] == "completed"
-        assert (await other.ends("a", timeout=3))["a"]["type"] == "result"
+        assert (await other.ends("a"))["a"]["type"] == "result"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from kit import WireClient
+from kit import LONG, WireClient
 
 pytestmark = pytest.mark.process
 
@@ -27,9 +27,9 @@ class Server:
     def tell(self, signal_number: int) -> None:
         self.process.send_signal(signal_number)
 
-    async def code(self, timeout: float) -> int:
-        """Return its exit code, which must come within some seconds."""
-        async with asyncio.timeout(timeout):
+    async def code(self) -> int:
+        """Return its exit code."""
+        async with asyncio.timeout(LONG):
             return await self.process.wait()
 
 
@@ -46,7 +46,7 @@ async def server(folder: Path, **environ: str) -> AsyncIterator[Server]:
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG):
             url = None
             while url is None:
                 line = (await process.stderr.readline()).decode()
@@ -74,7 +74,7 @@ async def test_a_server_that_is_told_to_stop(tmp_path: Path) -> None:
             assert notice["message"]
             await client.closed()
             assert client.ws.close_code == 1012
-        assert await first.code(timeout=8) == 0
+        assert await first.code() == 0
     async with server(folder) as second, WireClient.connect(second.url) as client:
         for task_id in ("a", "b"):
             ack = await client.ask(action="generate", prompt="boat", task_id=task_id, size="64x64", steps=4)
@@ -85,24 +85,24 @@ async def test_a_server_that_is_told_to_stop(tmp_path: Path) -> None:
 
 async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     """Who can't wait for the drain tells it twice."""
-    async with server(tmp_path / "data", XINFLIGHT_DRAIN="60") as running:
+    async with server(tmp_path / "data", XINFLIGHT_DRAIN="600") as running:
         async with WireClient.connect(running.url) as client:
             await client.ask(action="generate", prompt="boat", size="64x64", steps=200)
             running.tell(signal.SIGTERM)
             await client.until(lambda m: m["type"] == "notice" and m["kind"] == "draining")
             running.tell(signal.SIGTERM)
-            assert await running.code(timeout=3) == -signal.SIGTERM
+            assert await running.code() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_an_idle_server_stops_at_once(tmp_path: Path, number: int) -> None:
     """Open connections without tasks are closed and hold nothing up."""
     async with (
-        server(tmp_path / "data") as running,
+        server(tmp_path / "data", XINFLIGHT_DRAIN="600") as running,
         connect(running.url.replace("http", "ws") + "ws/generate") as ws,
     ):
         await ws.recv()
         running.tell(number)
-        assert await running.code(timeout=3) == 0
+        assert await running.code() == 0
         await ws.wait_closed()
         assert ws.close_code == 1012

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from kit import ShiftedClock
+import kit
 from xinference_real import MODEL, PAIR, PAIR_DEFAULTS, RealXinference
 from xinflight.clock import SystemClock
 from xinflight.config import Settings
@@ -79,7 +79,7 @@ class Real:
 class Emulated:
     def __init__(self, api_key: str | None) -> None:
         self.api_key = api_key
-        self._clock = ShiftedClock()
+        self._clock = kit.ShiftedClock()
         model = EmulatedModel(uid=MODEL, step_seconds=0.05, decode_seconds=0.3, size_multiple=4)
         pair = msgspec.structs.replace(model, uid=PAIR, replicas=2, default_generate_config=PAIR_DEFAULTS)
         self._engine = Emulator([model, pair], options=EmulatorOptions(api_key=api_key), clock=self._clock)
@@ -91,7 +91,7 @@ class Emulated:
         self._engine.kill(MODEL)
 
     async def recover(self) -> None:
-        self._clock.shift += 13
+        self._clock.advance(13)
 
 
 def _rig(request: pytest.FixtureRequest, real: str, api_key: str | None = None) -> Rig:
@@ -189,7 +189,7 @@ async def _start(upstream: Watched, *, true_cancel: bool = True, **changes: Any)
     began = asyncio.Event()
     attempt = _attempt(upstream, _order(**changes), true_cancel=true_cancel, report=began.set)
     run = asyncio.create_task(attempt.run(), name="attempt")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(kit.LONG):
         await began.wait()
     return attempt, run
 
@@ -198,7 +198,7 @@ async def _send(upstream: Watched, **changes: Any) -> Running:
     """Send an order and wait until the server knows it, as one that waits."""
     attempt = _attempt(upstream, _order(**changes))
     run = asyncio.create_task(attempt.run(), name="attempt")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(kit.LONG):
         while True:
             progress = await _progress(upstream, attempt)
             if progress is not None:
@@ -338,7 +338,7 @@ async def test_abort_while_it_runs(upstream: Watched) -> None:
     attempt.abort()
     attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(run, 5)
+        await asyncio.wait_for(run, kit.LONG)
     assert upstream.aborts() == 1, "two calls are one abort"
     assert attempt.pace.progress < 1.0
     assert await _progress(upstream, attempt) == 1.0, "as of every request that ended"
@@ -355,7 +355,7 @@ async def test_abort_while_it_decodes(upstream: Watched) -> None:
         report=lambda: decoding.set() if attempt.pace.decoding_since is not None else None,
     )
     run = asyncio.create_task(attempt.run(), name="attempt")
-    await asyncio.wait_for(decoding.wait(), 30)
+    await asyncio.wait_for(decoding.wait(), kit.LONG)
     attempt.abort()
     with pytest.raises(Aborted):
         await run
@@ -368,7 +368,7 @@ async def test_abort_while_it_waits(upstream: Watched) -> None:
     attempt, waits = await _send(upstream)
     attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(waits, 3)
+        await asyncio.wait_for(waits, kit.LONG)
     assert not run.done()
     assert attempt.pace.progress == 0.0
     assert await run == reference
@@ -385,7 +385,7 @@ async def test_abort_before_the_id_is_known(upstream: Watched, delay: float | No
         await asyncio.sleep(delay)
         attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(run, 5)
+        await asyncio.wait_for(run, kit.LONG)
 
 
 async def test_abort_after_the_end(upstream: Watched) -> None:
@@ -414,7 +414,7 @@ async def test_the_other_route_is_never_aborted(upstream: Watched) -> None:
 
 
 async def _until_known_to_be_dead(upstream: Watched) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(kit.LONG):
         while True:
             [replica] = await upstream.replicas(MODEL)
             if replica.model_address is None:
@@ -424,7 +424,7 @@ async def _until_known_to_be_dead(upstream: Watched) -> None:
 
 async def _until_listed(url: str, wanted: bool) -> None:
     """Wait until MODEL is in the list, or out of it: the server keeps its list for three seconds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(kit.LONG):
         while True:
             async with _watching(url) as upstream:
                 if (MODEL in upstream.models) is wanted:
@@ -441,7 +441,7 @@ async def test_a_killed_model(upstream: Watched, rig: Rig) -> None:
     await rig.kill()
     for died in (run, waits):
         with pytest.raises(UpstreamDied) as raised:
-            await asyncio.wait_for(died, 5)
+            await asyncio.wait_for(died, kit.LONG)
         assert raised.value.detail.startswith(f"Remote server {before.model_address} closed: ")
     with pytest.raises(UpstreamBusy) as refused:
         await _picture(upstream)
