@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from xinflight.clock import Clock
+from xinflight.web_protocol import ProtocolProxy
 
 __all__ = ["Connections", "most_connections", "raise_descriptor_limit"]
 
@@ -133,31 +134,20 @@ class Connections:
         self._open -= 1
 
 
-class _Connection(asyncio.Protocol):
-    """Pass everything on to aiohttp, and tell when the connection begins and ends."""
+class _Connection(ProtocolProxy):
+    """Tell when a connection begins and ends."""
 
     def __init__(self, connections: Connections, handler: web.RequestHandler) -> None:
+        super().__init__(handler)
         self._connections = connections
         self._handler = handler
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connections.made(self._handler, cast(asyncio.Transport, transport))
-        self._handler.connection_made(transport)
+        super().connection_made(transport)
 
-    def data_received(self, data: bytes) -> None:
-        self._handler.data_received(data)
-
-    def eof_received(self) -> None:
-        self._handler.eof_received()
-
-    def pause_writing(self) -> None:
-        self._handler.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._handler.resume_writing()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._handler.connection_lost(exc)
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
         self._connections.lost(self._handler)
 
 

@@ -30,9 +30,6 @@ __all__ = ["generations_handler", "openai_error", "openai_models_handler"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-LEAVING = 0.25
-"""Seconds between two looks whether the client is still there; aiohttp tells a handler nothing of its leaving."""
-
 
 def openai_error(error: XinflightError, lang: str) -> bytes:
     """Write an error as OpenAI does, with our code; its clients show nothing but the message."""
@@ -120,21 +117,19 @@ async def _next(reader: Reader, viewer: Viewer) -> EventMessage | None:
         ShuttingDown: the server stops, and nobody could come back for the picture.
     """
     clock = reader.door.gateway.clock
-    until = clock.monotonic() + KEEPALIVE
-    while clock.monotonic() < until:
-        try:
-            async with clock.timeout(LEAVING):
-                await reader.follower.wake.wait()
-        except TimeoutError:
-            pass
-        if reader.gone:
-            raise ConnectionResetError("the client left")
+    while True:
         item = await reader.follower.take()
         if isinstance(item, Event):
             return await render(item, viewer)
+        if reader.gone:
+            raise ConnectionResetError("the client left")
         if reader.closing:
             raise ShuttingDown
-    return None
+        try:
+            async with clock.timeout(KEEPALIVE):
+                await reader.follower.wake.wait()
+        except TimeoutError:
+            return None
 
 
 async def _whole(reader: Reader, viewer: Viewer, *, inline: bool) -> web.StreamResponse:

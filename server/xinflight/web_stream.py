@@ -18,6 +18,7 @@ from xinflight.store import Event
 from xinflight.task import Task
 from xinflight.web_common import Door, choose_type, task_id_of
 from xinflight.web_problem import Handler
+from xinflight.web_protocol import connection_lost_callback
 
 __all__ = [
     "EVENT_STREAM",
@@ -165,10 +166,11 @@ class Reader:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Be one of the gateway's connections inside the block."""
+        """Be one of the gateway's connections inside the block. `wake` is set, too, when the client leaves."""
         self.door.gateway.joined(self)
         try:
-            yield
+            with connection_lost_callback(self._request, self.follower.wake.set):
+                yield
         finally:
             self.door.gateway.left(self)
 
@@ -251,6 +253,8 @@ class _Writer(Reader):
             item = self._told.popleft() if self._told else await self.follower.take()
             if item is not None:
                 await self.send(item)
+            elif self.gone:
+                raise ConnectionResetError("the client left")
             elif self.closing:
                 return
             ended = self._until_end and isinstance(item, Event) and item.message.stored and item.message.ends
