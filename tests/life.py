@@ -17,6 +17,7 @@ from xinflight.bus_memory import MemoryBus
 from xinflight.config import Settings
 from xinflight.errors import XinflightError
 from xinflight.follower import Follower
+from xinflight.images import ImageInfo, Kept, identify
 from xinflight.images_memory import MemoryImages
 from xinflight.journal import Journal
 from xinflight.manager import Manager
@@ -157,17 +158,26 @@ class Script(Xinference):
         return msgspec.json.encode({"progress": found.progress})
 
 
+class InlineImages(MemoryImages):
+    """Pictures in memory that are looked at on the loop: a thread would be back after any number of its turns."""
+
+    async def put(self, picture_id: str, data: bytes) -> ImageInfo:
+        info = identify(data)
+        self._pictures[picture_id] = Kept(media_type=info.media_type, data=data)
+        return info
+
+
 class Life:
     """The parts together, and every event that each owner was told."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, store: MemoryStore | None = None, **settings: Any) -> None:
         self.clock = FakeClock()
         self.supervisor = Supervisor(self.clock)
         self.settings = Settings(default_size="64x64", **settings)
-        self.store = MemoryStore(1000)
+        self.store = store or MemoryStore(1000)
         self.journal = Journal(self.store, MemoryBus(), self.clock, self.supervisor)
         self.upstream = Script(self.settings, self.clock, self.supervisor)
-        self.images = MemoryImages(2**20)
+        self.images = InlineImages(2**20)
         self.manager = Manager(
             self.settings, self.upstream, self.journal, self.images, self.clock, self.supervisor, runner_id="test"
         )
@@ -177,10 +187,10 @@ class Life:
 
     @classmethod
     @asynccontextmanager
-    async def begin(cls, **settings: Any) -> AsyncIterator["Life"]:
-        """Open everything; afterwards hold that nothing was left behind."""
+    async def begin(cls, store: MemoryStore | None = None, **settings: Any) -> AsyncIterator["Life"]:
+        """Open everything, on an empty store or what an earlier life left; hold that nothing is left behind."""
         before = asyncio.all_tasks()
-        life = cls(**settings)
+        life = cls(store, **settings)
         await life.journal.open()
         await life.manager.start()
         life.upstream.changed()

@@ -63,7 +63,7 @@ async def test_a_model_that_dies_twice_is_enough(client: WireClient, engine: Rec
     end = await end_of(client, "a")
     assert (end["type"], end["code"], end["state"]) == ("error", "upstream_died", "failed")
     assert end["retryable"] is True
-    assert any(m["details"].get("retry_reason") == "upstream_died" for m in client.of("a", "progress"))
+    assert any(m.get("details", {}).get("retry_reason") == "upstream_died" for m in client.of("a", "progress"))
     engine.faults = Faults()
     await draws(client)
 

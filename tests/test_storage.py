@@ -107,6 +107,8 @@ async def test_a_full_disk_refuses_and_holds(
     await accepted(client, "before")
     engine.faults = Faults(freeze=1, requests=1)
     assert (await start(client, "a"))["type"] == "ack"
+    # Before it is sent its request is stored; from then on the disk may fill.
+    await eventually(lambda: len(engine.posts) == 2)
     disk.fill()
     engine.thaw()
     await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")

@@ -1,6 +1,7 @@
 """The life of every task: accepted, queued, run, cancelled, expired; exactly one end each."""
 
 import asyncio
+import contextvars
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
@@ -24,8 +25,8 @@ from xinflight.history import History
 from xinflight.images import Images
 from xinflight.journal import Journal
 from xinflight.positions import Positions
-from xinflight.protocol import Accepted, CancelledTask, Generate, State, Step, UpstreamEnd, UpstreamState
-from xinflight.recovery import Recovery, rewind
+from xinflight.protocol import Accepted, CancelledTask, Generate, State, UpstreamEnd, UpstreamState
+from xinflight.recovery import Recovery, may_run, rewind
 from xinflight.runner import Runner
 from xinflight.scheduler import Scheduler
 from xinflight.supervise import Supervisor
@@ -87,7 +88,6 @@ class Manager:
         self._recovery = Recovery(
             upstream,
             self._scheduler,
-            save=journal.save,
             queue=self._queue,
             cancelled=self._runner.cancelled,
             done=self.upstream_changed,
@@ -226,7 +226,8 @@ class Manager:
 
     def _start(self, work: Work, uid: str) -> None:
         name = f"picture {work.live.task.task_id}/{work.job.index}"
-        running = asyncio.create_task(self._run(work, uid), name=name)
+        # A context of its own: its log lines must not carry the connection of whoever freed the slot.
+        running = asyncio.create_task(self._run(work, uid), name=name, context=contextvars.Context())
         self._running[running] = (work, uid)
         self._idle.clear()
         running.add_done_callback(self._ran)
@@ -332,13 +333,13 @@ class Manager:
         job = work.job
         if job.ended or job.state is State.CANCELLING:
             return
+        idle = UpstreamEnd.STOPPED if job.attempt > 0 else UpstreamEnd.NEVER_STARTED
         if self._scheduler.remove(work) or job.state is State.QUEUED:
-            ended = UpstreamEnd.STOPPED if job.attempt > 0 else UpstreamEnd.NEVER_STARTED
-            self._runner.cancelled(work, self._recovery.upstream_end(work) or ended)
+            self._runner.cancelled(work, self._recovery.upstream_end(work) or idle)
         elif work.attempt is None:
-            # Its picture is being kept: that is fast, and the picture wins. Before the first request, none is sent.
-            if work.step is not Step.SAVING:
-                self._runner.cancelled(work, UpstreamEnd.NEVER_STARTED)
+            # While its picture is being kept, the picture wins: that is fast, unless it waits for the disk.
+            if self._runner.can_drop(work):
+                self._runner.cancelled(work, idle)
         elif not work.attempt.true_cancel:
             work.attempt.abort()
             self._runner.cancelled(work, UpstreamEnd.RUNNING_ON)
@@ -443,23 +444,28 @@ class Manager:
         if not self.journal.store.made_new:
             known |= {job.picture_id for task in tasks for job in task.jobs}
             await self._images.sweep(known, self._clock.time())
-        lives = [await self._take_back(task) for task in tasks]
-        if lives:
-            log.info("tasks go on after a restart", tasks=len(lives))
-        works = [work for live in lives for work in live.works]
-        self._recovery.begin(works)
-        # Nothing new may start before the old requests are known to have ended.
+        works = [work for task in tasks for work in await self._take_back(task)]
+        sent = [work for work in works if work.sent]
+        if tasks:
+            log.info("tasks go on after a restart", tasks=len(tasks), sent=len(sent))
+        self._recovery.begin(sent)
+        # Before anything queues: nothing may start before the old requests are known to have ended.
         self.upstream_changed()
+        self._queue([work for work in works if not work.sent and not work.job.ended])
         self._supervisor.start("recovery", self._recovery.run)
         self._supervisor.start("lease", self._renew_lease)
         self.history.start()
 
-    async def _take_back(self, task: Task) -> Live:
+    async def _take_back(self, task: Task) -> list[Work]:
+        """Return its works that go on; of those marked as `sent` an old request may run."""
         await self.journal.load(task.owner)
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stored.set_result(None)
+        sent = {job.index for job in task.jobs if may_run(job)}
         adopted = await rewind(task, self._images)
         live = self._take_in(task, stored)
+        for work in live.works:
+            work.sent = work.job.index in sent or work.job.state is State.CANCELLING
         for job in adopted:
             _ = self.journal.append(task, picture_message(task, job, self._clock.time()))
         for work in live.works:
@@ -467,9 +473,10 @@ class Manager:
                 self._confirm_within(work, CONFIRM)
         if not self._end_if_over(live):
             for work in live.works:
-                self._show(work)
+                if work.sent:
+                    self._show(work)
         self._left(task.owner)
-        return live
+        return live.works
 
     async def _renew_lease(self) -> None:
         while True:

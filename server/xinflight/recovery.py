@@ -1,7 +1,6 @@
 """After a crash or a restart: what was unfinished goes on, once nothing of the last life runs upstream any more."""
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
@@ -18,7 +17,7 @@ from xinflight.work import NO_POOL, Work
 from xinflight.xinference import Model, Xinference
 from xinflight.xinference_attempt import Attempt
 
-__all__ = ["Recovery", "rewind"]
+__all__ = ["Recovery", "may_run", "rewind"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,6 +27,11 @@ ASKERS = 16
 """Old requests that are asked about at once; two calls of some 2 ms each."""
 
 
+def may_run(job: Job) -> bool:
+    """Tell of a job as it was stored whether a request for it may be under way: that is stored before it is sent."""
+    return job.state in (State.STARTING, State.RUNNING, State.CANCELLING)
+
+
 async def rewind(task: Task, images: Images) -> list[Job]:
     """Bring a task of the last life to where it goes on; return the pictures whose files were written already."""
     inline = task.params.response_format == "b64_json"
@@ -35,7 +39,7 @@ async def rewind(task: Task, images: Images) -> list[Job]:
     for job in task.jobs:
         if job.ended:
             continue
-        if await _adopt(job, images, inline=inline):
+        if may_run(job) and await _adopt(job, images, inline=inline):
             adopted.append(job)
         elif task.cancelled_at is not None or job.state is State.CANCELLING:
             job.state = State.CANCELLING
@@ -62,8 +66,7 @@ class Recovery:
     """Ask Xinference about every request of the last life, stop those that run, then let their works queue.
 
     No model may have a free slot while `active`. `queue` is called with works whose old request has ended,
-    `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about; what
-    `save` returns is done when a task is stored.
+    `cancelled(work, end)` for each one that was being cancelled, `done` when every request has been asked about.
     `run` is one supervised task of the manager: after a failure it goes on with what is left.
     """
 
@@ -72,19 +75,19 @@ class Recovery:
         upstream: Xinference,
         scheduler: Scheduler[Work],
         *,
-        save: Callable[[Task], asyncio.Future[None]],
         queue: Callable[[Sequence[Work]], None],
         cancelled: Callable[[Work, UpstreamEnd], None],
         done: Callable[[], None],
     ) -> None:
         self._upstream = upstream
         self._scheduler = scheduler
-        self._save = save
         self._queue = queue
         self._cancelled = cancelled
         self._done = done
-        self._works: list[Work] = []
-        self._unasked: set[Work] = set()
+        # Works whose old request has not been asked about, in the order of their acceptance.
+        self._unasked: dict[Work, None] = {}
+        # Those of which none runs, until all have been asked about.
+        self._free: list[Work] = []
         # Works whose old request may still run, and the models whose slots it takes.
         self._old: dict[Work, list[Model]] = {}
 
@@ -94,9 +97,8 @@ class Recovery:
         return bool(self._unasked)
 
     def begin(self, works: Sequence[Work]) -> None:
-        """Take the works of the last life; `run` follows."""
-        self._works = list(works)
-        self._unasked = set(works)
+        """Take works of the last life whose requests may run; `run` follows."""
+        self._unasked = dict.fromkeys(works)
 
     def upstream_end(self, work: Work) -> UpstreamEnd | None:
         """Say what a cancel of this work achieves now, or None when it has no old request that may run."""
@@ -108,14 +110,11 @@ class Recovery:
 
     async def run(self) -> None:
         """Return when nothing of the last life runs any more. Cancelling leaves the rest to the next start."""
-        todo = iter([work for work in self._works if work in self._unasked])
+        todo = iter(list(self._unasked))
         async with asyncio.TaskGroup() as askers:
             for number in range(min(ASKERS, len(self._unasked))):
                 askers.create_task(self._ask_all(todo), name=f"recovery {number}")
-        free = [work for work in self._works if not work.job.ended and work not in self._old]
-        await self._renew_ids(free)
-        # Before they queue: a second run must not queue them again.
-        self._works = []
+        free, self._free = self._free, []
         # Some may have ended in the meantime.
         self._queue([work for work in free if not work.job.ended])
         async with asyncio.TaskGroup() as settling:
@@ -123,18 +122,12 @@ class Recovery:
                 settling.create_task(self._settle(work), name=f"settle {work.job.request_id}")
             self._done()
 
-    async def _renew_ids(self, works: Sequence[Work]) -> None:
-        """Draw new ids for first requests: the old ones are blocked for a while by the abort."""
-        for work in works:
-            work.job.request_id = str(uuid.uuid4())
-        tasks = {work.live.task.uid: work.live.task for work in works}
-        for saved in [self._save(task) for task in tasks.values()]:
-            await saved
-
     async def _ask_all(self, works: Iterator[Work]) -> None:
         for work in works:
             await self._ask(work)
-            self._unasked.discard(work)
+            if work not in self._old:
+                self._free.append(work)
+            del self._unasked[work]
 
     async def _ask(self, work: Work) -> None:
         """Find out whether the old request of a work may still run, and then make it stop, if its route can."""

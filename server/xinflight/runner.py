@@ -66,6 +66,8 @@ class Runner:
         self._changed = changed
         self._held_bytes = held_bytes
         self.held = 0
+        # Works whose pictures those are.
+        self._holding: set[Work] = set()
         # Works that wait for their next try; at most one per slot.
         self._pausing: set[Work] = set()
         self._ended = ended
@@ -94,7 +96,9 @@ class Runner:
                 await self._pause(work, RETRY_PAUSES[0])
                 continue
             try:
-                await self._keep(work, await self._attempt(work, model))
+                await self._note_sending(work, model)
+                if not work.stop.is_set():
+                    await self._keep(work, await self._attempt(work, model))
                 return
             except Aborted as error:
                 self._aborted(work, error)
@@ -121,12 +125,21 @@ class Runner:
                 await self._pause(work, max(pause, error.retry_after or 0.0))
                 refusals += 1
 
-    async def _attempt(self, work: Work, model: Model) -> bytes:
+    async def _note_sending(self, work: Work, model: Model) -> None:
+        """Store that a request is about to be sent, and which one; returns when it is stored."""
         job = work.job
-        again = work.sent or job.attempt > 0
-        if again:
+        if work.sent or job.attempt > 0:
             job.request_id = str(uuid.uuid4())
         work.sent = True
+        job.stoppable = model.true_cancel
+        if job.state is not State.STARTING:
+            job.move(State.STARTING)
+        work.live.task.follow_jobs()
+        # Before it is sent: who finds this task after a crash asks about the requests that may run, and only those.
+        await self._journal.save(work.live.task)
+
+    async def _attempt(self, work: Work, model: Model) -> bytes:
+        job = work.job
         job.attempt += 1
         key = work.pace_key(model.uid)
         started = self._clock.monotonic()
@@ -139,11 +152,7 @@ class Runner:
             report=lambda: self._progressed(work),
         )
         work.begin_attempt(attempt, started)
-        self._move(work, State.STARTING)
-        if again or job.stoppable != model.true_cancel:
-            # Who finds this task after a crash must know the request that may still run, and whether to abort it.
-            job.stoppable = model.true_cancel
-            await self._journal.save(work.live.task)
+        self._changed(work)
         try:
             data = await attempt.run()
         except (NotForTxt2Img, XinflightError) as error:
@@ -246,9 +255,14 @@ class Runner:
             return await self._images.put(work.job.picture_id, data)
         except OSError as error:
             log.error("picture not stored", error=str(error), held=self.held)
+        if work.job.state is State.CANCELLING:
+            # It crossed its cancel; nobody waits for the disk with it.
+            self.cancelled(work, UpstreamEnd.STOPPED)
+            return None
         if self.held + len(data) > self._held_bytes:
             raise StorageUnavailable(detail="no room to hold the picture")
         self.held += len(data)
+        self._holding.add(work)
         try:
             while not work.stop.is_set():
                 await self._wait(work, STORAGE_PAUSE)
@@ -259,6 +273,11 @@ class Runner:
             return None
         finally:
             self.held -= len(data)
+            self._holding.discard(work)
+
+    def can_drop(self, work: Work) -> bool:
+        """Tell whether a work without a request may be ended at once: unless its picture is just being written."""
+        return work.step is not Step.SAVING or work in self._holding
 
     def _aborted(self, work: Work, error: Aborted) -> None:
         """It has ended after an abort: ours, or that of somebody else who uses the same Xinference."""

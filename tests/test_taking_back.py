@@ -1,0 +1,85 @@
+"""What a start does with what an earlier life left: for what only waited, next to nothing."""
+
+from typing import Any
+
+import pytest
+
+from kept import accepted, make_task, write
+from kit import Steps
+from life import Life, turns
+from xinflight.protocol import State
+from xinflight.store_memory import MemoryStore
+
+
+async def left(count: int, **states: State) -> MemoryStore:
+    """Return a store with tasks that waited; those named were in other states."""
+    store = MemoryStore(1000)
+    tasks = [make_task(f"t{number}") for number in range(count)]
+    for task in tasks:
+        task.deadline = 1_800_000_000.0
+        task.jobs[0].state = states.get(task.task_id, State.QUEUED)
+    await store.commit([write(task, seq, accepted(task)) for seq, task in enumerate(tasks, start=1)])
+    return store
+
+
+async def cancel_all(life: Life) -> None:
+    await life.manager.cancel_all("ann", [])
+    for post in life.upstream.pending:
+        post.end("aborted")
+    await turns()
+
+
+async def test_only_requests_that_may_have_been_sent_are_asked_about_and_stopped() -> None:
+    """What only waited is not mentioned upstream; it goes on at once, in its order."""
+    store = await left(50, t0=State.STARTING, t1=State.RUNNING)
+    ids = [task.jobs[0].request_id for task in await store.claim("", 0.0)]
+    async with Life.begin(store=store) as life:
+        await turns()
+        assert sorted(path.split("/")[-2] for path in life.upstream.aborts) == sorted(ids[:2])
+        assert len(life.upstream.posts) == 1
+        for number in range(3):
+            assert life.manager.unfinished("ann", f"t{number}")
+            life.upstream.pending[0].end("picture")
+            await turns()
+            assert not life.manager.unfinished("ann", f"t{number}")
+        await cancel_all(life)
+
+
+async def test_a_request_is_stored_before_it_is_sent() -> None:
+    """At the moment of every POST the store names its id: a crash right after it finds it."""
+    async with Life.begin() as life:
+        send = life.upstream._send
+
+        async def looked_at(method: str, path: str, *rest: Any, **more: Any) -> bytes:
+            if method == "POST" and not path.endswith("/abort"):
+                body = rest[0]
+                (task,) = await life.store.claim("", 0.0)
+                named.append((task.jobs[0].state, task.jobs[0].request_id == body["request_id"]))
+            return await send(method, path, *rest, **more)
+
+        named: list[tuple[State, bool]] = []
+        life.upstream._send = looked_at  # type: ignore[method-assign]
+        await life.submit(task_id="a")
+        await turns()
+        life.upstream.pending[0].end("died")
+        await turns()
+        await life.clock.advance(1.0)
+        life.upstream.pending[0].end("picture")
+        await turns()
+    assert named == [(State.STARTING, True)] * 2
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.CANCELLING])
+async def test_a_start_costs_the_same_for_each_however_many_there_are(state: State) -> None:
+    """A thousand that wait, or that a crash caught in their cancel, take no longer each than fifty."""
+
+    async def start(count: int) -> float:
+        store = await left(count, **{f"t{number}": state for number in range(count)})
+        with Steps() as steps:
+            async with Life.begin(store=store) as life:
+                await turns(20 * count)
+                so_far = steps.count
+                await cancel_all(life)
+        return so_far / count
+
+    assert await start(1000) < 1.3 * await start(50)
