@@ -108,8 +108,12 @@ def _cant_listen(settings: Settings, error: OSError) -> CantListen:
             cure = "ports below 1024 need more rights, try --port 8000"
         case _:
             cure = "look at --host: it must be an address of this machine"
-    # asyncio writes an essay into `strerror`; a name that is not found (EAI_*) has no other text.
-    why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+    if error.errno is None or isinstance(error, socket.gaierror):
+        # From Python 3.13 on, an address of another machine has no number; a name that is not found never had one.
+        why = error.strerror or str(error)
+    else:
+        # asyncio writes an essay into `strerror`.
+        why = os.strerror(error.errno)
     return CantListen(f"Can't listen on {settings.host}:{settings.port}: {why}; {cure}.")
 
 
