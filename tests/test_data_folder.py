@@ -113,3 +113,16 @@ async def test_a_folder_of_before_becomes_private(life: Life, folder: Path) -> N
         assert mode(folder / "xinflight.db") == mode(folder / "xinflight.db-wal") == 0o600
         assert mode(folder / "xinflight.before-2.db") == 0o600
     assert mode(folder) == 0o755
+
+
+# A folder that goes away
+
+
+async def test_a_folder_that_was_deleted_takes_no_more_work(life: Life, folder: Path) -> None:
+    async with life() as client:
+        await make(client, "a")
+        shutil.rmtree(folder)
+        answer = await client.ask(action="generate", prompt="a boat", task_id="b", size="64x64")
+        assert (answer["type"], answer["code"]) == ("error", "storage_unavailable")
+        assert [task["task_id"] for task in (await client.ask(action="list"))["tasks"]] == ["a"]
+    assert folder.name not in os.listdir(folder.parent)

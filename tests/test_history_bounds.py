@@ -1,5 +1,6 @@
 """The history stays within its caps, and what it gave up is given back to the disk."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import pytest
 from conftest import Front
 from kept import accepted, cancelled, end, make_task, write
 from kit import eventually
-from xinflight import history
+from xinflight import history, store_sqlite_schema
 from xinflight.protocol import State
 from xinflight.store import Store
 from xinflight.store_memory import MemoryStore
 from xinflight.store_sqlite import SqliteStore
 
+GOLDEN = Path(__file__).parent / "golden"
 PROMPT = "x" * 40_000
 
 
@@ -65,6 +67,26 @@ async def test_a_file_that_was_large_becomes_small(sqlite: SqliteStore, tmp_path
     await shorten(again, 0)
     await again.close()
     assert on_disk(tmp_path / "data") < 4_500_000, "the spare pages"
+
+
+async def test_a_file_that_can_not_shrink_is_no_reason_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old one stays as large as it is while the disk has no room to write it anew."""
+    monkeypatch.setattr(store_sqlite_schema, "_make_shrinkable", lambda connection: None)
+    (tmp_path / "data").mkdir()
+    shutil.copyfile(GOLDEN / "schema-1.db", tmp_path / "data" / "xinflight.db")
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await cancel_many(store, range(200))
+    await shorten(store, 0)
+    await store.close()
+    large = on_disk(tmp_path / "data")
+    monkeypatch.undo()
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await store.close()
+    assert on_disk(tmp_path / "data") < large / 10, "the next start has room"
 
 
 async def test_memory_counts_the_same(tmp_path: Path) -> None:

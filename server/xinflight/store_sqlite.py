@@ -360,11 +360,16 @@ def _drop_event(connection: sqlite3.Connection, owner: str, seq: int) -> None:
 
 
 def _give_back(connection: sqlite3.Connection) -> bool:
-    """Give some empty pages back to the disk; return whether there are more than the file should keep."""
-    empty: int
-    (empty,) = connection.execute("PRAGMA freelist_count").fetchone()
-    pages = min(empty - SPARE_PAGES, PAGES_AT_ONCE)
-    if pages > 0:
-        # `execute` would free one page: SQLite steps through them, with rows of no columns that Python doesn't fetch.
-        connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-    return pages == PAGES_AT_ONCE
+    """Give some empty pages back to the disk; return whether that helped and there are more than should be kept."""
+
+    def empty() -> int:
+        return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+    before = empty()
+    pages = min(before - SPARE_PAGES, PAGES_AT_ONCE)
+    if pages <= 0:
+        return False
+    # `execute` would free one page: SQLite steps through them, with rows of no columns that Python doesn't fetch.
+    connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+    # An old file that could not be written anew yet gives nothing back.
+    return SPARE_PAGES < empty() < before
