@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Serve
 from kit import Recorder, WireClient
+from xinflight.auth import kept_token
 from xinflight.config import Settings
 from xinflight.serve import serving
 
@@ -102,6 +103,13 @@ async def test_nobody_else_may_read_a_data_folder(life: Life, folder: Path) -> N
             assert open_to_others(folder) <= {"lock", "lock.holder"}
     finally:
         os.umask(mask)
+
+
+def test_a_folder_that_is_made_for_the_token_is_private(folder: Path) -> None:
+    """Beyond loopback the token is the first file of a data folder."""
+    kept_token(folder)
+    assert mode(folder) == 0o700
+    assert mode(folder / "token") == 0o600
 
 
 async def test_a_folder_of_before_becomes_private(life: Life, folder: Path) -> None:

@@ -94,7 +94,7 @@ def kept_token(folder: Path) -> Token:
 def _read_or_make(path: Path) -> str:
     # An empty file, left by a crash or a full disk, must not become a token that anybody knows.
     if not path.exists() or not path.read_text("ascii").strip():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(24), "ascii")
     return path.read_text("ascii").strip()

@@ -82,7 +82,7 @@ class History:
                 return tasks, None
 
     async def delete(self, task: Task) -> None:
-        """Forget an ended task, then its pictures; what a crash leaves between is swept at the next start."""
+        """Forget an ended task, then its pictures; what a crash leaves between is set aside at the next start."""
         await self._store.delete(task.uid)
         await self._drop_pictures(task)
 
@@ -124,7 +124,7 @@ class History:
             try:
                 await self._images.delete(picture.url)
             except OSError as error:
-                log.warning("picture not deleted; the next start sweeps it", error=str(error))
+                log.warning("picture not deleted; the next start sets it aside", error=str(error))
 
 
 def describe(task: Task) -> TaskInfo:
