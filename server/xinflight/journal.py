@@ -32,6 +32,10 @@ TROUBLE = 60.0
 """Seconds for which a failed commit counts where none was tried since."""
 
 
+KEPT_OWNERS = 10_000
+"""Idle owners whose positions are remembered, so that coming back costs no write of the store: some 3 MB."""
+
+
 class _Pending(msgspec.Struct):
     """A write that waits for its batch, and whoever waits for the write."""
 
@@ -58,6 +62,8 @@ class Journal:
         self._seqs: dict[str, int] = {}
         self._published: dict[str, int] = {}
         self._stored: dict[str, int] = {}
+        # Owners of those three who may be forgotten, the longest idle first; bounded by KEPT_OWNERS.
+        self._idle: dict[str, None] = {}
         # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
         # while the store takes nothing.
         self._pending: list[_Pending] = []
@@ -87,9 +93,22 @@ class Journal:
         """Make the owner's position known; raise StorageUnavailable when that can't be read."""
         if owner not in self._seqs:
             seq = await self.store.last_seq(owner)
-            # Whoever was first meanwhile has drawn numbers already.
-            self._seqs.setdefault(owner, seq)
-            self._published.setdefault(owner, seq)
+            # Whoever was first meanwhile may follow, and has drawn numbers already.
+            if owner not in self._seqs:
+                self._seqs[owner] = self._published[owner] = seq
+                self.idle(owner)
+
+    def idle(self, owner: str) -> None:
+        """Take note that an owner has nothing unfinished and no follower; those who were so longest are forgotten."""
+        if not self.store.durable:
+            # Positions live here alone; they are as bounded as the tasks and events that are kept in memory.
+            return
+        self._idle.pop(owner, None)
+        self._idle[owner] = None
+        if len(self._idle) > KEPT_OWNERS:
+            oldest = next(iter(self._idle))
+            for known in (self._idle, self._seqs, self._published, self._stored):
+                known.pop(oldest, None)
 
     @property
     def storing(self) -> bool:
@@ -136,6 +155,7 @@ class Journal:
         self._publish(event)
 
     def _draw(self, owner: str) -> int:
+        self._idle.pop(owner, None)
         self._seqs[owner] = seq = self._seqs[owner] + 1
         return seq
 
@@ -145,8 +165,7 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                batch, self._pending = self._pending, []
-                if await self._commit(batch):
+                if await self._commit():
                     continue
                 if self._closing:
                     log.error("not stored; it goes on after the next start", events=len(self._pending))
@@ -157,12 +176,17 @@ class Journal:
             if self._closing:
                 return
 
-    async def _commit(self, batch: list[_Pending]) -> bool:
-        """Store and publish a batch, or take it back; return whether it was stored."""
-        self._in_commit = {write.task.owner for write in batch if write.message is not None}
+    async def _commit(self) -> bool:
+        """Store and publish all that waits, or take it back; return whether it was stored."""
+        batch: list[_Pending] = []
         try:
-            for owner in {write.task.owner for write in batch}:
-                await self.load(owner)
+            while unknown := {write.task.owner for write in self._pending} - self._seqs.keys():
+                for owner in unknown:
+                    await self.load(owner)
+            # From here until the store has encoded the batch nothing may suspend: a task that moved on meanwhile
+            # would be stored as it is then, ahead of its events, and a crash would leave an ended one without end.
+            batch, self._pending = self._pending, []
+            self._in_commit = {write.task.owner for write in batch if write.message is not None}
             writes = [Write(task=write.task, event=self._number(write)) for write in batch]
             await self.store.commit(writes)
         except StorageUnavailable as error:
@@ -191,12 +215,16 @@ class Journal:
         return True
 
     def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
-        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
+        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front.
+
+        An empty one was not even taken, for an owner's position can't be read: then it is all that waits.
+        """
         self._failed_at = self._clock.monotonic()
         if not self.broken:
             log.error("storage takes nothing", detail=error.detail)
             self.broken = True
-        refused = {write.task.uid for write in batch if isinstance(write.message, Accepted)}
+        tried = batch or self._pending
+        refused = {write.task.uid for write in tried if isinstance(write.message, Accepted)}
         # One that expired or was cancelled before it was stored has no place for its end either.
         pending, self._pending = [*batch, *self._pending], []
         self._settled([write for write in pending if write.task.uid in refused])
@@ -239,6 +267,7 @@ class Journal:
 
     def follow(self, owner: str) -> Follower:
         """Return a follower that watches nothing yet; `load` the owner before, and close it when done."""
+        self._idle.pop(owner, None)
         return Follower(self, owner)
 
     def latest(self, uid: str) -> list[Event]:

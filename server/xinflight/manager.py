@@ -192,6 +192,11 @@ class Manager:
             self._unfinished[owner] -= 1
             if not self._unfinished[owner]:
                 del self._unfinished[owner]
+                self._note_idle(owner)
+
+    def _note_idle(self, owner: str) -> None:
+        if owner not in self._unfinished and owner not in self._followers:
+            self.journal.idle(owner)
 
     def _stored(self, live: Live, stored: asyncio.Future[None]) -> None:
         task = live.task
@@ -400,6 +405,7 @@ class Manager:
         if self._followers[owner] == 0:
             del self._followers[owner]
             self._left(owner)
+            self._note_idle(owner)
 
     def _left(self, owner: str) -> None:
         if not self._closing and owner not in self._absent:

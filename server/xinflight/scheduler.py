@@ -61,7 +61,13 @@ class Scheduler(Generic[W]):
         if place is None:
             return False
         del self._queues[waiting.pool][place]
+        self._drop_empty(waiting.pool)
         return True
+
+    def _drop_empty(self, pool: str) -> None:
+        # Clients choose the names of pools while the models are not known.
+        if not self._queues.get(pool, True):
+            del self._queues[pool]
 
     def place(self, waiting: W) -> int | None:
         """Return how many go before it, or None when it is not waiting; by bisection."""
@@ -76,6 +82,8 @@ class Scheduler(Generic[W]):
     def release(self, uid: str) -> None:
         """Give back a slot whose job is known to have ended upstream."""
         self._busy[uid] -= 1
+        if not self._busy[uid]:
+            del self._busy[uid]
         for pool, uids in self._pools.items():
             if uid in uids:
                 self._dispatch(pool)
@@ -101,6 +109,7 @@ class Scheduler(Generic[W]):
                 return
             self.occupy(uid)
             self._start(queue.pop(0), uid)
+        self._drop_empty(pool)
 
     def waits(self, pool: str, running: Iterable[float], durations: Iterable[float]) -> list[float]:
         """Estimate the seconds until each one in the queue starts.

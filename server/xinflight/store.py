@@ -67,7 +67,10 @@ class Store(Protocol):
         """Let go of everything; safe to call twice."""
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        """Keep all of `writes`, in order, or none. Cancelling the call does not undo it."""
+        """Keep all of `writes`, in order, or none, as they stand at the call: nothing is awaited before that is read.
+
+        Cancelling the call does not undo it.
+        """
 
     async def last_seq(self, owner: str) -> int:
         """Return a number that no seq of `owner` was ever above, committed or only shown, or 0."""
