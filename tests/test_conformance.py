@@ -91,6 +91,7 @@ def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
     others = {
         "frame_too_large",
         "unsupported_type",
+        "body_timeout",
         "not_acceptable",
         "unauthorised",
         "forbidden",

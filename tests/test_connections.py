@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from conftest import Serve
 from kit import WireClient
 from xinflight import serve as standalone
+from xinflight import web_common
 
 UPGRADE = (
     b"GET /ws/generate HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -126,3 +127,19 @@ async def test_who_says_nothing_whole_is_let_go(serve: Serve, connect: Open, mon
             for tcp in (silent, slow, served, slow_again):
                 assert await tcp.closed()
         assert (await quiet.ask(action="ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/tasks/a/cancel", "/v1/images/generations", "/login"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    serve: Serve, connect: Open, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The answer says so; nothing was started."""
+    monkeypatch.setattr(web_common, "BODY_SECONDS", 0.2)
+    url = await serve(xinference_url="http://127.0.0.1:9", auth=path == "/login")
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    slow = await connect(url, head.encode() + b'{"prompt":')
+    async with asyncio.timeout(20):
+        answer = await slow.reader.readuntil(b"\r\n\r\n")
+        body = await slow.reader.readuntil(b"}")
+    assert b" 408 " in answer
+    assert b'"body_timeout"' in body

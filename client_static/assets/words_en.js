@@ -168,6 +168,7 @@ export const en = {
   "code.frame_too_large": "The message is too large.",
   "code.binary_frame": "The server takes text messages only.",
   "code.text_frame": "The server takes binary messages only.",
+  "code.body_timeout": "The request did not arrive in time.",
   "code.unsupported_type": "The server does not read this kind of content.",
   "code.not_acceptable": "The server does not write this kind of content.",
   "code.unauthorised": "A token is needed.",

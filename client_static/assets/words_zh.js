@@ -168,6 +168,7 @@ export const zh = {
   "code.frame_too_large": "消息过大。",
   "code.binary_frame": "服务器只接受文本消息。",
   "code.text_frame": "服务器只接受二进制消息。",
+  "code.body_timeout": "请求内容未及时送达。",
   "code.unsupported_type": "服务器不支持这种内容类型。",
   "code.not_acceptable": "服务器无法提供这种内容类型。",
   "code.unauthorised": "需要令牌。",

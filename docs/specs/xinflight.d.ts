@@ -808,6 +808,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `binary_frame`: A binary frame where the sub-protocol has text only
  * - `text_frame`: A text frame where the sub-protocol has binary only
  * - `unsupported_type`: A request whose body is of a type that is not read here
+ * - `body_timeout`: A request whose body did not come in time
  * - `not_acceptable`: A request for a type that is not written here
  * - `out_of_bounds`: A value beyond its bounds; `limit` says which
  * - `prompt_missing`: No prompt, or an empty one
@@ -834,7 +835,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `cancelled`: The task was cancelled; told only where one request stands for one task
  * - `internal`: A bug of ours; the log has the traceback
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
 
 /**
  * Why a socket is closed. Below 4400: come back after a pause; from 4400 on: give up.

@@ -9,6 +9,7 @@ XinflightError
 │   ├── BinaryFrame          binary_frame
 │   ├── TextFrame            text_frame
 │   ├── UnsupportedType      unsupported_type
+│   ├── BodyTimeout          body_timeout
 │   └── NotAcceptable        not_acceptable
 ├── BadValue
 │   ├── OutOfBounds          out_of_bounds
@@ -46,6 +47,7 @@ __all__ = [
     "BadTaskId",
     "BadValue",
     "BinaryFrame",
+    "BodyTimeout",
     "Forbidden",
     "FrameTooLarge",
     "Internal",
@@ -155,6 +157,13 @@ class UnsupportedType(BadMessage):
     """A request whose body is of a type that is not read here."""
 
     code = "unsupported_type"
+
+
+class BodyTimeout(BadMessage):
+    """A request whose body did not come in time."""
+
+    code = "body_timeout"
+    retryable = True
 
 
 class NotAcceptable(BadMessage):

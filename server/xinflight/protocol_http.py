@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from xinflight.errors import (
     BadTaskId,
     BinaryFrame,
+    BodyTimeout,
     Forbidden,
     FrameTooLarge,
     Internal,
@@ -74,6 +75,7 @@ STATUS: dict[type[XinflightError], int] = {
     TaskIdConflict: 409,
     TaskCancelled: 409,
     TaskUnfinished: 409,
+    BodyTimeout: 408,
     FrameTooLarge: 413,
     UnsupportedType: 415,
     WrongShape: 422,

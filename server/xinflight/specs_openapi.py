@@ -2,6 +2,7 @@
 
 from xinflight.errors import (
     BadTaskId,
+    BodyTimeout,
     FrameTooLarge,
     LoraTag,
     ModelNotFound,
@@ -45,7 +46,7 @@ from xinflight.specs_schema import CLIENT, Schema, relinked, schemas
 
 __all__ = ["openapi"]
 
-_BODY: Errors = (NotJson, WrongShape, OutOfBounds, FrameTooLarge, UnsupportedType)
+_BODY: Errors = (NotJson, WrongShape, OutOfBounds, BodyTimeout, FrameTooLarge, UnsupportedType)
 _SUBMIT: Errors = (
     *_BODY,
     PromptMissing,

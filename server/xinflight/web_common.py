@@ -1,11 +1,13 @@
 """What the handlers share: the gateway of a request, who it is from, and whether it may come."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
 from xinflight.auth import Identity
-from xinflight.errors import NotAcceptable, TooManyConnections, Unauthorised
+from xinflight.clock import Clock
+from xinflight.errors import BodyTimeout, NotAcceptable, TooManyConnections, Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.negotiation import preferred_type
 from xinflight.protocol import Delete, from_texts
@@ -13,9 +15,12 @@ from xinflight.render import Viewer
 from xinflight.web_address import Addresses
 from xinflight.words import choose_language
 
-__all__ = ["Authenticate", "Door", "choose_type", "preflight_handler", "task_id_of"]
+__all__ = ["Authenticate", "Door", "body_in_time", "choose_type", "preflight_handler", "task_id_of"]
 
 Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
+
+BODY_SECONDS = 60.0
+"""Seconds that the body of a request may take, as nginx has it: most have arrived with the head."""
 
 
 class Door:
@@ -88,6 +93,16 @@ def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
     if chosen is None:
         raise NotAcceptable(field="Accept", limit=", ".join(offered))
     return chosen
+
+
+@asynccontextmanager
+async def body_in_time(clock: Clock) -> AsyncIterator[None]:
+    """Read a body inside the block; raise BodyTimeout when it does not come in time."""
+    try:
+        async with clock.timeout(BODY_SECONDS):
+            yield
+    except TimeoutError:
+        raise BodyTimeout(limit=f"{BODY_SECONDS:g} s") from None
 
 
 def task_id_of(request: web.Request) -> str:

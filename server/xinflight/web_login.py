@@ -9,7 +9,7 @@ from xinflight.auth import Identity, Token
 from xinflight.clock import Clock
 from xinflight.errors import Unauthorised
 from xinflight.web_address import Addresses
-from xinflight.web_common import Authenticate
+from xinflight.web_common import Authenticate, body_in_time
 from xinflight.web_problem import Handler
 
 __all__ = ["login_handler", "token_authenticate"]
@@ -47,7 +47,7 @@ def login_handler(token: Token, addresses: Addresses, clock: Clock) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         nonlocal waiting
-        if token.identify(await _given(request)) is None:
+        if token.identify(await _given(request, clock)) is None:
             if waiting >= WRONG_AT_ONCE:
                 raise web.HTTPTooManyRequests(text="Too many wrong tokens.\n", headers={hdrs.RETRY_AFTER: "1"})
             waiting += 1
@@ -77,10 +77,11 @@ def _cookie(addresses: Addresses, request: web.Request) -> str:
     return f"xinflight-{addresses.public(request).port}"
 
 
-async def _given(request: web.Request) -> str | None:
+async def _given(request: web.Request, clock: Clock) -> str | None:
     """Return the token of a body, or None for a body that is too long to be one."""
     try:
-        await request.content.readexactly(LONGEST + 1)
+        async with body_in_time(clock):
+            await request.content.readexactly(LONGEST + 1)
     except asyncio.IncompleteReadError as short:
         return short.partial.decode("ascii", "replace").strip()
     return None

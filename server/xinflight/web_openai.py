@@ -64,7 +64,7 @@ def generations_handler(door: Door) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
-        body = await read_body(request)
+        body = await read_body(door, request)
         generate = _decode(body)
         inline = generate.response_format == "b64_json"
         # Here it says how this one request is answered; the task keeps URLs.

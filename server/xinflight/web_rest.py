@@ -19,7 +19,7 @@ from xinflight.protocol import JSON, Generate, ListTasks, from_json, from_texts
 from xinflight.protocol_http import CancelBody, Models, NoticeBody, TaskPage
 from xinflight.render import render_task
 from xinflight.task import Task
-from xinflight.web_common import Door, choose_type, task_id_of
+from xinflight.web_common import Door, body_in_time, choose_type, task_id_of
 from xinflight.web_problem import Handler
 from xinflight.web_stream import EVENT_STREAM, NDJSON, stream
 
@@ -40,10 +40,11 @@ NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 PAGING = ("cursor", "limit", "state")
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(door: Door, request: web.Request) -> bytes:
     """Return a JSON body.
 
     Raises:
+        BodyTimeout: it does not come within BODY_SECONDS.
         UnsupportedType: its Content-Type is another one.
         FrameTooLarge: it has more bytes than a frame may have.
         NotJson: it is not UTF-8, or its chunks are broken.
@@ -52,10 +53,11 @@ async def read_body(request: web.Request) -> bytes:
         raise UnsupportedType(field="Content-Type", limit=PLAIN)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > FRAME_BYTES:
-                raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+        async with body_in_time(door.gateway.clock):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > FRAME_BYTES:
+                    raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
         # A decoder would pass over broken text in a field that it does not know.
         body.decode()
     except (UnicodeError, web.RequestPayloadError):
@@ -75,7 +77,7 @@ def submit_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (PLAIN, EVENT_STREAM, NDJSON))
-        body = await read_body(request)
+        body = await read_body(door, request)
         generate = JSON.decode_generate(body)
         generate.task_id = _idempotency_key(request, generate)
         # Before the task is there: a refusal after it would be of a task that runs.
@@ -168,7 +170,7 @@ def cancel_handler(door: Door) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         choose_type(request, (PLAIN,))
-        body = await read_body(request)
+        body = await read_body(door, request)
         index = from_json(body or b"{}", CancelBody).index
         cancelled = await door.gateway.manager.cancel(owner, task_id_of(request), index)
         if cancelled.was == "unknown":
@@ -226,7 +228,7 @@ def notices_handler(door: Door) -> Handler:
         identity = await door.identity(request)
         if not identity.admin:
             raise Forbidden
-        notice = from_json(await read_body(request), NoticeBody)
+        notice = from_json(await read_body(door, request), NoticeBody)
         await door.gateway.notify(notice.owner, notice.text)
         return web.Response(status=204)
 

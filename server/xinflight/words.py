@@ -36,6 +36,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "frame_too_large": ("The message is too large", "消息过大"),
     "binary_frame": ("Binary messages were not agreed on", "未约定使用二进制消息"),
     "text_frame": ("Text messages were not agreed on", "未约定使用文本消息"),
+    "body_timeout": ("The body did not come in time", "请求内容未及时送达"),
     "unsupported_type": ("The body's type is not read here", "不支持该请求内容类型"),
     "not_acceptable": ("The wanted type is not written here", "无法提供所要求的内容类型"),
     "unauthorised": ("A token is needed", "需要令牌"),
