@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
@@ -33,13 +34,14 @@ ARGS = [
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def chromium() -> Iterator[str]:
     """Start Chromium once; return the address at which it is controlled."""
     path = chromium_path()
-    profile = tmp_path_factory.mktemp("chromium")
-    with (profile / "stderr").open("wb") as stderr:
+    with TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
+        profile = Path(folder)
         command = [path, *ARGS, f"--user-data-dir={profile}", "about:blank"]
-        process = subprocess.Popen(command, stdout=stderr, stderr=stderr, start_new_session=True)
+        with (profile / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(command, stdout=stderr, stderr=stderr, start_new_session=True)
         try:
             yield f"http://127.0.0.1:{_debugging_port(process, profile)}"
         finally:
