@@ -18,6 +18,7 @@ from xinflight.protocol import Result, UpstreamState
 from xinflight.supervise import Supervisor
 from xinflight.web_emulator import emulator_app
 from xinflight.xinference import Xinference
+from xinflight.xinference_messages import failure
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MODELS = "/v1/models"
@@ -138,6 +139,47 @@ async def test_probing_goes_on_whatever_is_answered(url: str, between: Between, 
         await becomes(upstream, clock, UpstreamState.UNREACHABLE)
         del between.answers[MODELS]
         await becomes(upstream, clock, UpstreamState.READY)
+
+
+RAW = {
+    "nothing": b"",
+    "no HTTP": b"SSH-2.0-OpenSSH\r\n",
+    "no status": b"HTTP/1.1 099 X\r\n\r\n",
+    "redirect in no encoding": b"HTTP/1.1 302 X\r\nLocation: http://\xff\xfe/\r\nContent-Length: 0\r\n\r\n",
+    "text in no encoding": b"HTTP/1.1 500 \xff\r\nContent-Length: 2\r\n\r\n\xff\xfe",
+    "false length": b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"data":[]}',
+    "false chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "false gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+    "odd headers": b"HTTP/1.1 200 OK\r\nSet-Cookie: \xff=\xfe\r\nContent-Type: \xff\r\nContent-Length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("answer", RAW.values(), ids=RAW)
+async def test_bytes_that_are_hardly_an_answer(answer: bytes) -> None:
+    """They count as away, with a cause."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with watching(f"http://{host}:{port}") as (upstream, _):
+            assert upstream.state is UpstreamState.UNREACHABLE
+            assert upstream.cause
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("9" * 400, 300.0), ("-1", None), ("soon", None)])
+def test_when_to_come_back(said: str, seconds: float | None) -> None:
+    """What an upstream says is believed up to five minutes."""
+    assert failure(503, b"", said).retry_after == seconds
+
+
+def test_a_failure_without_words_is_told_by_its_status() -> None:
+    assert failure(502, b"").detail == "HTTP 502"
+    assert failure(500, b'{"detail":"[address=127.0.0.1:1, pid=2] "}').detail == "HTTP 500"
 
 
 # Answers that never come

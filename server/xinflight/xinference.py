@@ -198,7 +198,7 @@ class Xinference:
             if response.status != 200:
                 said = await _start_of(response, SMALL_ANSWER)
                 if hdrs.LOCATION in response.headers:
-                    said = f"a redirect to {response.headers[hdrs.LOCATION]}".encode()
+                    said = f"a redirect to {response.headers[hdrs.LOCATION]}".encode(errors="replace")
                 raise failure(response.status, said, response.headers.get(hdrs.RETRY_AFTER))
             answer = await _start_of(response, most + 1)
             if len(answer) > most:

@@ -127,6 +127,9 @@ class NotForTxt2Img(Exception):
     """The model's class has no txt2img: the other route must be taken."""
 
 
+RETRY_AFTER = 300.0
+"""The most seconds of a Retry-After that are believed: one of years would keep what waits until its timeout."""
+
 _T = TypeVar("_T")
 
 _PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
@@ -148,7 +151,7 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
         text = msgspec.json.decode(body, type=_ErrorBody).detail
     except (msgspec.DecodeError, UnicodeError):
         text = body[:500].decode("utf-8", "replace")
-    text = _PREFIX.sub("", text)[:500]
+    text = _PREFIX.sub("", text)[:500] or f"HTTP {status}"
     low = text.lower()
     failed = UpstreamFailed(detail=text)
     failed.status = status
@@ -180,4 +183,4 @@ def _tells_abort(error: UpstreamFailed) -> bool:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+    return min(float(retry_after), RETRY_AFTER) if retry_after is not None and retry_after.isdecimal() else None
