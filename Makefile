@@ -75,7 +75,7 @@ bench-journal: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m bench.journal
 
 specs: $(VENV)/.ready-to-run
-	$(BIN)/python -m xinflight.specs_write docs/specs
+	$(BIN)/python -m xinflight.specs docs/specs
 
 clean:
 	rm -rf .venv .venv-* node_modules build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -15,10 +15,9 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from kit import PAINTER, Recorder, ShiftedClock, WireClient
 from xinflight import app
-from xinflight.config import Settings
-from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
-from xinflight.serve import serving
-from xinflight.web_emulator import serve_emulator
+from xinflight.cli import serving
+from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
+from xinflight.settings import Settings
 
 LANES_OF_FIXTURES = {"browser": "browser", "_installed": "xinference", "disk": "process", "read_only": "process"}
 """A test that takes one of these fixtures is in this lane, whether its author marked it or not."""
@@ -72,7 +71,7 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
             # A traceback that is logged reads its source lines, once for each file.
             function.can_block_in("linecache.py", ("checkcache", "updatecache", "getlines"))
             function.can_block_in("rich/traceback.py", ("extract", "_render_stack"))
-            function.can_block_in("xinflight/auth.py", "kept_token")
+            function.can_block_in("xinflight/web/auth.py", "kept_token")
         yield blockbuster
 
 

@@ -2,9 +2,11 @@
 
 import itertools
 
+from xinflight.model import Job, Task
 from xinflight.protocol import (
     Accepted,
     Cancelled,
+    CancelOutcome,
     Params,
     Picture,
     PictureRef,
@@ -13,10 +15,8 @@ from xinflight.protocol import (
     ResultData,
     State,
     Step,
-    UpstreamEnd,
 )
-from xinflight.store import Event, EventMessage, Store, Write
-from xinflight.task import Job, Task
+from xinflight.storage import Event, EventMessage, Store, Write
 
 _uids = itertools.count(1)
 
@@ -71,7 +71,7 @@ def result(task: Task) -> Result:
 
 
 def cancelled(task: Task) -> Cancelled:
-    return Cancelled(task_id=task.task_id, timestamp=0, upstream=UpstreamEnd.STOPPED, seconds=0.1)
+    return Cancelled(task_id=task.task_id, timestamp=0, upstream=CancelOutcome.STOPPED, seconds=0.1)
 
 
 def progress(task: Task, percent: int) -> Progress:

@@ -16,10 +16,7 @@ import msgspec
 from aiohttp import web
 
 from xinflight.clock import SystemClock
-from xinflight.emulator import EmulatedModel, Emulator, Faults
-from xinflight.emulator_book import KeyGuard
-from xinflight.emulator_replica import Job
-from xinflight.emulator_wire import GenerationsBody, Txt2imgBody
+from xinflight.demo import EmulatedModel, Emulator, Faults, GenerationsBody, Job, KeyGuard, Txt2imgBody
 
 Json = dict[str, Any]
 

@@ -13,22 +13,16 @@ import msgspec
 from PIL import Image
 
 from kit import FakeClock
-from xinflight.bus_memory import MemoryBus
-from xinflight.config import Settings
 from xinflight.errors import XinflightError
-from xinflight.follower import Follower
-from xinflight.images import ImageInfo, Kept, identify
-from xinflight.images_memory import MemoryImages
-from xinflight.journal import Journal
-from xinflight.manager import Manager
+from xinflight.journal import Follower, Journal, MemoryBus
+from xinflight.model import MediaInfo, Task, identify
 from xinflight.protocol import Generate, UpstreamState
-from xinflight.store import Event
-from xinflight.store_memory import MemoryStore
+from xinflight.settings import Settings
+from xinflight.storage import Event, MemoryBlobs, MemoryStore, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.task import Task
-from xinflight.xinference import Model, Xinference
-from xinflight.xinference_attempt import QUARANTINE
-from xinflight.xinference_messages import failure
+from xinflight.tasks import Manager
+from xinflight.upstream import Model, Xinference, failure
+from xinflight.upstream.attempt import QUARANTINE
 
 
 def _picture() -> bytes:
@@ -158,12 +152,12 @@ class Script(Xinference):
         return msgspec.json.encode({"progress": found.progress})
 
 
-class InlineImages(MemoryImages):
+class InlineImages(MemoryBlobs):
     """Pictures in memory that are looked at on the loop: a thread would be back after any number of its turns."""
 
-    async def put(self, picture_id: str, data: bytes) -> ImageInfo:
+    async def put(self, picture_id: str, data: bytes) -> MediaInfo:
         info = identify(data)
-        self._pictures[picture_id] = Kept(media_type=info.media_type, data=data)
+        self._pictures[picture_id] = StoredFile(media_type=info.media_type, data=data)
         return info
 
 

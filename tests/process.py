@@ -13,9 +13,7 @@ from typing import Any
 import aiohttp
 
 from kit import LONG, Json, Recorder, eventually, is_end, painter
-from xinflight.emulator import EmulatedModel
-from xinflight.emulator_replica import Job
-from xinflight.emulator_wire import Txt2imgBody
+from xinflight.demo import EmulatedModel, Job, Txt2imgBody
 
 STORED = ("accepted", "picture", "result", "cancelled")
 QUICK = painter(step_seconds=0.01, decode_seconds=0.01, default_generate_config={"num_inference_steps": 5})

@@ -6,10 +6,9 @@ import pytest
 
 from kept import accepted, make_task, picture, progress
 from kit import LONG
-from xinflight.bus import Bus, CancelCommand
-from xinflight.bus_memory import MemoryBus
-from xinflight.store import Event, EventMessage
-from xinflight.task import Task
+from xinflight.journal import Bus, CancelCommand, MemoryBus
+from xinflight.model import Task
+from xinflight.storage import Event, EventMessage
 
 
 @pytest.fixture(params=["memory"])

@@ -7,11 +7,10 @@ import pytest
 
 from conftest import Front
 from kit import Json, Recorder, WireClient, eventually, painter
-from xinflight import xinference_attempt
-from xinflight.emulator import EmulatorOptions, Faults
-from xinflight.emulator_replica import Replica
-from xinflight.images import ImageInfo
-from xinflight.images_files import FileImages
+from xinflight.demo import EmulatorOptions, Faults, Replica
+from xinflight.model import MediaInfo
+from xinflight.storage import FileBlobs
+from xinflight.upstream import attempt as xinference_attempt
 
 
 def beyond(task_id: str, percent: int) -> Callable[[Json], bool]:
@@ -105,14 +104,14 @@ async def test_a_picture_that_is_being_saved_is_kept(
 ) -> None:
     """A cancel that meets the saving comes too late: the picture wins."""
     saving, go_on = asyncio.Event(), asyncio.Event()
-    put = FileImages.put
+    put = FileBlobs.put
 
-    async def slow_put(self: FileImages, picture_id: str, data: bytes) -> ImageInfo:
+    async def slow_put(self: FileBlobs, picture_id: str, data: bytes) -> MediaInfo:
         saving.set()
         await go_on.wait()
         return await put(self, picture_id, data)
 
-    monkeypatch.setattr(FileImages, "put", slow_put)
+    monkeypatch.setattr(FileBlobs, "put", slow_put)
     await start(client, "a")
     await saving.wait()
     assert (await cancel(client, "a"))["was"] == "running"

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from conftest import Serve
 from kit import Recorder, hosted, painter
 from xinflight.cli import main
-from xinflight.emulator import EmulatorOptions
+from xinflight.demo import EmulatorOptions
 
 Run = Callable[..., Result]
 

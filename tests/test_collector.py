@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from kit import FakeClock
-from xinflight.collector import ALL, SHARE, YOUNG, collect_cycles
+from xinflight.cli import collect_cycles
+from xinflight.cli.collector import ALL, SHARE, YOUNG
 
 
 class Answer:

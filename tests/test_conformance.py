@@ -16,9 +16,21 @@ import pytest
 from kit import Recorder, painter
 from xinflight.errors import leaves
 from xinflight.protocol import CODECS
-from xinflight.testing import connector, kit
-from xinflight.testing_patterns import OPERATORS, BadPattern, Mismatch, fill, match
-from xinflight.testing_run import Connect, Exchange, ExchangeFailed, Line, Message, Step, run_exchange
+from xinflight.testing import (
+    OPERATORS,
+    BadPattern,
+    Connect,
+    Exchange,
+    ExchangeFailed,
+    Line,
+    Message,
+    Mismatch,
+    Step,
+    fill,
+    match,
+    run_exchange,
+)
+from xinflight.testing.__main__ import connector, kit
 
 DOCS = Path(__file__).parent.parent / "docs"
 KIT = kit()

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from conftest import Serve
 from kit import WireClient
-from xinflight import serve as standalone
-from xinflight import web_common
+from xinflight.cli import server as standalone
+from xinflight.web import context as web_common
 
 UPGRADE = (
     b"GET /ws/generate HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

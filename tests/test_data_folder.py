@@ -12,9 +12,9 @@ import pytest
 
 from conftest import Serve
 from kit import Recorder, WireClient
-from xinflight.auth import kept_token
-from xinflight.config import Settings
-from xinflight.serve import serving
+from xinflight.cli import serving
+from xinflight.settings import Settings
+from xinflight.web import kept_token
 
 GOLDEN = Path(__file__).parent / "golden"
 

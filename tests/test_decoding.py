@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from life import Life, turns
 from xinflight import protocol
+from xinflight.connection import Outbox, Session
 from xinflight.errors import BadMessage, BadTaskId, BadValue, OutOfBounds, UpstreamGarbage, XinflightError
-from xinflight.images import identify
-from xinflight.outbox import Outbox
-from xinflight.protocol import JSON, Cancel, Generate, Ping
+from xinflight.model import identify
+from xinflight.protocol import JSON, Cancel, Generate, Ping, codec
 from xinflight.refusals import RefusalLog
-from xinflight.render import Viewer
-from xinflight.session import Session
-from xinflight.xinference_messages import failure
+from xinflight.render import RenderContext
+from xinflight.upstream import failure
 
 NUMBERS = st.integers() | st.floats(allow_nan=False) | st.integers(-(2**80), 2**80)
 VALUES = st.recursive(
@@ -26,7 +25,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-ACTIONS = protocol.ACTIONS.split(", ")
+ACTIONS = codec.ACTIONS.split(", ")
 FIELDS = sorted({field for kind in protocol.Request.__args__ for field in kind.__struct_encode_fields__})
 NEARLY = st.sampled_from(
     [
@@ -112,7 +111,7 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
         async def no_bytes(picture_id: str) -> bytes | None:
             return None
 
-        viewer = Viewer(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
+        viewer = RenderContext(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
         sent: list[bytes] = []
 
         async def send(frame: bytes) -> None:

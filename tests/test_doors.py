@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from conftest import Serve
 from kit import WireClient, hosted
-from xinflight import serve as serve_module
 from xinflight.app import setup
-from xinflight.auth import Token, host_allowed, is_loopback, kept_token, origin_allowed
-from xinflight.config import Settings
-from xinflight.serve import serving
+from xinflight.cli import server as serve_module
+from xinflight.cli import serving
+from xinflight.settings import Settings
+from xinflight.web import Token, host_allowed, is_loopback, kept_token, origin_allowed
 
 NOBODY = "http://127.0.0.1:9"
 """An upstream that is not there, and is not needed here."""

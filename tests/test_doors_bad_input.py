@@ -15,9 +15,9 @@ from cases import Case
 from conftest import Serve
 from doors import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, shared_server
 from kit import PAINTER, Json, Recorder, WireClient, painter
-from xinflight.emulator import Emulator
+from xinflight.demo import Emulator
 from xinflight.errors import leaves
-from xinflight.protocol_http import STATUS
+from xinflight.protocol import STATUS
 
 
 class Refusal(NamedTuple):

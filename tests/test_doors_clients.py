@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 from conftest import Front, Serve
 from doors import Proxy, shared_server
 from kit import LONG, PAINTER, Json, Recorder, WireClient, eventually, painter
-from xinflight.emulator import Emulator, Faults
+from xinflight.demo import Emulator, Faults
 
 pytest_plugins = ["page_fixtures"]
 

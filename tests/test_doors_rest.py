@@ -12,7 +12,7 @@ from yarl import URL
 from conftest import Front, Serve
 from doors import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server
 from kit import PAINTER, Json, Recorder, WireClient, eventually
-from xinflight.emulator import Emulator
+from xinflight.demo import Emulator
 
 JSON_TYPE = {"Content-Type": "application/json"}
 

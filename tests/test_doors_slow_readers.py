@@ -15,9 +15,9 @@ from PIL import Image
 from conftest import Serve
 from doors import NDJSON, PackClient, lines, stored
 from kit import LONG, Json, WireClient, is_end, painter
-from xinflight import web_stream, web_ws
-from xinflight.emulator import Emulator
-from xinflight.emulator_wire import Order
+from xinflight.demo import Emulator, GenerationRequest
+from xinflight.web import streams as web_stream
+from xinflight.web import websocket as web_ws
 
 TASKS = 200
 PICTURES = 2
@@ -84,7 +84,7 @@ async def test_readers_that_stop_reading(
     picture = paint()
     assert PICTURE * 0.9 < len(picture) < PICTURE * 1.1
 
-    def painted(order: Order) -> bytes:
+    def painted(order: GenerationRequest) -> bytes:
         return picture
 
     model = painter(replicas=TASKS, step_seconds=0.2)

@@ -14,10 +14,10 @@ from PIL import Image
 from conftest import Front, Serve
 from doors import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored
 from kit import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
-from xinflight import web_stream
-from xinflight.emulator import Emulator
+from xinflight.demo import Emulator
 from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
+from xinflight.web import streams as web_stream
 
 CLIENTS = {"json": WireClient, "msgpack": PackClient}
 

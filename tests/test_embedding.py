@@ -13,7 +13,7 @@ from aiohttp import web
 from conftest import Serve
 from kit import PAINTER, Json, Recorder, WireClient, eventually, hosted, is_end
 from xinflight import Gateway, Identity, Settings, XinflightError, setup
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
 
 
 @pytest.fixture

@@ -13,10 +13,17 @@ import msgspec
 import pytest
 
 from kit import LONG, FakeClock, Recorder, ShiftedClock, eventually
-from xinflight import emulator_replica, web_emulator
-from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions, Faults, demo_engine
-from xinflight.emulator_wire import Order
-from xinflight.web_emulator import serve_emulator
+from xinflight.demo import (
+    EmulatedModel,
+    Emulator,
+    EmulatorOptions,
+    Faults,
+    GenerationRequest,
+    demo_engine,
+    serve_emulator,
+)
+from xinflight.demo import http as web_emulator
+from xinflight.demo import replica as emulator_replica
 
 STEP = 0.02
 PAINTER = EmulatedModel(uid="painter", step_seconds=STEP, decode_seconds=0.0)
@@ -24,13 +31,13 @@ STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
 """For a clock that is moved by hand: sums of its steps are exact."""
 
 
-def paint(order: Order) -> bytes:
+def paint(order: GenerationRequest) -> bytes:
     """Return bytes that tell the order: pictures are test_drawing's business."""
     return msgspec.json.encode(order)
 
 
-def ordered(picture: str) -> Order:
-    return msgspec.json.decode(base64.b64decode(picture), type=Order)
+def ordered(picture: str) -> GenerationRequest:
+    return msgspec.json.decode(base64.b64decode(picture), type=GenerationRequest)
 
 
 class Answer(msgspec.Struct):

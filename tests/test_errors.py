@@ -6,7 +6,7 @@ import pytest
 
 from xinflight import errors
 from xinflight.errors import XinflightError, by_code
-from xinflight.words import LANGUAGES, say
+from xinflight.i18n import LANGUAGES, translate
 
 
 def below(root: type[XinflightError], depth: int = 0) -> list[tuple[int, str, str | None]]:
@@ -56,4 +56,4 @@ def test_detail_is_for_the_log_and_field_and_limit_for_people() -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_has_words(code: str, lang: str) -> None:
-    assert say(code, lang)
+    assert translate(code, lang)

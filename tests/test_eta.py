@@ -2,12 +2,13 @@
 
 import pytest
 
-from xinflight.pace import KEPT_KEYS, Pace, PaceHistory, PaceKey
+from xinflight.upstream import DurationHistory, DurationKey, ProgressEstimator
+from xinflight.upstream.progress import KEPT_KEYS
 
-KEY = PaceKey("m", "64x64", 10)
+KEY = DurationKey("m", "64x64", 10)
 
 
-def step(pace: Pace, value: float, when: float) -> None:
+def step(pace: ProgressEstimator, value: float, when: float) -> None:
     """Let a value come at a time: a question just before does not see it, one just after does."""
     pace.saw(pace.progress, when - 0.05)
     pace.saw(value, when + 0.05)
@@ -15,7 +16,7 @@ def step(pace: Pace, value: float, when: float) -> None:
 
 def test_the_remaining_time_of_an_even_pace() -> None:
     """What is left falls with the clock, and the time after the last step is part of it."""
-    pace = Pace(10, 0.0, None, 0.5)
+    pace = ProgressEstimator(10, 0.0, None, 0.5)
     assert pace.remaining(0.0) is None
     for done in range(1, 10):
         step(pace, done / 10, float(done))
@@ -30,7 +31,7 @@ def test_the_remaining_time_of_an_even_pace() -> None:
 
 def test_what_waited_upstream_does_not_count() -> None:
     """The steps began with the first value, however long the request had been sent by then."""
-    pace = Pace(10, 0.0, None, 0.0)
+    pace = ProgressEstimator(10, 0.0, None, 0.0)
     pace.saw(0.0, 50.0)
     for done in range(1, 6):
         step(pace, done / 10, 100.0 + done)
@@ -40,16 +41,16 @@ def test_what_waited_upstream_does_not_count() -> None:
 
 def test_pictures_like_it_are_known_beforehand() -> None:
     """With a history the time is told before the first step."""
-    pace = Pace(10, 0.0, 12.0, 2.0)
+    pace = ProgressEstimator(10, 0.0, 12.0, 2.0)
     assert pace.remaining(0.0) == pytest.approx(12.0)
     assert pace.step_seconds(10) == pytest.approx(1.0)
-    assert Pace(10, 0.0, None, 0.0).step_seconds(10) == 0.0
-    assert Pace(None, 0.0, 12.0, 2.0).step_seconds(None) == 0.0
+    assert ProgressEstimator(10, 0.0, None, 0.0).step_seconds(10) == 0.0
+    assert ProgressEstimator(None, 0.0, 12.0, 2.0).step_seconds(None) == 0.0
 
 
 def test_progress_does_not_go_back() -> None:
     """A lower value, as an older answer may bring, is no news."""
-    pace = Pace(10, 0.0, None, 0.0)
+    pace = ProgressEstimator(10, 0.0, None, 0.0)
     assert pace.saw(0.5, 1.0)
     assert not pace.saw(0.4, 2.0)
     assert not pace.saw(0.5, 3.0)
@@ -60,7 +61,7 @@ def test_progress_does_not_go_back() -> None:
 def test_questions_are_neither_a_storm_nor_forgotten() -> None:
     """Whatever was seen, the next question comes within bounds."""
     for expected in (None, 0.001, 3600.0):
-        pace = Pace(20, 0.0, expected, 0.0)
+        pace = ProgressEstimator(20, 0.0, expected, 0.0)
         now = 0.0
         for _ in range(200):
             wait = pace.next_ask(now)
@@ -71,7 +72,7 @@ def test_questions_are_neither_a_storm_nor_forgotten() -> None:
 
 def test_the_history_follows_a_change() -> None:
     """Within a few pictures a new pace is known; one outlier is not taken for it."""
-    history = PaceHistory()
+    history = DurationHistory()
     assert history.total(KEY) is None
     assert history.tail(KEY) == 0.0
     history.learn(KEY, 10.0, 1.0)
@@ -81,16 +82,16 @@ def test_the_history_follows_a_change() -> None:
     for _ in range(8):
         history.learn(KEY, 20.0, 1.0)
     assert history.total(KEY) == pytest.approx(20.0, abs=0.5)
-    assert history.total(PaceKey("m", "128x64", 10)) is None
+    assert history.total(DurationKey("m", "128x64", 10)) is None
 
 
 def test_the_history_forgets_what_is_not_used() -> None:
     """It holds a fixed number of kinds; those that come again stay."""
-    history = PaceHistory()
+    history = DurationHistory()
     history.learn(KEY, 10.0, 1.0)
     for steps in range(1000, 1000 + KEPT_KEYS):
-        history.learn(PaceKey("m", "64x64", steps), 1.0, 0.0)
+        history.learn(DurationKey("m", "64x64", steps), 1.0, 0.0)
         history.learn(KEY, 10.0, 1.0)
     assert history.total(KEY) == 10.0
-    assert history.total(PaceKey("m", "64x64", 1000)) is None
-    assert history.total(PaceKey("m", "64x64", 1000 + KEPT_KEYS - 1)) == 1.0
+    assert history.total(DurationKey("m", "64x64", 1000)) is None
+    assert history.total(DurationKey("m", "64x64", 1000 + KEPT_KEYS - 1)) == 1.0

@@ -9,15 +9,16 @@ import pytest
 
 from conftest import Front, Serve
 from kit import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter
-from xinflight import emulator_replica, runner, xinference, xinference_attempt
-from xinflight.config import Settings
-from xinflight.emulator import EmulatorOptions, Faults
-from xinflight.emulator_wire import Txt2imgBody
+from xinflight.demo import EmulatorOptions, Faults, Txt2imgBody, serve_emulator
+from xinflight.demo import replica as emulator_replica
 from xinflight.errors import UpstreamAuth
 from xinflight.protocol import UpstreamState
+from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
-from xinflight.web_emulator import serve_emulator
-from xinflight.xinference import Xinference
+from xinflight.tasks import runner
+from xinflight.upstream import Xinference
+from xinflight.upstream import attempt as xinference_attempt
+from xinflight.upstream import client as xinference
 
 
 @pytest.fixture(autouse=True)

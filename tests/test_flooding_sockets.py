@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 
 from doors import shared_server
 from kit import FakeClock, Json, WireClient, eventually
-from xinflight import outbox, refusals
+from xinflight import refusals
+from xinflight.connection import Session, outbox
 from xinflight.errors import NotJson
-from xinflight.history import PAGE_BYTES, History
 from xinflight.refusals import RefusalLog
-from xinflight.session import Session
+from xinflight.storage import Retention
+from xinflight.storage.retention import PAGE_BYTES
 
 FRAMES = 3000
 
@@ -110,14 +111,14 @@ async def fill(client: WireClient, tasks: int) -> None:
 async def test_pages_are_not_even_made_for_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for one peer is bounded in bytes: further questions wait with it, until it is dropped."""
     pages = 0
-    page = History.page
+    page = Retention.page
 
-    async def counted(history: History, *args: Any, **options: Any) -> Any:
+    async def counted(history: Retention, *args: Any, **options: Any) -> Any:
         nonlocal pages
         pages += 1
         return await page(history, *args, **options)
 
-    monkeypatch.setattr(History, "page", counted)
+    monkeypatch.setattr(Retention, "page", counted)
     headers = {"X-User": "ann"}
     async with (
         shared_server(xinference_url="http://127.0.0.1:9", heartbeat=1.0) as (url, gateway),

@@ -7,16 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from kept import accepted, cancelled, end, make_task, picture, progress, result
-from xinflight import follower as follower_module
-from xinflight.bus_memory import MemoryBus
 from xinflight.clock import SystemClock
-from xinflight.follower import Follower
-from xinflight.journal import Journal
+from xinflight.journal import Follower, Journal, MemoryBus
+from xinflight.journal import subscriber as follower_module
+from xinflight.model import Task
 from xinflight.protocol import Recovered, State
-from xinflight.store import Event, Write
-from xinflight.store_memory import MemoryStore
+from xinflight.storage import Event, MemoryStore, Write
 from xinflight.supervise import Supervisor
-from xinflight.task import Task
 
 
 class SlowStore(MemoryStore):

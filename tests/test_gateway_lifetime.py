@@ -11,10 +11,10 @@ from aiohttp import web
 from conftest import Serve
 from kit import Recorder, eventually, hosted
 from xinflight import Gateway, Settings, setup
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
 from xinflight.errors import ShuttingDown
-from xinflight.history import History
-from xinflight.xinference import Xinference
+from xinflight.storage import Retention
+from xinflight.upstream import Xinference
 
 
 def gateway(settings: Settings) -> tuple[web.Application, Gateway]:
@@ -75,7 +75,7 @@ async def test_the_iterator_is_told_the_end_where_nothing_is_kept(engine: Record
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
-@pytest.mark.parametrize(("part", "method"), [(Xinference, "_probe"), (History, "start")])
+@pytest.mark.parametrize(("part", "method"), [(Xinference, "_probe"), (Retention, "start")])
 async def test_a_start_that_fails_leaves_nothing_behind(
     part: type, method: str, cancelled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,7 @@ from kept import accepted, draw, end, make_task, picture, result, write
 from kit import FakeClock, Json, Steps, WireClient, hosted
 from xinflight import Settings, setup
 from xinflight.protocol import State
-from xinflight.store import EventMessage
-from xinflight.store_sqlite import SqliteStore
+from xinflight.storage import EventMessage, SqliteStore
 
 OWNERS = 1000
 EVENTS_OF_TASK = 10

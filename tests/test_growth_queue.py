@@ -9,13 +9,12 @@ import pytest
 
 from kit import FakeClock, Steps
 from life import Life, turns
-from xinflight.bus_memory import MemoryBus
-from xinflight.config import Settings
 from xinflight.gateway import Gateway
-from xinflight.images_memory import MemoryImages
+from xinflight.journal import MemoryBus
+from xinflight.model import Task
 from xinflight.protocol import Notice
-from xinflight.store_memory import MemoryStore
-from xinflight.task import Task
+from xinflight.settings import Settings
+from xinflight.storage import MemoryBlobs, MemoryStore
 
 OWNERS, EACH = 1000, 10
 BURST = 500
@@ -155,7 +154,7 @@ class Connected:
 @PER_OWNER
 async def test_telling_one_owner_does_not_grow_with_the_others() -> None:
     def count(others: int) -> int:
-        gateway = Gateway(Settings(), MemoryStore(10), MemoryBus(), MemoryImages(2**20), FakeClock())
+        gateway = Gateway(Settings(), MemoryStore(10), MemoryBus(), MemoryBlobs(2**20), FakeClock())
         one = Connected("one")
         for connection in (one, *(Connected(f"owner-{number}") for number in range(others))):
             gateway.joined(connection)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from kit import WireClient, hosted
 from xinflight.app import setup
-from xinflight.config import Settings
+from xinflight.settings import Settings
 
 PROTECTED = {
     "X-Content-Type-Options": "nosniff",

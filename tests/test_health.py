@@ -11,10 +11,10 @@ from aiohttp import web
 
 from kit import LONG, Json, ShiftedClock, WireClient, hosted
 from test_storage import Lock, accepted, refused
-from xinflight import runner, store_sqlite
 from xinflight.app import setup
-from xinflight.config import Settings
-from xinflight.images_files import FileImages
+from xinflight.settings import Settings
+from xinflight.storage import FileBlobs, store_sqlite
+from xinflight.tasks import runner
 
 
 async def health(url: str) -> tuple[int, str]:
@@ -66,12 +66,12 @@ async def test_pictures_that_the_disk_does_not_take(
 ) -> None:
     """While finished pictures are held, no new work is taken."""
 
-    def full(self: FileImages, picture_id: str, data: bytes) -> None:
+    def full(self: FileBlobs, picture_id: str, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runner, "STORAGE_PAUSE", 0.1)
     with monkeypatch.context() as disk:
-        disk.setattr(FileImages, "_put", full)
+        disk.setattr(FileBlobs, "_put", full)
         await client.ask(action="generate", prompt="boat", task_id="a")
         await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")
         await becomes(server, (503, "storage_unavailable"))

@@ -7,10 +7,9 @@ import pytest
 
 from kept import finished, ids
 from kit import FakeClock
-from xinflight.config import Settings
-from xinflight.history import CLOCK_STEADY, KEEPER_PAUSE, History
-from xinflight.images_memory import MemoryImages
-from xinflight.store_memory import MemoryStore
+from xinflight.settings import Settings
+from xinflight.storage import MemoryBlobs, MemoryStore, Retention
+from xinflight.storage.retention import CLOCK_STEADY, KEEPER_PAUSE
 from xinflight.supervise import Supervisor
 
 DAY = 86400.0
@@ -36,11 +35,11 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-async def history(clock: SetClock, store: MemoryStore) -> AsyncIterator[History]:
+async def history(clock: SetClock, store: MemoryStore) -> AsyncIterator[Retention]:
     """Give a history that is kept for a day, with one task of today and one of a month ago."""
     await finished(store, "old", 1, at=clock.time() - 30 * DAY)
     await finished(store, "new", 4, at=clock.time())
-    history = History(store, MemoryImages(1), Settings(history_age=DAY), clock, Supervisor(clock))
+    history = Retention(store, MemoryBlobs(1), Settings(history_age=DAY), clock, Supervisor(clock))
     history.start()
     await settled()
     yield history

@@ -9,11 +9,10 @@ import pytest
 from conftest import Front
 from kept import accepted, cancelled, end, make_task, write
 from kit import eventually
-from xinflight import history, store_sqlite_schema
 from xinflight.protocol import State
-from xinflight.store import Store
-from xinflight.store_memory import MemoryStore
-from xinflight.store_sqlite import SqliteStore
+from xinflight.storage import MemoryStore, SqliteStore, Store
+from xinflight.storage import retention as history
+from xinflight.storage import sqlite_schema as store_sqlite_schema
 
 GOLDEN = Path(__file__).parent / "golden"
 PROMPT = "x" * 40_000

@@ -11,8 +11,8 @@ import pytest
 
 from conftest import Front
 from kit import Json, painter
+from xinflight.model import digest, has_content
 from xinflight.protocol import JSON, Generate
-from xinflight.task import digest, has_content
 
 GOLDEN = Path(__file__).parent / "golden" / "schema-1.db"
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinflight.drawing import draw
+from xinflight.demo import draw
 from xinflight.errors import UpstreamGarbage
-from xinflight.images import HEADER_BYTES, OWN_ID, ImageInfo, Images, draw_id, identify, sniff
-from xinflight.images_files import LOST_AGE, FileImages
-from xinflight.images_memory import MemoryImages
+from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
+from xinflight.storage import OWN_ID, Blobs, FileBlobs, MemoryBlobs, draw_id
+from xinflight.storage.blobs_files import LOST_AGE
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d49484452000000200000001008060000") + b"rest"
@@ -25,13 +25,13 @@ WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00" + bytes(4) + b"\x1f\x00\x
 
 
 @pytest.fixture(params=["memory", "files", "files synced"])
-def images(request: pytest.FixtureRequest, tmp_path: Path) -> Images:
+def images(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     if request.param == "memory":
-        return MemoryImages(10**6)
-    return FileImages(tmp_path / "pictures", full=request.param == "files synced")
+        return MemoryBlobs(10**6)
+    return FileBlobs(tmp_path / "pictures", full=request.param == "files synced")
 
 
-async def loaded(images: Images, picture_id: str) -> tuple[str, bytes] | None:
+async def loaded(images: Blobs, picture_id: str) -> tuple[str, bytes] | None:
     """Return media type and bytes as a handler would send them."""
     kept = await images.get(picture_id)
     if kept is None:
@@ -41,7 +41,7 @@ async def loaded(images: Images, picture_id: str) -> tuple[str, bytes] | None:
     return kept.media_type, data
 
 
-async def test_what_was_put_is_got(images: Images) -> None:
+async def test_what_was_put_is_got(images: Blobs) -> None:
     for picture_id, data, kind in (
         ("id-1", JPEG, "image/jpeg"),
         ("id_2", PNG, "image/png"),
@@ -52,19 +52,19 @@ async def test_what_was_put_is_got(images: Images) -> None:
         assert await images.read(picture_id) == data
 
 
-async def test_unknown_ids_are_none(images: Images) -> None:
+async def test_unknown_ids_are_none(images: Blobs) -> None:
     assert await images.get("nothing") is None
     assert await images.read("nothing") is None
     await images.delete("nothing")
 
 
-async def test_put_again_replaces(images: Images) -> None:
+async def test_put_again_replaces(images: Blobs) -> None:
     await images.put("same", JPEG)
     await images.put("same", PNG)
     assert await loaded(images, "same") == ("image/png", PNG)
 
 
-async def test_delete(images: Images) -> None:
+async def test_delete(images: Blobs) -> None:
     await images.put("abcd", JPEG)
     await images.put("abce", JPEG)
     await images.delete("abcd")
@@ -73,7 +73,7 @@ async def test_delete(images: Images) -> None:
     assert await images.read("abce") == JPEG
 
 
-async def test_sweep_forgets_what_is_unknown(images: Images) -> None:
+async def test_sweep_forgets_what_is_unknown(images: Blobs) -> None:
     assert await images.sweep(set(), 1000.0) == 0
     ids = [draw_id() for _ in range(5)]
     for picture_id in ids:
@@ -84,7 +84,7 @@ async def test_sweep_forgets_what_is_unknown(images: Images) -> None:
     assert await images.sweep(known, 1000.0) == 0
 
 
-async def test_many_at_once(images: Images) -> None:
+async def test_many_at_once(images: Blobs) -> None:
     await asyncio.gather(*(images.put(f"{number:02}-id", JPEG + bytes([number])) for number in range(40)))
     assert [await images.read(f"{number:02}-id") for number in range(40)] == [JPEG + bytes([n]) for n in range(40)]
 
@@ -93,8 +93,8 @@ async def test_many_at_once(images: Images) -> None:
 
 
 def test_identify_reads_type_and_size() -> None:
-    assert identify(JPEG) == ImageInfo(media_type="image/jpeg", width=64, height=48, bytes=len(JPEG))
-    assert identify(PNG) == ImageInfo(media_type="image/png", width=32, height=16, bytes=len(PNG))
+    assert identify(JPEG) == MediaInfo(media_type="image/jpeg", width=64, height=48, bytes=len(JPEG))
+    assert identify(PNG) == MediaInfo(media_type="image/png", width=32, height=16, bytes=len(PNG))
 
 
 @given(st.sampled_from([JPEG, PNG, WEBP, b"", b"<html>", b"GIF89a"]), st.integers(0, 40), st.binary(max_size=60))
@@ -115,7 +115,7 @@ def test_a_start_alone_is_garbage(data: bytes) -> None:
 
 
 def test_sniff_knows_three_kinds() -> None:
-    assert [sniff(data[:16]) for data in (JPEG, PNG, WEBP, b"GIF89a", b"")] == [
+    assert [media_type_of(data[:16]) for data in (JPEG, PNG, WEBP, b"GIF89a", b"")] == [
         "image/jpeg",
         "image/png",
         "image/webp",
@@ -167,7 +167,7 @@ def test_whatever_the_parser_raises_it_is_garbage(error: Exception, monkeypatch:
         identify(JPEG)
 
 
-async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Images) -> None:
+async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Blobs) -> None:
     made = await images.put("id-1", PNG)
     assert made == await images.identify("id-1") == identify(PNG)
     with pytest.raises(UpstreamGarbage):
@@ -180,7 +180,7 @@ async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Images) -> 
 
 
 async def test_only_their_owner_may_read_them(tmp_path: Path) -> None:
-    images = FileImages(tmp_path / "pictures", full=False)
+    images = FileBlobs(tmp_path / "pictures", full=False)
     picture_id = "ab" + "K" * 22
     await images.put(picture_id, JPEG)
     await images.put(picture_id, PNG)
@@ -198,7 +198,7 @@ def mode(path: Path) -> int:
 
 
 async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = FileImages(tmp_path, full=False)
+    images = FileBlobs(tmp_path, full=False)
 
     def replace(self: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -214,7 +214,7 @@ async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> None:
-    images = FileImages(tmp_path, full=False)
+    images = FileBlobs(tmp_path, full=False)
     kept, half, empty = "ab" + "K" * 22, "ab" + "H" * 22, "ab" + "E" * 22
     await images.put(kept, JPEG)
     (tmp_path / "ab" / f".{half}").write_bytes(JPEG[:100])
@@ -227,7 +227,7 @@ async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> 
 
 
 async def test_what_was_set_aside_is_deleted_when_it_is_old(tmp_path: Path) -> None:
-    images = FileImages(tmp_path, full=False)
+    images = FileBlobs(tmp_path, full=False)
     first, second = "ab" + "1" * 22, "cd" + "2" * 22
     await images.put(first, JPEG)
     assert await images.sweep(set(), 1000.0) == 1
@@ -241,7 +241,7 @@ async def test_what_was_set_aside_is_deleted_when_it_is_old(tmp_path: Path) -> N
 
 
 async def test_files_of_other_people_stay_where_they_are(tmp_path: Path) -> None:
-    images = FileImages(tmp_path, full=False)
+    images = FileBlobs(tmp_path, full=False)
     await images.put("ab" + "K" * 22, JPEG)
     mine = [
         *("2024/holiday.jpg", "ab/holiday.jpg", "ab/.DS_Store", "ab/" + "x" * 23, "ab/" + "x" * 25),
@@ -260,7 +260,7 @@ async def test_files_of_other_people_stay_where_they_are(tmp_path: Path) -> None
 
 
 async def test_a_file_that_can_not_be_moved_is_no_reason_to_fail(tmp_path: Path) -> None:
-    images = FileImages(tmp_path, full=False)
+    images = FileBlobs(tmp_path, full=False)
     await images.put("ab" + "K" * 22, JPEG)
     (tmp_path / "lost").write_text("somebody's file in place of the folder")
     assert await images.sweep(set(), 1000.0) == 0
@@ -277,9 +277,9 @@ async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatc
     """The file, then its name in the folder (fsync(2))."""
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
-    await FileImages(tmp_path / "a", full=False).put("picture", JPEG)
+    await FileBlobs(tmp_path / "a", full=False).put("picture", JPEG)
     assert synced == []
-    await FileImages(tmp_path / "b", full=True).put("picture", JPEG)
+    await FileBlobs(tmp_path / "b", full=True).put("picture", JPEG)
     assert synced == [False, True]
 
 
@@ -287,7 +287,7 @@ async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatc
 
 
 async def test_memory_forgets_the_oldest_above_its_bytes() -> None:
-    images = MemoryImages(3 * len(JPEG))
+    images = MemoryBlobs(3 * len(JPEG))
     for number in range(5):
         await images.put(f"{number}", JPEG)
     assert [number for number in range(5) if await images.get(f"{number}")] == [2, 3, 4]
@@ -295,6 +295,6 @@ async def test_memory_forgets_the_oldest_above_its_bytes() -> None:
     assert [number for number in range(5) if await images.get(f"{number}")] == [2, 3, 4], (
         "the same again takes no more"
     )
-    tiny = MemoryImages(1)
+    tiny = MemoryBlobs(1)
     await tiny.put("newest", JPEG)
     assert await tiny.read("newest") == JPEG

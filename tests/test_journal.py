@@ -9,14 +9,12 @@ import pytest
 from kept import accepted, make_task, picture, progress, result
 from kit import FakeClock, eventually
 from life import turns
-from xinflight.bus_memory import MemoryBus
-from xinflight.follower import Follower
-from xinflight.journal import Journal
-from xinflight.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS, Outbox, SlowReader
+from xinflight.connection import Outbox, SlowReader
+from xinflight.connection.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS
+from xinflight.journal import Follower, Journal, MemoryBus
 from xinflight.protocol import JSON, Pong, State
-from xinflight.render import Viewer
-from xinflight.store import Event, Write
-from xinflight.store_memory import MemoryStore
+from xinflight.render import RenderContext
+from xinflight.storage import Event, MemoryStore, Write
 from xinflight.supervise import Supervisor
 
 
@@ -152,7 +150,7 @@ class Line:
         self.sent: list[bytes] = []
         self.free = asyncio.Event()
         self.follower = journal.follow("ann")
-        viewer = Viewer(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
+        viewer = RenderContext(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
         self.outbox = Outbox(self._send, self.follower, viewer, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")
 

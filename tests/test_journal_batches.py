@@ -8,13 +8,11 @@ import pytest
 from kept import accepted, end, make_task, result
 from kit import FakeClock
 from life import Life, turns
-from xinflight import journal as journal_module
-from xinflight.bus_memory import MemoryBus
-from xinflight.journal import Journal
-from xinflight.scheduler import Scheduler
-from xinflight.store import Write
-from xinflight.store_memory import MemoryStore
+from xinflight.journal import Journal, MemoryBus
+from xinflight.journal import journal as journal_module
+from xinflight.storage import MemoryStore, Write
 from xinflight.supervise import Supervisor
+from xinflight.tasks import Scheduler
 
 
 class SlowToRead(MemoryStore):

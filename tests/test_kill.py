@@ -18,10 +18,9 @@ import pytest
 from conftest import Serve
 from kit import LONG, is_end, painter
 from process import QUICK, Assembler, Counting, lasting, launch, running
-from xinflight.images import identify
+from xinflight.model import Task, identify
 from xinflight.protocol import State
-from xinflight.store_sqlite import SqliteStore
-from xinflight.task import Task
+from xinflight.storage import SqliteStore
 
 pytestmark = pytest.mark.process
 

@@ -1,6 +1,7 @@
-"""Imports point one way: what is low knows nothing of what is above it."""
+"""Packages import one way: what is low knows nothing of what is above it, and wings know only the protocol."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -9,83 +10,116 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
 
-# Families (`xinference_attempt` is of `xinference`), the lowest first. One imports from those above it in this list.
-ORDER = """
-    errors protocol specs negotiation words pace scheduler clock collector supervise forwarded config images
-    task store bus follower journal auth xinference work history positions acceptance runner recovery manager
-    refusals render outbox session gateway drawing emulator logs web app serve cli testing
-""".split()
-# Neither I/O nor a loop: these can be reasoned about, and tested, without either. `images` is the contract alone.
-PURE_FAMILIES = ("errors", "protocol", "specs", "negotiation", "words", "pace", "scheduler", "task")
+GROUND = ("errors", "negotiation", "i18n", "forwarded", "settings", "clock", "refusals", "supervise")
+# The lowest first. A package imports only from those before it; `storage` and `upstream` stand side by side.
+ORDER = [*GROUND, "protocol", "model", "upstream", "storage", "journal", "tasks", "render", "gateway", "connection"]
+ORDER += ["web", "app", "cli"]
+STRANGERS = {("storage", "upstream"), ("upstream", "model")}
+"""Pairs that must not meet although the order would allow it."""
+WINGS = {"specs": set[str](), "demo": set[str](), "testing": {"demo", "app"}}
+"""Packages beside the gateway: they import the protocol and the ground, and what is named here."""
+MAY_IMPORT_WINGS = ("web/docs.py", "cli/commands.py", "cli/server.py")
+
+# Neither I/O nor a loop: these can be reasoned about, and tested, without either.
+PURE = ("errors", "negotiation", "i18n", "forwarded", "protocol", "model")
 LOOP_OR_IO = {"asyncio", "aiohttp", "socket", "sqlite3", "threading", "subprocess", "os", "time"}
-CONTRACTS = ("store", "bus", "images")
-HANDLERS = ("web", "app", "serve", "testing", "cli")
+WEB = ("web", "app", "cli", "demo")
+CONCRETE = {"MemoryStore", "SqliteStore", "MemoryBlobs", "FileBlobs", "MemoryBus"}
 
 
-def family(module: str) -> str:
-    """Return the family of a module."""
-    return module.partition("_")[0]
+def package_of(path: Path) -> str:
+    """Return the package of a file, or the module's own name for one of the root."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else path.stem
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports, inside of functions too."""
+    """Yield every module and name that a file imports, inside of functions too."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: imports are absolute"
             assert node.module is not None
-            yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-MODULES = {path.stem: set(imports(path)) for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
-OURS = {
-    module: {name.split(".")[1] for name in names if name.startswith("xinflight.")} & MODULES.keys()
-    for module, names in MODULES.items()
-}
+FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+IMPORTS = {name: set(imports(path)) for name, path in FILES.items()}
+PACKAGES = {package_of(path) for name, path in FILES.items() if name != "__init__.py"}
 
 
-def test_every_family_has_its_place() -> None:
-    assert {family(module) for module in MODULES} == set(ORDER)
+def targets(name: str) -> set[str]:
+    """Return the packages of ours that a file imports from, without its own."""
+    found = {wanted.split(".")[1] for wanted in IMPORTS[name] if wanted.startswith("xinflight.")}
+    return (found & PACKAGES) - {package_of(FILES[name])}
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_point_down(module: str) -> None:
-    for target in OURS[module]:
-        assert ORDER.index(family(target)) <= ORDER.index(family(module)), f"{module} must not import {target}"
+MODULES = sorted(FILES.keys() - {"__init__.py"})
 
 
-def test_inside_a_family_they_point_one_way_too() -> None:
-    TopologicalSorter(OURS).prepare()
+def test_every_package_has_its_place() -> None:
+    assert {*ORDER, *WINGS} == PACKAGES
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_nothing_imports_the_package_itself(module: str) -> None:
+@pytest.mark.parametrize("name", MODULES)
+def test_packages_import_downwards(name: str) -> None:
+    package = package_of(FILES[name])
+    for target in targets(name):
+        if package in WINGS:
+            assert target in {"protocol", *GROUND, *WINGS[package]}, f"{name} must not import {target}"
+        elif target in WINGS:
+            assert name in MAY_IMPORT_WINGS, f"{name} must not import {target}"
+        else:
+            assert ORDER.index(target) < ORDER.index(package), f"{name} must not import {target}"
+            assert (package, target) not in STRANGERS, f"{name} must not import {target}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_other_packages_are_imported_by_their_face(name: str) -> None:
+    """One way of imports: what a package gives to others stands in its `__init__`."""
+    package = package_of(FILES[name])
+    for wanted in IMPORTS[name]:
+        parts = wanted.split(".")
+        if parts[0] == "xinflight" and parts[1] in PACKAGES - {package} and (PACKAGE / parts[1]).is_dir():
+            assert len(parts) <= 3, f"{name}: import {parts[-1]} from xinflight.{parts[1]}"
+
+
+def test_inside_a_package_they_point_one_way_too() -> None:
+    modules = {f"xinflight.{name.removesuffix('.py').replace('/', '.')}": names for name, names in IMPORTS.items()}
+    graph: defaultdict[str, set[str]] = defaultdict(set)
+    for module, names in modules.items():
+        graph[module] |= {found for name in names if (found := name.rpartition(".")[0]) in modules} - {module}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_imports_the_root(name: str) -> None:
     """`xinflight` imports everything: a module below it that did the same would make a circle."""
-    assert "xinflight" not in MODULES[module]
+    taken = {
+        wanted.removeprefix("xinflight.").partition(".")[0] for wanted in IMPORTS[name] if "xinflight." in wanted
+    }
+    assert taken <= PACKAGES
+    assert "xinflight" not in IMPORTS[name]
 
 
-PURE = {module for module in MODULES if family(module) in PURE_FAMILIES} | {"images"}
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(FILES[name]) in PURE])
+def test_the_pure_packages_do_no_io(name: str) -> None:
+    assert not {wanted.split(".")[0] for wanted in IMPORTS[name]} & LOOP_OR_IO
 
 
-@pytest.mark.parametrize("module", sorted(PURE))
-def test_the_pure_ones_do_no_io(module: str) -> None:
-    assert not {name.split(".")[0] for name in MODULES[module]} & LOOP_OR_IO
-    assert OURS[module] <= PURE
-
-
-def test_the_web_stays_in_the_handlers() -> None:
-    found = {module for module, names in MODULES.items() if "aiohttp.web" in names}
+def test_the_web_framework_stays_in_the_handlers() -> None:
+    found = {name for name, names in IMPORTS.items() if any("aiohttp.web" in wanted for wanted in names)}
     assert found
-    assert {family(module) for module in found} <= set(HANDLERS)
+    assert {package_of(FILES[name]) for name in found} <= set(WEB)
 
 
-def test_only_the_application_knows_where_things_are_kept() -> None:
-    """What an implementation is made of, like `store_sqlite_schema`, it may import itself."""
-    concrete = {module for module in MODULES if family(module) in CONTRACTS} - set(CONTRACTS)
-    assert concrete
-    for module, targets in OURS.items():
-        if module != "app":
-            parts = {target for target in concrete if target.startswith(f"{module}_")}
-            assert not targets & concrete - parts, module
+def test_only_the_application_knows_where_things_are_stored() -> None:
+    for name, names in IMPORTS.items():
+        if name != "app.py" and not name.endswith("__init__.py"):
+            assert not {wanted.rpartition(".")[2] for wanted in names} & CONCRETE, name
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in FILES.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}

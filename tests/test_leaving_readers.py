@@ -14,8 +14,8 @@ from doors import STREAMS
 from kit import Recorder, eventually, hosted
 from xinflight.app import setup
 from xinflight.clock import SystemClock
-from xinflight.config import Settings
 from xinflight.gateway import Gateway
+from xinflight.settings import Settings
 
 
 class Timeless(SystemClock):

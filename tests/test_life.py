@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from life import MODELS, Life, turns
+from xinflight.model import ENDED, MOVES, Task
 from xinflight.protocol import State, UpstreamState
-from xinflight.store import Write
-from xinflight.store_memory import MemoryStore
-from xinflight.task import ENDED, MOVES, Task
+from xinflight.storage import MemoryStore, Write
 
 OWNERS = st.sampled_from(["ann", "bob"])
 IDS = st.sampled_from(["t0", "t1", "t2", "t3"])

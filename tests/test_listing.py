@@ -3,7 +3,7 @@
 import aiohttp
 
 from kit import Recorder, WireClient
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
 
 
 async def test_unfinished_tasks_are_listed_as_they_stand(server: str, client: WireClient, engine: Recorder) -> None:

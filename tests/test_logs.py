@@ -10,9 +10,8 @@ import pytest
 import structlog
 
 from kit import Json
-from xinflight.cli import greet
-from xinflight.config import Settings
-from xinflight.logs import formatter, printable, processors
+from xinflight.cli import formatter, greet, printable, processors
+from xinflight.settings import Settings
 
 EVIL = "out of memory\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202egnp.exe 内存"
 ESCAPED = r"out of memory\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202egnp.exe 内存"

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from life import Life, turns
-from xinflight.outbox import Outbox
+from xinflight.connection import Outbox, Session
 from xinflight.protocol import JSON, MSGPACK, Codec
 from xinflight.refusals import RefusalLog
-from xinflight.render import Viewer
-from xinflight.session import Session
+from xinflight.render import RenderContext
 
 pack = msgspec.msgpack.encode
 
@@ -47,7 +46,7 @@ async def answers(codec: Codec, frames: list[bytes]) -> tuple[list[Any], set[str
         async def send(frame: bytes) -> None:
             sent.append(frame)
 
-        viewer = Viewer(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
+        viewer = RenderContext(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
         outbox = Outbox(send, follower, viewer, codec, life.clock, patience=5.0)
         session = Session(
             life.manager,

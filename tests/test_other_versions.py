@@ -8,7 +8,7 @@ import msgspec
 
 from conftest import Serve
 from kit import Recorder, WireClient
-from xinflight.words import say
+from xinflight.i18n import translate
 
 
 async def test_a_stored_code_without_words(engine: Recorder, emulate: Serve, tmp_path: Path, serve: Serve) -> None:
@@ -30,5 +30,5 @@ async def test_a_stored_code_without_words(engine: Recorder, emulate: Serve, tmp
     async with WireClient.connect(url) as client:
         await client.send(action="resume", after=cursor, scope="all")
         end = (await client.ends("late"))["late"]
-        assert (end["code"], end["message"]) == ("a_code_of_tomorrow", say("unknown", "en"))
+        assert (end["code"], end["message"]) == ("a_code_of_tomorrow", translate("unknown", "en"))
         assert (await client.ask(action="ping"))["type"] == "pong"

@@ -11,7 +11,7 @@ import pytest
 from conftest import Serve
 from kit import Json, WireClient, eventually
 from process import QUICK, Counting, running
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
 
 pytestmark = pytest.mark.process
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import Serve
 from doors import shared_server
 from kit import Recorder, WireClient, painter
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
 from xinflight.errors import TooManyTasks
 from xinflight.gateway import Gateway
 

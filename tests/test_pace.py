@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from xinflight.pace import LONGEST, SHORTEST, SPAN, Pace
+from xinflight.upstream import ProgressEstimator
+from xinflight.upstream.progress import LONGEST, SHORTEST, SPAN
 
 STEP = 0.2
 
@@ -25,7 +26,7 @@ def _told(step_seconds: list[float]) -> list[tuple[float, float]]:
 
 def _follow(told: list[tuple[float, float]], steps: int | None, expected: float | None) -> tuple[float, float]:
     """Ask as planned; return the questions per value, and the mean lateness as a share of a value's interval."""
-    pace = Pace(steps, 0.0, expected, 0.0)
+    pace = ProgressEstimator(steps, 0.0, expected, 0.0)
     now = 0.0
     asked = 0
     late = []
@@ -80,7 +81,7 @@ def test_whatever_progress_an_upstream_tells(
     answers: list[tuple[float, float]], steps: int | None, expected: float | None
 ) -> None:
     """Times to wait and times left are times, also when it moves by less than any step could."""
-    pace = Pace(steps, 0.0, expected, 0.0)
+    pace = ProgressEstimator(steps, 0.0, expected, 0.0)
     now = 0.0
     for progress, seconds in answers:
         now += seconds

@@ -67,8 +67,9 @@ def test_the_wheel_has_the_package_and_nothing_else(dist: Path) -> None:
     with zipfile.ZipFile(only(dist, "*.whl")) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         licences = [name for name in wheel.namelist() if name.endswith("LICENSE")]
-    modules = {f"xinflight/{path.name}" for path in (ROOT / "server" / "xinflight").glob("*.py")}
-    data = {"xinflight/py.typed", "xinflight/conformance.json"}
+    server = ROOT / "server"
+    modules = {path.relative_to(server).as_posix() for path in (server / "xinflight").rglob("*.py")}
+    data = {"xinflight/py.typed", "xinflight/testing/conformance.json"}
     assert names == modules | data | {f"xinflight/client_static/{name}" for name in browser_side()}
     assert licences
 

@@ -5,7 +5,7 @@ from playwright.async_api import Locator, Page, expect
 
 from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, tiles
 from xinflight.errors import leaves
-from xinflight.protocol import Step, UpstreamEnd, UpstreamState
+from xinflight.protocol import CancelOutcome, Step, UpstreamState
 
 pytest_plugins = ["page_fixtures"]
 
@@ -90,7 +90,7 @@ async def test_has_words_for_everything_the_server_says(studio: Studio) -> None:
     tables = await page.evaluate(f"import('{studio.url}assets/words.js').then((words) => words.tables)")
     needed = [f"code.{error.code}" for error in leaves()]
     needed += [f"step.{step}" for step in Step]
-    needed += [f"end.{end}" for end in UpstreamEnd]
+    needed += [f"end.{end}" for end in CancelOutcome]
     needed += [f"upstream.{state}" for state in UpstreamState]
     assert [key for key in needed if not tables["en"].get(key)] == []
 

@@ -26,8 +26,8 @@ from page_kit import (
     tiles,
 )
 from process import running as server_process
-from xinflight.config import Settings
-from xinflight.serve import serving
+from xinflight.cli import serving
+from xinflight.settings import Settings
 
 pytest_plugins = ["page_fixtures"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from playwright.async_api import Browser, expect
 
 from page_kit import SOON
-from xinflight.config import Settings
-from xinflight.serve import serving
+from xinflight.cli import serving
+from xinflight.settings import Settings
 
 pytest_plugins = ["page_fixtures"]
 

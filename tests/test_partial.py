@@ -4,8 +4,8 @@ import pytest
 
 from conftest import Front
 from kit import Json, Recorder, ShiftedClock, WireClient, eventually, painter
-from xinflight import runner
-from xinflight.emulator import Faults
+from xinflight.demo import Faults
+from xinflight.tasks import runner
 
 
 async def start(client: WireClient, **fields: object) -> Json:

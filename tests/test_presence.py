@@ -15,14 +15,13 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from kit import LONG, PAINTER, Recorder, ShiftedClock, WireClient, eventually, hosted
-from xinflight import web_ws
 from xinflight.app import setup
-from xinflight.config import Settings
-from xinflight.emulator import Faults
+from xinflight.connection import Session
+from xinflight.connection.outbox import WAITING_ANSWERS
+from xinflight.demo import Faults, serve_emulator
 from xinflight.gateway import Gateway
-from xinflight.outbox import WAITING_ANSWERS
-from xinflight.session import Session
-from xinflight.web_emulator import serve_emulator
+from xinflight.settings import Settings
+from xinflight.web import websocket as web_ws
 
 HEARTBEAT = 1.0
 

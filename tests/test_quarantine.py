@@ -8,7 +8,7 @@ import pytest
 
 from life import Life, Post, turns
 from xinflight.protocol import Cancelled
-from xinflight.xinference_attempt import QUARANTINE
+from xinflight.upstream.attempt import QUARANTINE
 
 SECONDS = 20.0
 """How far from the ten minutes the end of the quarantine may be."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import xinflight.store_sqlite_queries as sql
-from xinflight.store_sqlite import SqliteStore
+import xinflight.storage.sqlite_queries as sql
+from xinflight.storage import SqliteStore
 
 PACKAGE = Path(sql.__file__).parent
 STATEMENTS = {name: text for name, text in vars(sql).items() if name.isupper()}

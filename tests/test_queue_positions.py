@@ -7,8 +7,8 @@ import pytest
 
 from kit import Steps
 from life import Life, turns
+from xinflight.model import Task
 from xinflight.protocol import Progress
-from xinflight.task import Task
 
 
 def places(life: Life, task_id: str, owner: str = "ann") -> list[int]:

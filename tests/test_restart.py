@@ -13,9 +13,8 @@ from aiohttp import WSMsgType
 from conftest import Serve
 from kit import LONG, Json, Recorder, WireClient, eventually, painter
 from process import Server, launch, running
-from xinflight.drawing import draw
-from xinflight.emulator import EmulatedModel, EmulatorOptions, Faults
-from xinflight.store_sqlite import SqliteStore
+from xinflight.demo import EmulatedModel, EmulatorOptions, Faults, draw
+from xinflight.storage import SqliteStore
 
 pytestmark = pytest.mark.process
 

@@ -9,8 +9,8 @@ import pytest
 
 from conftest import Serve
 from kit import Json, Recorder, WireClient, eventually, is_end
-from xinflight.config import Settings
-from xinflight.serve import serving
+from xinflight.cli import serving
+from xinflight.settings import Settings
 
 STORED = ("accepted", "picture", "result", "cancelled", "error")
 

@@ -4,10 +4,10 @@ import pytest
 
 from conftest import Front
 from kit import Recorder, WireClient, eventually, painter
-from xinflight import positions
-from xinflight.config import ModelSettings
-from xinflight.emulator import Faults
-from xinflight.scheduler import Scheduler
+from xinflight.demo import Faults
+from xinflight.settings import ModelSettings
+from xinflight.tasks import Scheduler
+from xinflight.tasks import queue_positions as positions
 
 
 async def start(client: WireClient, *task_ids: str, **fields: object) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from xinflight.config import BadSettings, ModelSettings, Settings
+from xinflight.settings import BadSettings, ModelSettings, Settings
 
 FILE = """
 port = 1111

@@ -20,12 +20,10 @@ from kit import Json, WireClient
 from node_tools import node_tools, run_node
 from test_bad_input import CASES
 from xinflight import setup
-from xinflight.config import Settings
 from xinflight.errors import XinflightError, leaves
-from xinflight.protocol import JSON, CloseCode, ServerMessage, State, Step, UpstreamEnd, UpstreamState
-from xinflight.specs import documents
-from xinflight.specs_meanings import FIELDS, MEMBERS
-from xinflight.specs_schema import CLIENT, HTTP, SERVER, schemas, tag
+from xinflight.protocol import JSON, CancelOutcome, CloseCode, ServerMessage, State, Step, UpstreamState
+from xinflight.settings import Settings
+from xinflight.specs import CLIENT, FIELDS, HTTP, MEMBERS, SERVER, documents, schemas, tag
 
 pytest_plugins = ["page_fixtures"]
 
@@ -98,7 +96,7 @@ def test_every_meaning_is_used() -> None:
     assert used == set(FIELDS)
 
 
-@pytest.mark.parametrize("enum", [State, Step, UpstreamEnd, UpstreamState, CloseCode])
+@pytest.mark.parametrize("enum", [State, Step, CancelOutcome, UpstreamState, CloseCode])
 def test_every_word_has_a_meaning(enum: type[Enum]) -> None:
     assert list(MEMBERS[enum]) == list(enum)
 

@@ -15,13 +15,11 @@ import pytest
 
 from conftest import Front, Serve
 from kit import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
-from xinflight import runner, store_sqlite
-from xinflight.drawing import draw
-from xinflight.emulator import Faults
+from xinflight.demo import Faults, draw
 from xinflight.errors import StoreUnusable
-from xinflight.images import ImageInfo
-from xinflight.images_files import FileImages
-from xinflight.task import Task
+from xinflight.model import MediaInfo, Task
+from xinflight.storage import FileBlobs, store_sqlite
+from xinflight.tasks import runner
 
 
 class Disk:
@@ -139,14 +137,14 @@ async def test_a_full_disk_after_a_kill_starts_with_what_to_do(disk: Disk, serve
 def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let no picture be written while the list that this gives is not empty."""
     faults: list[str] = []
-    write = FileImages._put
+    write = FileBlobs._put
 
-    def put(self: FileImages, picture_id: str, data: bytes) -> ImageInfo:
+    def put(self: FileBlobs, picture_id: str, data: bytes) -> MediaInfo:
         if faults:
             raise OSError(errno.EROFS, faults[0])
         return write(self, picture_id, data)
 
-    monkeypatch.setattr(FileImages, "_put", put)
+    monkeypatch.setattr(FileBlobs, "_put", put)
     return faults
 
 

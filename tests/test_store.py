@@ -22,9 +22,7 @@ from kept import (
     write,
 )
 from xinflight.protocol import State
-from xinflight.store import Event, EventMessage, Store, Write
-from xinflight.store_memory import MemoryStore
-from xinflight.store_sqlite import SqliteStore
+from xinflight.storage import Event, EventMessage, MemoryStore, SqliteStore, Store, Write
 
 
 @pytest.fixture(params=["memory", "sqlite"])

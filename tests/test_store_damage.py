@@ -11,10 +11,9 @@ import pytest
 
 from kept import MANY, accepted, finished, ids, make_task, seqs, write
 from kit import eventually
-from xinflight import store_sqlite
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.protocol import State
-from xinflight.store_sqlite import SqliteStore
+from xinflight.storage import SqliteStore, store_sqlite
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from kept import (
     write,
 )
 from kit import eventually
-from xinflight import store_sqlite, store_sqlite_schema
 from xinflight.errors import StorageUnavailable, StoreUnusable
-from xinflight.store_sqlite import SEQ_JUMP, SqliteStore
-from xinflight.store_sqlite_schema import MIGRATIONS
+from xinflight.storage import MIGRATIONS, SqliteStore, store_sqlite
+from xinflight.storage import sqlite_schema as store_sqlite_schema
+from xinflight.storage.store_sqlite import SEQ_JUMP
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from doors import shared_server
 from kit import FakeClock
 from life import Life, turns
-from xinflight.bus_memory import MemoryBus
-from xinflight.store_memory import MemoryStore
+from xinflight.journal import MemoryBus
+from xinflight.storage import MemoryStore
 from xinflight.supervise import LONGEST_PAUSE, STEADY, Supervisor
 
 

@@ -8,7 +8,7 @@ from kept import accepted, make_task, write
 from kit import Steps
 from life import Life, turns
 from xinflight.protocol import State
-from xinflight.store_memory import MemoryStore
+from xinflight.storage import MemoryStore
 
 
 async def left(count: int, **states: State) -> MemoryStore:

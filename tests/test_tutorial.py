@@ -14,9 +14,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from conftest import Serve
 from kit import Json, Recorder
-from xinflight.config import BadSettings
-from xinflight.emulator import Faults
-from xinflight.words import say
+from xinflight.demo import Faults
+from xinflight.i18n import translate
+from xinflight.settings import BadSettings
 
 KNOWN = ("ack", "progress", "result", "error")
 """The types that the tutorial knows; it ignores every other."""
@@ -129,8 +129,8 @@ async def test_errors_have_a_message_and_a_time(talk: Script, engine: Recorder) 
         assert message["type"] == "error"
         assert message["message"]
         assert isinstance(message["timestamp"], float)
-    assert refused["message"] == say("prompt_missing", "en")
-    assert failed["message"] == say("upstream_failed", "en")
+    assert refused["message"] == translate("prompt_missing", "en")
+    assert failed["message"] == translate("upstream_failed", "en")
     assert failed["state"] == "failed"
     assert "state" not in refused
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from xinflight.protocol import State
-from xinflight.store_sqlite import SqliteStore
-from xinflight.store_sqlite_schema import MIGRATIONS
+from xinflight.storage import MIGRATIONS, SqliteStore
 
 GOLDEN = Path(__file__).parent / "golden"
 STATES = {

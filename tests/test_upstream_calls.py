@@ -11,14 +11,13 @@ from aiohttp import web
 from conftest import Serve
 from kit import FakeClock, Recorder, WireClient, eventually, hosted
 from life import ANSWER, Life, turns
-from xinflight import runner, xinference
-from xinflight.config import Settings
-from xinflight.emulator import Faults
+from xinflight.demo import Faults, emulator_app
 from xinflight.protocol import Result, UpstreamState
+from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
-from xinflight.web_emulator import emulator_app
-from xinflight.xinference import Xinference
-from xinflight.xinference_messages import failure
+from xinflight.tasks import runner
+from xinflight.upstream import Xinference, failure
+from xinflight.upstream import client as xinference
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MODELS = "/v1/models"

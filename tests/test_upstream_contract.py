@@ -15,17 +15,22 @@ import pytest
 import kit
 from xinference_real import MODEL, PAIR, PAIR_DEFAULTS, RealXinference
 from xinflight.clock import SystemClock
-from xinflight.config import Settings
-from xinflight.emulator import EmulatedModel, Emulator, EmulatorOptions
+from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
 from xinflight.errors import ModelNotFound, UpstreamAuth, UpstreamBusy, UpstreamDied, UpstreamFailed
-from xinflight.images import identify
-from xinflight.pace import Pace
+from xinflight.model import identify
 from xinflight.protocol import UpstreamState
+from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
-from xinflight.web_emulator import serve_emulator
-from xinflight.xinference import Model, Xinference
-from xinflight.xinference_attempt import Attempt, Order
-from xinflight.xinference_messages import Aborted, ProgressAnswer, parse
+from xinflight.upstream import (
+    Aborted,
+    Attempt,
+    GenerationRequest,
+    Model,
+    ProgressAnswer,
+    ProgressEstimator,
+    Xinference,
+    parse,
+)
 
 pytest_plugins = ["xinference_fixtures"]
 pytestmark = pytest.mark.timeout(300)  # the first one on the real server also starts it
@@ -155,8 +160,8 @@ async def upstream(rig: Rig, stack: AsyncExitStack) -> Watched:
     return await stack.enter_async_context(_watching(await stack.enter_async_context(rig.serve())))
 
 
-def _order(**changes: Any) -> Order:
-    order = Order(
+def _order(**changes: Any) -> GenerationRequest:
+    order = GenerationRequest(
         model=MODEL,
         prompt="a red boat",
         negative_prompt=None,
@@ -171,9 +176,13 @@ def _order(**changes: Any) -> Order:
 
 
 def _attempt(
-    upstream: Watched, order: Order, *, true_cancel: bool = True, report: Callable[[], None] = lambda: None
+    upstream: Watched,
+    order: GenerationRequest,
+    *,
+    true_cancel: bool = True,
+    report: Callable[[], None] = lambda: None,
 ) -> Attempt:
-    pace = Pace(order.steps, upstream.clock.monotonic(), None, 0.0)
+    pace = ProgressEstimator(order.steps, upstream.clock.monotonic(), None, 0.0)
     return Attempt(upstream, order, pace, true_cancel=true_cancel, report=report)
 
 

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import WireClient
-from xinflight import errors, words
-from xinflight.protocol import State, Step, UpstreamEnd, UpstreamState
-from xinflight.words import LANGUAGES, choose_language, say
+from xinflight import errors
+from xinflight import i18n as words
+from xinflight.i18n import LANGUAGES, choose_language, translate
+from xinflight.protocol import CancelOutcome, State, Step, UpstreamState
 
 KEYS = [
     *(leaf.code for leaf in errors.leaves()),
     *Step,
-    *UpstreamEnd,
+    *CancelOutcome,
     *(f"upstream.{state}" for state in UpstreamState),
     *(f"cure.{state}" for state in UpstreamState),
     *(state for state in State if state not in (State.QUEUED, State.STARTING, State.RUNNING)),
@@ -25,7 +26,7 @@ KEYS = [
 @pytest.mark.parametrize("key", sorted(set(KEYS)))
 def test_every_word_is_there_in_both_languages(key: str) -> None:
     """A code without words would end the connection that it is told on."""
-    english, chinese = (say(key, lang) for lang in LANGUAGES)
+    english, chinese = (translate(key, lang) for lang in LANGUAGES)
     if key != "cure.ready":
         assert english
         assert chinese
@@ -36,7 +37,7 @@ def test_every_word_is_there_in_both_languages(key: str) -> None:
 def test_a_code_of_another_version() -> None:
     """What an older or newer server stored is told in general words instead of ending the connection."""
     for lang in LANGUAGES:
-        assert say("a_code_of_tomorrow", lang) == say("unknown", lang)
+        assert translate("a_code_of_tomorrow", lang) == translate("unknown", lang)
 
 
 def test_no_word_is_left_over() -> None:
@@ -78,15 +79,15 @@ async def test_messages_are_in_the_readers_language(server: str) -> None:
     """The header decides, the query before it, and a task's own `lang` for the task alone."""
     chinese = {"Accept-Language": "zh-CN,zh;q=0.9"}
     async with WireClient.connect(server, headers=chinese) as client:
-        assert client.seen[0]["upstream"]["message"] == say("upstream.ready", "zh-CN")
+        assert client.seen[0]["upstream"]["message"] == translate("upstream.ready", "zh-CN")
         ack = await client.ask(action="generate", prompt="boat", task_id="a")
-        assert ack["message"] == say("ack", "zh-CN")
+        assert ack["message"] == translate("ack", "zh-CN")
         await client.ask(action="generate", prompt="boat", task_id="b", lang="en")
         ends = await client.ends("a", "b")
-        assert ends["a"]["message"] == say("completed", "zh-CN")
-        assert ends["b"]["message"] == say("completed", "en")
-        assert (await client.ask(action="paint"))["message"] == say("unknown_action", "zh-CN")
+        assert ends["a"]["message"] == translate("completed", "zh-CN")
+        assert ends["b"]["message"] == translate("completed", "en")
+        assert (await client.ask(action="paint"))["message"] == translate("unknown_action", "zh-CN")
     async with WireClient.connect(server) as client:
         ack = await client.ask(action="generate", prompt="boat", task_id="c", lang="zh")
-        assert (await client.ends("c"))["c"]["message"] == say("completed", "zh-CN")
-        assert (await client.ask(action="paint"))["message"] == say("unknown_action", "en")
+        assert (await client.ends("c"))["c"]["message"] == translate("completed", "zh-CN")
+        assert (await client.ask(action="paint"))["message"] == translate("unknown_action", "en")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from kit import Json, WireClient, is_end
 from xinference_real import MODEL, PAIR, RealXinference
-from xinflight.xinference import Xinference
+from xinflight.upstream import Xinference
 
 pytest_plugins = ["xinference_fixtures"]
 pytestmark = [pytest.mark.xinference, pytest.mark.timeout(300)]  # the first one also starts the server

@@ -464,7 +464,7 @@ export interface Details {
   /** Seconds since this attempt's request. */
   elapsed?: number;
   /** Of a cancelled picture: what the cancel achieved. */
-  upstream?: UpstreamEnd;
+  upstream?: CancelOutcome;
 }
 
 /** The first stored event of a task. */
@@ -606,7 +606,7 @@ export interface Cancelled {
   /** Unix seconds, with fractions. */
   timestamp: number;
   /** What the cancel achieved. */
-  upstream: UpstreamEnd;
+  upstream: CancelOutcome;
   /** From the cancel to this end. */
   seconds: number;
   /** The pictures there are, in the order of their index. */
@@ -785,7 +785,7 @@ export type Step = "queued" | "waiting_for_model" | "starting" | "generating" | 
  * - `running_on`: this model can't be stopped: it works on to its last step, its picture is dropped
  * - `unconfirmed`: the upstream was told to stop, but did not confirm that it did
  */
-export type UpstreamEnd = "never_started" | "stopped" | "running_on" | "unconfirmed";
+export type CancelOutcome = "never_started" | "stopped" | "running_on" | "unconfirmed";
 
 /**
  * What is known of Xinference.

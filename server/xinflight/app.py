@@ -8,38 +8,48 @@ from typing import Any
 
 from aiohttp import web
 
-from xinflight.auth import LOCAL, Identity, Token
-from xinflight.bus_memory import MemoryBus
 from xinflight.clock import Clock, SystemClock
-from xinflight.config import BadSettings, Settings
 from xinflight.gateway import Gateway
-from xinflight.images import Images
-from xinflight.images_files import FileImages
-from xinflight.images_memory import MemoryImages
-from xinflight.store import Store
-from xinflight.store_memory import MemoryStore
-from xinflight.store_sqlite import SqliteStore
-from xinflight.web_address import Addresses
-from xinflight.web_common import Authenticate, Door, preflight_handler
-from xinflight.web_docs import DOCUMENT, docs_handler
-from xinflight.web_headers import protect
-from xinflight.web_login import login_handler, token_authenticate
-from xinflight.web_openai import generations_handler, openai_error, openai_models_handler
-from xinflight.web_page import asset_handler, own_page_handler, page_handler, prepare_templates
-from xinflight.web_pictures import PICTURE_ID, health_handler, picture_handler
-from xinflight.web_problem import Handler, guarded
-from xinflight.web_rest import (
+from xinflight.journal import MemoryBus
+from xinflight.settings import BadSettings, Settings
+from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, SqliteStore, Store
+from xinflight.web import (
+    DOCUMENT,
+    LOCAL,
+    PICTURE_ID,
+    Addresses,
+    Authenticate,
+    Handler,
+    HttpContext,
+    Identity,
+    Token,
+    asset_handler,
     cancel_handler,
     delete_handler,
+    docs_handler,
+    events_handler,
+    generations_handler,
+    guarded,
+    health_handler,
     list_handler,
+    login_handler,
     models_handler,
     notices_handler,
+    openai_error,
+    openai_models_handler,
+    own_page_handler,
+    page_handler,
+    picture_handler,
+    preflight_handler,
+    prepare_templates,
+    protect,
     submit_handler,
+    task_events_handler,
     task_handler,
     task_picture_handler,
+    token_authenticate,
+    ws_handler,
 )
-from xinflight.web_stream import events_handler, task_events_handler
-from xinflight.web_ws import ws_handler
 
 __all__ = ["setup"]
 
@@ -87,7 +97,7 @@ def setup(
     addresses = Addresses(settings, check_host=authenticate is None)
     if token is not None:
         authenticate = token_authenticate(token, addresses, clock)
-    door = Door(gateway, name, authenticate or _everybody, addresses)
+    door = HttpContext(gateway, name, authenticate or _everybody, addresses)
     hosts_own = set(app.router.resources())
     _add_routes(app, door, prefix)
     if token is not None:
@@ -109,7 +119,7 @@ def setup(
     return gateway
 
 
-def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
+def _add_routes(app: web.Application, door: HttpContext, prefix: str) -> None:
     """Add every door but the page."""
     methods: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -142,16 +152,16 @@ def _add_routes(app: web.Application, door: Door, prefix: str) -> None:
         app.router.add_route("OPTIONS", prefix + path, preflight_handler(door, verbs))
 
 
-def _storage(settings: Settings) -> tuple[Store, Images]:
+def _storage(settings: Settings) -> tuple[Store, Blobs]:
     """Return where things are kept: in the data folder, or in memory where there is none."""
     if settings.data_dir is None:
-        return MemoryStore(settings.kept_tasks), MemoryImages(settings.kept_bytes)
+        return MemoryStore(settings.kept_tasks), MemoryBlobs(settings.kept_bytes)
     folder = Path(settings.data_dir)
     full = settings.durability == "full"
-    return SqliteStore(folder, full=full), FileImages(folder / "pictures", full=full)
+    return SqliteStore(folder, full=full), FileBlobs(folder / "pictures", full=full)
 
 
-def _add_page(app: web.Application, door: Door, prefix: str, *, ours: bool) -> None:
+def _add_page(app: web.Application, door: HttpContext, prefix: str, *, ours: bool) -> None:
     """Serve somebody's own page if the settings name one, else ours if it is wanted."""
     if door.gateway.settings.page is not None:
         own = Path(door.gateway.settings.page)

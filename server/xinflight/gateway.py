@@ -10,21 +10,18 @@ from typing import Any, Protocol, Self
 import msgspec
 import structlog
 
-from xinflight.bus import Bus
 from xinflight.clock import Clock
-from xinflight.config import Settings
 from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
-from xinflight.follower import Follower
-from xinflight.images import Images
-from xinflight.journal import Journal
-from xinflight.manager import Manager
+from xinflight.i18n import translate
+from xinflight.journal import Bus, Follower, Journal
 from xinflight.protocol import JSON, Generate, Notice, Picture
 from xinflight.refusals import RefusalLog
-from xinflight.render import Viewer, render
-from xinflight.store import Event, EventMessage, Store
+from xinflight.render import RenderContext, render
+from xinflight.settings import Settings
+from xinflight.storage import Blobs, Event, EventMessage, Store
 from xinflight.supervise import Supervisor
-from xinflight.words import say
-from xinflight.xinference import Xinference
+from xinflight.tasks import Manager
+from xinflight.upstream import Xinference
 
 __all__ = ["Connection", "Gateway"]
 
@@ -71,7 +68,7 @@ class _Reader:
 class Gateway:
     """One gateway between people and one Xinference. Open it before use; `setup` does that for an application."""
 
-    def __init__(self, settings: Settings, store: Store, bus: Bus, images: Images, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, bus: Bus, images: Blobs, clock: Clock) -> None:
         self.settings = settings
         self.images = images
         self.clock = clock
@@ -130,7 +127,7 @@ class Gateway:
             return
         self.draining = True
         for connection in self._connections:
-            connection.tell(self._notice("draining", say("draining", connection.lang)))
+            connection.tell(self._notice("draining", translate("draining", connection.lang)))
         await self.manager.drain(self.settings.drain)
         if self.journal.store.durable:
             await self._close_connections()
@@ -203,9 +200,9 @@ class Gateway:
         follower.close()
         self.manager.unfollowed(follower.owner)
 
-    def viewer(self, lang: str, picture_url: Callable[[str], str]) -> Viewer:
+    def viewer(self, lang: str, picture_url: Callable[[str], str]) -> RenderContext:
         """Return whom messages are written for."""
-        return Viewer(
+        return RenderContext(
             lang=lang,
             picture_url=picture_url,
             picture_bytes=self.images.read,
@@ -222,7 +219,7 @@ class Gateway:
         """Tell every connection of an owner that a task is gone."""
         for connection in self._connections:
             if connection.owner == owner:
-                connection.tell(self._notice("deleted", say("deleted", connection.lang), task_id))
+                connection.tell(self._notice("deleted", translate("deleted", connection.lang), task_id))
 
     def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
         return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)

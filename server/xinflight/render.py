@@ -6,7 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from xinflight.errors import XinflightError
-from xinflight.history import describe
+from xinflight.i18n import translate
+from xinflight.model import Task
 from xinflight.protocol import (
     Accepted,
     Cancelled,
@@ -22,14 +23,12 @@ from xinflight.protocol import (
     Upstream,
     UpstreamState,
 )
-from xinflight.store import Event, EventMessage
-from xinflight.task import Task
-from xinflight.words import say
+from xinflight.storage import Event, EventMessage, describe
 
-__all__ = ["Viewer", "error_message", "render", "render_task", "upstream_notice", "upstream_status"]
+__all__ = ["RenderContext", "error_message", "render", "render_task", "upstream_notice", "upstream_status"]
 
 
-class Viewer(Struct, frozen=True, kw_only=True):
+class RenderContext(Struct, frozen=True, kw_only=True):
     """Whom a message is written for.
 
     `picture_url` turns a picture's id into an URL that the viewer can load, `picture_bytes` reads one for who asked
@@ -42,36 +41,36 @@ class Viewer(Struct, frozen=True, kw_only=True):
     inline_bytes: int
 
 
-async def render(event: Event, viewer: Viewer) -> EventMessage:
+async def render(event: Event, viewer: RenderContext) -> EventMessage:
     """Return the event's message as its viewer gets it; the event itself stays as it is."""
     lang = event.lang or viewer.lang
     message = event.message
     match message:
         case Progress():
             of_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
-            return replace(message, message=say(message.state if of_state else message.step, lang))
+            return replace(message, message=translate(message.state if of_state else message.step, lang))
         case Picture():
             b64_json, _ = await _inline(message, viewer, viewer.inline_bytes)
             url = viewer.picture_url(message.url)
-            return replace(message, message=say("picture", lang), url=url, b64_json=b64_json)
+            return replace(message, message=translate("picture", lang), url=url, b64_json=b64_json)
         case Accepted():
-            return replace(message, message=say("accepted", lang))
+            return replace(message, message=translate("accepted", lang))
         case Result():
             data = replace(message.data, data=_with_urls(message.data.data, viewer))
-            return replace(message, message=say("completed", lang), data=data)
+            return replace(message, message=translate("completed", lang), data=data)
         case Cancelled():
             data_ = _with_urls(message.data, viewer)
-            return replace(message, message=say(message.upstream, lang), data=data_)
+            return replace(message, message=translate(message.upstream, lang), data=data_)
         case Error():
-            return replace(message, message=say(message.code, lang))
+            return replace(message, message=translate(message.code, lang))
 
 
-def _with_urls(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
+def _with_urls(pictures: list[PictureRef], viewer: RenderContext) -> list[PictureRef]:
     """Fill in the URLs of an end. Who asked for base64 had it in each `picture`: twice would double the traffic."""
     return [replace(picture, url=viewer.picture_url(picture.url), b64_json=None) for picture in pictures]
 
 
-async def _with_bytes(pictures: list[PictureRef], viewer: Viewer) -> list[PictureRef]:
+async def _with_bytes(pictures: list[PictureRef], viewer: RenderContext) -> list[PictureRef]:
     """Fill in the URLs, and the base64 where it was asked for, as long as there is room."""
     room = viewer.inline_bytes
     rendered = []
@@ -81,7 +80,7 @@ async def _with_bytes(pictures: list[PictureRef], viewer: Viewer) -> list[Pictur
     return rendered
 
 
-async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> tuple[bytes | None, int]:
+async def _inline(picture: PictureRef | Picture, viewer: RenderContext, room: int) -> tuple[bytes | None, int]:
     """Return a picture's bytes and the room left; None when it was not asked for, or has no room."""
     if picture.b64_json is None or picture.bytes > room:
         return None, room
@@ -91,7 +90,7 @@ async def _inline(picture: PictureRef | Picture, viewer: Viewer, room: int) -> t
     return data, room - len(data)
 
 
-async def render_task(task: Task, viewer: Viewer) -> TaskInfo:
+async def render_task(task: Task, viewer: RenderContext) -> TaskInfo:
     """Describe a task of the history to a viewer."""
     info = describe(task)
     return replace(info, data=await _with_bytes(info.data, viewer))
@@ -103,7 +102,7 @@ def error_message(
     """Turn an exception into the refusal that a client gets: the only place where that is done."""
     return Error(
         code=error.code,
-        message=say(error.code, lang),
+        message=translate(error.code, lang),
         timestamp=now,
         ref=ref,
         task_id=task_id,
@@ -116,7 +115,7 @@ def error_message(
 
 def upstream_status(state: UpstreamState, lang: str) -> Upstream:
     """Describe the state of Xinference and its cure in a language."""
-    return Upstream(state=state, message=say(f"upstream.{state}", lang), cure=say(f"cure.{state}", lang))
+    return Upstream(state=state, message=translate(f"upstream.{state}", lang), cure=translate(f"cure.{state}", lang))
 
 
 def upstream_notice(state: UpstreamState, models: list[ModelInfo], lang: str, now: float) -> Notice:

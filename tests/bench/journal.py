@@ -27,12 +27,10 @@ from kit import hosted
 from process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
-from xinflight.drawing import draw
-from xinflight.images_memory import MemoryImages
+from xinflight.demo import draw
+from xinflight.model import Job, Task
 from xinflight.protocol import PictureRef, State
-from xinflight.store import EventMessage
-from xinflight.store_sqlite import SqliteStore
-from xinflight.task import Job, Task
+from xinflight.storage import EventMessage, MemoryBlobs, SqliteStore
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=512, height=512, steps=4, guidance=0.0, seed=1)
 GENERATIONS = 1000
@@ -66,7 +64,7 @@ async def serve(kind: str, xinference_url: str, folder: str) -> None:
         if kind == "journal":
             # The journal's work alone: what a new file costs is the file system's affair, and differs widely.
             store = SqliteStore(Path(folder), full=False)
-            app_module._storage = lambda settings: (store, MemoryImages(settings.kept_bytes))
+            app_module._storage = lambda settings: (store, MemoryBlobs(settings.kept_bytes))
         setup(app, settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

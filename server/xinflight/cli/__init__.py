@@ -1,0 +1,16 @@
+"""The command line and the standalone server."""
+
+from xinflight.cli.collector import collect_cycles
+from xinflight.cli.commands import greet, main
+from xinflight.cli.logs import formatter, printable, processors
+from xinflight.cli.server import serving
+
+__all__ = [
+    "collect_cycles",
+    "formatter",
+    "greet",
+    "main",
+    "printable",
+    "processors",
+    "serving",
+]

@@ -1,0 +1,151 @@
+"""The command line: `xinflight serve` and `xinflight doctor`."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xinflight.cli.logs import printable, set_up_logs
+from xinflight.cli.server import CantListen, run
+from xinflight.clock import SystemClock
+from xinflight.demo import DemoUnavailable
+from xinflight.errors import StoreUnusable
+from xinflight.i18n import translate
+from xinflight.protocol import UpstreamState
+from xinflight.settings import BadSettings, Settings
+from xinflight.supervise import Supervisor
+from xinflight.upstream import Model, Xinference
+
+__all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "serve"]
+
+KNOWN_VARIABLES = {
+    "XINFLIGHT_CONFIG",
+    *(f"XINFLIGHT_{name.upper()}" for name in Settings.__struct_fields__),
+}
+COMMON = [
+    click.option("--xinference", "xinference_url", metavar="URL", help="Where Xinference answers."),
+    click.option("--model", metavar="UID", help="The default model."),
+    click.option("--config", "config_file", metavar="FILE", help="A settings file (TOML)."),
+]
+
+
+def common(command: Any) -> Any:
+    """Add the options that every command has."""
+    for option in reversed(COMMON):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xinflight")
+def main() -> None:
+    """One WebSocket between people and their Xinference models."""
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Draw with the built-in demo engine; no Xinference is needed.")
+@common
+@click.option("--host", metavar="H", help="Address to bind to (127.0.0.1).")
+@click.option("--port", type=int, metavar="P", help="Port to bind to (8000).")
+@click.option("--data-dir", metavar="D", help="Folder for what is kept.")
+@click.option("--page", metavar="PATH", help="Your own page at / in place of ours: a file, or a folder.")
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="A website that may connect.")
+@click.option("--auth/--no-auth", default=None, help="Ask for a token always, or never (only beyond this machine).")
+def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
+    """Serve the page and the WebSocket until Ctrl+C."""
+    settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
+    set_up_logs(settings.log_level)
+    try:
+        asyncio.run(run(settings, demo=demo, started=lambda url, used: greet(url, used, demo=demo)))
+    except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"Can't start: {error}.") from None
+    except KeyboardInterrupt:
+        # Ctrl+C where a loop has no signal handlers; the server has stopped in order by now.
+        pass
+
+
+def greet(url: str, settings: Settings, *, demo: bool) -> None:
+    """Say where the page is. A token is shown on a terminal only: elsewhere this is kept in logs that others read."""
+    page, _, token = url.partition("#")
+    if token and not sys.stderr.isatty():
+        url = f"{page}\n  its token is in {Path(settings.data_dir or '') / 'token'}"
+    elif token:
+        url += "\n  whoever has this address can do everything; later it is in the data folder, as `token`"
+    engine = "the demo engine (pictures are drawn, not generated)" if demo else settings.xinference_url
+    click.echo(f"xinflight is at {url}\n  pictures come from {engine}\n  Ctrl+C stops it", err=True)
+
+
+@main.command()
+@common
+def doctor(config_file: str | None, **flags: Any) -> None:
+    """Look at Xinference and say what is missing, and what to type to mend it."""
+    settings = load(config_file, flags)
+    set_up_logs("error")
+    sys.exit(asyncio.run(examine(settings)))
+
+
+def load(file: str | None, flags: dict[str, Any]) -> Settings:
+    """Read the settings; what can't be used ends the command with one line, what is no setting is told."""
+    for name in os.environ:
+        if name.startswith("XINFLIGHT_") and name not in KNOWN_VARIABLES:
+            click.echo(f"{name} is no setting of xinflight and is left alone.", err=True)
+    try:
+        return Settings.load(flags, file=file)
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def examine(settings: Settings) -> int:
+    """Print what is found; return 0 when pictures can be made, else 1."""
+    clock = SystemClock()
+    upstream = Xinference(settings, clock, Supervisor(clock), on_change=lambda: None)
+    await upstream.start()
+    try:
+        state = upstream.state
+        click.echo(f"Xinference   {settings.xinference_url}")
+        click.echo(f"API key      {'given' if settings.api_key else 'none given'}")
+        click.echo(f"State        {state}: {translate(f'upstream.{state}', 'en')}")
+        if upstream.cause:
+            # It may come from whoever answers there: nothing of it may steer the terminal.
+            click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in upstream.cause)}")
+        default = upstream.default()
+        for model in upstream.models.values():
+            for line in describe(model, default=model is default):
+                click.echo(printable(line))
+        if upstream.unsuitable:
+            click.echo(f"Not for text to image: {printable(', '.join(sorted(upstream.unsuitable)))}")
+        if state is UpstreamState.READY and default is None:
+            click.echo(
+                f"To do        there is no model {settings.model}: launch it, or choose one above with --model"
+            )
+            return 1
+        if state is not UpstreamState.READY:
+            click.echo(f"To do        {translate(f'cure.{state}', 'en')}")
+            return 1
+        click.echo("All is well.")
+        return 0
+    finally:
+        await upstream.close()
+
+
+def describe(model: Model, *, default: bool) -> list[str]:
+    """Return the lines about one model."""
+    guidance = "the model's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
+    steps = "the model's own" if model.steps is None else str(model.steps)
+    lines = [
+        f"Model        {model.uid}{' (default)' if default else ''}, {model.replicas} replica(s)",
+        f"  defaults   size {model.size}, steps {steps}, guidance {guidance}",
+        f"  cancel     {'frees the model' if model.true_cancel else 'gives up the picture; the model works on'}",
+    ]
+    if not model.defaults_known:
+        lines.append(
+            f"  to do      tell its defaults in xinflight.toml: [models.{model.uid}] steps = 9, guidance_scale = 0.0"
+        )
+    if not model.true_cancel:
+        lines.append("  to do      a true cancel needs Xinference 3.4.0 or newer and a diffusers model with txt2img")
+    return lines

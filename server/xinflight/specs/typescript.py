@@ -1,0 +1,77 @@
+"""The messages as TypeScript types."""
+
+from xinflight.protocol import SUBPROTOCOL_JSON
+from xinflight.specs.schema import Schema, bounds, schemas
+
+__all__ = ["typed", "typescript"]
+
+_HEAD = f"""\
+// The messages of xinflight, made from its structs by `make specs`; docs/protocol.md says what they mean.
+// As the sub-protocol {SUBPROTOCOL_JSON} and HTTP have them; in MessagePack, `b64_json` is a Uint8Array.
+"""
+_PRIMITIVES = {
+    "string": "string",
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+    "null": "null",
+    "object": "Record<string, unknown>",
+}
+
+
+def typescript() -> str:
+    """Return a module of declarations: an interface for each struct, a union for each choice."""
+    return "\n".join([_HEAD, *(_declaration(name, schema) for name, schema in schemas().items())])
+
+
+def _declaration(name: str, schema: Schema) -> str:
+    head = _comment(schema["description"], "")
+    if "properties" not in schema:
+        return f"{head}export type {name} = {typed(schema)};\n"
+    fields = "".join(
+        f"{_comment(_with_bounds(field), '  ')}  {key}{'' if key in schema['required'] else '?'}: {typed(field)};\n"
+        for key, field in schema["properties"].items()
+    )
+    return f"{head}export interface {name} {{\n{fields}}}\n"
+
+
+def typed(schema: Schema) -> str:
+    """Return the TypeScript type of a schema; one without any constraint is unknown.
+
+    Raises:
+        KeyError: it says its type in a way that the structs have no need of.
+    """
+    match schema:
+        case {"$ref": ref}:
+            return str(ref.rpartition("/")[2])
+        case {"const": value}:
+            return _literal(value)
+        case {"enum": values}:
+            return " | ".join(map(_literal, values))
+        case {"anyOf": choices} | {"oneOf": choices}:
+            return " | ".join(map(typed, choices))
+        case {"type": "array", "items": items}:
+            inner = typed(items)
+            return f"({inner})[]" if " | " in inner else f"{inner}[]"
+        case {"type": "string", "title": _, "examples": known}:
+            # `string & {}` keeps the known ones in an editor's suggestions.
+            return " | ".join([*map(_literal, known), "(string & {})"])
+        case {"type": kind}:
+            return _PRIMITIVES[kind]
+    return "unknown"
+
+
+def _literal(value: str | int) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _with_bounds(schema: Schema) -> str:
+    told = bounds(schema)
+    return f"{schema['description']} ({told})" if told else str(schema["description"])
+
+
+def _comment(text: str, indent: str) -> str:
+    lines = text.replace("*/", "* /").split("\n")
+    if len(lines) == 1:
+        return f"{indent}/** {lines[0]} */\n"
+    return "".join([f"{indent}/**\n", *(f"{indent} * {line}".rstrip() + "\n" for line in lines), f"{indent} */\n"])

@@ -1,0 +1,27 @@
+"""Where tasks, events and files are stored: contracts and implementations side by side, and retention."""
+
+from xinflight.storage.blobs import Blobs, StoredFile, draw_id
+from xinflight.storage.blobs_files import FileBlobs
+from xinflight.storage.blobs_memory import MemoryBlobs
+from xinflight.storage.retention import Retention, describe
+from xinflight.storage.sqlite_schema import MIGRATIONS
+from xinflight.storage.store import Event, EventMessage, Store, Write
+from xinflight.storage.store_memory import MemoryStore
+from xinflight.storage.store_sqlite import SqliteStore
+
+__all__ = [
+    "MIGRATIONS",
+    "Blobs",
+    "Event",
+    "EventMessage",
+    "FileBlobs",
+    "MemoryBlobs",
+    "MemoryStore",
+    "Retention",
+    "SqliteStore",
+    "Store",
+    "StoredFile",
+    "Write",
+    "describe",
+    "draw_id",
+]

@@ -1,0 +1,149 @@
+"""Pictures as files of a folder, each under an id that was drawn before it was made."""
+
+import asyncio
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import structlog
+
+from xinflight.errors import UpstreamGarbage
+from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
+from xinflight.storage.blobs import OWN_ID, StoredFile
+
+__all__ = ["FileBlobs"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+LOST = "lost"
+"""The folder beside the pictures for files that no task names. Longer than any folder that a picture's id gives."""
+LOST_AGE = 30 * 86400.0
+"""Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
+
+
+class FileBlobs:
+    """Keep each picture in `folder`/xy/<id>, written aside and renamed, so that it is there whole or not at all.
+
+    `full` makes each survive the death of the machine, too.
+    """
+
+    def __init__(self, folder: Path, *, full: bool) -> None:
+        self._folder = folder
+        self._full = full
+
+    def _path(self, picture_id: str) -> Path:
+        return self._folder / picture_id[:2] / picture_id
+
+    async def put(self, picture_id: str, data: bytes) -> MediaInfo:
+        """Write a picture; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
+        return await asyncio.to_thread(self._put, picture_id, data)
+
+    def _put(self, picture_id: str, data: bytes) -> MediaInfo:
+        info = identify(data)
+        path = self._path(picture_id)
+        for folder in (self._folder, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        aside = path.with_name(f".{picture_id}")
+        try:
+            with open(aside, "wb", opener=_open_private) as file:
+                file.write(data)
+                if self._full:
+                    file.flush()
+                    os.fsync(file.fileno())
+            aside.replace(path)
+            if self._full:
+                _sync_folder(path.parent)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+        return info
+
+    async def identify(self, picture_id: str) -> MediaInfo | None:
+        """Return what a picture's file holds, from its start."""
+        return await asyncio.to_thread(self._identify, picture_id)
+
+    def _identify(self, picture_id: str) -> MediaInfo | None:
+        try:
+            with self._path(picture_id).open("rb") as file:
+                return identify(file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size)
+        except (OSError, UpstreamGarbage):
+            return None
+
+    async def get(self, picture_id: str) -> StoredFile | None:
+        """Return a picture as its file."""
+        return await asyncio.to_thread(self._get, picture_id)
+
+    def _get(self, picture_id: str) -> StoredFile | None:
+        path = self._path(picture_id)
+        try:
+            with path.open("rb") as file:
+                media_type = media_type_of(file.read(16))
+        except OSError:
+            return None
+        return None if media_type is None else StoredFile(media_type=media_type, path=path)
+
+    async def read(self, picture_id: str) -> bytes | None:
+        """Return a picture's bytes."""
+        try:
+            return await asyncio.to_thread(self._path(picture_id).read_bytes)
+        except OSError:
+            return None
+
+    async def delete(self, picture_id: str) -> None:
+        """Delete a picture's file, if it is there."""
+        await asyncio.to_thread(self._path(picture_id).unlink, missing_ok=True)
+
+    async def sweep(self, known: Collection[str], now: float) -> int:
+        """Move every file that has the form of a picture's, but no known id, into `folder`/lost.
+
+        A picture may be nameless because the database was lost or replaced, so it is not deleted before LOST_AGE.
+        Files of any other name or place are somebody else's and are never touched.
+        """
+        return await asyncio.to_thread(self._sweep, known, now)
+
+    def _sweep(self, known: Collection[str], now: float) -> int:
+        lost = self._folder / LOST
+        unknown = 0
+        try:
+            for file in lost.glob("*"):
+                if _is_own(file) and file.stat().st_mtime < now - LOST_AGE:
+                    file.unlink()
+            for folder in self._folder.glob("??"):
+                ours = [file for file in folder.glob("*") if file.name in known or self._is_in_place(file)]
+                if ours:
+                    # Folders of an earlier version let everybody in.
+                    folder.chmod(0o700)
+                for file in ours:
+                    if file.name not in known:
+                        lost.mkdir(mode=0o700, exist_ok=True)
+                        os.utime(file, (now, now))
+                        file.replace(lost / file.name)
+                        unknown += 1
+        except OSError as error:
+            # Tidying is no reason not to start.
+            log.warning("pictures folder not tidied", folder=str(self._folder), error=str(error))
+        if unknown:
+            log.warning("files of no task set aside; deleted after 30 days", count=unknown, folder=str(lost))
+        return unknown
+
+    def _is_in_place(self, file: Path) -> bool:
+        return _is_own(file) and file.parent == self._path(file.name.removeprefix(".")).parent
+
+
+def _is_own(file: Path) -> bool:
+    """Tell whether a file is a picture by its name, or what a crash left of one: its name with a dot in front."""
+    return OWN_ID.fullmatch(file.name.removeprefix(".")) is not None and file.is_file() and not file.is_symlink()
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read, from its first byte on."""
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlive the machine: it is kept by the folder, not by the file (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

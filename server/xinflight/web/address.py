@@ -1,0 +1,45 @@
+"""The address under which a request came, and whether it may come from there: Host, Origin, proxies."""
+
+from aiohttp import hdrs, web
+
+from xinflight.errors import Forbidden
+from xinflight.forwarded import PublicAddress, in_networks, public_address, read_network, read_public_url
+from xinflight.settings import Settings
+from xinflight.web.auth import host_allowed, origin_allowed
+
+__all__ = ["Addresses"]
+
+
+class Addresses:
+    """The addresses of one mounted gateway, from its settings and from what requests say."""
+
+    def __init__(self, settings: Settings, *, check_host: bool) -> None:
+        self._check_host = check_host
+        self._origins = settings.allow_origins
+        self._proxies = [read_network(text) for text in settings.trusted_proxies]
+        self._public = None if settings.public_url is None else read_public_url(settings.public_url)
+        self._hosts = {name.lower() for name in (*settings.allow_hosts, settings.host)}
+        if self._public is not None:
+            self._hosts.add(self._public.hostname)
+
+    def public(self, request: web.Request) -> PublicAddress:
+        """Return the address for URLs that the sender of a request can load."""
+        return self._public or self._reached(request)
+
+    def forbidden(self, request: web.Request) -> Forbidden | None:
+        """Return why a request is refused: it is from another website, or under a name that is not ours."""
+        reached = self._reached(request)
+        if self._check_host and not (
+            host_allowed(request.host, self._hosts) and host_allowed(reached.host, self._hosts)
+        ):
+            return Forbidden(field="Host", limit="the setting allow_hosts")
+        # A proxy may pass on its own name for the upstream as Host (nginx does by default), so both are ours.
+        ours = {reached.host} if self._public is None else {reached.host, self._public.host}
+        if not origin_allowed(request.headers.get(hdrs.ORIGIN), ours, self._origins):
+            return Forbidden(field="Origin", limit="the setting allow_origins")
+        return None
+
+    def _reached(self, request: web.Request) -> PublicAddress:
+        """Return the address that a request names, or that a trusted proxy names for it."""
+        seen = PublicAddress(request.scheme, request.host)
+        return public_address(request.headers, seen) if in_networks(request.remote, self._proxies) else seen
