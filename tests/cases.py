@@ -43,7 +43,7 @@ NOT_JSON = [
     Raw('{"action":"generate","prompt":"boat"}}', "not_json"),
     Raw('\ufeff{"action":"generate","prompt":"boat"}', "not_json"),
     Raw('{"action":"generate","prompt":"\\ud800"}', "not_json"),
-    Raw('{"action":"generate","prompt":"boat","x":' + "[" * 5000 + "]" * 5000 + "}", "not_json"),
+    Raw('{"action":"generate","prompt":"boat","x":' + "[" * 30_000 + "]" * 30_000 + "}", "not_json"),
     Raw('{"action":"generate","prompt":"boat","x":NaN}', "not_json"),
 ]
 """No JSON, whatever it is sent to; the action is there for the WebSocket, and means nothing to others."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from kit import PAINTER, Recorder, ShiftedClock, WireClient
@@ -59,6 +60,15 @@ class FastLane:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to watch."""
     config.pluginmanager.register(FastLane())
+
+
+@pytest.fixture(autouse=True)
+def logs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what a test configures of the logs from the next one: a cached logger would keep it for ever."""
+    configure = structlog.configure
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

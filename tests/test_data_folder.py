@@ -3,17 +3,21 @@
 import os
 import shutil
 import stat
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import imagesize
 import pytest
 
 from conftest import Serve
 from kit import Recorder, WireClient
 from xinflight.cli import serving
+from xinflight.model import MediaInfo, identify
 from xinflight.settings import Settings
+from xinflight.storage import blobs_files
 from xinflight.web import kept_token
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -134,3 +138,34 @@ async def test_a_folder_that_was_deleted_takes_no_more_work(life: Life, folder: 
         assert (answer["type"], answer["code"]) == ("error", "storage_unavailable")
         assert [task["task_id"] for task in (await client.ask(action="list"))["tasks"]] == ["a"]
     assert folder.name not in os.listdir(folder.parent)
+
+
+# What is made
+
+
+async def test_a_picture_is_looked_at_once_and_not_on_the_loop(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice on the loop, a large one would hold everybody up."""
+    threads: list[threading.Thread] = []
+
+    def watched(data: bytes, size: int | None = None) -> MediaInfo:
+        threads.append(threading.current_thread())
+        return identify(data, size)
+
+    monkeypatch.setattr(blobs_files, "identify", watched)
+    monkeypatch.setattr(imagesize, "get", counted := Counting(imagesize.get))
+    async with life() as client:
+        await make(client, "a")
+    assert len(threads) == counted.calls == 1
+    assert threads[0] is not threading.main_thread()
+
+
+class Counting:
+    """Calls a function, and counts how often."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.calls = 0
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        return self._function(*args)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from xinflight.demo import draw
 from xinflight.errors import UpstreamGarbage
 from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
-from xinflight.storage import OWN_ID, Blobs, FileBlobs, MemoryBlobs, draw_id
+from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, draw_id
+from xinflight.storage.blobs import OWN_ID
 from xinflight.storage.blobs_files import LOST_AGE
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
