@@ -1,8 +1,8 @@
 """The parts put together, without HTTP: what `setup` returns, and what a host's own code talks to."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -13,32 +13,33 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.i18n import translate
-from xinflight.journal import Bus, Follower, Journal
-from xinflight.protocol import JSON, Generate, Notice, Picture
+from xinflight.journal import Bus, Journal, Subscriber
+from xinflight.model import Event, EventMessage, Task
+from xinflight.protocol import JSON, CancelledTask, Generate, Notice, Picture, parse_cursor
 from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
 from xinflight.settings import Settings
-from xinflight.storage import Blobs, Event, EventMessage, Store
+from xinflight.storage import Blobs, Retention, Store
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Manager
+from xinflight.tasks import Front, Pools
 from xinflight.upstream import Xinference
 
-__all__ = ["Connection", "Gateway"]
+__all__ = ["Connection", "Gateway", "Position"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Connection(Protocol):
-    """Whoever is connected: a WebSocket, or an answer over HTTP that goes on."""
+    """Whoever is connected: a WebSocket, or a streaming response over HTTP."""
 
     owner: str
     lang: str
 
     def tell(self, notice: Notice) -> None:
-        """Say something that nobody asked for; never waits."""
+        """Queue a notice; never waits."""
 
     def upstream_changed(self) -> None:
-        """Say that Xinference or its models changed; never waits."""
+        """Note that Xinference or its models changed; never waits."""
 
     def close(self) -> None:
         """End once everything that waits now is sent; never waits."""
@@ -47,11 +48,11 @@ class Connection(Protocol):
 class _Reader:
     """Host's own code that reads a generation's events: told nothing else, but ended when the gateway closes."""
 
-    def __init__(self, follower: Follower, lang: str) -> None:
-        self.owner = follower.owner
+    def __init__(self, subscriber: Subscriber, lang: str) -> None:
+        self.owner = subscriber.owner
         self.lang = lang
         self.closing = False
-        self._follower = follower
+        self._subscriber = subscriber
 
     def tell(self, notice: Notice) -> None:
         """Do nothing: notices are for people."""
@@ -62,27 +63,35 @@ class _Reader:
     def close(self) -> None:
         """End once everything that waits now is read."""
         self.closing = True
-        self._follower.wake.set()
+        self._subscriber.wake.set()
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a cursor points: the seq to replay after, and whether nothing is missing from there on."""
+
+    after: int
+    recovered: bool
 
 
 class Gateway:
     """One gateway between people and one Xinference. Open it before use; `setup` does that for an application."""
 
-    def __init__(self, settings: Settings, store: Store, bus: Bus, images: Blobs, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: Store, bus: Bus, blobs: Blobs, clock: Clock) -> None:
         self.settings = settings
-        self.images = images
+        self.blobs = blobs
         self.clock = clock
         self.supervisor = Supervisor(clock)
         self.journal = Journal(store, bus, clock, self.supervisor)
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
-        self.manager = Manager(
-            settings, self.upstream, self.journal, images, clock, self.supervisor, runner_id=secrets.token_hex(8)
-        )
+        self._retention = Retention(store, blobs, settings, clock, self.supervisor)
+        self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
+        self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.refusals = RefusalLog(clock)
         self.draining = False
         self.closing = False
-        # Bounded by settings.connections.
-        self._connections: set[Connection] = set()
+        # By owner, so that a word to one does not look at everybody's. Bounded by settings.connections.
+        self._connections: defaultdict[str, set[Connection]] = defaultdict(set)
+        self._connected = 0
         self._empty = asyncio.Event()
         self._opened = AsyncExitStack()
 
@@ -102,12 +111,14 @@ class Gateway:
             await self.upstream.start()
             stack.push_async_callback(self.drain)
             try:
-                await self.manager.start()
+                await self._retention.sweep()
+                await self._front.open()
             except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
                 raise StoreUnusable(
                     f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
                     "Look at its permissions and its disk, or choose another with --data-dir."
                 ) from None
+            self._retention.start()
             self._opened = stack.pop_all()
         return self
 
@@ -118,36 +129,114 @@ class Gateway:
         await self._opened.aclose()
 
     async def drain(self) -> None:
-        """Refuse new work, tell everybody, let what runs go on for a while, then let the connections go.
+        """Refuse new work, tell everybody, let what runs go on for a while, then close the connections.
 
-        Unfinished tasks go on after the next start, or fail with `shutting_down` where nothing is kept. Safe to call
-        twice. Takes at most the setting `drain` and some 10 s, whatever clients and Xinference do.
+        Unfinished tasks go on after the next start, or fail with `shutting_down` where nothing is stored. Safe to
+        call twice. Takes at most the setting `drain` and some 10 s, whatever clients and Xinference do.
         """
         if self.draining:
             return
         self.draining = True
-        for connection in self._connections:
+        for connection in self._everybody():
             connection.tell(self._notice("draining", translate("draining", connection.lang)))
-        await self.manager.drain(self.settings.drain)
+        await self._front.drain(self.settings.drain)
         if self.journal.store.durable:
             await self._close_connections()
-            await self.manager.stop()
+            await self._front.close()
         else:
-            await self.manager.stop()
+            await self._front.close()
             await self._close_connections()
+        await self._retention.close()
 
     async def _close_connections(self) -> None:
-        """Let every connection take what it was told, then close it."""
+        """Let every connection send what waits, then close it."""
         self.closing = True
         self._empty.clear()
-        for connection in self._connections:
+        for connection in self._everybody():
             connection.close()
-        if self._connections:
+        if self._connected:
             try:
                 async with self.clock.timeout(5.0):
                     await self._empty.wait()
             except TimeoutError:
-                log.warning("connections did not take their last messages", count=len(self._connections))
+                log.warning("connections did not read their last messages", count=self._connected)
+
+    @property
+    def storing(self) -> bool:
+        """Tell whether what is made can be stored now."""
+        return self.journal.storing and not self._pools.unsaved.bytes
+
+    # Tasks
+
+    async def submit(self, request: Generate, subscriber: Subscriber) -> tuple[Task, bool]:
+        """Accept a request of the subscriber's owner, or find the task that its id stands for.
+
+        Returns the task, and whether it is new. The subscriber receives its events from the first one; of a known
+        task they are replayed. The task is stored when this returns; cancelling the call does not take it back.
+
+        Raises:
+            PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
+            UpstreamAuth: Xinference refuses our key.
+            TaskIdConflict: the id stands for other content.
+            TooManyTasks, ShuttingDown, StorageUnavailable: not now.
+        """
+        return await self._front.accept(request, subscriber.owner, subscriber)
+
+    async def find(self, owner: str, task_id: str) -> Task | None:
+        """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
+        return await self._front.find(owner, task_id)
+
+    async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
+        """Cancel a task or one output of it; return what it was. Idempotent; unknown and ended are soft answers."""
+        return await self._front.cancel(owner, task_id, index)
+
+    async def cancel_all(self, owner: str, keep: set[str]) -> list[CancelledTask]:
+        """Cancel an owner's unfinished tasks but those whose ids are in `keep`."""
+        return await self._front.cancel_all(owner, keep)
+
+    async def delete(self, owner: str, task_id: str) -> Task | None:
+        """Delete an ended task and its files, tell the owner's connections, and return it; None for an unknown one.
+
+        Raises:
+            TaskUnfinished: it is on its way.
+            StorageUnavailable: not now.
+        """
+        task = await self._front.delete(owner, task_id)
+        if task is not None:
+            for connection in tuple(self._connections.get(owner, ())):
+                connection.tell(self._notice("deleted", translate("deleted", connection.lang), task_id))
+        return task
+
+    async def page(
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+    ) -> tuple[list[Task], str | None]:
+        """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last."""
+        return await self._retention.page(owner, cursor=cursor, limit=limit, state=state)
+
+    # Events
+
+    async def subscribe(self, owner: str) -> Subscriber:
+        """Return a subscriber that watches nothing yet; `unsubscribe` it when done. May raise StorageUnavailable."""
+        return await self._front.subscribe(owner)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Deliver nothing more to a subscriber."""
+        self._front.unsubscribe(subscriber)
+
+    async def resolve_cursor(self, owner: str, cursor: str, *, single: bool) -> Position:
+        """Return where a cursor of an owner with a subscriber points.
+
+        All that is stored of a single task can be told again; of all tasks nothing before what was deleted.
+        """
+        epoch, after = parse_cursor(cursor)
+        recovered = epoch == self.journal.epoch and after <= self.journal.position(owner)
+        if recovered and not single:
+            recovered = after >= await self.journal.store.trimmed_to(owner)
+        return Position(after, recovered)
+
+    async def cursor(self, owner: str) -> str:
+        """Return the newest position of an owner as a cursor; may raise StorageUnavailable."""
+        return f"{self.journal.epoch}:{await self.journal.store.last_seq(owner)}"
 
     async def generate(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage]:
         """Start a generation and yield its events, the end last. `fields` are those of a `generate` message.
@@ -160,88 +249,76 @@ class Gateway:
             XinflightError: it is refused; `code`, `field` and `limit` say why.
         """
         # A struct made by code has seen no bounds yet; the wire's hold here, too.
-        message = JSON.decode_generate(JSON.encode(Generate(**fields)))
-        viewer = self.viewer(lang or self.settings.lang, lambda picture_id: picture_id)
-        follower = await self.follow(owner)
-        reader = _Reader(follower, viewer.lang)
+        request = JSON.decode_generate(JSON.encode(Generate(**fields)))
+        context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
+        subscriber = await self.subscribe(owner)
+        reader = _Reader(subscriber, context.lang)
         self.joined(reader)
         try:
-            task, fresh = await self.manager.submit(
-                message, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
-            )
-            if not fresh:
-                running = [task.uid] if self.manager.unfinished(owner, task.task_id) else []
-                follower.watch([task.uid], running, after=0)
+            await self.submit(request, subscriber)
             ended = False
             while not ended:
-                await follower.wake.wait()
-                item = await follower.take()
+                await subscriber.wake.wait()
+                item = await subscriber.next_item()
                 if isinstance(item, Event):
-                    ended = item.message.stored and item.message.ends
-                    yield await render(item, viewer)
+                    ended = item.ends
+                    yield await render(item, context)
                 elif reader.closing:
                     raise ShuttingDown
         finally:
             self.left(reader)
-            self.unfollow(follower)
+            self.unsubscribe(subscriber)
 
     async def read(self, picture: Picture) -> bytes | None:
-        """Return the bytes of a picture that `generate` yielded, wherever it is stored; None once it was deleted."""
-        return await self.images.read(picture.url)
+        """Return the bytes of an image that `generate` yielded, wherever it is stored; None once it was deleted."""
+        return await self.blobs.read(picture.url)
 
-    async def follow(self, owner: str) -> Follower:
-        """Return a follower that watches nothing yet; `unfollow` it when done. May raise StorageUnavailable."""
-        await self.journal.load(owner)
-        self.manager.followed(owner)
-        return self.journal.follow(owner)
-
-    def unfollow(self, follower: Follower) -> None:
-        """Let a follower go."""
-        follower.close()
-        self.manager.unfollowed(follower.owner)
-
-    def viewer(self, lang: str, picture_url: Callable[[str], str]) -> RenderContext:
-        """Return whom messages are written for."""
+    def render_context(self, lang: str, output_url: Callable[[str], str]) -> RenderContext:
+        """Return what messages to one client are rendered with."""
         return RenderContext(
             lang=lang,
-            picture_url=picture_url,
-            picture_bytes=self.images.read,
+            output_url=output_url,
+            output_bytes=self.blobs.read,
             inline_bytes=self.settings.inline_bytes,
         )
 
+    # Connections
+
     async def notify(self, owner: str | None, text: str) -> None:
         """Tell every connection of an owner, or with None everybody, something in the host's own words."""
-        for connection in self._connections:
-            if owner in (None, connection.owner):
-                connection.tell(self._notice("host", text))
-
-    def deleted(self, owner: str, task_id: str) -> None:
-        """Tell every connection of an owner that a task is gone."""
-        for connection in self._connections:
-            if connection.owner == owner:
-                connection.tell(self._notice("deleted", translate("deleted", connection.lang), task_id))
+        for connection in self._everybody() if owner is None else tuple(self._connections.get(owner, ())):
+            connection.tell(self._notice("host", text))
 
     def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
         return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
 
+    def _everybody(self) -> Iterator[Connection]:
+        return (connection for connections in tuple(self._connections.values()) for connection in tuple(connections))
+
     @property
     def full(self) -> bool:
         """Tell whether one more connection is one too many."""
-        return len(self._connections) >= self.settings.connections
+        return self._connected >= self.settings.connections
 
     def joined(self, connection: Connection) -> None:
-        """Take a connection in; while the gateway closes it is closed at once."""
-        self._connections.add(connection)
+        """Register a connection, or close it right away if the gateway is closing."""
+        self._connections[connection.owner].add(connection)
+        self._connected += 1
         if self.closing:
             connection.close()
 
     def left(self, connection: Connection) -> None:
-        """Let a connection go."""
-        self._connections.discard(connection)
-        if not self._connections:
+        """Forget a connection."""
+        connections = self._connections[connection.owner]
+        if connection in connections:
+            connections.remove(connection)
+            self._connected -= 1
+        if not connections:
+            del self._connections[connection.owner]
+        if not self._connected:
             self._empty.set()
 
     def _upstream_changed(self) -> None:
-        self.manager.upstream_changed()
-        for connection in self._connections:
+        self._pools.upstream_changed()
+        for connection in self._everybody():
             connection.upstream_changed()

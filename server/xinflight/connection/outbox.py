@@ -1,4 +1,4 @@
-"""What goes out on one connection: answers first, then the follower's events. One writer; events never wait for it.
+"""What goes out on one connection: answers first, then the subscriber's events. One writer; events never wait for it.
 
 A peer that asks faster than it reads is not dropped for that: its requests are left unread until `room` is there, so
 that what waits for it is bounded in count and bytes. It is dropped when it takes nothing at all.
@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from xinflight.clock import Clock
-from xinflight.journal import Follower
+from xinflight.journal import Subscriber
+from xinflight.model import Event
 from xinflight.protocol import Codec, ServerMessage
 from xinflight.render import RenderContext, render
-from xinflight.storage import Event
 
 __all__ = ["Outbox", "SlowReader"]
 
@@ -42,15 +42,15 @@ class Outbox:
     def __init__(
         self,
         send: Callable[[bytes], Awaitable[None]],
-        follower: Follower,
-        viewer: RenderContext,
+        subscriber: Subscriber,
+        context: RenderContext,
         codec: Codec,
         clock: Clock,
         patience: float,
     ) -> None:
         self._send = send
-        self._follower = follower
-        self._viewer = viewer
+        self._subscriber = subscriber
+        self._context = context
         self._codec = codec
         self._clock = clock
         self._patience = patience
@@ -72,12 +72,14 @@ class Outbox:
             frame = self._codec.encode(message)
             self._answers.append(frame)
             self._bytes += len(frame)
-        self._follower.wake.set()
+        self._subscriber.wake.set()
 
     async def room(self) -> bool:
         """Wait until there is room for the answer to one more request; return False when nothing is sent any more."""
         while not self._over and (
-            len(self._answers) >= ROOM_ANSWERS or self._bytes >= ROOM_BYTES or self._follower.replays >= ROOM_REPLAYS
+            len(self._answers) >= ROOM_ANSWERS
+            or self._bytes >= ROOM_BYTES
+            or self._subscriber.replays >= ROOM_REPLAYS
         ):
             self._sent.clear()
             await self._sent.wait()
@@ -91,12 +93,12 @@ class Outbox:
             yield
         finally:
             self._holds -= 1
-            self._follower.wake.set()
+            self._subscriber.wake.set()
 
     def close(self) -> None:
         """Let `run` return once everything that waits now is sent."""
         self._closing = True
-        self._follower.wake.set()
+        self._subscriber.wake.set()
 
     async def run(self) -> None:
         """Send until closed. Cancelling loses what waits.
@@ -106,7 +108,7 @@ class Outbox:
         """
         try:
             while True:
-                await self._follower.wake.wait()
+                await self._subscriber.wake.wait()
                 frame = await self._next()
                 if frame is not None:
                     await self._leave(frame)
@@ -134,9 +136,9 @@ class Outbox:
             self._bytes -= len(frame)
             return frame
         if self._holds:
-            self._follower.wake.clear()
+            self._subscriber.wake.clear()
             return None
-        item = await self._follower.take()
+        item = await self._subscriber.next_item()
         if item is None:
             return None
-        return self._codec.encode(await render(item, self._viewer) if isinstance(item, Event) else item)
+        return self._codec.encode(await render(item, self._context) if isinstance(item, Event) else item)

@@ -1,16 +1,15 @@
 """One connection: frames come in as bytes, are decoded, acted on, and answered through the outbox."""
 
 import uuid
-from collections.abc import Callable, Iterable
 
 import structlog
 from msgspec.structs import replace
 
-from xinflight.clock import Clock
 from xinflight.connection.outbox import Outbox
 from xinflight.errors import BinaryFrame, FrameTooLarge, Internal, OutOfBounds, TextFrame, WrongShape, XinflightError
+from xinflight.gateway import Gateway
 from xinflight.i18n import translate
-from xinflight.journal import Follower
+from xinflight.journal import Subscriber
 from xinflight.model import Task
 from xinflight.protocol import (
     DEFAULT_PROMPT,
@@ -33,12 +32,9 @@ from xinflight.protocol import (
     Tasks,
     Unfollow,
     Welcome,
-    parse_cursor,
 )
-from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, error_message, render_task, upstream_notice, upstream_status
-from xinflight.settings import Settings
-from xinflight.tasks import FRAME_BYTES, Manager, limits
+from xinflight.tasks import FRAME_BYTES, limits
 
 __all__ = ["Session"]
 
@@ -46,64 +42,48 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Session:
-    """Speak with one client. The reader calls `receive` for one frame after the other.
-
-    `deleted(task_id)` is called when this client deleted a task, for the owner's other connections to be told.
-    """
+    """Serve one client. The reader calls `receive` for one frame after the other."""
 
     def __init__(
-        self,
-        manager: Manager,
-        follower: Follower,
-        outbox: Outbox,
-        settings: Settings,
-        clock: Clock,
-        viewer: RenderContext,
-        codec: Codec,
-        deleted: Callable[[str], None],
-        refusals: RefusalLog,
+        self, gateway: Gateway, subscriber: Subscriber, outbox: Outbox, context: RenderContext, codec: Codec
     ) -> None:
         self.connection_id = str(uuid.uuid4())
-        self.owner = follower.owner
-        self.lang = viewer.lang
-        self._viewer = viewer
-        self._codec = codec
+        self.owner = subscriber.owner
+        self.lang = context.lang
         self.outbox = outbox
-        self._manager = manager
-        self._follower = follower
-        self._settings = settings
-        self._clock = clock
-        self._deleted = deleted
-        self._refusals = refusals
+        self._gateway = gateway
+        self._subscriber = subscriber
+        self._context = context
+        self._codec = codec
 
     def welcome(self) -> None:
-        """Say the first word."""
-        upstream = self._manager.upstream
+        """Queue the `welcome` message."""
+        upstream, settings = self._gateway.upstream, self._gateway.settings
         self.outbox.put(
             Welcome(
                 connection_id=self.connection_id,
                 owner=self.owner,
-                epoch=self._manager.journal.epoch,
-                cursor=self._manager.journal.cursor(self.owner),
-                heartbeat=self._settings.heartbeat,
-                limits=limits(self._settings),
+                epoch=self._gateway.journal.epoch,
+                cursor=self._gateway.journal.cursor(self.owner),
+                heartbeat=settings.heartbeat,
+                limits=limits(settings),
                 models=upstream.infos(),
                 upstream=upstream_status(upstream.state, self.lang),
             )
         )
 
     def tell(self, notice: Notice) -> None:
-        """Say something that nobody asked for."""
+        """Queue a notice."""
         self.outbox.put(notice)
 
     def close(self) -> None:
-        """Let the connection end once everything that waits now is sent."""
+        """End the connection once everything that waits now is sent."""
         self.outbox.close()
 
     def upstream_changed(self) -> None:
-        """Tell that Xinference or its models changed."""
-        upstream = self._manager.upstream
-        self.outbox.put(upstream_notice(upstream.state, upstream.infos(), self.lang, self._clock.time()))
+        """Queue the notice that Xinference or its models changed."""
+        upstream = self._gateway.upstream
+        self.outbox.put(upstream_notice(upstream.state, upstream.infos(), self.lang, self._gateway.clock.time()))
 
     async def receive(self, frame: str | bytes) -> None:
         """Act on one frame and answer it; whatever is wrong with it, the connection lives on.
@@ -127,11 +107,11 @@ class Session:
             task_id = getattr(message, "task_id", None)
             answer = await self._act(message, data)
         except XinflightError as error:
-            self._refusals.write("message refused", error)
-            answer = error_message(error, self.lang, self._clock.time(), ref=ref, task_id=task_id)
+            self._gateway.refusals.write("message refused", error)
+            answer = error_message(error, self.lang, self._gateway.clock.time(), ref=ref, task_id=task_id)
         except Exception:
             log.exception("message failed", code=Internal.code)
-            answer = error_message(Internal(), self.lang, self._clock.time(), ref=ref, task_id=task_id)
+            answer = error_message(Internal(), self.lang, self._gateway.clock.time(), ref=ref, task_id=task_id)
         if answer is not None:
             self.outbox.put(answer)
 
@@ -163,16 +143,8 @@ class Session:
         # Before the task is there: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
-            task, fresh = await self._manager.submit(message, self.owner, self._watch)
+            task, _ = await self._gateway.submit(message, self._subscriber)
             self.outbox.put(self._ack(message, task, ignored))
-            if not fresh:
-                self._follower.watch([task.uid], self._unfinished([task]), after=0)
-
-    def _watch(self, task: Task) -> None:
-        self._follower.watch([task.uid], [task.uid], after=None)
-
-    def _unfinished(self, tasks: Iterable[Task]) -> list[str]:
-        return [task.uid for task in tasks if self._manager.unfinished(self.owner, task.task_id)]
 
     def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:
         return Ack(
@@ -180,7 +152,7 @@ class Session:
             task_id=task.task_id,
             connection_id=self.connection_id,
             message=translate("ack", task.lang or self.lang),
-            timestamp=self._clock.time(),
+            timestamp=self._gateway.clock.time(),
             params=task.params,
             state=task.state,
             ignored=ignored,
@@ -191,9 +163,9 @@ class Session:
         if _one_or_all(message.task_id, message.scope) is None:
             if message.index is not None:
                 raise OutOfBounds(field="index", limit="only with task_id")
-            return Ok(ref=message.ref, tasks=await self._manager.cancel_all(self.owner, set(message.except_)))
+            return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(self.owner, set(message.except_)))
         assert message.task_id is not None  # one or all
-        return Ok(ref=message.ref, tasks=[await self._manager.cancel(self.owner, message.task_id, message.index)])
+        return Ok(ref=message.ref, tasks=[await self._gateway.cancel(self.owner, message.task_id, message.index)])
 
     async def _resume(self, message: Resume) -> None:
         if (message.tasks is None) == (message.scope is None):
@@ -205,62 +177,56 @@ class Session:
         await self._replay(message.ref, None if task_id is None else [task_id], message.after)
 
     async def _replay(self, ref: str | None, task_ids: list[str] | None, cursor: str | None) -> None:
-        """Follow tasks, or all; first replay what came after the cursor, if what it stands for is still there.
+        """Subscribe to tasks, or all; first replay what came after the cursor, if what it stands for is still there.
 
         The answer comes when the replay is over, so that a client that is cut before asks for the same again.
         """
-        journal = self._manager.journal
         found = {}
         for task_id in task_ids or ():
-            task = await self._manager.find(self.owner, task_id)
+            task = await self._gateway.find(self.owner, task_id)
             if task is not None:
                 found[task_id] = task
-        # Single tasks are there as a whole, or not at all.
-        floor = await journal.store.floor(self.owner) if task_ids is None else 0
-        after, recovered = 0, True
+        recovered, after = True, None
         if cursor is not None:
-            epoch, after = parse_cursor(cursor)
-            recovered = epoch == journal.epoch and floor <= after <= journal.position(self.owner)
+            position = await self._gateway.resolve_cursor(self.owner, cursor, single=task_ids is not None)
+            recovered, after = position.recovered, position.after if position.recovered else None
         done = Recovered(
             ref=ref,
             recovered=recovered,
-            cursor=journal.cursor(self.owner),
+            cursor=self._gateway.journal.cursor(self.owner),
             unknown=[task_id for task_id in task_ids or () if task_id not in found],
         )
-        replay = after if recovered and cursor is not None else None
         if task_ids is None:
-            self._follower.watch_all(self._manager.unfinished_uids(self.owner), after=replay, done=done)
+            self._subscriber.subscribe_all(after=after, done=done)
         else:
-            uids = [task.uid for task in found.values()]
-            self._follower.watch(uids, self._unfinished(found.values()), after=replay, done=done)
+            running = [task.uid for task in found.values() if not task.ended]
+            self._subscriber.subscribe([task.uid for task in found.values()], running, after=after, done=done)
 
     async def _unfollow(self, message: Unfollow) -> Ok:
         task_id = _one_or_all(message.task_id, message.scope)
         if task_id is None:
-            self._follower.unwatch_all()
+            self._subscriber.unsubscribe_all()
             return Ok(ref=message.ref, tasks=[])
-        task = await self._manager.find(self.owner, task_id)
+        task = await self._gateway.find(self.owner, task_id)
         if task is not None:
-            self._follower.unwatch(task.uid)
+            self._subscriber.unsubscribe(task.uid)
         was = "unknown" if task is None else task.state
         return Ok(ref=message.ref, tasks=[CancelledTask(task_id=task_id, was=was)])
 
     async def _list(self, message: ListTasks) -> Tasks:
         # The cursor first: what happens while the page is read comes again with a resume, and is not lost.
-        cursor = self._manager.journal.cursor(self.owner)
-        tasks, following = await self._manager.page(
+        cursor = self._gateway.journal.cursor(self.owner)
+        tasks, following = await self._gateway.page(
             self.owner, cursor=message.cursor, limit=message.limit, state=message.state
         )
         # A page is one message: with the bytes of all its pictures it would have no bound.
-        viewer = replace(self._viewer, inline_bytes=0)
-        infos = [await render_task(task, viewer) for task in tasks]
+        context = replace(self._context, inline_bytes=0)
+        infos = [await render_task(task, context) for task in tasks]
         return Tasks(ref=message.ref, tasks=infos, next=following, cursor=cursor)
 
     async def _delete(self, message: Delete) -> Ok:
-        task = await self._manager.delete(self.owner, message.task_id)
+        task = await self._gateway.delete(self.owner, message.task_id)
         was = "unknown" if task is None else task.state
-        if task is not None:
-            self._deleted(message.task_id)
         return Ok(ref=message.ref, tasks=[CancelledTask(task_id=message.task_id, was=was)])
 
 

@@ -1,14 +1,8 @@
-"""The ordered log of what happens to tasks: append, replay, subscribe."""
+"""What happened, in order: append stores an event and then publishes it; every transport is a subscriber."""
 
-from xinflight.journal.bus import Bus, CancelCommand
+from xinflight.journal.bus import Bus
 from xinflight.journal.bus_memory import MemoryBus
 from xinflight.journal.journal import Journal
-from xinflight.journal.subscriber import Follower
+from xinflight.journal.subscriber import Subscriber
 
-__all__ = [
-    "Bus",
-    "CancelCommand",
-    "Follower",
-    "Journal",
-    "MemoryBus",
-]
+__all__ = ["Bus", "Journal", "MemoryBus", "Subscriber"]

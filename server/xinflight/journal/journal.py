@@ -1,24 +1,22 @@
-"""What happened, in order: append stores an event and then publishes it; everyone who watches is a follower.
+"""The ordered log of what happens to tasks: append stores an event and then publishes it to every subscriber.
 
-`seq` is counted per owner. A batch of events draws its numbers, is committed, and is published before the next
-batch draws any. Snapshots draw theirs between batches, so whoever has seen a number has been sent every stored
-event below it: that makes the highest seq seen a safe cursor.
+The store draws the `seq` of each stored event, per owner. A batch of writes is committed, and its events are
+published before the next batch is committed, so whoever was sent a seq was sent every event below it: that makes the
+highest seq seen a safe cursor. Snapshots have no seq; they are published at once and may be replaced by newer ones.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
 
-import msgspec
 import structlog
+from msgspec import Struct
 
 from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
 from xinflight.journal.bus import Bus
-from xinflight.journal.subscriber import Follower
-from xinflight.model import Task
-from xinflight.protocol import Accepted, Progress
-from xinflight.storage import Event, EventMessage, Store, Write
+from xinflight.journal.subscriber import Subscriber
+from xinflight.model import Event, EventMessage, Task, accepted_message
+from xinflight.protocol import Progress
+from xinflight.storage import Accept, Append, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
 
 __all__ = ["Journal"]
@@ -32,22 +30,24 @@ TROUBLE = 60.0
 """Seconds for which a failed commit counts where none was tried since."""
 
 
-KEPT_OWNERS = 10_000
-"""Idle owners whose positions are remembered, so that coming back costs no write of the store: some 3 MB."""
+class _Pending(Struct):
+    """A write that waits for its batch, and the future of whoever waits for it."""
+
+    write: Write
+    done: asyncio.Future[Outcome]
 
 
-class _Pending(msgspec.Struct):
-    """A write that waits for its batch, and whoever waits for the write."""
+class _Position(Struct):
+    """The newest published seq of an owner, while somebody needs it."""
 
-    task: Task
-    message: EventMessage | None
-    done: asyncio.Future[None]
+    seq: int = 0
+    users: int = 0
 
 
 class Journal:
-    """Append, and follow. One task, `journal`, owns all writing; `close` awaits it.
+    """Append to the log, and subscribe to it. The task `journal` does all writing; `close` awaits it.
 
-    `broken` is true while the store takes nothing: new tasks are refused then, ends wait.
+    `broken` is true while the store accepts nothing: new tasks are refused then, ends wait.
     """
 
     def __init__(self, store: Store, bus: Bus, clock: Clock, supervisor: Supervisor) -> None:
@@ -59,22 +59,14 @@ class Journal:
         self._failed_at: float | None = None
         self._clock = clock
         self._supervisor = supervisor
-        self._seqs: dict[str, int] = {}
-        self._published: dict[str, int] = {}
-        self._stored: dict[str, int] = {}
-        # Owners of those three who may be forgotten, the longest idle first; bounded by KEPT_OWNERS.
-        self._idle: dict[str, None] = {}
-        # Bounded by what is unfinished: a task is accepted, has its pictures, and ends; nothing new is accepted
-        # while the store takes nothing.
+        # Bounded by what is unfinished: a task has its acceptance, its outputs and its end to store, and while the
+        # store accepts nothing no new task is accepted.
         self._pending: list[_Pending] = []
-        # How many writes of each task are not stored yet, those in commit included.
-        self._unstored: Counter[str] = Counter()
         self._wake = asyncio.Event()
-        # Owners whose events have drawn numbers that are not published yet.
-        self._in_commit: set[str] = set()
-        # The newest snapshot of each picture that must wait; at most one per picture of an unfinished task.
-        self._held: dict[tuple[str, int], tuple[Task, Progress]] = {}
-        self._snapshots: dict[str, dict[int, Event]] = {}
+        # Of owners who have subscribers; an owner without one is read from the store.
+        self._positions: dict[str, _Position] = {}
+        # The newest snapshot of each output of the unfinished tasks: owner, task, index.
+        self._snapshots: dict[str, dict[str, dict[int, Event]]] = {}
         self._closing = False
 
     async def open(self) -> None:
@@ -83,92 +75,67 @@ class Journal:
         self._supervisor.start("journal", self._write)
 
     async def close(self) -> None:
-        """Commit all that waits, if the store takes it, then close the store."""
+        """Commit all that waits, if the store accepts it, then close the store."""
         self._closing = True
         self._wake.set()
         await self._supervisor.finish("journal")
         await self.store.close()
 
-    async def load(self, owner: str) -> None:
-        """Make the owner's position known; raise StorageUnavailable when that can't be read."""
-        if owner not in self._seqs:
-            seq = await self.store.last_seq(owner)
-            # Whoever was first meanwhile may follow, and has drawn numbers already.
-            if owner not in self._seqs:
-                self._seqs[owner] = self._published[owner] = seq
-                self.idle(owner)
-
-    def idle(self, owner: str) -> None:
-        """Take note that an owner has nothing unfinished and no follower; those who were so longest are forgotten."""
-        if not self.store.durable:
-            # Positions live here alone; they are as bounded as the tasks and events that are kept in memory.
-            return
-        self._idle.pop(owner, None)
-        self._idle[owner] = None
-        if len(self._idle) > KEPT_OWNERS:
-            oldest = next(iter(self._idle))
-            for known in (self._idle, self._seqs, self._published, self._stored):
-                known.pop(oldest, None)
-
     @property
     def storing(self) -> bool:
-        """Tell whether the store took the latest commit.
+        """Tell whether the store accepted the latest commit.
 
         One that failed is forgotten after a while: whoever sends no work to a server that stores nothing would never
         hear that it does again.
         """
         return self._failed_at is None or self._clock.monotonic() - self._failed_at > TROUBLE
 
-    def append(self, task: Task, message: EventMessage) -> asyncio.Future[None]:
+    # Append
+
+    async def accept(self, task: Task) -> Task | None:
+        """Store a new task and publish its acceptance; return the known task instead if its id is in use.
+
+        Cancelling the call does not take it back. Raises StorageUnavailable when nothing can be stored now.
+        """
+        outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task))))
+        return outcome if isinstance(outcome, Task) else None
+
+    def append(self, task: Task, message: EventMessage, fence: int) -> asyncio.Future[Outcome]:
         """Store `message` as the next event of `task`, with the task as it stands, then publish it.
 
-        The place in the order is taken at once; the future is done once it is stored and published. Cancelling it
-        does not take the event back. A task's first event fails with StorageUnavailable when it can't be stored;
-        any other waits until it can.
+        The place in the order is fixed by this call; the future is done once the event is stored and published,
+        however long the store accepts nothing. Cancelling the future does not take the event back.
         """
-        return self._put(task, message)
+        return self._put(Append(task=task, message=message, fence=fence))
 
-    def save(self, task: Task) -> asyncio.Future[None]:
+    def save(self, task: Task, fence: int) -> asyncio.Future[Outcome]:
         """Store the task as it stands, without an event."""
-        return self._put(task, None)
+        return self._put(Save(task=task, fence=fence))
 
-    def _put(self, task: Task, message: EventMessage | None) -> asyncio.Future[None]:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Pending(task, message, done))
-        self._unstored[task.uid] += 1
+    def snapshot(self, task: Task, message: Progress) -> None:
+        """Publish a snapshot; it replaces an older one of the same output that a subscriber has not taken yet."""
+        event = Event(owner=task.owner, uid=task.uid, seq=0, lang=task.lang, message=message)
+        self._snapshots.setdefault(task.owner, {}).setdefault(task.uid, {})[message.index] = event
+        self.bus.publish(event)
+
+    def _put(self, write: Write) -> asyncio.Future[Outcome]:
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Pending(write, done))
         self._wake.set()
         return done
 
-    def snapshot(self, task: Task, message: Progress) -> None:
-        """Publish a snapshot; it replaces an older one of the same picture that nobody has taken yet."""
-        if task.uid in self._unstored or task.owner in self._in_commit:
-            self._held[task.uid, message.index] = (task, message)
-        else:
-            self._publish_snapshot(task, message)
-
-    def _publish_snapshot(self, task: Task, message: Progress) -> None:
-        # An older one may still wait for the commit of a write that no event goes with.
-        self._held.pop((task.uid, message.index), None)
-        message.seq = self._draw(task.owner)
-        event = Event(owner=task.owner, uid=task.uid, seq=message.seq, lang=task.lang, message=message)
-        self._snapshots.setdefault(task.uid, {})[message.index] = event
-        self._publish(event)
-
-    def _draw(self, owner: str) -> int:
-        self._idle.pop(owner, None)
-        self._seqs[owner] = seq = self._seqs[owner] + 1
-        return seq
-
     async def _write(self) -> None:
-        """Take all that waits, commit, publish, repeat: the batch grows by itself with the load."""
+        """Commit all that waits, publish, repeat: the batch grows by itself with the load."""
         while True:
-            await self._wake.wait()
+            if not self._pending:
+                await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                if await self._commit():
+                batch, self._pending = self._pending, []
+                if await self._commit(batch):
                     continue
                 if self._closing:
-                    log.error("not stored; it goes on after the next start", events=len(self._pending))
+                    log.error("not stored; it goes on after the next start", writes=len(self._pending))
                     return
                 await self._clock.sleep(RETRY)
                 # With nothing left to try again, the next new task shows whether storage is back.
@@ -176,116 +143,98 @@ class Journal:
             if self._closing:
                 return
 
-    async def _commit(self) -> bool:
-        """Store and publish all that waits, or take it back; return whether it was stored."""
-        batch: list[_Pending] = []
+    async def _commit(self, batch: list[_Pending]) -> bool:
+        """Store and publish a batch, or put it back; return whether it was stored."""
         try:
-            while unknown := {write.task.owner for write in self._pending} - self._seqs.keys():
-                for owner in unknown:
-                    await self.load(owner)
-            # From here until the store has encoded the batch nothing may suspend: a task that moved on meanwhile
-            # would be stored as it is then, ahead of its events, and a crash would leave an ended one without end.
-            batch, self._pending = self._pending, []
-            self._in_commit = {write.task.owner for write in batch if write.message is not None}
-            writes = [Write(task=write.task, event=self._number(write)) for write in batch]
-            await self.store.commit(writes)
+            outcomes = await self.store.commit([pending.write for pending in batch])
         except StorageUnavailable as error:
-            self._take_back(batch, error)
+            self._put_back(batch, error)
             return False
         except Exception as error:
-            # A bug of ours, in a batch of many: whoever is new is refused, and the others live on.
+            # A bug of ours, in a batch of many: new tasks are refused, and the others live on.
             log.exception("batch not stored")
-            self._take_back(batch, StorageUnavailable(detail=str(error)))
+            self._put_back(batch, StorageUnavailable(detail=str(error)))
             return False
-        finally:
-            self._in_commit = set()
         self._failed_at = None
         if self.broken:
             log.info("storage is back")
             self.broken = False
-        self._settled(batch)
-        for pending, write in zip(batch, writes, strict=True):
+        for pending, outcome in zip(batch, outcomes, strict=True):
             if not pending.done.done():
-                pending.done.set_result(None)
-            if write.event is not None:
-                if write.task.ended:
-                    self._snapshots.pop(write.task.uid, None)
-                self._publish(write.event)
-        self._release_held()
+                pending.done.set_result(outcome)
+            if isinstance(outcome, Event):
+                self._publish(outcome)
         return True
 
-    def _take_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
-        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front.
-
-        An empty one was not even taken, for an owner's position can't be read: then it is all that waits.
-        """
+    def _put_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
+        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
         self._failed_at = self._clock.monotonic()
         if not self.broken:
-            log.error("storage takes nothing", detail=error.detail)
+            log.error("the store accepts nothing", detail=error.detail)
             self.broken = True
-        tried = batch or self._pending
-        refused = {write.task.uid for write in tried if isinstance(write.message, Accepted)}
-        # One that expired or was cancelled before it was stored has no place for its end either.
-        pending, self._pending = [*batch, *self._pending], []
-        self._settled([write for write in pending if write.task.uid in refused])
-        for write in pending:
-            if write.task.uid not in refused:
-                self._pending.append(write)
-            elif not isinstance(write.message, Accepted):
-                write.done.cancel()
-            elif not write.done.done():
-                write.done.set_exception(StorageUnavailable(detail=error.detail))
-        self._release_held()
-
-    def _settled(self, writes: Iterable[_Pending]) -> None:
-        """Count writes as stored, or as never to be."""
-        for write in writes:
-            self._unstored[write.task.uid] -= 1
-            if not self._unstored[write.task.uid]:
-                del self._unstored[write.task.uid]
-
-    def _number(self, write: _Pending) -> Event | None:
-        if write.message is None:
-            return None
-        task, message = write.task, write.message
-        message.seq = seq = self._draw(task.owner)
-        return Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message)
-
-    def _release_held(self) -> None:
-        held, self._held = self._held, {}
-        for task, message in held.values():
-            if not task.ended:
-                self.snapshot(task, message)
+        waiting, self._pending = [*batch, *self._pending], []
+        for pending in waiting:
+            if not isinstance(pending.write, Accept):
+                self._pending.append(pending)
+            elif not pending.done.done():
+                pending.done.set_exception(StorageUnavailable(detail=error.detail))
 
     def _publish(self, event: Event) -> None:
-        self._published[event.owner] = event.seq
-        if event.message.stored:
-            self._stored[event.owner] = event.seq
+        position = self._positions.get(event.owner)
+        if position is not None:
+            position.seq = event.seq
+        if event.ends:
+            of_owner = self._snapshots.get(event.owner, {})
+            of_owner.pop(event.uid, None)
+            if not of_owner:
+                self._snapshots.pop(event.owner, None)
         self.bus.publish(event)
 
-    # Followers
+    # Subscribe
 
-    def follow(self, owner: str) -> Follower:
-        """Return a follower that watches nothing yet; `load` the owner before, and close it when done."""
-        self._idle.pop(owner, None)
-        return Follower(self, owner)
+    async def subscribe(self, owner: str) -> Subscriber:
+        """Return a subscriber that watches nothing yet; `unsubscribe` it when done.
 
-    def latest(self, uid: str) -> list[Event]:
-        """Return the newest snapshot of each picture of an unfinished task."""
-        return list(self._snapshots.get(uid, {}).values())
+        Raises StorageUnavailable when the owner's position can't be read.
+        """
+        position = self._positions.setdefault(owner, _Position())
+        position.users += 1
+        try:
+            if position.seq == 0:
+                # An event may be published while this reads: the newer of the two stands.
+                position.seq = max(await self.store.last_seq(owner), position.seq)
+        except BaseException:
+            self._release(owner)
+            raise
+        return Subscriber(self, owner)
 
-    def running(self, owner: str) -> tuple[str, ...]:
-        """Return the uids of the owner's tasks that have snapshots."""
-        return tuple(uid for uid, events in self._snapshots.items() if next(iter(events.values())).owner == owner)
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Deliver nothing more to a subscriber, and drop what waits for it."""
+        subscriber.close()
+        self._release(subscriber.owner)
+
+    def _release(self, owner: str) -> None:
+        position = self._positions[owner]
+        position.users -= 1
+        if position.users == 0:
+            del self._positions[owner]
+
+    def has_subscriber(self, owner: str) -> bool:
+        """Tell whether anybody receives an owner's events here."""
+        return owner in self._positions
 
     def position(self, owner: str) -> int:
-        """Return the owner's newest published seq; the numbers of a batch in commit are above it."""
-        return self._published.get(owner, 0)
-
-    def stored_position(self, owner: str) -> int:
-        """Return the newest seq of a stored event that this process has published for the owner, or 0."""
-        return self._stored.get(owner, 0)
+        """Return the newest published seq of an owner who has a subscriber."""
+        return self._positions[owner].seq
 
     def cursor(self, owner: str) -> str:
-        """Return the owner's position as a cursor."""
+        """Return the position of an owner who has a subscriber, as a cursor."""
         return f"{self.epoch}:{self.position(owner)}"
+
+    def running(self, owner: str) -> list[str]:
+        """Return the uids of the owner's tasks that have snapshots."""
+        return list(self._snapshots.get(owner, ()))
+
+    def latest(self, owner: str, uid: str) -> list[Event]:
+        """Return the newest snapshot of each output of an unfinished task."""
+        return list(self._snapshots.get(owner, {}).get(uid, {}).values())

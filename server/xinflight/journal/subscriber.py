@@ -1,6 +1,6 @@
 """One reader of the journal: replays what it asks for, then stays live, at its own speed.
 
-What waits for a reader is bounded. A reader that falls behind loses nothing: its stored events are read from the
+What is buffered for a subscriber is bounded. One that falls behind loses nothing: its stored events are read from the
 store again when it has room, and of its snapshots only the newest count.
 """
 
@@ -10,21 +10,23 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from xinflight.journal.bus import Bus
-from xinflight.protocol import ServerMessage
-from xinflight.storage import Event, Store
+from xinflight.model import Event
+from xinflight.protocol import Progress, ServerMessage
+from xinflight.storage import Store
 
-__all__ = ["Follower", "Source"]
+__all__ = ["Source", "Subscriber"]
 
-WAITING_EVENTS = 512
-"""Events that wait for one reader before it reads from the store instead: some 250 KB at the most."""
+BUFFERED_EVENTS = 512
+"""Events buffered for one subscriber before it reads from the store instead: some 250 KB at the most."""
 PAGE = 64
-"""Stored events read at once: enough to keep a socket busy, small enough to be forgotten at a drop."""
+"""Stored events read at once: enough to keep a socket busy, small enough to be dropped."""
 
 
 class Source(Protocol):
-    """What a follower needs of the journal."""
+    """What a subscriber needs of the journal."""
 
     store: Store
     bus: Bus
@@ -32,22 +34,19 @@ class Source(Protocol):
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq."""
 
-    def stored_position(self, owner: str) -> int:
-        """Return the owner's newest published seq of a stored event."""
-
-    def running(self, owner: str) -> tuple[str, ...]:
+    def running(self, owner: str) -> list[str]:
         """Return the uids of the owner's tasks that have snapshots."""
 
-    def latest(self, uid: str) -> list[Event]:
+    def latest(self, owner: str, uid: str) -> list[Event]:
         """Return the newest snapshots of a task."""
 
 
-class _Span(msgspec.Struct, eq=False):
-    """Stored events to replay: after < seq <= upto, of `uids` or (None) of all that is watched.
+class _Replay(Struct, eq=False):
+    """Stored events to read again: after < seq <= upto, of `uids` or (None) of all that is subscribed.
 
-    `upto` None is what was missed while this reader was behind; it ends when nothing new came meanwhile. At the end
-    come the newest snapshots of `running`, then `done`. Events above the seq in `covered`, or for other tasks above
-    `covered_all`, come to this reader by another way.
+    `upto` None is what was missed while this subscriber was behind; it ends when nothing new came meanwhile. At the
+    end come the newest snapshots of `running`, then `done`. Events above the seq in `reached`, or for other tasks
+    above `reached_all`, reach this subscriber by another way.
     """
 
     uids: tuple[str, ...] | None
@@ -55,143 +54,148 @@ class _Span(msgspec.Struct, eq=False):
     upto: int | None
     running: tuple[str, ...] = ()
     done: ServerMessage | None = None
-    covered: dict[str, int] = {}
-    covered_all: int = 0
+    reached: dict[str, int] = {}
+    reached_all: int = 0
 
 
-class Follower:
-    """Follow tasks of one owner. Not for use by two readers at once.
+class Subscriber:
+    """Receive the events of tasks of one owner. Not for use by two readers at once.
 
-    `wake` is set whenever `take` may have something; a reader may use it for other sources of its own.
+    `wake` is set whenever `next_item` may return something; a reader may use it for other sources of its own.
     """
 
     def __init__(self, journal: Source, owner: str) -> None:
         self.owner = owner
         self.wake = asyncio.Event()
         self._journal = journal
-        # Live events in order; a newer snapshot takes its older one out. Bounded by WAITING_EVENTS.
+        # Live events in order; a newer snapshot takes its older one out. Bounded by BUFFERED_EVENTS.
         self._live: dict[tuple[str, int], Event] = {}
         # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
-        self._spans: deque[_Span] = deque()
+        self._replays: deque[_Replay] = deque()
         self._page: deque[Event | ServerMessage] = deque()
-        # From which seq on tasks, or all, are sent live.
+        # The position at which a task, or all of them, became live.
         self._since: dict[str, int] = {}
         self._since_all: int | None = None
-        # Above which seq everything of them comes, live or by a replay: nothing comes twice, nothing is left out.
-        self._covered: dict[str, int] = {}
-        self._covered_all = 0
+        # Per task, the seq above which every event reaches this subscriber, live or by replay. Replays stop there, so
+        # nothing is sent twice.
+        self._reached: dict[str, int] = {}
+        self._reached_all = 0
+        # Set while the buffer was dropped and what was in it has not been read from the store again.
         self._behind = False
 
     @property
     def replays(self) -> int:
         """Return how many replays were asked for and are not over."""
-        return len(self._spans)
+        return len(self._replays)
 
-    def watch(
+    def subscribe(
         self, uids: Sequence[str], running: Collection[str], *, after: int | None, done: ServerMessage | None = None
     ) -> None:
-        """Follow tasks from now on; with `after`, first replay their stored events above that seq.
+        """Receive the events of tasks from now on; with `after`, first replay their stored events above that seq.
 
-        `running` are those of `uids` that have not ended. Of a task that is followed already only what did not come
-        yet is replayed. `done` comes out of `take` after the replay and the newest snapshots.
+        `running` are those of `uids` that have not ended. Of a task that is subscribed already only what did not come
+        yet is replayed. `done` comes out of `next_item` after the replay and the newest snapshots.
         """
         upto = self._journal.position(self.owner)
-        wanted = [uid for uid in uids if after is not None and after < self._covers(uid, running, upto)]
-        covered = {uid: self._covers(uid, running, upto) for uid in wanted}
+        wanted = [uid for uid in uids if after is not None and after < self._reaches(uid, running, upto)]
+        reached = {uid: self._reaches(uid, running, upto) for uid in wanted}
         started = [uid for uid in uids if uid in running and uid not in self._since and self._since_all is None]
         for uid in started:
             self._since[uid] = upto
-            self._covered[uid] = upto
+            self._reached[uid] = upto
             self._journal.bus.attach(self, self.owner, uid)
         if after is not None:
-            self._covered.update({uid: after for uid in wanted if uid in running})
+            self._reached.update({uid: after for uid in wanted if uid in running})
         if after is not None or done is not None:
-            self._replay(_Span(tuple(wanted), after or 0, upto, tuple(started), done, covered, upto))
+            self._add(_Replay(tuple(wanted), after or 0, upto, tuple(started), done, reached, upto))
 
-    def _covers(self, uid: str, running: Collection[str], upto: int) -> int:
-        """Return the seq above which everything of a task comes already; `upto` when it is not followed."""
+    def _reaches(self, uid: str, running: Collection[str], upto: int) -> int:
+        """Return the seq above which every event of a task comes already; `upto` when it is not subscribed."""
         everything = self._since_all is not None and uid in running
-        return self._covered.get(uid, self._covered_all if everything else upto)
+        return self._reached.get(uid, self._reached_all if everything else upto)
 
-    def watch_all(self, running: Sequence[str], *, after: int | None, done: ServerMessage | None = None) -> None:
-        """Follow every task of the owner from now on; with `after`, first replay what came after that seq.
-
-        `running` are the unfinished ones, whose newest snapshots are wanted. Otherwise as `watch`.
-        """
+    def subscribe_all(self, *, after: int | None, done: ServerMessage | None = None) -> None:
+        """Receive the events of all of the owner's tasks from now on; otherwise as `subscribe`."""
         upto = self._journal.position(self.owner)
         fresh: tuple[str, ...] = ()
         if self._since_all is None:
-            fresh = tuple(uid for uid in running if uid not in self._since)
-            self._since_all = self._covered_all = upto
+            fresh = tuple(uid for uid in self._journal.running(self.owner) if uid not in self._since)
+            self._since_all = self._reached_all = upto
             for uid in self._since:
                 self._journal.bus.detach(self, self.owner, uid)
             self._journal.bus.attach(self, self.owner, None)
-        uids = None if after is not None and after < self._covered_all else ()
-        self._replay(_Span(uids, after or 0, upto, fresh, done, self._covered, self._covered_all))
+        uids = None if after is not None and after < self._reached_all else ()
+        self._add(_Replay(uids, after or 0, upto, fresh, done, dict(self._reached), self._reached_all))
         if after is not None:
-            self._covered_all = min(self._covered_all, after)
-            self._covered = {uid: min(seq, after) for uid, seq in self._covered.items()}
+            self._reached_all = min(self._reached_all, after)
+            self._reached = {uid: min(seq, after) for uid, seq in self._reached.items()}
 
-    def unwatch(self, uid: str) -> None:
-        """Follow a task no more; what waits of it may still come."""
-        self._covered.pop(uid, None)
+    def unsubscribe(self, uid: str) -> None:
+        """Receive nothing more of a task; what is buffered of it may still come."""
+        self._reached.pop(uid, None)
         if self._since.pop(uid, None) is not None:
             self._journal.bus.detach(self, self.owner, uid)
 
-    def unwatch_all(self) -> None:
-        """Follow nothing any more."""
+    def unsubscribe_all(self) -> None:
+        """Receive nothing more."""
         for uid in list(self._since):
-            self.unwatch(uid)
-        self._covered.clear()
+            self.unsubscribe(uid)
+        self._reached.clear()
         self._since_all = None
         self._journal.bus.detach(self, self.owner, None)
 
     def close(self) -> None:
-        """Follow nothing any more and forget what waits."""
-        self.unwatch_all()
+        """Receive nothing more and drop what is buffered."""
+        self.unsubscribe_all()
         self._live.clear()
-        self._spans.clear()
+        self._replays.clear()
         self._page.clear()
 
-    def push(self, event: Event) -> None:
-        """Take an event from the bus; never waits."""
+    def deliver(self, event: Event) -> None:
+        """Buffer an event of the bus; never waits."""
         if self._behind:
             return
-        if event.message.stored:
-            self._live[event.uid, -event.seq] = event
-        else:
-            key = (event.uid, event.message.index)  # type: ignore[union-attr]  # only Progress is not stored
+        if event.stored and event.seq <= self._since.get(event.uid, self._since_all or 0):
+            # The position was read from the store while this event waited to be published: replays bring it.
+            return
+        if isinstance(event.message, Progress):
+            key = (event.uid, event.message.index)
             self._live.pop(key, None)
             self._live[key] = event
-        if len(self._live) > WAITING_EVENTS:
+        else:
+            self._live[event.uid, -event.seq] = event
+        if len(self._live) > BUFFERED_EVENTS:
             self._fall_behind()
         self.wake.set()
 
     def _fall_behind(self) -> None:
-        """Drop what waits; the stored events of it are read from the store again."""
-        first = next((event for event in self._live.values() if event.message.stored), None)
+        """Drop the buffer; the stored events among it are read from the store again."""
+        first = self._first_stored()
         after = self._journal.position(self.owner) if first is None else first.seq - 1
         self._live.clear()
-        self._spans.append(_Span(None, after, None))
+        self._replays.append(_Replay(None, after, None))
         self._behind = True
 
-    def _replay(self, span: _Span) -> None:
-        """Add a replay. Who is behind gets it before what was missed, which is newer, and its `done` after that."""
+    def _first_stored(self) -> Event | None:
+        return next((event for event in self._live.values() if event.stored), None)
+
+    def _add(self, replay: _Replay) -> None:
+        """Add a replay. While behind it goes before what was missed, which is newer; its `done` follows that."""
         if self._behind:
-            missed = next(place for place, known in enumerate(self._spans) if known.upto is None)
-            self._spans.insert(missed, msgspec.structs.replace(span, running=(), done=None))
-            span = msgspec.structs.replace(span, uids=())
-        self._spans.append(span)
+            missed = next(place for place, known in enumerate(self._replays) if known.upto is None)
+            self._replays.insert(missed, msgspec.structs.replace(replay, running=(), done=None))
+            replay = msgspec.structs.replace(replay, uids=())
+        self._replays.append(replay)
         self.wake.set()
 
-    async def take(self) -> Event | ServerMessage | None:
-        """Return the next event, the `done` of a replay that is over, or None when nothing waits.
+    async def next_item(self) -> Event | ServerMessage | None:
+        """Return the next event, the `done` of a replay that is over, or None when nothing is there.
 
-        `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what waits is kept.
+        `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what is buffered stays.
         """
         item: Event | ServerMessage
-        while not self._page and self._spans and not self._before(self._spans[0]):
-            await self._read_page(self._spans[0])
+        while not self._page and self._replays and not self._live_goes_first(self._replays[0]):
+            await self._read_page(self._replays[0])
         if self._page:
             item = self._page.popleft()
         elif self._live:
@@ -199,51 +203,55 @@ class Follower:
         else:
             self.wake.clear()
             return None
-        if isinstance(item, Event) and item.message.stored and item.message.ends:
-            self.unwatch(item.uid)
+        if isinstance(item, Event) and item.ends:
+            self.unsubscribe(item.uid)
         return item
 
-    def _before(self, span: _Span) -> bool:
-        """Tell whether events wait that were published before a replay was asked for.
+    def _live_goes_first(self, replay: _Replay) -> bool:
+        """Tell whether a stored event is buffered that was published before the replay was asked for.
 
-        They go first: the cursor of whoever has seen the replay is above theirs.
+        It must be sent first: the cursor of whoever has seen the replay is above its seq.
         """
-        first = next(iter(self._live.values()), None)
-        return first is not None and span.upto is not None and first.seq <= span.upto
+        first = self._first_stored()
+        return first is not None and replay.upto is not None and first.seq <= replay.upto
 
-    async def _read_page(self, span: _Span) -> None:
-        """Read one page of a replay; after its last one come the snapshots and what it is done with."""
-        upto = self._journal.position(self.owner) if span.upto is None else span.upto
-        rows: list[Event] = []
-        if span.uids != () and span.after < upto:
-            watched = None if self._since_all is not None else tuple(self._since)
-            uids = watched if span.uids is None and span.upto is None else span.uids
-            rows = await self._journal.store.events(self.owner, after=span.after, upto=upto, uids=uids, limit=PAGE)
-        self._page.extend(row for row in rows if self._wanted(span, row))
+    async def _read_page(self, replay: _Replay) -> None:
+        """Read one page of a replay; after its last one come the newest snapshots and its `done`."""
+        upto = self._journal.position(self.owner) if replay.upto is None else replay.upto
+        rows = await self._read(replay, upto)
+        self._page.extend(row for row in rows if self._wants(replay, row))
         if len(rows) == PAGE:
-            span.after = rows[-1].seq
+            replay.after = rows[-1].seq
             return
-        span.after = upto
-        if span.upto is None:
-            if self._journal.stored_position(self.owner) > upto:
+        replay.after = upto
+        if replay.upto is None:
+            if self._journal.position(self.owner) > upto:
                 return
             self._behind = False
-            span.running = tuple(self._since) if self._since_all is None else self._journal.running(self.owner)
+            replay.running = tuple(self._since if self._since_all is None else self._journal.running(self.owner))
         # Not simply the first one: while the page was read, a newer replay may have been put before it.
-        self._spans.remove(span)
-        self._page.extend(self._snapshots(span.running, upto))
-        if span.done is not None:
-            self._page.append(span.done)
+        self._replays.remove(replay)
+        self._page.extend(self._snapshots(replay.running))
+        if replay.done is not None:
+            self._page.append(replay.done)
 
-    def _wanted(self, span: _Span, event: Event) -> bool:
-        """Leave out of what was missed what was not watched yet, and of a replay what was sent live."""
-        if span.upto is None:
+    async def _read(self, replay: _Replay, upto: int) -> list[Event]:
+        store, after = self._journal.store, replay.after
+        if after >= upto:
+            return []
+        uids = replay.uids
+        if uids is None and (self._since_all is not None or replay.upto is not None):
+            return await store.events_of_owner(self.owner, after=after, upto=upto, limit=PAGE)
+        if uids is None:
+            uids = tuple(self._since)
+        return await store.events_of_tasks(uids, after=after, upto=upto, limit=PAGE) if uids else []
+
+    def _wants(self, replay: _Replay, event: Event) -> bool:
+        """Leave out of what was missed what was not subscribed yet, and of a replay what was sent live."""
+        if replay.upto is None:
             return event.seq > self._since.get(event.uid, self._since_all or 0)
-        return event.seq <= span.covered.get(event.uid, span.covered_all)
+        return event.seq <= replay.reached.get(event.uid, replay.reached_all)
 
-    def _snapshots(self, uids: Iterable[str], seq: int) -> Iterable[Event]:
-        """Yield the newest snapshots, numbered with the position they were taken at to keep the order."""
+    def _snapshots(self, uids: Iterable[str]) -> Iterable[Event]:
         for uid in uids:
-            for event in self._journal.latest(uid):
-                message = msgspec.structs.replace(event.message, seq=seq)
-                yield msgspec.structs.replace(event, seq=seq, message=message)
+            yield from self._journal.latest(self.owner, uid)

@@ -1,19 +1,25 @@
-"""What is stored: tasks and their outputs. Pure data and rules, no I/O."""
+"""What is stored: tasks, their outputs and their events. Pure data and rules, no I/O."""
 
+from xinflight.model.digest import digest, has_content
+from xinflight.model.event import Event, EventMessage, accepted_message, end_message, output_message, output_ref
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
-from xinflight.model.task import ENDED, MOVES, Job, Task, digest, end_message, has_content, picture_message
+from xinflight.model.task import ENDED, MOVES, Output, Task
 
 __all__ = [
     "ENDED",
     "HEADER_BYTES",
     "MOVES",
-    "Job",
+    "Event",
+    "EventMessage",
     "MediaInfo",
+    "Output",
     "Task",
+    "accepted_message",
     "digest",
     "end_message",
     "has_content",
     "identify",
     "media_type_of",
-    "picture_message",
+    "output_message",
+    "output_ref",
 ]

@@ -3,25 +3,27 @@
 from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
-from xinflight.storage.retention import Retention, describe
+from xinflight.storage.retention import Retention
 from xinflight.storage.sqlite_schema import MIGRATIONS
-from xinflight.storage.store import Event, EventMessage, Store, Write
+from xinflight.storage.store import Accept, Append, Outcome, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
 
 __all__ = [
     "MIGRATIONS",
+    "Accept",
+    "Append",
     "Blobs",
-    "Event",
-    "EventMessage",
     "FileBlobs",
     "MemoryBlobs",
     "MemoryStore",
+    "Outcome",
     "Retention",
+    "Save",
     "SqliteStore",
+    "StaleFence",
     "Store",
     "StoredFile",
     "Write",
-    "describe",
     "draw_id",
 ]

@@ -27,7 +27,7 @@ class StoredFile(Struct, frozen=True, kw_only=True):
 class Blobs(Protocol):
     """Keep pictures under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
 
-    async def put(self, picture_id: str, data: bytes) -> MediaInfo:
+    async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Keep a picture, whole or not at all, and return what it is.
 
         Raises:
@@ -35,16 +35,16 @@ class Blobs(Protocol):
             OSError: it can't be kept now.
         """
 
-    async def identify(self, picture_id: str) -> MediaInfo | None:
+    async def identify(self, output_id: str) -> MediaInfo | None:
         """Return what a kept picture is, or None for an unknown id, or where something else is kept."""
 
-    async def get(self, picture_id: str) -> StoredFile | None:
+    async def get(self, output_id: str) -> StoredFile | None:
         """Return a picture, or None for an unknown id."""
 
-    async def read(self, picture_id: str) -> bytes | None:
+    async def read(self, output_id: str) -> bytes | None:
         """Return a picture's bytes, or None for an unknown id."""
 
-    async def delete(self, picture_id: str) -> None:
+    async def delete(self, output_id: str) -> None:
         """Forget a picture; an unknown id is nothing to complain of."""
 
     async def sweep(self, known: Collection[str], now: float) -> int:

@@ -31,19 +31,19 @@ class FileBlobs:
         self._folder = folder
         self._full = full
 
-    def _path(self, picture_id: str) -> Path:
-        return self._folder / picture_id[:2] / picture_id
+    def _path(self, output_id: str) -> Path:
+        return self._folder / output_id[:2] / output_id
 
-    async def put(self, picture_id: str, data: bytes) -> MediaInfo:
+    async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Write a picture; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
-        return await asyncio.to_thread(self._put, picture_id, data)
+        return await asyncio.to_thread(self._put, output_id, data)
 
-    def _put(self, picture_id: str, data: bytes) -> MediaInfo:
+    def _put(self, output_id: str, data: bytes) -> MediaInfo:
         info = identify(data)
-        path = self._path(picture_id)
+        path = self._path(output_id)
         for folder in (self._folder, path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-        aside = path.with_name(f".{picture_id}")
+        aside = path.with_name(f".{output_id}")
         try:
             with open(aside, "wb", opener=_open_private) as file:
                 file.write(data)
@@ -58,23 +58,23 @@ class FileBlobs:
             raise
         return info
 
-    async def identify(self, picture_id: str) -> MediaInfo | None:
+    async def identify(self, output_id: str) -> MediaInfo | None:
         """Return what a picture's file holds, from its start."""
-        return await asyncio.to_thread(self._identify, picture_id)
+        return await asyncio.to_thread(self._identify, output_id)
 
-    def _identify(self, picture_id: str) -> MediaInfo | None:
+    def _identify(self, output_id: str) -> MediaInfo | None:
         try:
-            with self._path(picture_id).open("rb") as file:
+            with self._path(output_id).open("rb") as file:
                 return identify(file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size)
         except (OSError, UpstreamGarbage):
             return None
 
-    async def get(self, picture_id: str) -> StoredFile | None:
+    async def get(self, output_id: str) -> StoredFile | None:
         """Return a picture as its file."""
-        return await asyncio.to_thread(self._get, picture_id)
+        return await asyncio.to_thread(self._get, output_id)
 
-    def _get(self, picture_id: str) -> StoredFile | None:
-        path = self._path(picture_id)
+    def _get(self, output_id: str) -> StoredFile | None:
+        path = self._path(output_id)
         try:
             with path.open("rb") as file:
                 media_type = media_type_of(file.read(16))
@@ -82,16 +82,16 @@ class FileBlobs:
             return None
         return None if media_type is None else StoredFile(media_type=media_type, path=path)
 
-    async def read(self, picture_id: str) -> bytes | None:
+    async def read(self, output_id: str) -> bytes | None:
         """Return a picture's bytes."""
         try:
-            return await asyncio.to_thread(self._path(picture_id).read_bytes)
+            return await asyncio.to_thread(self._path(output_id).read_bytes)
         except OSError:
             return None
 
-    async def delete(self, picture_id: str) -> None:
+    async def delete(self, output_id: str) -> None:
         """Delete a picture's file, if it is there."""
-        await asyncio.to_thread(self._path(picture_id).unlink, missing_ok=True)
+        await asyncio.to_thread(self._path(output_id).unlink, missing_ok=True)
 
     async def sweep(self, known: Collection[str], now: float) -> int:
         """Move every file that has the form of a picture's, but no known id, into `folder`/lost.

@@ -1,4 +1,4 @@
-"""What is over: paging through one's tasks, deleting one, and forgetting the oldest by size and age."""
+"""The history: paging through one's tasks, deleting one, and deleting the oldest by number, size and age."""
 
 import msgspec
 import structlog
@@ -6,17 +6,17 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
 from xinflight.model import ENDED, Task
-from xinflight.protocol import State, TaskInfo
+from xinflight.protocol import State
 from xinflight.settings import Settings
 from xinflight.storage.blobs import Blobs
 from xinflight.storage.store import Store
 from xinflight.supervise import Supervisor
 
-__all__ = ["Retention", "describe"]
+__all__ = ["Retention"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-KEEPER_PAUSE = 5.0
+PAUSE = 5.0
 """Seconds between two looks at size and age; what ends in between may stand above the cap for so long."""
 
 PAGE_BYTES = 2**18
@@ -32,11 +32,11 @@ CLOCK_JUMP = 60.0
 
 
 class Retention:
-    """Read and shorten the history. The task `history keeper` enforces the cap; `close` awaits it."""
+    """Read and prune the history. The task `retention` enforces the caps; `close` awaits it."""
 
-    def __init__(self, store: Store, images: Blobs, settings: Settings, clock: Clock, supervisor: Supervisor) -> None:
+    def __init__(self, store: Store, blobs: Blobs, settings: Settings, clock: Clock, supervisor: Supervisor) -> None:
         self._store = store
-        self._images = images
+        self._blobs = blobs
         self._settings = settings
         self._clock = clock
         self._supervisor = supervisor
@@ -44,13 +44,21 @@ class Retention:
         self._even_since: float | None = None
         self._offset = 0.0
 
+    async def sweep(self) -> None:
+        """Set aside the files that no task names, unless all tasks were lost; before anything else runs.
+
+        Raises StorageUnavailable.
+        """
+        if not self._store.made_new:
+            await self._blobs.sweep(await self._store.output_ids(), self._clock.time())
+
     def start(self) -> None:
-        """Start the keeper."""
-        self._supervisor.start("history keeper", self._keep)
+        """Start to enforce the caps."""
+        self._supervisor.start("retention", self._keep)
 
     async def close(self) -> None:
-        """Stop the keeper."""
-        await self._supervisor.stop("history keeper")
+        """Stop that."""
+        await self._supervisor.stop("retention")
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
@@ -71,7 +79,7 @@ class Retention:
             asked = min(limit - len(tasks), READ_TASKS) + 1
             rows = await self._store.tasks(owner, before=before, limit=asked, states=states)
             for row in rows:
-                size += len(msgspec.json.encode(describe(row.task)))
+                size += len(msgspec.json.encode(row.task))
                 if len(tasks) == limit or (tasks and size > PAGE_BYTES):
                     return tasks, str(before)
                 tasks.append(row.task)
@@ -80,20 +88,20 @@ class Retention:
                 return tasks, None
 
     async def delete(self, task: Task) -> None:
-        """Forget an ended task, then its pictures; what a crash leaves between is set aside at the next start."""
+        """Delete an ended task, then its files; what a crash leaves between is set aside at the next start."""
         await self._store.delete(task.uid)
-        await self._drop_pictures(task)
+        await self._delete_files(task)
 
     async def _keep(self) -> None:
         while True:
             try:
-                await self.shorten()
+                await self.enforce()
             except StorageUnavailable as error:
-                log.warning("history not shortened", error=str(error))
-            await self._clock.sleep(KEEPER_PAUSE)
+                log.warning("retention not enforced", error=str(error))
+            await self._clock.sleep(PAUSE)
 
-    async def shorten(self) -> None:
-        """Forget until size and age are within the settings."""
+    async def enforce(self) -> None:
+        """Delete ended tasks until number, size and age are within the settings."""
         age = self._settings.history_age
         steady = self._clock_is_steady()
         ended_before = self._clock.time() - age if age is not None and steady else 0.0
@@ -103,8 +111,8 @@ class Retention:
             ended_before=ended_before,
         ):
             for task in gone:
-                await self._drop_pictures(task)
-            log.info("history shortened", tasks=len(gone))
+                await self._delete_files(task)
+            log.info("history pruned", tasks=len(gone))
 
     def _clock_is_steady(self) -> bool:
         """Tell whether the clock has told the time evenly for long enough to delete by it.
@@ -117,26 +125,9 @@ class Retention:
             self._even_since, self._offset = now, offset
         return now - self._even_since >= CLOCK_STEADY
 
-    async def _drop_pictures(self, task: Task) -> None:
-        for picture in task.pictures:
+    async def _delete_files(self, task: Task) -> None:
+        for output in task.completed:
             try:
-                await self._images.delete(picture.url)
+                await self._blobs.delete(output.output_id)
             except OSError as error:
-                log.warning("picture not deleted; the next start sets it aside", error=str(error))
-
-
-def describe(task: Task) -> TaskInfo:
-    """Return a task as clients see it; URLs are filled in for each."""
-    failed = [job for job in task.jobs if job.state in (State.FAILED, State.EXPIRED)]
-    return TaskInfo(
-        task_id=task.task_id,
-        state=task.state,
-        created=task.created,
-        ended=task.ended_at,
-        params=task.params,
-        data=task.pictures,
-        failed=[job.index for job in failed],
-        cancelled=[job.index for job in task.jobs if job.state is State.CANCELLED],
-        code=failed[0].code if failed and task.state is not State.COMPLETED else None,
-        metadata=task.metadata,
-    )
+                log.warning("file not deleted; the next start sets it aside", error=str(error))

@@ -7,33 +7,33 @@ its cost must not grow with the history.
 
 __all__ = [
     "ADD_EVENT",
-    "CLAIM",
+    "ADD_TASK",
     "DROP_EVENT",
     "DROP_EVENTS",
     "DROP_TASK",
     "ENDED_TOTALS",
     "EPOCH",
-    "EVENTS",
+    "EVENTS_OF_OWNER",
     "EVENTS_OF_TASKS",
-    "FLOOR",
-    "JUMP_SEQ",
-    "KEEP_TASK",
+    "FENCE",
     "KEEP_UNREADABLE",
     "LAST_SEQ",
     "MAKE_EPOCH",
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
-    "PICTURED",
-    "RAISE_FLOOR",
-    "RAISE_FLOOR_TO",
-    "RAISE_SEQ",
-    "RELEASE",
-    "RENEW",
-    "SIZE_UP",
+    "POOLS",
+    "RAISE_FENCE",
+    "SET_SEQ",
+    "SET_SIZE",
     "TASK",
     "TASKS",
     "TASK_OF_NUMBER",
+    "TRIMMED_TO",
+    "TRIM_TASK",
+    "TRIM_TO",
     "UNFINISHED",
+    "UPDATE_TASK",
+    "WITH_FILES",
 ]
 
 EPOCH = "SELECT value FROM meta WHERE key = 'epoch'"
@@ -41,14 +41,17 @@ MAKE_EPOCH = "INSERT OR IGNORE INTO meta VALUES ('epoch', ?)"
 
 # Commit
 
-KEEP_TASK = (
-    "INSERT INTO tasks (uid, owner, task_id, state, ended_at, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (uid) DO UPDATE SET state = excluded.state, ended_at = excluded.ended_at, "
-    "bytes = excluded.bytes, body = excluded.body"
+ADD_TASK = (
+    "INSERT INTO tasks (uid, owner, task_id, pool, state, ended_at, bytes, body) "
+    "VALUES (:uid, :owner, :task_id, :pool, :state, :ended_at, :bytes, :body) ON CONFLICT (owner, task_id) DO NOTHING"
+)
+UPDATE_TASK = (
+    "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, body = :body "
+    "WHERE uid = :uid"
 )
 ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
-RAISE_SEQ = "INSERT INTO owners (owner, seq) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seq = excluded.seq"
-SIZE_UP = (
+SET_SEQ = "INSERT INTO owners (owner, seq) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seq = excluded.seq"
+SET_SIZE = (
     "UPDATE tasks SET size = bytes + length(body) + :task_bytes + "
     "(SELECT coalesce(sum(length(body) + :event_bytes), 0) FROM events WHERE uid = :uid) "
     "WHERE uid = :uid"
@@ -56,9 +59,8 @@ SIZE_UP = (
 
 # Positions
 
-JUMP_SEQ = "UPDATE owners SET seq = seq + ? WHERE owner = ?"
 LAST_SEQ = "SELECT seq FROM owners WHERE owner = ?"
-FLOOR = "SELECT floor FROM owners WHERE owner = ?"
+TRIMMED_TO = "SELECT trimmed_to FROM owners WHERE owner = ?"
 
 # Tasks
 
@@ -68,30 +70,32 @@ NUMBERS_OF_STATE = (
     "SELECT number FROM tasks WHERE owner = ? AND state = ? AND number < ? ORDER BY number DESC LIMIT ?"
 )
 TASK_OF_NUMBER = "SELECT number, uid, body FROM tasks WHERE number = ?"
-PICTURED = "SELECT uid, body FROM tasks WHERE bytes > 0"
+WITH_FILES = "SELECT uid, body FROM tasks WHERE bytes > 0 OR ended_at IS NULL"
 
 # Events
 
-EVENTS = "SELECT seq, uid, lang, body FROM events WHERE owner = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+EVENTS_OF_OWNER = (
+    "SELECT owner, seq, uid, lang, body FROM events WHERE owner = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+)
 # By the index of the tasks, and in this order: the planner would rather read all events of the owner, since they are
 # in the order that is asked for.
 EVENTS_OF_TASKS = (
-    "SELECT seq, uid, lang, body FROM json_each(?) AS wanted "
+    "SELECT owner, seq, uid, lang, body FROM json_each(?) AS wanted "
     "CROSS JOIN events INDEXED BY events_of_task ON uid = wanted.value "
-    "WHERE owner = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 )
 
-# Forget
+# Delete
 
 ENDED_TOTALS = "SELECT count(*), coalesce(sum(size), 0) FROM tasks INDEXED BY tasks_ended WHERE ended_at IS NOT NULL"
 OLDEST_ENDED = "SELECT uid, body, size, ended_at FROM tasks WHERE ended_at IS NOT NULL ORDER BY ended_at LIMIT 100"
-RAISE_FLOOR = (
-    "UPDATE owners SET floor = max(floor, (SELECT coalesce(max(seq), 0) FROM events WHERE uid = :uid)) "
+TRIM_TASK = (
+    "UPDATE owners SET trimmed_to = max(trimmed_to, (SELECT coalesce(max(seq), 0) FROM events WHERE uid = :uid)) "
     "WHERE owner = (SELECT owner FROM tasks WHERE uid = :uid)"
 )
 DROP_EVENTS = "DELETE FROM events WHERE uid = :uid"
 DROP_EVENT = "DELETE FROM events WHERE owner = :owner AND seq = :seq"
-RAISE_FLOOR_TO = "UPDATE owners SET floor = max(floor, :seq) WHERE owner = :owner"
+TRIM_TO = "UPDATE owners SET trimmed_to = max(trimmed_to, :seq) WHERE owner = :owner"
 DROP_TASK = "DELETE FROM tasks WHERE uid = :uid"
 KEEP_UNREADABLE = (
     "INSERT INTO unreadable SELECT uid, owner, task_id, body FROM tasks WHERE uid = :uid ON CONFLICT DO NOTHING"
@@ -99,7 +103,7 @@ KEEP_UNREADABLE = (
 
 # Leases
 
-CLAIM = "UPDATE tasks SET runner = ?, lease_until = ? WHERE ended_at IS NULL"
-UNFINISHED = "SELECT uid, body FROM tasks WHERE ended_at IS NULL ORDER BY number"
-RENEW = "UPDATE tasks SET lease_until = ? WHERE runner = ? AND ended_at IS NULL"
-RELEASE = "UPDATE tasks SET runner = NULL, lease_until = NULL WHERE runner = ? AND ended_at IS NULL"
+FENCE = "SELECT fence FROM leases WHERE pool = ?"
+RAISE_FENCE = "INSERT INTO leases (pool, fence) VALUES (?, 1) ON CONFLICT (pool) DO UPDATE SET fence = fence + 1"
+POOLS = "SELECT DISTINCT pool FROM tasks WHERE ended_at IS NULL"
+UNFINISHED = "SELECT uid, body FROM tasks WHERE ended_at IS NULL AND pool = ? ORDER BY number"

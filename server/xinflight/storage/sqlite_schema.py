@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
+from xinflight.storage.sqlite_migration import convert_tasks
 
 __all__ = ["MIGRATIONS", "connect", "explain", "make_private", "migrate"]
 
@@ -67,7 +68,21 @@ MIGRATIONS = [
         body BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Tasks name their pool, whose lease takes the place of a lease per task. Snapshots drew numbers before, so the
+    # next one must be above all that a client may have seen.
+    """
+    ALTER TABLE tasks ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks DROP COLUMN runner;
+    ALTER TABLE tasks DROP COLUMN lease_until;
+    DROP INDEX tasks_unfinished;
+    CREATE INDEX tasks_unfinished ON tasks (pool, number) WHERE ended_at IS NULL;
+    CREATE TABLE leases (pool TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID;
+    ALTER TABLE owners RENAME COLUMN floor TO trimmed_to;
+    UPDATE owners SET seq = seq + 1000000;
+    """,
 ]
+CONVERSIONS = {3: convert_tasks}
+"""What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 
 def make_private(path: Path) -> None:
@@ -116,7 +131,10 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         shutil.copyfile(path, copy)
         copy.chmod(0o600)
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+        with connection:
+            connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number};")
+            if number in CONVERSIONS:
+                CONVERSIONS[number](connection)
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
         _make_shrinkable(connection)
     return version == 0

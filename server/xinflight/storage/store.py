@@ -1,4 +1,4 @@
-"""The contract of what is kept: tasks and their stored events. `store_<impl>.py` implement it.
+"""The contract of what is stored: tasks and their events. `store_<implementation>.py` implement it.
 
 One conformance suite holds every implementation to this page.
 """
@@ -8,34 +8,46 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from xinflight.model import Task
-from xinflight.protocol import Accepted, Cancelled, Error, Picture, Progress, Result, State
+from xinflight.model import Event, EventMessage, Task
+from xinflight.protocol import State
 
-__all__ = ["EVENT_BYTES", "TASK_BYTES", "Event", "EventMessage", "Row", "Store", "Write"]
+__all__ = ["EVENT_BYTES", "TASK_BYTES", "Accept", "Append", "Outcome", "Row", "Save", "StaleFence", "Store", "Write"]
 
 TASK_BYTES = 500
-"""What a task takes beside its pictures and its own bytes: names, times, places in indexes."""
+"""What a task takes beside its files and its own bytes: names, times, places in indexes."""
 EVENT_BYTES = 150
 """What an event takes beside its own bytes."""
 
-EventMessage = Accepted | Picture | Result | Cancelled | Error | Progress
+
+class StaleFence(Exception):
+    """Another lease of the pool was given out since: whoever writes with the older one must not run the pool."""
 
 
-class Event(Struct, frozen=True, kw_only=True):
-    """One event of a task as it is kept: a wire message without what belongs to a follower."""
+class Accept(Struct, frozen=True, kw_only=True):
+    """Store a new task with its first event, unless its owner's id for it is known."""
 
-    owner: str
-    uid: str
-    seq: int
-    lang: str | None
+    task: Task
     message: EventMessage
 
 
-class Write(Struct, frozen=True, kw_only=True):
-    """A task as it stands now, and the stored event that goes with it, if any. Both are kept, or neither."""
+class Append(Struct, frozen=True, kw_only=True):
+    """Store a task as it stands now and its next event. `fence` is the one of the pool's lease."""
 
     task: Task
-    event: Event | None
+    message: EventMessage
+    fence: int
+
+
+class Save(Struct, frozen=True, kw_only=True):
+    """Store a task as it stands now. `fence` is the one of the pool's lease."""
+
+    task: Task
+    fence: int
+
+
+Write = Accept | Append | Save
+Outcome = Event | Task | None
+"""What a write came to: the event with its seq, the task that an `Accept` found known, or None for a `Save`."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -46,37 +58,44 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Store(Protocol):
-    """Keep tasks and events. Calls come from one event loop; at most one `commit` is under way.
+    """Store tasks and events. Calls come from one event loop; at most one `commit` is under way.
 
     Every call but `open` and `close` may raise StorageUnavailable, when what it needs can't be reached now.
     """
 
     durable: bool
     """Whether what is committed outlives the process, by SIGKILL too."""
-    made_new: bool
-    """Whether `open` found nothing and made an empty store. Pictures that are there then are of a lost one."""
+
+    @property
+    def made_new(self) -> bool:
+        """Whether `open` found nothing and made an empty store. Files that are there then are of a lost one."""
 
     async def open(self) -> str:
-        """Make ready and return the epoch, a random id made with the store.
+        """Open the store and return the epoch, a random id made with the store.
 
         Raises:
             StoreUnusable: the text says what to do.
         """
 
     async def close(self) -> None:
-        """Let go of everything; safe to call twice."""
+        """Release everything; safe to call twice."""
 
-    async def commit(self, writes: Sequence[Write]) -> None:
-        """Keep all of `writes`, in order, or none, as they stand at the call: nothing is awaited before that is read.
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Store all of `writes`, in order, or none; return what each came to.
 
-        Cancelling the call does not undo it.
+        The store draws the `seq` of each event: per owner one more than the last. An `Accept` whose owner knows the
+        task id already stores nothing. Tasks are encoded before this call first suspends. Cancelling the call does
+        not undo it.
+
+        Raises:
+            StaleFence: a write's fence is not that of its pool's newest lease; nothing was stored.
         """
 
     async def last_seq(self, owner: str) -> int:
-        """Return a number that no seq of `owner` was ever above, committed or only shown, or 0."""
+        """Return the seq of the newest stored event of an owner, or 0."""
 
-    async def floor(self, owner: str) -> int:
-        """Return the seq up to which events may have been forgotten, by a cap or a delete, or 0."""
+    async def trimmed_to(self, owner: str) -> int:
+        """Return the seq up to which events may have been deleted, by a cap or a `delete`, or 0."""
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a task by its owner's id for it."""
@@ -84,33 +103,32 @@ class Store(Protocol):
     async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
         """Return at most `limit` tasks in some states, the newest first, with numbers below `before`."""
 
-    async def events(
-        self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
-    ) -> list[Event]:
-        """Return at most `limit` stored events, after < seq <= upto, in order; `uids` None means every task."""
+    async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return at most `limit` stored events of an owner, after < seq <= upto, in order."""
+
+    async def events_of_tasks(self, uids: Sequence[str], *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return at most `limit` stored events of some tasks of one owner, after < seq <= upto, in order."""
 
     async def delete(self, uid: str) -> None:
-        """Forget an ended task and its events; an unknown uid is nothing to complain of."""
+        """Delete an ended task and its events; an unknown uid is no error."""
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
-        """Forget ended tasks, the oldest first: those above a cap of bytes or tasks, and those that ended before.
+        """Delete some ended tasks, the oldest first: those above a cap of bytes or number, and those that are old.
 
-        Everything counts: pictures, prompts, events, and what keeping them takes. Returns those whose pictures are to
-        be deleted, at most 100; none when nothing is left to forget. `ended_before` is in Unix seconds.
+        Returns them, at most 100; none when nothing is left to delete. `ended_before` is in Unix seconds.
         """
 
-    async def picture_ids(self) -> set[str]:
-        """Return the ids of all pictures that are recorded."""
+    async def output_ids(self) -> set[str]:
+        """Return the ids of all outputs that have a file, or may have one since their task is unfinished."""
 
-    async def claim(self, runner: str, lease_until: float) -> list[Task]:
-        """Take the unfinished tasks that no runner holds a lease on, in the order of their acceptance.
+    async def pools(self) -> list[str]:
+        """Return the pools that have unfinished tasks."""
 
-        A lease is a promise to work on them until `lease_until`, Unix seconds; whoever comes after that may claim.
-        A store that only one process can open knows that every other runner is gone, and gives out all of them.
+    async def lease(self, pool: str) -> int:
+        """Become the only process that runs a pool; return the fence of this lease, higher than any before it.
+
+        A store that only one process can open grants it at once: whoever held it before is gone.
         """
 
-    async def renew(self, runner: str, lease_until: float) -> None:
-        """Prolong all leases of a runner."""
-
-    async def release(self, runner: str) -> None:
-        """Give up all leases of a runner, so that the next one need not wait for their end."""
+    async def unfinished(self, pool: str) -> list[Task]:
+        """Return the unfinished tasks of a pool in the order of their acceptance."""

@@ -3,13 +3,14 @@
 import itertools
 import secrets
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import msgspec
 
-from xinflight.model import Task
+from xinflight.model import Event, EventMessage, Task
 from xinflight.protocol import State
-from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Event, Row, Write
+from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, StaleFence, Write
 
 __all__ = ["MemoryStore"]
 
@@ -17,20 +18,24 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class MemoryStore:
-    """Keep at most `kept_tasks` ended tasks with their events; the oldest ended go first."""
+    """Keep at most `ended_tasks` ended tasks with their events; the oldest ended go first."""
 
     durable = False
     made_new = True
 
-    def __init__(self, kept_tasks: int) -> None:
-        self._kept_tasks = kept_tasks
+    def __init__(self, ended_tasks: int) -> None:
+        self._ended_tasks = ended_tasks
         self._numbers = itertools.count(1)
-        self._rows: dict[tuple[str, str], Row] = {}
+        self._fences: Counter[str] = Counter()
+        self._seqs: dict[str, int] = {}
+        # Everything of an owner goes with their last task. Whoever comes after counts on from here, so that no cursor
+        # of an owner who was forgotten can be taken for one without a gap.
+        self._forgotten = 0
+        # By owner, then by task id.
+        self._rows: dict[str, dict[str, Row]] = {}
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
-        # Of the owners whose tasks were forgotten last, at most `kept_tasks`; those of others are at most `_floor`.
-        self._floors: dict[str, int] = {}
-        self._floor = 0
+        self._trimmed: dict[str, int] = {}
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
@@ -42,79 +47,88 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing: memory goes with the process."""
 
-    async def commit(self, writes: Sequence[Write]) -> None:
-        """Keep the writes; copies, so that later moves of a task don't reach in here."""
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Store the writes; copies, so that later changes of a task don't reach in here."""
         for write in writes:
-            task = _copied(write.task)
-            known = self._rows.get((task.owner, task.task_id))
-            number = next(self._numbers) if known is None else known.number
-            self._rows[task.owner, task.task_id] = Row(number=number, task=task)
-            if write.event is not None:
-                self._events.setdefault(task.owner, []).append(write.event)
-                self._by_task.setdefault(task.uid, []).append(write.event)
-            if task.ended:
-                self._ended[task.uid] = task
-                self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, []))
-        while len(self._ended) > self._kept_tasks:
-            self._forget(next(iter(self._ended.values())))
+            if not isinstance(write, Accept) and write.fence != self._fences[write.task.pool]:
+                raise StaleFence(write.task.pool)
+        outcomes = [self._write(write) for write in writes]
+        while len(self._ended) > self._ended_tasks:
+            self._delete(next(iter(self._ended.values())))
+        return outcomes
 
-    def _forget(self, task: Task) -> None:
+    def _write(self, write: Write) -> Outcome:
+        task = _copied(write.task)
+        rows = self._rows.setdefault(task.owner, {})
+        known = rows.get(task.task_id)
+        if isinstance(write, Accept) and known is not None:
+            return _copied(known.task)
+        number = next(self._numbers) if known is None else known.number
+        rows[task.task_id] = Row(number=number, task=task)
+        event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
+        if task.ended:
+            self._ended[task.uid] = task
+            self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, []))
+        return event
+
+    def _add_event(self, task: Task, message: EventMessage) -> Event:
+        message.seq = seq = self._seqs.get(task.owner, self._forgotten) + 1
+        self._seqs[task.owner] = seq
+        event = Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message)
+        self._events.setdefault(task.owner, []).append(event)
+        self._by_task.setdefault(task.uid, []).append(event)
+        return event
+
+    def _delete(self, task: Task) -> None:
+        owner = task.owner
         del self._ended[task.uid], self._sizes[task.uid]
-        del self._rows[task.owner, task.task_id]
+        del self._rows[owner][task.task_id]
         gone = {event.seq for event in self._by_task.pop(task.uid)}
-        left = [event for event in self._events.pop(task.owner) if event.seq not in gone]
-        if left:
-            self._events[task.owner] = left
-        # Anew, so that the owner is the last one in the order.
-        self._floors[task.owner] = max(self._floors.pop(task.owner, self._floor), *gone)
-        if len(self._floors) > self._kept_tasks:
-            self._floor = max(self._floor, self._floors.pop(next(iter(self._floors))))
+        self._trimmed[owner] = max(self._trimmed.get(owner, 0), *gone)
+        self._events[owner] = [event for event in self._events[owner] if event.seq not in gone]
+        if not self._rows[owner]:
+            self._forgotten = max(self._forgotten, self._seqs[owner])
+            del self._rows[owner], self._events[owner], self._seqs[owner], self._trimmed[owner]
 
     async def last_seq(self, owner: str) -> int:
-        """Return 0: nothing outlives the process, and seqs live in the journal meanwhile."""
-        return 0
+        """Return the seq of the newest event."""
+        return self._seqs.get(owner, self._forgotten)
 
-    async def floor(self, owner: str) -> int:
-        """Return the highest seq of a task that was forgotten; of an owner long gone, one that is not below it."""
-        return self._floors.get(owner, self._floor)
+    async def trimmed_to(self, owner: str) -> int:
+        """Return the highest seq of a task that was deleted."""
+        return self._trimmed.get(owner, self._forgotten)
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a copy of a task."""
-        row = self._rows.get((owner, task_id))
+        row = self._rows.get(owner, {}).get(task_id)
         return None if row is None else _copied(row.task)
 
     async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
         """Return a page of the history."""
         rows = [
             row
-            for (whose, _), row in self._rows.items()
-            if whose == owner and row.task.state in states and (before is None or row.number < before)
+            for row in self._rows.get(owner, {}).values()
+            if row.task.state in states and (before is None or row.number < before)
         ]
         return sorted(rows, key=lambda row: -row.number)[:limit]
 
-    async def events(
-        self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
-    ) -> list[Event]:
-        """Return events by bisection, for they are in the order of their seq."""
-        if uids is None:
-            rows = self._events.get(owner, [])
-        else:
-            rows = sorted(
-                (event for uid in set(uids) for event in self._by_task.get(uid, []) if event.owner == owner),
-                key=lambda event: event.seq,
-            )
-        start = bisect_right(rows, after, key=lambda event: event.seq)
-        end = bisect_right(rows, upto, key=lambda event: event.seq)
-        return rows[start : min(end, start + limit)]
+    async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return events by bisection, since they are in the order of their seq."""
+        return _between(self._events.get(owner, []), after, upto, limit)
+
+    async def events_of_tasks(self, uids: Sequence[str], *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return events of some tasks, merged in the order of their seq."""
+        events = (event for uid in set(uids) for event in self._by_task.get(uid, []))
+        return _between(sorted(events, key=lambda event: event.seq), after, upto, limit)
 
     async def delete(self, uid: str) -> None:
-        """Forget an ended task that its owner wants forgotten."""
+        """Delete an ended task."""
         task = self._ended.get(uid)
         if task is not None:
-            self._forget(task)
+            self._delete(task)
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
-        """Forget tasks that are too old, or too many."""
+        """Delete tasks that are too old, or too many."""
         total = sum(self._sizes.values())
         gone: list[Task] = []
         for task in sorted(self._ended.values(), key=lambda task: task.ended_at or 0.0)[:100]:
@@ -123,31 +137,45 @@ class MemoryStore:
                 break
             total -= self._sizes[task.uid]
             gone.append(task)
-            self._forget(task)
+            self._delete(task)
         return gone
 
-    async def picture_ids(self) -> set[str]:
-        """Return the ids of the pictures of all tasks."""
-        return {job.picture_id for row in self._rows.values() for job in row.task.jobs if job.picture is not None}
+    async def output_ids(self) -> set[str]:
+        """Return the ids of the outputs of all tasks."""
+        tasks = (row.task for rows in self._rows.values() for row in rows.values())
+        return {
+            output.output_id for task in tasks for output in task.outputs if output.file is not None or not task.ended
+        }
 
-    async def claim(self, runner: str, lease_until: float) -> list[Task]:
-        """Return the unfinished tasks: only this process can have left them."""
-        rows = sorted(self._rows.values(), key=lambda row: row.number)
-        return [_copied(row.task) for row in rows if not row.task.ended]
+    async def pools(self) -> list[str]:
+        """Return the pools of the unfinished tasks."""
+        tasks = (row.task for rows in self._rows.values() for row in rows.values())
+        return list({task.pool for task in tasks if not task.ended})
 
-    async def renew(self, runner: str, lease_until: float) -> None:
-        """Do nothing: nobody else could claim."""
+    async def lease(self, pool: str) -> int:
+        """Return the next fence: only this process can have held the one before."""
+        self._fences[pool] += 1
+        return self._fences[pool]
 
-    async def release(self, runner: str) -> None:
-        """Do nothing: nobody else could claim."""
+    async def unfinished(self, pool: str) -> list[Task]:
+        """Return copies of the unfinished tasks of a pool."""
+        rows = (row for rows in self._rows.values() for row in rows.values())
+        unfinished = [row for row in rows if row.task.pool == pool and not row.task.ended]
+        return [_copied(row.task) for row in sorted(unfinished, key=lambda row: row.number)]
+
+
+def _between(events: Sequence[Event], after: int, upto: int, limit: int) -> list[Event]:
+    start = bisect_right(events, after, key=lambda event: event.seq)
+    end = bisect_right(events, upto, key=lambda event: event.seq)
+    return list(events[start : min(end, start + limit)])
 
 
 def _size(task: Task, events: Sequence[Event]) -> int:
     """Return what an ended task would take on a disk; in memory it is of the same order."""
-    own = len(_encode(task)) + sum(picture.bytes for picture in task.pictures)
+    own = len(_encode(task)) + sum(output.file.bytes for output in task.completed if output.file is not None)
     return own + TASK_BYTES + sum(len(_encode(event.message)) + EVENT_BYTES for event in events)
 
 
 def _copied(task: Task) -> Task:
-    """Return a copy of a task and its jobs."""
-    return msgspec.structs.replace(task, jobs=[msgspec.structs.replace(job) for job in task.jobs])
+    """Return a copy of a task and its outputs."""
+    return msgspec.structs.replace(task, outputs=[msgspec.structs.replace(output) for output in task.outputs])

@@ -1,51 +1,23 @@
-"""The store in one SQLite file: what is committed survives SIGKILL.
+"""The store in one SQLite file: what is committed survives SIGKILL."""
 
-One thread writes and one reads, so that nobody's page of history waits behind a commit; a third folds the log into
-the database, for that waits for the disk and no `ack` should. WAL with synchronous NORMAL survives the death of the
-process, FULL that of the machine too (sqlite.org/pragma.html, "synchronous").
-"""
-
-import asyncio
 import functools
 import heapq
-import os
-import secrets
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import structlog
-from filelock import FileLock, Timeout
 
 import xinflight.storage.sqlite_queries as sql
-from xinflight.errors import StorageUnavailable, StoreUnusable
-from xinflight.model import Task
+from xinflight.model import Event, EventMessage, Task
 from xinflight.protocol import State
-from xinflight.storage.sqlite_schema import connect, explain, make_private, migrate
-from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Event, EventMessage, Row, Write
+from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
+from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, Save, StaleFence, Write
 
 __all__ = ["SqliteStore"]
 
 log = structlog.stdlib.get_logger(__name__)
-
-T = TypeVar("T")
-
-SEQ_JUMP = 1_000_000
-"""Added to the last stored seq at a start: above every snapshot's that a client may have seen."""
-BUSY_TIMEOUT = 2.0
-"""Seconds to wait for another program, like a backup, to let go of the database."""
-CHECKPOINT = 1500
-"""Rows written after which the log is folded into the database: some 4 MB of it."""
-LOG_PAGES = 16_000
-"""Pages of log, 64 MB, above which the writer itself empties it: under a load without a pause the other thread never
-folds in all of it, and it can't begin anew."""
-SPARE_PAGES = 1000
-"""Empty pages, 4 MB, that the file keeps for what comes next."""
-PAGES_AT_ONCE = 500
-"""Empty pages that are given back in one step, between which commits go on."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError)
 """What decoding damaged bytes raises; TypeError where SQLite gives a text or a number in their place."""
@@ -54,181 +26,58 @@ _message = msgspec.msgpack.Decoder(EventMessage)
 _task = msgspec.msgpack.Decoder(Task)
 _encode = msgspec.msgpack.Encoder().encode
 
-_Upsert = tuple[str, str, str, str, float | None, int, bytes]
-_Insert = tuple[str, int, str, str | None, bytes]
-
 
 class SqliteStore:
-    """Keep everything in `folder`/xinflight.db."""
+    """Store everything in `folder`/xinflight.db."""
 
     durable = True
 
     def __init__(self, folder: Path, *, full: bool) -> None:
-        self._path = folder / "xinflight.db"
-        self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
-        self._holder = folder / "lock.holder"
-        self._full = full
-        self.made_new = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="xinflight store reader")
-        self._folder = ThreadPoolExecutor(1, thread_name_prefix="xinflight store folder")
-        self._write: sqlite3.Connection | None = None
-        self._read: sqlite3.Connection | None = None
-        self._fold: sqlite3.Connection | None = None
-        # Rows written since the last checkpoint.
-        self._unfolded = 0
-        self._checkpoint: asyncio.Task[None] | None = None
-        self._files: list[tuple[int, int]] = []
+        self._database = SqliteDatabase(folder, full=full)
+
+    @property
+    def made_new(self) -> bool:
+        """Whether `open` made an empty database."""
+        return self._database.made_new
 
     async def open(self) -> str:
-        """Open or make the file, and bring an older one to this version's schema; a copy of it is kept."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            await self.close()
-            raise StoreUnusable(explain(self._path, error)) from None
-        except OSError as error:
-            await self.close()
-            raise StoreUnusable(
-                f"The data folder {self._path.parent} can't be used ({error.strerror}). "
-                "Look at its permissions and the free space of its disk, or choose another with --data-dir."
-            ) from None
-        except StoreUnusable:
-            await self.close()
-            raise
-
-    def _open(self) -> str:
-        make_private(self._path)
-        self._take_lock()
-        self._write = self._connect()
-        self.made_new = migrate(self._write, self._path)
-        self._write.execute(sql.MAKE_EPOCH, (secrets.token_hex(8),))
-        self._write.commit()
-        epoch: str = self._write.execute(sql.EPOCH).fetchone()[0]
-        self._read = self._connect()
-        self._fold = self._connect()
-        self._files = self._identities()
-        return epoch
-
-    def _connect(self) -> sqlite3.Connection:
-        return connect(self._path, full=self._full, busy_timeout=BUSY_TIMEOUT)
-
-    def _take_lock(self) -> None:
-        """Make the folder ours: two processes would run the same tasks twice. The kernel frees it at any death."""
-        try:
-            self._lock.acquire()
-        except Timeout:
-            holder = self._holder.read_text("utf-8", "replace") if self._holder.exists() else "unknown"
-            raise StoreUnusable(
-                f"The data folder {self._path.parent} is in use by process {holder}. "
-                "Stop that one, or choose another folder with --data-dir."
-            ) from None
-        self._holder.write_text(str(os.getpid()), "utf-8")
-
-    def _identities(self) -> list[tuple[int, int]]:
-        """Return what the database and its log are on their disk, whatever their names."""
-        files = [os.stat(f"{self._path}{suffix}") for suffix in ("", "-wal")]
-        return [(file.st_dev, file.st_ino) for file in files]
-
-    def _check_there(self) -> None:
-        """Raise StorageUnavailable when the files were deleted or replaced: what is written to them then is lost."""
-        try:
-            there = self._identities() == self._files
-        except OSError:
-            there = False
-        if not there:
-            raise StorageUnavailable(detail=f"{self._path} was deleted or replaced; start the server again")
+        """Open or make the file, and migrate an older one, after a copy of it."""
+        return await self._database.open()
 
     async def close(self) -> None:
-        """Close the connections and end the threads, after a checkpoint that is under way."""
-        if self._checkpoint is not None:
-            await asyncio.wait([self._checkpoint])
-        used = ((self._folder, self._fold), (self._reader, self._read), (self._writer, self._write))
-        self._write = self._read = self._fold = None
-        for executor, connection in used:
-            if connection is not None:
-                await asyncio.get_running_loop().run_in_executor(executor, connection.close)
-            executor.shutdown(wait=False)
-        self._lock.release()
+        """Close the file."""
+        await self._database.close()
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
-        """Run work on its thread, in a transaction when it writes."""
-        connection, executor = (self._write, self._writer) if write else (self._read, self._reader)
-        if connection is None:
-            raise StorageUnavailable(detail="the store is closed")
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Store the writes in one transaction; a task that is in several is written once, as it stands now."""
+        # Encoded here, since a task may move on while the thread writes; nothing may suspend before.
+        batch = _Batch(writes)
+        rows = await self._database.write(batch.run)
+        return [self._outcome(write, row) for write, row in zip(writes, rows, strict=True)]
 
-        def transact() -> tuple[T, int]:
-            before = connection.total_changes
-            with connection:
-                done = work(connection)
-                if write:
-                    # The last moment at which nothing has been promised yet.
-                    self._check_there()
-            return done, connection.total_changes - before
-
-        try:
-            done, rows = await asyncio.get_running_loop().run_in_executor(executor, transact)
-        except sqlite3.Error as error:
-            raise StorageUnavailable(detail=str(error)) from None
-        self._unfolded += rows
-        if self._unfolded >= CHECKPOINT and self._checkpoint is None and self._fold is not None:
-            self._unfolded = 0
-            self._checkpoint = asyncio.create_task(self._fold_log(self._fold, connection), name="store checkpoint")
-        return done
-
-    async def _fold_log(self, folder: sqlite3.Connection, writer: sqlite3.Connection) -> None:
-        """Fold what can be folded without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html)."""
-
-        def fold(connection: sqlite3.Connection, mode: str) -> int:
-            _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-            return int(pages)
-
-        loop = asyncio.get_running_loop()
-        try:
-            if await loop.run_in_executor(self._folder, fold, folder, "PASSIVE") > LOG_PAGES:
-                await loop.run_in_executor(self._writer, fold, writer, "TRUNCATE")
-        except sqlite3.Error as error:
-            log.warning("log not folded into the database", error=str(error))
-        except Exception:
-            log.exception("log not folded into the database")
-        finally:
-            self._checkpoint = None
-
-    async def commit(self, writes: Sequence[Write]) -> None:
-        """Keep the writes in one transaction; a task that stands in several is written once, as it stands now."""
-        # Encoded here, for a task may move on while the thread writes.
-        tasks = [_upsert(task) for task in {write.task.uid: write.task for write in writes}.values()]
-        events = [_insert(write.event) for write in writes if write.event is not None]
-        seqs = list({event[0]: event[:2] for event in events}.values())
-        ended = {write.task.uid for write in writes if write.task.ended}
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(sql.KEEP_TASK, tasks)
-            connection.executemany(sql.ADD_EVENT, events)
-            connection.executemany(sql.RAISE_SEQ, seqs)
-            sizes = ({"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in ended)
-            connection.executemany(sql.SIZE_UP, sizes)
-
-        await self._run(work, write=True)
+    def _outcome(self, write: Write, row: int | bytes | None) -> Outcome:
+        """Return what a write came to, from its seq or the body of the known task."""
+        if isinstance(row, bytes):
+            return _task.decode(row)
+        if isinstance(write, Save) or row is None:
+            return None
+        write.message.seq = row
+        task = write.task
+        return Event(owner=task.owner, uid=task.uid, seq=row, lang=task.lang, message=write.message)
 
     async def last_seq(self, owner: str) -> int:
-        """Jump above every seq that was only shown, and keep the jump; a process asks once per owner."""
+        """Return the seq of the newest event."""
+        row = await self._database.read(lambda db: db.execute(sql.LAST_SEQ, (owner,)).fetchone())
+        return 0 if row is None else int(row[0])
 
-        def work(connection: sqlite3.Connection) -> int:
-            connection.execute(sql.JUMP_SEQ, (SEQ_JUMP, owner))
-            row = connection.execute(sql.LAST_SEQ, (owner,)).fetchone()
-            return 0 if row is None else int(row[0])
-
-        return await self._run(work, write=True)
-
-    async def floor(self, owner: str) -> int:
-        """Return the highest seq of a forgotten task."""
-        row = await self._run(lambda db: db.execute(sql.FLOOR, (owner,)).fetchone())
+    async def trimmed_to(self, owner: str) -> int:
+        """Return the highest seq of a deleted task."""
+        row = await self._database.read(lambda db: db.execute(sql.TRIMMED_TO, (owner,)).fetchone())
         return 0 if row is None else int(row[0])
 
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a task."""
-        rows = await self._run(lambda db: db.execute(sql.TASK, (owner, task_id)).fetchall())
+        rows = await self._database.read(lambda db: db.execute(sql.TASK, (owner, task_id)).fetchall())
         return next(iter((await self._readable(rows)).values()), None)
 
     async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
@@ -245,89 +94,152 @@ class SqliteStore:
                 for number, _ in zip(newest, range(limit), strict=False)
             ]
 
-        rows = await self._run(work)
+        rows = await self._database.read(work)
         tasks = await self._readable((uid, body) for _, uid, body in rows)
         return [Row(number=number, task=tasks[uid]) for number, uid, _ in rows if uid in tasks]
 
-    async def events(
-        self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
-    ) -> list[Event]:
-        """Return events; those of single tasks come by their own index."""
-        query = sql.EVENTS if uids is None else sql.EVENTS_OF_TASKS
-        wanted = () if uids is None else (msgspec.json.encode(sorted(set(uids))).decode(),)
-        rows = await self._run(lambda db: db.execute(query, (*wanted, owner, after, upto, limit)).fetchall())
+    async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return the events of an owner, by their primary key."""
+        return await self._events(sql.EVENTS_OF_OWNER, (owner, after, upto, limit))
+
+    async def events_of_tasks(self, uids: Sequence[str], *, after: int, upto: int, limit: int) -> list[Event]:
+        """Return the events of some tasks, by their own index."""
+        wanted = msgspec.json.encode(sorted(set(uids))).decode()
+        return await self._events(sql.EVENTS_OF_TASKS, (wanted, after, upto, limit))
+
+    async def _events(self, query: str, values: tuple[str | int, ...]) -> list[Event]:
+        rows = await self._database.read(lambda db: db.execute(query, values).fetchall())
         found = []
-        for seq, uid, lang, body in rows:
+        for owner, seq, uid, lang, body in rows:
             try:
-                found.append(Event(owner=owner, uid=uid, seq=seq, lang=lang, message=_message.decode(body)))
+                message = _message.decode(body)
             except UNREADABLE as error:
                 log.error("unreadable event dropped", uid=uid, seq=seq, error=str(error))
-                await self._run(functools.partial(_drop_event, owner=owner, seq=seq), write=True)
+                await self._database.write(functools.partial(_drop_event, owner=owner, seq=seq))
+            else:
+                message.seq = seq
+                found.append(Event(owner=owner, uid=uid, seq=seq, lang=lang, message=message))
         if len(found) < len(rows):
-            # Fewer than there are would mean that these are the last ones.
-            return await self.events(owner, after=after, upto=upto, uids=uids, limit=limit)
+            # Fewer than the limit would mean that these are the last ones.
+            return await self._events(query, values)
         return found
 
     async def delete(self, uid: str) -> None:
-        """Forget a task that its owner wants forgotten."""
-        await self._run(lambda db: _forget(db, uid), write=True)
+        """Delete a task and its events."""
+        await self._database.write(lambda db: _delete(db, uid))
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
-        """Forget tasks that are too old, or too many; with the last of them the file becomes smaller."""
-        rows = await self._run(lambda db: _prune(db, keep_bytes, keep_tasks, ended_before), write=True)
-        while not rows and await self._run(_give_back, write=True):
+        """Delete tasks that are too old, or too many; with the last of them the file becomes smaller."""
+        rows = await self._database.write(lambda db: _prune(db, keep_bytes, keep_tasks, ended_before))
+        while not rows and await self._database.write(_give_back):
             # Between two steps others may write.
-            self._unfolded += PAGES_AT_ONCE
+            pass
         return list((await self._readable(rows)).values())
 
-    async def picture_ids(self) -> set[str]:
+    async def output_ids(self) -> set[str]:
         """Read them from all tasks; a start does that once."""
-        rows = await self._run(lambda db: db.execute(sql.PICTURED).fetchall())
+        rows = await self._database.read(lambda db: db.execute(sql.WITH_FILES).fetchall())
         tasks = await self._readable(rows)
-        return {job.picture_id for task in tasks.values() for job in task.jobs if job.picture is not None}
+        return {
+            output.output_id
+            for task in tasks.values()
+            for output in task.outputs
+            if output.file is not None or not task.ended
+        }
 
-    async def claim(self, runner: str, lease_until: float) -> list[Task]:
-        """Take the unfinished tasks; the lock of the folder says that no other runner lives."""
+    async def pools(self) -> list[str]:
+        """Return the pools of the unfinished tasks."""
+        rows = await self._database.read(lambda db: db.execute(sql.POOLS).fetchall())
+        return [pool for (pool,) in rows]
 
-        def work(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
-            connection.execute(sql.CLAIM, (runner, lease_until))
-            return connection.execute(sql.UNFINISHED).fetchall()
+    async def lease(self, pool: str) -> int:
+        """Return the next fence: the lock of the folder says that no other process holds the one before."""
 
-        return list((await self._readable(await self._run(work, write=True))).values())
+        def work(connection: sqlite3.Connection) -> int:
+            connection.execute(sql.RAISE_FENCE, (pool,))
+            return int(connection.execute(sql.FENCE, (pool,)).fetchone()[0])
 
-    async def renew(self, runner: str, lease_until: float) -> None:
-        """Prolong the leases."""
-        await self._run(lambda db: db.execute(sql.RENEW, (lease_until, runner)), write=True)
+        return await self._database.write(work)
 
-    async def release(self, runner: str) -> None:
-        """Give up the leases."""
-        await self._run(lambda db: db.execute(sql.RELEASE, (runner,)), write=True)
+    async def unfinished(self, pool: str) -> list[Task]:
+        """Return the unfinished tasks of a pool."""
+        rows = await self._database.read(lambda db: db.execute(sql.UNFINISHED, (pool,)).fetchall())
+        return list((await self._readable(rows)).values())
 
     async def _readable(self, rows: Iterable[tuple[str, bytes]]) -> dict[str, Task]:
-        """Return tasks by uid, as they were read; set aside those that can't be decoded, for the others go on."""
+        """Return tasks by uid, in their order; set aside those that can't be decoded, since the others go on."""
         tasks = {}
         for uid, body in rows:
             try:
                 tasks[uid] = _task.decode(body)
             except UNREADABLE as error:
                 log.error("unreadable task set aside", uid=uid, error=str(error))
-                await self._run(functools.partial(_set_aside, uid=uid), write=True)
+                await self._database.write(functools.partial(_set_aside, uid=uid))
         return tasks
 
 
-def _upsert(task: Task) -> _Upsert:
-    size = sum(picture.bytes for picture in task.pictures)
-    return task.uid, task.owner, task.task_id, task.state, task.ended_at, size, _encode(task)
+class _Batch:
+    """Writes, encoded, for one transaction."""
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        self._writes = writes
+        self._tasks = {write.task.uid: _row(write.task) for write in writes}
+        self._messages = [None if isinstance(write, Save) else _encode(write.message) for write in writes]
+        self._fences = {(write.task.pool, write.fence) for write in writes if isinstance(write, Append | Save)}
+        self._ended = {write.task.uid for write in writes if write.task.ended}
+
+    def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
+        """Store all; return for each write its seq, the body of the known task, or None."""
+        for pool, fence in self._fences:
+            row = connection.execute(sql.FENCE, (pool,)).fetchone()
+            if row is None or row[0] != fence:
+                raise StaleFence(pool)
+        seqs: dict[str, int] = {}
+        rows = [
+            self._store(connection, seqs, write, message)
+            for write, message in zip(self._writes, self._messages, strict=True)
+        ]
+        connection.executemany(sql.UPDATE_TASK, list(self._tasks.values()))
+        connection.executemany(sql.SET_SEQ, list(seqs.items()))
+        sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
+        connection.executemany(sql.SET_SIZE, sizes)
+        return rows
+
+    def _store(
+        self, connection: sqlite3.Connection, seqs: dict[str, int], write: Write, message: bytes | None
+    ) -> int | bytes | None:
+        task = write.task
+        if isinstance(write, Accept):
+            if connection.execute(sql.ADD_TASK, self._tasks.pop(task.uid)).rowcount == 0:
+                body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
+                return body
+        if message is None:
+            return None
+        if task.owner not in seqs:
+            row = connection.execute(sql.LAST_SEQ, (task.owner,)).fetchone()
+            seqs[task.owner] = 0 if row is None else int(row[0])
+        seqs[task.owner] += 1
+        connection.execute(sql.ADD_EVENT, (task.owner, seqs[task.owner], task.uid, task.lang, message))
+        return seqs[task.owner]
 
 
-def _insert(event: Event) -> _Insert:
-    return event.owner, event.seq, event.uid, event.lang, _encode(event.message)
+def _row(task: Task) -> dict[str, object]:
+    return {
+        "uid": task.uid,
+        "owner": task.owner,
+        "task_id": task.task_id,
+        "pool": task.pool,
+        "state": task.state,
+        "ended_at": task.ended_at,
+        "bytes": sum(output.file.bytes for output in task.completed if output.file is not None),
+        "body": _encode(task),
+    }
 
 
 def _prune(
     connection: sqlite3.Connection, keep_bytes: int, keep_tasks: int, ended_before: float
 ) -> list[tuple[str, bytes]]:
-    """Forget at most 100 ended tasks, remembering for each owner up to where there may be gaps."""
+    """Delete at most 100 ended tasks, recording for each owner up to where there may be gaps."""
     count, total = connection.execute(sql.ENDED_TOTALS).fetchone()
     gone = []
     for uid, body, size, ended_at in connection.execute(sql.OLDEST_ENDED):
@@ -337,25 +249,25 @@ def _prune(
         count -= 1
         gone.append((uid, body))
     for uid, _ in gone:
-        _forget(connection, uid)
+        _delete(connection, uid)
     return gone
 
 
-def _forget(connection: sqlite3.Connection, uid: str) -> None:
-    """Forget one task and its events, remembering for its owner that there is a gap."""
-    for query in (sql.RAISE_FLOOR, sql.DROP_EVENTS, sql.DROP_TASK):
+def _delete(connection: sqlite3.Connection, uid: str) -> None:
+    """Delete one task and its events, recording for its owner that there is a gap."""
+    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
 
 
 def _set_aside(connection: sqlite3.Connection, uid: str) -> None:
-    """Forget a task but for its bytes: whoever mends them can put them back."""
+    """Delete a task but for its bytes: whoever mends them can put them back."""
     connection.execute(sql.KEEP_UNREADABLE, {"uid": uid})
-    _forget(connection, uid)
+    _delete(connection, uid)
 
 
 def _drop_event(connection: sqlite3.Connection, owner: str, seq: int) -> None:
-    """Forget one event, remembering that there is a gap."""
-    for query in (sql.DROP_EVENT, sql.RAISE_FLOOR_TO):
+    """Delete one event, recording that there is a gap."""
+    for query in (sql.DROP_EVENT, sql.TRIM_TO):
         connection.execute(query, {"owner": owner, "seq": seq})
 
 

@@ -1,12 +1,11 @@
-"""The life of a task: admission, the queue, running it, cancel, and exactly one end."""
+"""The life of a task: admission, the queue, the requests for it, cancel, and exactly one end.
+
+The flow goes downwards: front -> pools -> pool runner -> scheduler -> runner -> upstream attempt, and every change of
+state goes through the pool's ledger.
+"""
 
 from xinflight.tasks.admission import FRAME_BYTES, limits
-from xinflight.tasks.manager import Manager
-from xinflight.tasks.scheduler import Scheduler
+from xinflight.tasks.front import Front
+from xinflight.tasks.pools import Pools
 
-__all__ = [
-    "FRAME_BYTES",
-    "Manager",
-    "Scheduler",
-    "limits",
-]
+__all__ = ["FRAME_BYTES", "Front", "Pools", "limits"]

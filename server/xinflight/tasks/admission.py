@@ -1,4 +1,4 @@
-"""From a `generate` to a task: what is refused, which values are in effect, what is drawn once and for all."""
+"""From a request to a task: what is refused, which values are in effect, what is drawn once and for all."""
 
 import secrets
 import uuid
@@ -15,13 +15,13 @@ from xinflight.errors import (
     WrongShape,
 )
 from xinflight.i18n import choose_language
-from xinflight.model import Job, Task, digest
+from xinflight.model import Output, Task, digest
 from xinflight.protocol import Generate, Limits, Params, UpstreamState, parse_size
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
 from xinflight.upstream import Model, Xinference
 
-__all__ = ["FRAME_BYTES", "accept", "check", "check_metadata", "limits"]
+__all__ = ["FRAME_BYTES", "check", "check_metadata", "choose_model", "limits", "new_task"]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -104,8 +104,8 @@ def _at_most(field: str, value: float | None, most: float) -> None:
         raise OutOfBounds(field=field, limit=f"<= {most:g}")
 
 
-def _choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
-    """Return the model that will draw, or None while none is there to ask.
+def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
+    """Return the model that a request is for, or None while none is there to ask.
 
     Raises:
         UpstreamAuth: Xinference refuses our key, so nothing can be drawn.
@@ -114,9 +114,9 @@ def _choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     """
     if upstream.state is UpstreamState.UNAUTHORISED:
         raise UpstreamAuth
+    found = upstream.find(wanted)
     if wanted is None:
-        return upstream.default()
-    found = upstream.models.get(wanted) or next((m for m in upstream.models.values() if m.pool == wanted), None)
+        return found
     if found is None and wanted in upstream.vanished:
         return upstream.vanished[wanted]
     if found is None and wanted in upstream.unsuitable:
@@ -126,51 +126,58 @@ def _choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     return found
 
 
-def accept(generate: Generate, owner: str, settings: Settings, upstream: Xinference, now: float) -> Task:
-    """Make the task of a checked message: seed, ids of pictures and first request ids are drawn here.
+def new_task(request: Generate, owner: str, model: Model | None, pool: str, settings: Settings, now: float) -> Task:
+    """Make the task of a checked request: seed, output ids and first request ids are drawn here.
 
-    Raises what `choose_model` raises.
+    `model` is None while none is known; `now` is Unix seconds.
     """
-    model = _choose_model(generate.model, upstream)
-    seed = generate.seed
+    seed = request.seed
     if seed is None or seed == -1:
         seed = secrets.randbelow(2**32)
-    timeout = settings.timeout if generate.timeout is None else generate.timeout
-    params = Params(
-        prompt=generate.prompt or "",
-        negative_prompt=generate.negative_prompt,
-        model=generate.model if model is None else model.uid,
-        n=generate.n,
-        size=generate.size or (model.size if model is not None else settings.default_size),
-        steps=model.steps if generate.steps is None and model is not None else generate.steps,
-        guidance_scale=(
-            model.guidance_scale if generate.guidance_scale is None and model is not None else generate.guidance_scale
-        ),
-        seed=seed,
-        timeout=timeout,
-        on_disconnect=generate.on_disconnect,
-        priority=generate.priority,
-        response_format=generate.response_format,
-    )
-    jobs = [
-        Job(
-            index=i,
-            seed=seed + i,
-            picture_id=draw_id(),
+    timeout = settings.timeout if request.timeout is None else request.timeout
+    outputs = [
+        Output(
+            index=index,
+            seed=seed + index,
+            output_id=draw_id(),
             request_id=str(uuid.uuid4()),
-            stoppable=model is None or model.true_cancel,
+            abortable=model is None or model.true_cancel,
         )
-        for i in range(generate.n)
+        for index in range(request.n)
     ]
     return Task(
         uid=secrets.token_hex(8),
         owner=owner,
-        task_id=generate.task_id or str(uuid.uuid4()),
-        digest=digest(generate),
-        params=params,
+        task_id=request.task_id or str(uuid.uuid4()),
+        digest=digest(request),
+        kind="text2image",
+        pool=pool,
+        params=_params(request, model, seed, timeout, settings),
         created=now,
         deadline=now + timeout,
-        jobs=jobs,
-        metadata=generate.metadata,
-        lang=generate.lang and choose_language(generate.lang, settings.lang),
+        outputs=outputs,
+        metadata=request.metadata,
+        lang=request.lang and choose_language(request.lang, settings.lang),
+    )
+
+
+def _params(request: Generate, model: Model | None, seed: int, timeout: float, settings: Settings) -> Params:
+    """Return the parameters in effect: those of the request, else the model's defaults."""
+    steps, guidance_scale = request.steps, request.guidance_scale
+    if model is not None:
+        steps = model.steps if steps is None else steps
+        guidance_scale = model.guidance_scale if guidance_scale is None else guidance_scale
+    return Params(
+        prompt=request.prompt or "",
+        negative_prompt=request.negative_prompt,
+        model=request.model if model is None else model.uid,
+        n=request.n,
+        size=request.size or (model.size if model is not None else settings.default_size),
+        steps=steps,
+        guidance_scale=guidance_scale,
+        seed=seed,
+        timeout=timeout,
+        on_disconnect=request.on_disconnect,
+        priority=request.priority,
+        response_format=request.response_format,
     )

@@ -1,9 +1,12 @@
-"""What those who wait are told: their place in the queue, and when their picture should be there."""
+"""What those who wait are told: their place in the queue, and when their output should be there."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from xinflight.clock import Clock, Timer
-from xinflight.tasks.runs import Work, queued_step
+from xinflight.journal import Journal
+from xinflight.protocol import Step, UpstreamState
+from xinflight.tasks.ledger import Ledger
+from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.upstream import DurationHistory, Xinference
 
@@ -14,36 +17,47 @@ PAUSE = 1.0
 
 
 class QueuePositions:
-    """Compute places and waiting times, in one pass over each queue and at most once a second.
+    """Compute places and waiting times of one pool, in one pass over its queue and at most once a second.
 
-    `show(work)` is called for those for whom there is news and whose owner is `watched`.
+    `running` is a live view of what is in a slot, with the model that it is at.
     """
 
     def __init__(
         self,
-        scheduler: Scheduler[Work],
+        pool: str,
+        running: Iterable[tuple[OutputRun, str]],
+        ledger: Ledger,
+        scheduler: Scheduler[OutputRun],
+        journal: Journal,
         upstream: Xinference,
-        history: DurationHistory,
+        durations: DurationHistory,
         clock: Clock,
-        *,
-        running: Callable[[], Iterable[tuple[Work, str]]],
-        watched: Callable[[str], bool],
-        show: Callable[[Work], None],
     ) -> None:
-        self._scheduler = scheduler
-        self._upstream = upstream
-        self._history = history
-        self._clock = clock
+        self._pool = pool
         self._running = running
-        self._watched = watched
-        self._show = show
+        self._ledger = ledger
+        self._scheduler = scheduler
+        self._journal = journal
+        self._upstream = upstream
+        self._durations = durations
+        self._clock = clock
         self._timer: Timer | None = None
         self._closed = False
 
     def changed(self) -> None:
-        """Take note that a queue changed; a round follows within PAUSE."""
+        """Note that the queue changed; a round follows within PAUSE."""
         if self._timer is None and not self._closed:
             self._timer = self._clock.call_later(PAUSE, self._round)
+
+    def added(self, runs: Iterable[OutputRun]) -> None:
+        """Show the places of runs that have just come; the others, and the times, follow in the next round."""
+        step = self._step(self._model_uids())
+        for run in runs:
+            place = self._scheduler.place(run)
+            if place is not None:
+                run.view.position, run.view.step = place + 1, step
+                self._ledger.show(run)
+        self.changed()
 
     def close(self) -> None:
         """Make no more rounds."""
@@ -51,55 +65,55 @@ class QueuePositions:
         if self._timer is not None:
             self._timer.cancel()
 
-    def place(self, work: Work) -> None:
-        """Set the place of one that has just come; the others hear of it, and it of its time, in the next round."""
-        index = self._scheduler.place(work)
-        work.position = None if index is None else index + 1
-        pool_known = any(model.pool == work.pool for model in self._upstream.models.values())
-        work.step = queued_step(self._upstream.state, pool_known=pool_known)
-
     def _round(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
-        waiting = False
-        for pool in list(self._scheduler.pools()):
-            queue = self._scheduler.queue(pool)
-            waiting = waiting or bool(queue)
-            self._estimate(pool, queue)
-            for work in queue:
-                # Held against what was told last, not against the last round: an accept between the two rounds must
-                # not swallow the news, and a time that passes as it was told is none.
-                if self._watched(work.live.task.owner) and work.has_news(now):
-                    self._show(work)
-        if waiting:
+        queue = self._scheduler.queue
+        self._estimate(queue)
+        for run in queue:
+            # Compared with what was shown last, not with the last round: an accept between two rounds must not
+            # swallow the news, and a time that passes as it was told is none.
+            if self._journal.has_subscriber(run.task.owner) and run.view.has_news(now):
+                self._ledger.show(run)
+        if queue:
             self.changed()
 
-    def _estimate(self, pool: str, queue: Sequence[Work]) -> None:
-        """Set place, step and time of everyone in a queue."""
-        uids = [model.uid for model in self._upstream.models.values() if model.pool == pool]
-        durations = self._durations(queue, uids)
-        running = [self._remaining(work, uid) for work, uid in self._running() if work.pool == pool]
+    def _estimate(self, queue: Sequence[OutputRun]) -> None:
+        """Set place, step and time of everyone in the queue."""
+        uids = self._model_uids()
+        durations = self._durations_of(queue, uids)
+        running = [self._remaining(run, uid) for run, uid in self._running]
         known = None not in durations and None not in running
-        waits = self._scheduler.waits(pool, [left or 0.0 for left in running], [lasts or 0.0 for lasts in durations])
-        step = queued_step(self._upstream.state, pool_known=bool(uids))
-        for index, work in enumerate(queue):
-            work.position, work.step = index + 1, step
-            work.estimated_time = waits[index] + (durations[index] or 0.0) if known and waits else None
+        waits = self._scheduler.waits([left or 0.0 for left in running], [lasts or 0.0 for lasts in durations])
+        step = self._step(uids)
+        for index, run in enumerate(queue):
+            view = run.view
+            view.position, view.step = index + 1, step
+            view.estimated_time = waits[index] + (durations[index] or 0.0) if known and waits else None
 
-    def _durations(self, queue: Iterable[Work], uids: Sequence[str]) -> list[float | None]:
-        """Return how long each one will take once it runs; most of a queue are of the same few kinds."""
-        kinds: dict[tuple[str, int | None], float | None] = {}
+    def _model_uids(self) -> list[str]:
+        return [model.uid for model in self._upstream.models.values() if model.pool == self._pool]
+
+    def _step(self, uids: Sequence[str]) -> Step:
+        """Return what a waiting output waits for: its turn, or a model."""
+        ready = self._upstream.state is UpstreamState.READY and uids
+        return Step.QUEUED if ready else Step.WAITING_FOR_MODEL
+
+    def _durations_of(self, queue: Iterable[OutputRun], uids: Sequence[str]) -> list[float | None]:
+        """Return how long each one will take once it runs; most of a queue are of the same few sizes."""
+        known: dict[tuple[str, int | None], float | None] = {}
         durations = []
-        for work in queue:
-            params = work.live.task.params
-            kind = params.size, params.steps
-            if kind not in kinds:
-                totals = (self._history.total(work.pace_key(uid)) for uid in uids)
-                kinds[kind] = next((total for total in totals if total is not None), None)
-            durations.append(kinds[kind])
+        for run in queue:
+            params = run.task.params
+            key = params.size, params.steps
+            if key not in known:
+                totals = (self._durations.total(run.duration_key(uid)) for uid in uids)
+                known[key] = next((total for total in totals if total is not None), None)
+            durations.append(known[key])
         return durations
 
-    def _remaining(self, work: Work, uid: str) -> float | None:
-        if work.pace is None:
-            return self._history.total(work.pace_key(uid))
-        return work.pace.remaining(self._clock.monotonic())
+    def _remaining(self, run: OutputRun, uid: str) -> float | None:
+        estimator = run.view.estimator
+        if estimator is None:
+            return self._durations.total(run.duration_key(uid))
+        return estimator.remaining(self._clock.monotonic())

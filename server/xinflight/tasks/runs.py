@@ -1,26 +1,48 @@
-"""The work for one picture while its task is unfinished: what is shown of it, and what can be done to it. No I/O."""
+"""What runs now: an unfinished task with the runs of its outputs, and what is shown of each. No I/O."""
 
 import asyncio
+from enum import StrEnum
 
 from msgspec import Struct, field
 
-from xinflight.clock import Timer
-from xinflight.model import Job, Task
-from xinflight.protocol import Details, Progress, Step, UpstreamState
+from xinflight.clock import Clock, Timer
+from xinflight.model import Output, Task
+from xinflight.protocol import Details, Progress, Step
 from xinflight.upstream import Attempt, DurationKey, ProgressEstimator
 
-__all__ = ["NO_POOL", "Live", "Work", "queued_step"]
-
-NO_POOL = ""
-"""Where tasks wait that were accepted before any model was known."""
+__all__ = ["ActiveTask", "OutputRun", "Phase", "View", "progress_message"]
 
 
-TOLD_AGAIN = 1.0
-"""Seconds by which a waiting time must be off, at the least, to be told again."""
+SHOWN_AGAIN = 1.0
+"""Seconds by which a waiting time must be off, at the least, to be shown again."""
 
 
-class _Told(Struct, frozen=True):
-    """What was told last of one that waits, and when in monotonic seconds."""
+class Phase(StrEnum):
+    """Where a run is."""
+
+    WAITING = "waiting"
+    """In the queue, or in a slot but not asked for yet."""
+    SENT = "sent"
+    """A request is under way."""
+    RETRYING = "retrying"
+    """In a slot, and waits before the next request, or the next try to store what was made."""
+    SAVING = "saving"
+    """The output is there and being stored."""
+    OVER = "over"
+    """No further request is sent: the output has ended, or goes on after the next start."""
+
+
+class ActiveTask(Struct, eq=False, kw_only=True):
+    """An unfinished task. `sequence` rises with acceptance; `deadline` is the timer of its timeout."""
+
+    task: Task
+    sequence: int
+    runs: list["OutputRun"] = field(default_factory=list)
+    deadline: Timer | None = None
+
+
+class Shown(Struct, frozen=True):
+    """What was shown last of a waiting output, and when in monotonic seconds."""
 
     position: int | None
     step: Step
@@ -28,111 +50,140 @@ class _Told(Struct, frozen=True):
     at: float
 
 
-class Live(Struct, eq=False, kw_only=True):
-    """An unfinished task: its works, and the timer of its timeout. `stored` is done when it is acknowledged."""
+class View(Struct, kw_only=True):
+    """What is shown of a run. `percent` is 0 to 99; `estimator` that of the latest request, None between requests.
 
-    task: Task
-    works: list["Work"]
-    stored: asyncio.Future[None]
-    deadline: Timer | None = None
-
-
-class Work(Struct, eq=False, kw_only=True):
-    """One picture on its way.
-
-    `order` is its place among all accepted ones, `pool` where it queues. `attempt` is None while no request is under
-    way, `pace` is that of the latest one, `sent` whether there was any. `stop` is set when there is no use in another
-    one, `again` when the pause before it is over, `kept` when it goes on after the next start.
+    `estimated_time` are the seconds until the output is there, `position` its place in the queue from 1, `made_in`
+    the step before what was made is stored.
     """
 
-    live: Live
-    job: Job
-    order: int
-    pool: str
-    stop: asyncio.Event
-    again: asyncio.Event = field(default_factory=asyncio.Event)
-    sent: bool = False
-    kept: bool = False
-    attempt: Attempt | None = None
-    pace: ProgressEstimator | None = None
     step: Step = Step.QUEUED
-    retry_reason: str | None = None
+    made_in: Step = Step.QUEUED
+    percent: int = 0
     position: int | None = None
     estimated_time: float | None = None
+    retry_reason: str | None = None
+    estimator: ProgressEstimator | None = None
     started: float = 0.0
-    shown: int = 0
-    told: _Told | None = None
+    shown: Shown | None = None
+
+    def begin(self, estimator: ProgressEstimator, now: float) -> None:
+        """Show a new request: its percentage starts again."""
+        self.estimator = estimator
+        self.step = Step.STARTING
+        self.position = None
+        self.started = now
+        self.percent = 0
+
+    def update(self, now: float) -> None:
+        """Read the estimator, for a snapshot that is published now.
+
+        The percentage never falls within a request, and 100 is the result's.
+        """
+        if self.estimator is not None:
+            self.percent = max(self.percent, min(int(self.estimator.progress * 100), 99))
+            self.estimated_time = self.estimator.remaining(now)
+        self.shown = Shown(self.position, self.step, self.estimated_time, now)
+
+    def has_news(self, now: float) -> bool:
+        """Tell whether place or step of a waiting output changed, or its time is off by more than a fifth."""
+        shown = self.shown
+        if shown is None or (shown.position, shown.step) != (self.position, self.step):
+            return True
+        if shown.estimated_time is None or self.estimated_time is None:
+            return shown.estimated_time is not self.estimated_time
+        expected = shown.estimated_time - (now - shown.at)
+        return abs(self.estimated_time - expected) > max(self.estimated_time / 5, SHOWN_AGAIN)
+
+    def save(self) -> None:
+        """Show that what was made is being stored."""
+        self.made_in = self.step
+        self.step = Step.SAVING
+
+    def pause(self, step: Step) -> None:
+        """Show that no request is under way."""
+        self.estimator = None
+        self.percent = 0
+        self.step = step
+
+
+class OutputRun(Struct, eq=False, kw_only=True):
+    """One output on its way. `attempt` is the request under way, `confirm` the timer of an unconfirmed cancel.
+
+    `sequence` is its place among all accepted ones. `changed` is set when a pause before the next request may end.
+    """
+
+    active: ActiveTask
+    output: Output
+    sequence: int
+    phase: Phase = Phase.WAITING
+    attempt: Attempt | None = None
+    view: View = field(default_factory=View)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     confirm: Timer | None = None
 
     @property
     def priority(self) -> int:
         """The priority that its task asked for."""
-        return self.live.task.params.priority
+        return self.active.task.params.priority
 
-    def halt(self) -> None:
-        """Say that there is no use in another try."""
-        self.stop.set()
-        self.again.set()
+    @property
+    def task(self) -> Task:
+        """The task that the output belongs to."""
+        return self.active.task
 
-    def pace_key(self, model: str) -> DurationKey:
-        """Return what the pace of this picture depends on."""
-        params = self.live.task.params
-        return DurationKey(model, params.size, params.steps)
+    def duration_key(self, model_uid: str) -> DurationKey:
+        """Return what the duration of this output depends on."""
+        params = self.task.params
+        return DurationKey(model_uid, params.size, params.steps)
 
-    def begin_attempt(self, attempt: Attempt, now: float) -> None:
-        """Show a new request: its percentage starts again."""
-        self.attempt = attempt
-        self.pace = attempt.pace
-        self.step = Step.STARTING
-        self.position = None
-        self.started = now
-        self.shown = 0
+    @property
+    def over(self) -> bool:
+        """Tell whether no further request is sent."""
+        return self.phase is Phase.OVER
 
-    def has_news(self, now: float) -> bool:
-        """Tell whether place or step of one that waits changed, or its time is off by more than a fifth."""
-        told = self.told
-        if told is None or (told.position, told.step) != (self.position, self.step):
-            return True
-        if told.estimated_time is None or self.estimated_time is None:
-            return told.estimated_time is not self.estimated_time
-        expected = told.estimated_time - (now - told.at)
-        return abs(self.estimated_time - expected) > max(self.estimated_time / 5, TOLD_AGAIN)
+    def finish(self) -> None:
+        """Send no further request."""
+        self.phase = Phase.OVER
+        self.changed.set()
 
-    def progress(self, now: float, unix: float) -> Progress:
-        """Describe how far it is; the percentage never falls within an attempt, and 100 is the result's."""
-        self.told = _Told(self.position, self.step, self.estimated_time, now)
-        pace = self.pace
-        params = self.live.task.params
-        if pace is not None:
-            self.shown = max(self.shown, min(int(pace.progress * 100), 99))
-            self.estimated_time = pace.remaining(now)
-        steps = params.steps if pace is not None else None
-        sent = self.job.attempt > 0
-        known = sent or self.job.upstream is not None or self.retry_reason is not None
-        return Progress(
-            task_id=self.live.task.task_id,
-            timestamp=unix,
-            index=self.job.index,
-            state=self.job.state,
-            progress=self.shown,
-            step=self.step,
-            step_index=round(pace.progress * steps) if pace is not None and steps else None,
-            step_count=steps,
-            position=None if self.job.ended else self.position,
-            estimated_time=None if self.job.ended or self.estimated_time is None else round(self.estimated_time, 1),
-            source="upstream" if pace is not None and pace.began else "estimate",
-            details=Details(
-                # The one under way, or the one that is waited for.
-                attempt=max(self.job.attempt + (pace is None), 1),
-                retry_reason=self.retry_reason,
-                elapsed=round(now - self.started, 1) if pace is not None else None,
-                upstream=self.job.upstream,
-            )
-            if known
-            else None,
+    async def pause(self, clock: Clock, seconds: float) -> None:
+        """Wait for `seconds`, until `changed` is set, or until the run is over."""
+        self.changed.clear()
+        if self.over:
+            return
+        try:
+            async with clock.timeout(seconds):
+                await self.changed.wait()
+        except TimeoutError:
+            pass
+
+
+def progress_message(run: OutputRun, now: float, unix: float) -> Progress:
+    """Return the snapshot of a run as it is shown; `now` is monotonic, `unix` Unix seconds."""
+    view, output, params = run.view, run.output, run.task.params
+    estimator = view.estimator
+    steps = params.steps if estimator is not None else None
+    known = output.attempt > 0 or output.upstream is not None or view.retry_reason is not None
+    return Progress(
+        task_id=run.task.task_id,
+        timestamp=unix,
+        index=output.index,
+        state=output.state,
+        progress=view.percent,
+        step=view.step,
+        step_index=round(estimator.progress * steps) if estimator is not None and steps else None,
+        step_count=steps,
+        position=None if output.ended else view.position,
+        estimated_time=None if output.ended or view.estimated_time is None else round(view.estimated_time, 1),
+        source="upstream" if estimator is not None and estimator.began else "estimate",
+        details=Details(
+            # The one under way, or the one that is waited for.
+            attempt=max(output.attempt + (estimator is None), 1),
+            retry_reason=view.retry_reason,
+            elapsed=round(now - view.started, 1) if estimator is not None else None,
+            upstream=output.upstream,
         )
-
-
-def queued_step(state: UpstreamState, pool_known: bool) -> Step:
-    """Say what a waiting picture waits for: its turn, or a model."""
-    return Step.QUEUED if state is UpstreamState.READY and pool_known else Step.WAITING_FOR_MODEL
+        if known
+        else None,
+    )

@@ -66,20 +66,20 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
 class Attempt:
     """Make one picture. `run` returns or raises only when the request has ended upstream, as far as can be known.
 
-    `report` is called on the loop after `pace` changed.
+    `report` is called on the loop after `estimator` changed.
     """
 
     def __init__(
         self,
         upstream: Xinference,
-        order: GenerationRequest,
-        pace: ProgressEstimator,
+        request: GenerationRequest,
+        estimator: ProgressEstimator,
         *,
         true_cancel: bool,
         report: Callable[[], None],
     ) -> None:
-        self.order = order
-        self.pace = pace
+        self.request = request
+        self.estimator = estimator
         self.true_cancel = true_cancel
         self._upstream = upstream
         self._clock: Clock = upstream.clock
@@ -93,7 +93,7 @@ class Attempt:
     def confirm_seconds(self) -> float:
         """Return how long an abort may take before it counts as unconfirmed."""
         # Before the quarantine ends: a request that is only taken for gone confirms nothing.
-        return min(max(CONFIRM, 5 * self.pace.step_seconds(self.order.steps)), QUARANTINE / 2)
+        return min(max(CONFIRM, 5 * self.estimator.step_seconds(self.request.steps)), QUARANTINE / 2)
 
     async def run(self) -> bytes:
         """Send the request and return the picture's bytes.
@@ -111,8 +111,8 @@ class Attempt:
             await self._end(self._helpers)
             raise Aborted("never sent")
         self._help(self._follow_progress(), "progress")
-        post = asyncio.create_task(self._post(), name=f"post {self.order.request_id}")
-        gone = asyncio.create_task(self._gone.wait(), name=f"gone {self.order.request_id}")
+        post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
+        gone = asyncio.create_task(self._gone.wait(), name=f"gone {self.request.request_id}")
         try:
             await asyncio.wait({post, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
@@ -137,7 +137,7 @@ class Attempt:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _help(self, work: object, what: str) -> None:
-        self._helpers.append(asyncio.create_task(work, name=f"{what} {self.order.request_id}"))  # type: ignore[arg-type]
+        self._helpers.append(asyncio.create_task(work, name=f"{what} {self.request.request_id}"))  # type: ignore[arg-type]
 
     def abort(self) -> None:
         """Ask the upstream to stop, if that route can; never waits. Safe to call twice.
@@ -152,11 +152,11 @@ class Attempt:
         self._help(self._watch(), "watch")
 
     async def _post(self) -> bytes:
-        order = self.order
+        request = self.request
         if self.true_cancel:
-            pictures = parse(await self._draw("/sdapi/v1/txt2img", _txt2img(order)), Txt2ImgAnswer).images
+            pictures = parse(await self._draw("/sdapi/v1/txt2img", _txt2img(request)), Txt2ImgAnswer).images
         else:
-            data = parse(await self._draw("/v1/images/generations", _generations(order)), GenerationsAnswer).data
+            data = parse(await self._draw("/v1/images/generations", _generations(request)), GenerationsAnswer).data
             pictures = [image.b64_json for image in data]
         if not pictures or not pictures[0]:
             raise UpstreamGarbage(detail="an answer without a picture")
@@ -164,7 +164,7 @@ class Attempt:
 
     async def _draw(self, path: str, body: object) -> bytes:
         """Send the request and wait for its answer as long as it takes: a draw in its queue may take an hour."""
-        most = ANSWER_BYTES + PIXEL_BYTES * self.order.width * self.order.height
+        most = ANSWER_BYTES + PIXEL_BYTES * self.request.width * self.request.height
         try:
             return await self._upstream.request("POST", path, body, seconds=None, most=most)
         except UpstreamFailed as error:
@@ -172,7 +172,7 @@ class Attempt:
 
     async def progress(self) -> float | None:
         """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
-        path = f"/v1/requests/{self.order.request_id}/progress"
+        path = f"/v1/requests/{self.request.request_id}/progress"
         try:
             return parse(await self._upstream.request("GET", path), ProgressAnswer).progress
         except ModelNotFound:
@@ -185,13 +185,13 @@ class Attempt:
 
     async def _follow_progress(self) -> None:
         """Ask whenever the next value should be there, until it is 1.0 or run() ends."""
-        while not self.pace.decoding_since:
-            await self._clock.sleep(self.pace.next_ask(self._clock.monotonic()))
+        while not self.estimator.decoding_since:
+            await self._clock.sleep(self.estimator.next_ask(self._clock.monotonic()))
             try:
                 progress = await self.progress()
             except (aiohttp.ClientError, OSError, XinflightError):
                 progress = None
-            if self.pace.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
+            if self.estimator.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
                 self._report()
 
     async def _send_abort(self) -> None:
@@ -199,7 +199,7 @@ class Attempt:
         pause = 0.1
         while True:
             try:
-                await self._upstream.abort_request(self.order.model, self.order.request_id)
+                await self._upstream.abort_request(self.request.model, self.request.request_id)
                 return
             except (aiohttp.ClientError, OSError, XinflightError) as error:
                 log.debug("abort not answered", error=str(error))
@@ -232,7 +232,7 @@ class Attempt:
                         await self._clock.sleep(DECODING)
                     return
                 # A sign of life, for who watches.
-                self.pace.saw(progress, self._clock.monotonic())
+                self.estimator.saw(progress, self._clock.monotonic())
             try:
                 async with self._clock.timeout(pause):
                     await self._gone.wait()
@@ -241,7 +241,7 @@ class Attempt:
 
     async def _watch(self) -> None:
         """Take the request for gone when its process was made anew, or after QUARANTINE without progress."""
-        seen, since = self.pace.progress, self._clock.monotonic()
+        seen, since = self.estimator.progress, self._clock.monotonic()
         born = await self._births()
         # By the clock: each look may itself take as long as a call that is not answered.
         while (left := since + QUARANTINE - self._clock.monotonic()) > 0:
@@ -251,57 +251,57 @@ class Attempt:
             if born and now_born and not born & now_born:
                 break
             born = born or now_born
-            if self.pace.progress != seen:
-                seen, since = self.pace.progress, self._clock.monotonic()
+            if self.estimator.progress != seen:
+                seen, since = self.estimator.progress, self._clock.monotonic()
         self._gone.set()
 
     async def _births(self) -> set[tuple[int, str, int]]:
         try:
-            rows = await self._upstream.replicas(self.order.model)
+            rows = await self._upstream.replicas(self.request.model)
         except (aiohttp.ClientError, OSError, XinflightError):
             return set()
         # A row without an address is a replica between two processes.
         return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}
 
 
-def _txt2img(order: GenerationRequest) -> dict[str, object]:
+def _txt2img(request: GenerationRequest) -> dict[str, object]:
     """Return the body for `/sdapi/v1/txt2img` (api/schemas/requests.py).
 
     A missing cfg_scale would mean 7.0, and a null one is refused: inside `kwargs`, null leaves it to the model.
     """
     body: dict[str, object] = {
-        "model": order.model,
-        "prompt": order.prompt,
-        "width": order.width,
-        "height": order.height,
-        "seed": order.seed,
-        "request_id": order.request_id,
+        "model": request.model,
+        "prompt": request.prompt,
+        "width": request.width,
+        "height": request.height,
+        "seed": request.seed,
+        "request_id": request.request_id,
     }
-    if order.negative_prompt:
-        body["negative_prompt"] = order.negative_prompt
-    if order.steps is not None:
-        body["steps"] = order.steps
-    if order.guidance_scale is None:
+    if request.negative_prompt:
+        body["negative_prompt"] = request.negative_prompt
+    if request.steps is not None:
+        body["steps"] = request.steps
+    if request.guidance_scale is None:
         body["kwargs"] = '{"cfg_scale":null}'
     else:
-        body["cfg_scale"] = order.guidance_scale
+        body["cfg_scale"] = request.guidance_scale
     return body
 
 
-def _generations(order: GenerationRequest) -> dict[str, object]:
+def _generations(request: GenerationRequest) -> dict[str, object]:
     """Return the body for `/v1/images/generations`; `url` would answer a path on the model's host."""
-    kwargs: dict[str, object] = {"request_id": order.request_id, "seed": order.seed}
-    if order.negative_prompt:
-        kwargs["negative_prompt"] = order.negative_prompt
-    if order.steps is not None:
-        kwargs["num_inference_steps"] = order.steps
-    if order.guidance_scale is not None:
-        kwargs["guidance_scale"] = order.guidance_scale
+    kwargs: dict[str, object] = {"request_id": request.request_id, "seed": request.seed}
+    if request.negative_prompt:
+        kwargs["negative_prompt"] = request.negative_prompt
+    if request.steps is not None:
+        kwargs["num_inference_steps"] = request.steps
+    if request.guidance_scale is not None:
+        kwargs["guidance_scale"] = request.guidance_scale
     return {
-        "model": order.model,
-        "prompt": order.prompt,
+        "model": request.model,
+        "prompt": request.prompt,
         "n": 1,
-        "size": f"{order.width}*{order.height}",
+        "size": f"{request.width}*{request.height}",
         "response_format": "b64_json",
         "kwargs": msgspec.json.encode(kwargs).decode(),
     }

@@ -143,6 +143,13 @@ class Xinference:
             self._default = "" if found is None else found.uid
         return found
 
+    def find(self, wanted: str | None) -> Model | None:
+        """Return the model that a uid, a pool's name, or None for the default stands for now, or None."""
+        if wanted is None:
+            return self.default()
+        by_pool = (model for model in self.models.values() if model.pool == wanted)
+        return self.models.get(wanted) or next(by_pool, None)
+
     def infos(self) -> list[ModelInfo]:
         """Describe the models for clients, the default one first."""
         default = self.default()

@@ -80,11 +80,11 @@ class HttpContext:
         """Return the absolute URL of one of our routes, as whoever asks reaches it."""
         return self.addresses.public(request).url + self.path(request, route, **parts)
 
-    def viewer(self, request: web.Request) -> RenderContext:
+    def render_context(self, request: web.Request) -> RenderContext:
         """Return whom a request's answers are written for; URLs of pictures are absolute."""
         marker = "0"
         url = self.url(request, "picture", picture_id=marker).removesuffix(marker)
-        return self.gateway.viewer(self.lang(request), lambda picture_id: f"{url}{picture_id}")
+        return self.gateway.render_context(self.lang(request), lambda picture_id: f"{url}{picture_id}")
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:

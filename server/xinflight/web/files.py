@@ -21,7 +21,7 @@ def picture_handler(door: HttpContext) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         # No log-in and no look at the Origin: the address is all that it takes.
-        kept = await door.gateway.images.get(request.match_info["picture_id"])
+        kept = await door.gateway.blobs.get(request.match_info["picture_id"])
         if kept is None:
             raise web.HTTPNotFound(text="There is no such picture.\n")
         suffix = mimetypes.guess_extension(kept.media_type) or ""
@@ -61,6 +61,6 @@ def _health(gateway: Gateway) -> Health:
     failing, upstream = gateway.supervisor.failing, gateway.upstream.state
     if gateway.draining:
         return Health(status="draining", upstream=upstream, failing=failing)
-    if not gateway.manager.storing:
+    if not gateway.storing:
         return Health(status="storage_unavailable", upstream=upstream, failing=failing)
     return Health(status="degraded" if failing else "ok", upstream=upstream, failing=failing)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from xinflight.errors import ShuttingDown, TaskCancelled, UpstreamFailed, XinflightError, by_code
 from xinflight.i18n import translate
+from xinflight.model import Event, EventMessage
 from xinflight.protocol import (
     JSON,
     Cancelled,
@@ -27,7 +28,6 @@ from xinflight.protocol import (
     from_json,
 )
 from xinflight.render import RenderContext, render
-from xinflight.storage import Event, EventMessage
 from xinflight.web.context import HttpContext
 from xinflight.web.errors import Handler, failed_status
 from xinflight.web.rest import read_body
@@ -79,26 +79,21 @@ def generations_handler(door: HttpContext) -> Handler:
         streamed = from_json(body, _Streamed).stream
         door.check_room()
         gateway = door.gateway
-        follower = await gateway.follow(owner)
-        reader = Reader(door, request, follower)
+        subscriber = await gateway.subscribe(owner)
+        reader = Reader(door, request, subscriber)
         started = None
         try:
             with reader.joined():
-                task, fresh = await gateway.manager.submit(
-                    generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
-                )
+                task, fresh = await gateway.submit(generate, subscriber)
                 if fresh:
                     started = task
-                else:
-                    running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
-                    follower.watch([task.uid], running, after=0)
                 if streamed:
                     return await _stream(reader, request, task.params.size)
-                return await _whole(reader, door.viewer(request), inline=inline)
+                return await _whole(reader, door.render_context(request), inline=inline)
         finally:
-            gateway.unfollow(follower)
+            gateway.unsubscribe(subscriber)
             if started is not None and not started.ended:
-                await gateway.manager.cancel(owner, started.task_id)
+                await gateway.cancel(owner, started.task_id)
 
     return handle
 
@@ -116,7 +111,7 @@ def _decode(body: bytes) -> Generate:
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader, viewer: RenderContext) -> EventMessage | None:
+async def _next(reader: Reader, context: RenderContext) -> EventMessage | None:
     """Return the next event of the one task, or None when there was none for KEEPALIVE seconds.
 
     Raises:
@@ -125,24 +120,24 @@ async def _next(reader: Reader, viewer: RenderContext) -> EventMessage | None:
     """
     clock = reader.door.gateway.clock
     while True:
-        item = await reader.follower.take()
+        item = await reader.subscriber.next_item()
         if isinstance(item, Event):
-            return await render(item, viewer)
+            return await render(item, context)
         if reader.gone:
             raise ConnectionResetError("the client left")
         if reader.closing:
             raise ShuttingDown
         try:
             async with clock.timeout(KEEPALIVE):
-                await reader.follower.wake.wait()
+                await reader.subscriber.wake.wait()
         except TimeoutError:
             return None
 
 
-async def _whole(reader: Reader, viewer: RenderContext, *, inline: bool) -> web.StreamResponse:
+async def _whole(reader: Reader, context: RenderContext, *, inline: bool) -> web.StreamResponse:
     """Answer when the task has ended."""
     while True:
-        message = await _next(reader, viewer)
+        message = await _next(reader, context)
         match message:
             case Result():
                 found = message.data.data
@@ -176,9 +171,9 @@ async def _stream(reader: Reader, request: web.Request, size: str) -> web.Stream
 
 
 async def _write_pictures(reader: Reader, request: web.Request, response: web.StreamResponse, size: str) -> None:
-    viewer = reader.door.viewer(request)
+    context = reader.door.render_context(request)
     while True:
-        message = await _next(reader, viewer)
+        message = await _next(reader, context)
         match message:
             case None:
                 await reader.write(response, b": keep-alive\n\n")
@@ -199,7 +194,7 @@ async def _write_pictures(reader: Reader, request: web.Request, response: web.St
 
 async def _bytes(reader: Reader, picture: PictureRef | Picture) -> bytes:
     """Return a picture's bytes; its rendered URL ends with its id."""
-    data = await reader.door.gateway.images.read(picture.url.rpartition("/")[2])
+    data = await reader.door.gateway.blobs.read(picture.url.rpartition("/")[2])
     if data is None:
         raise UpstreamFailed(detail="the picture is gone")
     return data

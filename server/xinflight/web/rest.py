@@ -87,22 +87,17 @@ def submit_handler(door: HttpContext) -> Handler:
         if kind != PLAIN:
             door.check_room()
         gateway = door.gateway
-        follower = await gateway.follow(owner)
+        subscriber = await gateway.subscribe(owner)
         try:
-            task, fresh = await gateway.manager.submit(
-                generate, owner, lambda task: follower.watch([task.uid], [task.uid], after=None)
-            )
+            task, fresh = await gateway.submit(generate, subscriber)
             headers: dict[str, str] = {hdrs.LOCATION: door.url(request, "task", task_id=task.task_id)}
             if kind == PLAIN:
-                info = await render_task(task, door.viewer(request))
+                info = await render_task(task, door.render_context(request))
                 info.ignored = ignored
                 return _answer(info, 202 if fresh else 200, headers)
-            if not fresh:
-                running = [task.uid] if gateway.manager.unfinished(owner, task.task_id) else []
-                follower.watch([task.uid], running, after=0)
-            return await stream(door, request, kind, follower, until_end=True, headers=headers)
+            return await stream(door, request, kind, subscriber, until_end=True, headers=headers)
         finally:
-            gateway.unfollow(follower)
+            gateway.unsubscribe(subscriber)
 
     return handle
 
@@ -123,7 +118,7 @@ def _idempotency_key(request: web.Request, generate: Generate) -> str | None:
 
 async def _find(door: HttpContext, request: web.Request) -> Task:
     """Return the task of a request's path; raise NotFound for what is not the asker's."""
-    task = await door.gateway.manager.find(await door.owner(request), task_id_of(request))
+    task = await door.gateway.find(await door.owner(request), task_id_of(request))
     if task is None:
         raise NotFound(field="task_id")
     return task
@@ -134,7 +129,7 @@ def task_handler(door: HttpContext) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         choose_type(request, (PLAIN,))
-        return _answer(await render_task(await _find(door, request), door.viewer(request)))
+        return _answer(await render_task(await _find(door, request), door.render_context(request)))
 
     return handle
 
@@ -146,14 +141,11 @@ def list_handler(door: HttpContext) -> Handler:
         owner = await door.owner(request)
         kind = choose_type(request, (PLAIN, NDJSON))
         asked = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
-        await door.gateway.journal.load(owner)
-        cursor = door.gateway.journal.cursor(owner)
-        tasks, following = await door.gateway.manager.page(
-            owner, cursor=asked.cursor, limit=asked.limit, state=asked.state
-        )
+        cursor = await door.gateway.cursor(owner)
+        tasks, following = await door.gateway.page(owner, cursor=asked.cursor, limit=asked.limit, state=asked.state)
         # A page is one message: with the bytes of all its pictures it would have no bound.
-        viewer = replace(door.viewer(request), inline_bytes=0)
-        infos = [await render_task(task, viewer) for task in tasks]
+        context = replace(door.render_context(request), inline_bytes=0)
+        infos = [await render_task(task, context) for task in tasks]
         headers: dict[str, str] = {"Xinflight-Cursor": cursor}
         if following is not None:
             # Relative (RFC 8288 section 3.1), so that it holds behind any proxy.
@@ -174,9 +166,9 @@ def cancel_handler(door: HttpContext) -> Handler:
         choose_type(request, (PLAIN,))
         body = await read_body(door, request)
         index = from_json(body or b"{}", CancelBody).index
-        cancelled = await door.gateway.manager.cancel(owner, task_id_of(request), index)
+        cancelled = await door.gateway.cancel(owner, task_id_of(request), index)
         if cancelled.was == "unknown":
-            known = index is not None and await door.gateway.manager.find(owner, cancelled.task_id)
+            known = index is not None and await door.gateway.find(owner, cancelled.task_id)
             raise NotFound(field="index" if known else "task_id")
         return _answer(cancelled)
 
@@ -189,9 +181,8 @@ def delete_handler(door: HttpContext) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         task_id = task_id_of(request)
-        if await door.gateway.manager.delete(owner, task_id) is None:
+        if await door.gateway.delete(owner, task_id) is None:
             raise NotFound(field="task_id")
-        door.gateway.deleted(owner, task_id)
         return web.Response(status=204)
 
     return handle
@@ -203,9 +194,9 @@ def task_picture_handler(door: HttpContext) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         task = await _find(door, request)
         index = int(request.match_info["index"])
-        for picture in task.pictures:
-            if picture.index == index:
-                location = door.url(request, "picture", picture_id=picture.url)
+        for output in task.completed:
+            if output.index == index:
+                location = door.url(request, "picture", picture_id=output.output_id)
                 return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
         raise NotFound(field="index")
 

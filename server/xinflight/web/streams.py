@@ -11,11 +11,11 @@ import structlog
 from aiohttp import hdrs, web
 
 from xinflight.errors import NotFound
-from xinflight.journal import Follower
-from xinflight.model import Task
-from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts, parse_cursor
+from xinflight.gateway import Gateway
+from xinflight.journal import Subscriber
+from xinflight.model import Event, Task
+from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts
 from xinflight.render import render, upstream_notice
-from xinflight.storage import Event
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 from xinflight.web.errors import Handler
 from xinflight.web.protocol import connection_lost_callback
@@ -49,7 +49,7 @@ def task_events_handler(door: HttpContext) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         owner = await door.owner(request)
         kind = choose_type(request, (EVENT_STREAM, NDJSON))
-        task = await door.gateway.manager.find(owner, task_id_of(request))
+        task = await door.gateway.find(owner, task_id_of(request))
         if task is None:
             raise NotFound(field="task_id")
         return await _follow(door, request, kind, owner, task)
@@ -72,46 +72,41 @@ async def _follow(
 ) -> web.StreamResponse:
     """Replay what came after the request's cursor, then stay live. Without a cursor a task is told from its start."""
     door.check_room()
-    manager = door.gateway.manager
+    gateway = door.gateway
     # An EventSource that comes back repeats the `after` of its URL; what it has seen since is in the header.
     cursor = request.headers.get("Last-Event-ID") or request.query.get("after")
-    follower = await door.gateway.follow(owner)
+    subscriber = await gateway.subscribe(owner)
     try:
-        after, recovered = await _position(door, owner, cursor, task)
-        gap = None if recovered else Recovered(recovered=False, cursor=f"{manager.journal.epoch}:{after}")
-        if task is not None:
-            running = [task.uid] if manager.unfinished(owner, task.task_id) else []
-            if not running and await _is_over(door, task, after):
-                # An EventSource stops coming back at 204, and only then.
-                return web.Response(status=204)
-            follower.watch([task.uid], running, after=after)
+        after, recovered = await _position(gateway, owner, cursor, task)
+        gap = None if recovered else Recovered(recovered=False, cursor=f"{gateway.journal.epoch}:{after}")
+        if task is None:
+            subscriber.subscribe_all(after=after if cursor is not None else None)
+        elif task.ended and await _is_over(gateway, task, after):
+            # An EventSource stops coming back at 204, and only then.
+            return web.Response(status=204)
         else:
-            follower.watch_all(manager.unfinished_uids(owner), after=after if cursor is not None else None)
-        return await stream(door, request, kind, follower, until_end=task is not None, first=gap)
+            subscriber.subscribe([task.uid], [] if task.ended else [task.uid], after=after)
+        return await stream(door, request, kind, subscriber, until_end=task is not None, first=gap)
     finally:
-        door.gateway.unfollow(follower)
+        gateway.unsubscribe(subscriber)
 
 
-async def _position(door: HttpContext, owner: str, cursor: str | None, task: Task | None) -> tuple[int, bool]:
+async def _position(gateway: Gateway, owner: str, cursor: str | None, task: Task | None) -> tuple[int, bool]:
     """Return the seq to replay from, and whether nothing is missing; raise OutOfBounds for what is no cursor."""
-    journal = door.gateway.journal
     if cursor is None:
         return 0, True
     from_texts({"after": cursor}, Follow)
-    epoch, after = parse_cursor(cursor)
-    here = epoch == journal.epoch and after <= journal.position(owner)
-    if task is not None:
-        # All that is kept of one task can be told again; what a foreign cursor stands for can't be known.
-        return (after if here else 0), here
-    recovered = here and after >= await journal.store.floor(owner)
-    return (after if recovered else journal.position(owner)), recovered
+    position = await gateway.resolve_cursor(owner, cursor, single=task is not None)
+    if position.recovered:
+        return position.after, True
+    # All that is stored of one task can be told again; what a foreign cursor stands for can't be known.
+    return 0 if task is not None else gateway.journal.position(owner), False
 
 
-async def _is_over(door: HttpContext, task: Task, after: int) -> bool:
-    """Tell whether a task has ended and nothing of it came after a seq."""
-    journal = door.gateway.journal
-    upto = journal.position(task.owner)
-    return not await journal.store.events(task.owner, after=after, upto=upto, uids=[task.uid], limit=1)
+async def _is_over(gateway: Gateway, task: Task, after: int) -> bool:
+    """Tell whether nothing of an ended task came after a seq."""
+    upto = gateway.journal.position(task.owner)
+    return not await gateway.journal.store.events_of_tasks([task.uid], after=after, upto=upto, limit=1)
 
 
 def stream_headers(door: HttpContext, request: web.Request, kind: str) -> dict[str, str]:
@@ -128,11 +123,11 @@ def stream_headers(door: HttpContext, request: web.Request, kind: str) -> dict[s
 class Reader:
     """Whoever reads an answer that goes on, as the gateway sees it: told nothing, but closed in time."""
 
-    def __init__(self, door: HttpContext, request: web.Request, follower: Follower) -> None:
-        self.owner = follower.owner
+    def __init__(self, door: HttpContext, request: web.Request, subscriber: Subscriber) -> None:
+        self.owner = subscriber.owner
         self.lang = door.lang(request)
         self.closing = False
-        self.follower = follower
+        self.subscriber = subscriber
         self.door = door
         self._request = request
 
@@ -145,7 +140,7 @@ class Reader:
     def close(self) -> None:
         """Let the answer end once all that waits now is written."""
         self.closing = True
-        self.follower.wake.set()
+        self.subscriber.wake.set()
 
     @property
     def gone(self) -> bool:
@@ -171,7 +166,7 @@ class Reader:
         """Be one of the gateway's connections inside the block. `wake` is set, too, when the client leaves."""
         self.door.gateway.joined(self)
         try:
-            with connection_lost_callback(self._request, self.follower.wake.set):
+            with connection_lost_callback(self._request, self.subscriber.wake.set):
                 yield
         finally:
             self.door.gateway.left(self)
@@ -181,18 +176,18 @@ async def stream(
     door: HttpContext,
     request: web.Request,
     kind: str,
-    follower: Follower,
+    subscriber: Subscriber,
     *,
     until_end: bool,
     first: ServerMessage | None = None,
     headers: dict[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Write `first`, then what a follower has: until its client leaves, or with `until_end` to a task's end."""
-    cursor = door.gateway.journal.cursor(follower.owner)
+    """Write `first`, then what a subscriber has: until its client leaves, or with `until_end` to a task's end."""
+    cursor = door.gateway.journal.cursor(subscriber.owner)
     response = web.StreamResponse(
         headers={**stream_headers(door, request, kind), "Xinflight-Cursor": cursor, **(headers or {})}
     )
-    writer = _Writer(door, request, follower, kind, response, until_end=until_end)
+    writer = _Writer(door, request, subscriber, kind, response, until_end=until_end)
     with writer.joined():
         await response.prepare(request)
         try:
@@ -210,24 +205,24 @@ async def stream(
 
 
 class _Writer(Reader):
-    """Writes what a follower has; where it is not of one task, also what its owner is told."""
+    """Writes what a subscriber has; where it is not of one task, also what its owner is told."""
 
     def __init__(
         self,
         door: HttpContext,
         request: web.Request,
-        follower: Follower,
+        subscriber: Subscriber,
         kind: str,
         response: web.StreamResponse,
         *,
         until_end: bool,
     ) -> None:
-        super().__init__(door, request, follower)
+        super().__init__(door, request, subscriber)
         self._until_end = until_end
         self._events = kind == EVENT_STREAM
         self._named = "named" in request.query
         self._response = response
-        self._viewer = door.viewer(request)
+        self._context = door.render_context(request)
         self._clock = door.gateway.clock
         self._told: deque[Notice] = deque(maxlen=WAITING_NOTICES)
 
@@ -235,7 +230,7 @@ class _Writer(Reader):
         """Say something that nobody asked for."""
         if not self._until_end:
             self._told.append(notice)
-            self.follower.wake.set()
+            self.subscriber.wake.set()
 
     def upstream_changed(self) -> None:
         """Tell that Xinference or its models changed."""
@@ -248,27 +243,27 @@ class _Writer(Reader):
         while not ended:
             try:
                 async with self._clock.timeout(KEEPALIVE):
-                    await self.follower.wake.wait()
+                    await self.subscriber.wake.wait()
             except TimeoutError:
                 await self.write(self._response, b": keep-alive\n\n" if self._events else b"\n")
                 continue
-            item = self._told.popleft() if self._told else await self.follower.take()
+            item = self._told.popleft() if self._told else await self.subscriber.next_item()
             if item is not None:
                 await self.send(item)
             elif self.gone:
                 raise ConnectionResetError("the client left")
             elif self.closing:
                 return
-            ended = self._until_end and isinstance(item, Event) and item.message.stored and item.message.ends
+            ended = self._until_end and isinstance(item, Event) and item.ends
 
     async def send(self, item: Event | ServerMessage) -> None:
         """Write one message, with the cursor of those that a reader can resume after."""
         cursor = None
-        if isinstance(item, Event):
+        if isinstance(item, Event) and item.stored:
             cursor = f"{self.door.gateway.journal.epoch}:{item.seq}"
         elif isinstance(item, Recovered):
             cursor = item.cursor
-        message = await render(item, self._viewer) if isinstance(item, Event) else item
+        message = await render(item, self._context) if isinstance(item, Event) else item
         data = JSON.encode(message)
         if self._events:
             number = b"" if cursor is None else b"id: %b\n" % cursor.encode()

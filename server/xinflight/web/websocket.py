@@ -53,9 +53,9 @@ def ws_handler(door: HttpContext) -> Callable[[web.Request], Awaitable[web.WebSo
 async def _speak(door: HttpContext, request: web.Request, ws: web.WebSocketResponse, owner: str) -> None:
     """Serve one connection until either side ends it; leaves nothing behind."""
     gateway = door.gateway
-    viewer = door.viewer(request)
+    context = door.render_context(request)
     try:
-        follower = await gateway.follow(owner)
+        subscriber = await gateway.subscribe(owner)
     except StorageUnavailable as error:
         log.error("history not read", detail=error.detail)
         await ws.close(code=CloseCode.FULL, message=b"try again")
@@ -67,18 +67,8 @@ async def _speak(door: HttpContext, request: web.Request, ws: web.WebSocketRespo
     async def send(frame: bytes) -> None:
         await ws.send_frame(frame, kind)
 
-    outbox = Outbox(send, follower, viewer, codec, gateway.clock, patience=gateway.settings.heartbeat)
-    session = Session(
-        gateway.manager,
-        follower,
-        outbox,
-        gateway.settings,
-        gateway.clock,
-        viewer,
-        codec,
-        deleted=lambda task_id: gateway.deleted(owner, task_id),
-        refusals=gateway.refusals,
-    )
+    outbox = Outbox(send, subscriber, context, codec, gateway.clock, patience=gateway.settings.heartbeat)
+    session = Session(gateway, subscriber, outbox, context, codec)
     with structlog.contextvars.bound_contextvars(connection=session.connection_id):
         session.welcome()
         gateway.joined(session)
@@ -90,7 +80,7 @@ async def _speak(door: HttpContext, request: web.Request, ws: web.WebSocketRespo
             gateway.left(session)
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-            gateway.unfollow(follower)
+            gateway.unsubscribe(subscriber)
             # A peer that is gone would hold the buffers of the socket for long.
             if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
                 _abort(request)

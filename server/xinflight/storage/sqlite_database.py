@@ -1,0 +1,201 @@
+"""The SQLite file of a data folder: its lock, its threads, transactions and checkpoints.
+
+One thread writes and one reads, so that nobody's page of history waits behind a commit; a third checkpoints the WAL,
+because a checkpoint fsyncs and an `ack` must not wait for it. WAL with synchronous NORMAL survives the death of the
+process, FULL that of the machine too (sqlite.org/pragma.html, "synchronous").
+"""
+
+import asyncio
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from filelock import FileLock, Timeout
+
+import xinflight.storage.sqlite_queries as sql
+from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.storage.sqlite_schema import connect, explain, make_private, migrate
+
+__all__ = ["PAGES_AT_ONCE", "SPARE_PAGES", "SqliteDatabase"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for another program, like a backup, to release the database."""
+CHECKPOINT = 1500
+"""Rows written after which the WAL is checkpointed: some 4 MB of it."""
+WAL_PAGES = 16_000
+"""Pages of WAL, 64 MB, above which the writer itself truncates it: under a load without a pause the other thread
+never checkpoints all of it, and it can't begin anew."""
+SPARE_PAGES = 1000
+"""Empty pages, 4 MB, that the file keeps for what comes next."""
+PAGES_AT_ONCE = 500
+"""Empty pages that are given back in one step, between which commits go on."""
+
+
+class SqliteDatabase:
+    """Run statements on `folder`/xinflight.db. Calls come from one event loop.
+
+    `made_new` is true when `open` found nothing and made an empty database.
+    """
+
+    def __init__(self, folder: Path, *, full: bool) -> None:
+        self._path = folder / "xinflight.db"
+        self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
+        self._holder = folder / "lock.holder"
+        self._full = full
+        self.made_new = False
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store writer")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="xinflight store reader")
+        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store checkpoint")
+        self._write: sqlite3.Connection | None = None
+        self._read: sqlite3.Connection | None = None
+        self._check: sqlite3.Connection | None = None
+        # Rows written since the last checkpoint.
+        self._unchecked = 0
+        self._checkpoint: asyncio.Task[None] | None = None
+        self._files: list[tuple[int, int]] = []
+
+    async def open(self) -> str:
+        """Open or make the file, and migrate an older one, after a copy of it; return the epoch.
+
+        Raises:
+            StoreUnusable: the text says what to do.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            await self.close()
+            raise StoreUnusable(explain(self._path, error)) from None
+        except OSError as error:
+            await self.close()
+            raise StoreUnusable(
+                f"The data folder {self._path.parent} can't be used ({error.strerror}). "
+                "Look at its permissions and the free space of its disk, or choose another with --data-dir."
+            ) from None
+        except StoreUnusable:
+            await self.close()
+            raise
+
+    def _open(self) -> str:
+        make_private(self._path)
+        self._take_lock()
+        self._write = self._connect()
+        self.made_new = migrate(self._write, self._path)
+        self._write.execute(sql.MAKE_EPOCH, (secrets.token_hex(8),))
+        self._write.commit()
+        epoch: str = self._write.execute(sql.EPOCH).fetchone()[0]
+        self._read = self._connect()
+        self._check = self._connect()
+        self._files = self._identities()
+        return epoch
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self._path, full=self._full, busy_timeout=BUSY_TIMEOUT)
+
+    def _take_lock(self) -> None:
+        """Lock the folder: two processes would run the same tasks twice. The kernel frees the lock at any death."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            holder = self._holder.read_text("utf-8", "replace") if self._holder.exists() else "unknown"
+            raise StoreUnusable(
+                f"The data folder {self._path.parent} is in use by process {holder}. "
+                "Stop that one, or choose another folder with --data-dir."
+            ) from None
+        self._holder.write_text(str(os.getpid()), "utf-8")
+
+    def _identities(self) -> list[tuple[int, int]]:
+        """Return what the database and its WAL are on their disk, whatever their names."""
+        files = [os.stat(f"{self._path}{suffix}") for suffix in ("", "-wal")]
+        return [(file.st_dev, file.st_ino) for file in files]
+
+    def _check_there(self) -> None:
+        """Raise StorageUnavailable when the files were deleted or replaced: what is written to them then is lost."""
+        try:
+            there = self._identities() == self._files
+        except OSError:
+            there = False
+        if not there:
+            raise StorageUnavailable(detail=f"{self._path} was deleted or replaced; start the server again")
+
+    async def close(self) -> None:
+        """Close the connections and end the threads, after a checkpoint that is under way; safe to call twice."""
+        if self._checkpoint is not None:
+            await asyncio.wait([self._checkpoint])
+        used = ((self._checkpointer, self._check), (self._reader, self._read), (self._writer, self._write))
+        self._write = self._read = self._check = None
+        for executor, connection in used:
+            if connection is not None:
+                await asyncio.get_running_loop().run_in_executor(executor, connection.close)
+            executor.shutdown(wait=False)
+        self._lock.release()
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on the reading thread; raise StorageUnavailable when that can't be done now."""
+        if self._read is None:
+            raise StorageUnavailable(detail="the store is closed")
+        result, _ = await self._run(work, self._reader, self._read)
+        return result
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work in a transaction on the writing thread; errors as `read`. Cancelling does not undo it."""
+        connection = self._write
+        if connection is None or self._check is None:
+            raise StorageUnavailable(detail="the store is closed")
+
+        def work_and_check(connection: sqlite3.Connection) -> T:
+            result = work(connection)
+            # The last moment at which nothing has been promised yet.
+            self._check_there()
+            return result
+
+        result, rows = await self._run(work_and_check, self._writer, connection)
+        self._unchecked += rows
+        if self._unchecked >= CHECKPOINT and self._checkpoint is None and self._check is not None:
+            self._unchecked = 0
+            self._checkpoint = asyncio.create_task(
+                self._checkpoint_wal(self._check, connection), name="store checkpoint"
+            )
+        return result
+
+    async def _run(
+        self, work: Callable[[sqlite3.Connection], T], executor: ThreadPoolExecutor, connection: sqlite3.Connection
+    ) -> tuple[T, int]:
+        """Return what work returns, and how many rows it changed."""
+
+        def transact() -> tuple[T, int]:
+            before = connection.total_changes
+            with connection:
+                result = work(connection)
+            return result, connection.total_changes - before
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, transact)
+        except sqlite3.Error as error:
+            raise StorageUnavailable(detail=str(error)) from None
+
+    async def _checkpoint_wal(self, check: sqlite3.Connection, writer: sqlite3.Connection) -> None:
+        """Checkpoint what can be without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html)."""
+
+        def checkpoint(connection: sqlite3.Connection, mode: str) -> int:
+            _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            return int(pages)
+
+        loop = asyncio.get_running_loop()
+        try:
+            if await loop.run_in_executor(self._checkpointer, checkpoint, check, "PASSIVE") > WAL_PAGES:
+                await loop.run_in_executor(self._writer, checkpoint, writer, "TRUNCATE")
+        except sqlite3.Error as error:
+            log.warning("WAL not checkpointed", error=str(error))
+        except Exception:
+            log.exception("WAL not checkpointed")
+        finally:
+            self._checkpoint = None

@@ -1,0 +1,196 @@
+"""What every transport asks for: accept a request, cancel, find, subscribe, delete."""
+
+import asyncio
+import contextvars
+from collections import Counter
+from collections.abc import Collection
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.errors import ShuttingDown, StorageUnavailable, TaskIdConflict, TaskUnfinished, TooManyTasks
+from xinflight.journal import Journal, Subscriber
+from xinflight.model import Task, has_content
+from xinflight.protocol import CancelledTask, Generate
+from xinflight.settings import Settings
+from xinflight.storage import Retention
+from xinflight.tasks.admission import check, check_metadata, choose_model, new_task
+from xinflight.tasks.pools import Pools
+from xinflight.tasks.presence import Presence
+from xinflight.upstream import Xinference
+
+__all__ = ["Front"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Front:
+    """Accept tasks for the pools, and find and cancel them there. Every `accept` is an asyncio task of its own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Xinference,
+        journal: Journal,
+        pools: Pools,
+        retention: Retention,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._journal = journal
+        self._pools = pools
+        self._retention = retention
+        self._clock = clock
+        self._presence = Presence(pools, clock, settings.disconnect_grace)
+        # Being stored; counted with the unfinished ones. Bounded as those are.
+        self._accepting: dict[asyncio.Task[Task | None], str] = {}
+        self._accepting_of: Counter[str] = Counter()
+        self._draining = False
+
+    async def open(self) -> None:
+        """Take back what an earlier process left unfinished; may raise StorageUnavailable."""
+        for owner in await self._pools.open():
+            self._presence.absent(owner)
+
+    # Accept
+
+    async def accept(self, request: Generate, owner: str, subscriber: Subscriber) -> tuple[Task, bool]:
+        """Accept a request, or find the task that its id stands for. Return the task, and whether it is new.
+
+        The subscriber receives all events of the task, from the first one. The task is stored when this returns;
+        cancelling the call does not take it back.
+
+        Raises:
+            PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
+            UpstreamAuth: Xinference refuses our key.
+            TaskIdConflict: the id stands for other content.
+            TooManyTasks, ShuttingDown, StorageUnavailable: not now.
+        """
+        # First, since what can't be compared can't be told from what is known under its id.
+        check_metadata(request.metadata)
+        if request.task_id is not None:
+            known = await self.find(owner, request.task_id)
+            if known is not None:
+                return self._attach(request, known, subscriber), False
+        self._check_room(request, owner)
+        model = choose_model(request.model, self._upstream)
+        pool = self._pools.pool_of(model)
+        task = new_task(request, owner, model, pool, self._settings, self._clock.time())
+        subscriber.subscribe([task.uid], [task.uid], after=None)
+        accepting = asyncio.create_task(
+            self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()
+        )
+        self._accepting[accepting] = owner
+        self._accepting_of[owner] += 1
+        accepting.add_done_callback(self._accepted)
+        try:
+            known = await asyncio.shield(accepting)
+        except StorageUnavailable:
+            subscriber.unsubscribe(task.uid)
+            raise
+        if known is None:
+            return task, True
+        subscriber.unsubscribe(task.uid)
+        return self._attach(request, known, subscriber), False
+
+    def _check_room(self, request: Generate, owner: str) -> None:
+        check(request, self._settings)
+        if self._draining:
+            raise ShuttingDown
+        if self._journal.broken or self._pools.unsaved.bytes:
+            raise StorageUnavailable
+        if self._pools.size + len(self._accepting) >= self._settings.tasks:
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
+        if self._pools.count(owner) + self._accepting_of[owner] >= self._settings.tasks_per_owner:
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} unfinished")
+
+    async def _store(self, task: Task) -> Task | None:
+        """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
+        known = await self._journal.accept(task)
+        if known is None:
+            log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
+            self._pools.submit(task)
+        return known
+
+    def _accepted(self, accepting: asyncio.Task[Task | None]) -> None:
+        owner = self._accepting.pop(accepting)
+        self._accepting_of[owner] -= 1
+        if not self._accepting_of[owner]:
+            del self._accepting_of[owner]
+        if not accepting.cancelled() and accepting.exception() is not None:
+            log.debug("task not accepted", error=str(accepting.exception()))
+
+    def _attach(self, request: Generate, known: Task, subscriber: Subscriber) -> Task:
+        """Subscribe to a known task from its start; raise TaskIdConflict when it was another request."""
+        if not has_content(known.digest, request):
+            raise TaskIdConflict(field="task_id", limit="the same content under the same id")
+        subscriber.subscribe([known.uid], [] if known.ended else [known.uid], after=0)
+        return known
+
+    # Find, cancel, delete
+
+    async def find(self, owner: str, task_id: str) -> Task | None:
+        """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
+        return self._pools.find(owner, task_id) or await self._journal.store.task(owner, task_id)
+
+    async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
+        """Cancel a task or one output of it; tell what it was. Idempotent; unknown and ended are soft answers."""
+        task = await self.find(owner, task_id)
+        if task is None or (index is not None and index >= len(task.outputs)):
+            return CancelledTask(task_id=task_id, was="unknown", index=index)
+        was = task.state if index is None else task.outputs[index].state
+        self._pools.cancel(owner, task_id, index)
+        return CancelledTask(task_id=task_id, was=was, index=index)
+
+    async def cancel_all(self, owner: str, keep: Collection[str]) -> list[CancelledTask]:
+        """Cancel an owner's unfinished tasks but those whose ids are in `keep`. Others run between two of them."""
+        cancelled = []
+        for task in self._pools.of_owner(owner):
+            if task.task_id not in keep:
+                cancelled.append(CancelledTask(task_id=task.task_id, was=task.state))
+                self._pools.cancel(owner, task.task_id, None)
+                await asyncio.sleep(0)
+        return cancelled
+
+    async def delete(self, owner: str, task_id: str) -> Task | None:
+        """Delete an ended task and its outputs; return it, or None for an unknown one.
+
+        Raises:
+            TaskUnfinished: it is on its way.
+            StorageUnavailable: not now.
+        """
+        task = await self.find(owner, task_id)
+        if task is None:
+            return None
+        if not task.ended or self._pools.find(owner, task_id) is not None:
+            raise TaskUnfinished(field="task_id")
+        await self._retention.delete(task)
+        return task
+
+    # Subscribe
+
+    async def subscribe(self, owner: str) -> Subscriber:
+        """Return a subscriber that watches nothing yet; `unsubscribe` it when done. May raise StorageUnavailable."""
+        subscriber = await self._journal.subscribe(owner)
+        self._presence.joined(owner)
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Deliver nothing more to a subscriber."""
+        self._journal.unsubscribe(subscriber)
+        self._presence.left(subscriber.owner)
+
+    # End
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new tasks, start nothing more, and let what runs go on for at most `seconds`."""
+        self._draining = True
+        await self._pools.drain(seconds)
+
+    async def close(self) -> None:
+        """Abort what runs; what is unfinished goes on after the next start, if the store is durable."""
+        self._presence.close()
+        if self._accepting:
+            await asyncio.wait(list(self._accepting))
+        await self._pools.close()

@@ -1,0 +1,271 @@
+"""The unfinished tasks of one pool, and the only place where their state changes."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.errors import TaskTimeout, UpstreamGarbage, XinflightError
+from xinflight.journal import Journal
+from xinflight.model import EventMessage, MediaInfo, Output, Task, end_message, output_message
+from xinflight.protocol import CancelOutcome, State, Step
+from xinflight.storage import Outcome
+from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
+from xinflight.upstream import Attempt
+
+__all__ = ["Ledger"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+OUTPUTS_PER_TASK = 64
+"""Places in the sequence that one task takes: the protocol's bound of `n`."""
+
+
+class Ledger:
+    """Change the state of tasks, store it in the journal and show it. Calls on an ended output do nothing.
+
+    `fence` is that of the pool's lease; every write carries it.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, fence: int) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._fence = fence
+        # By owner, then by task id, so that nothing done for one owner looks at another's. Bounded by admission.
+        self._tasks: dict[str, dict[str, ActiveTask]] = {}
+        self.size = 0
+        """How many tasks are unfinished, of all owners."""
+
+    def find(self, owner: str, task_id: str) -> ActiveTask | None:
+        """Return an unfinished task, or None."""
+        return self._tasks.get(owner, {}).get(task_id)
+
+    def of_owner(self, owner: str) -> list[ActiveTask]:
+        """Return an owner's unfinished tasks in the order of their acceptance."""
+        return list(self._tasks.get(owner, {}).values())
+
+    def all(self) -> list[ActiveTask]:
+        """Return the unfinished tasks of all owners: for a start, an end, or a change of the upstream."""
+        return [active for of_owner in self._tasks.values() for active in of_owner.values()]
+
+    def count(self, owner: str) -> int:
+        """Return how many unfinished tasks an owner has."""
+        return len(self._tasks.get(owner, ()))
+
+    # Take in, give away
+
+    def add(self, task: Task, sequence: int) -> ActiveTask:
+        """Add a stored task with a run for each output that has not ended."""
+        active = ActiveTask(task=task, sequence=sequence)
+        active.runs = [
+            OutputRun(active=active, output=output, sequence=sequence * OUTPUTS_PER_TASK + output.index)
+            for output in task.outputs
+            if not output.ended
+        ]
+        self._tasks.setdefault(task.owner, {})[task.task_id] = active
+        self.size += 1
+        return active
+
+    def restore(self, task: Task, sequence: int, found: Mapping[int, MediaInfo], patience: float) -> ActiveTask:
+        """Add a task of the process's last life; `found` are the outputs, by index, that were stored before it died.
+
+        What was being cancelled stays so: it ends when its old request is known to have ended, or unconfirmed after
+        `patience` seconds. Everything else is queued again.
+        """
+        stored = [output for output in task.outputs if not output.ended and output.index in found]
+        for output in stored:
+            output.file = found[output.index]
+            output.move(State.COMPLETED)
+        active = self.add(task, sequence)
+        for output in stored:
+            _ = self._append(task, output_message(task, output, self._clock.time()))
+        for run in active.runs:
+            if task.cancelled_at is not None or run.output.state is State.CANCELLING:
+                self._move(run.output, State.CANCELLING)
+                self._confirm_within(run, patience)
+            else:
+                self._move(run.output, State.QUEUED)
+        if not self._end_if_over(active):
+            for run in active.runs:
+                self.show(run)
+        return active
+
+    def hand_over(self, active: ActiveTask) -> Task:
+        """Remove a task that another pool runs from now on, and return it."""
+        for run in active.runs:
+            run.finish()
+        self._drop(active)
+        return active.task
+
+    def _drop(self, active: ActiveTask) -> None:
+        task = active.task
+        if active.deadline is not None:
+            active.deadline.cancel()
+        of_owner = self._tasks[task.owner]
+        del of_owner[task.task_id]
+        self.size -= 1
+        if not of_owner:
+            del self._tasks[task.owner]
+
+    # On the way
+
+    def show(self, run: OutputRun) -> None:
+        """Publish a snapshot of a run."""
+        if not run.task.ended:
+            now = self._clock.monotonic()
+            run.view.update(now)
+            self._journal.snapshot(run.task, progress_message(run, now, self._clock.time()))
+
+    async def sending(self, run: OutputRun, *, abortable: bool) -> None:
+        """Store that a request is about to be sent, and which one; returns when it is stored.
+
+        Only then may it be sent: whoever finds this task after a crash asks about the requests that may run, and only
+        about those.
+        """
+        run.output.abortable = abortable
+        self._move(run.output, State.STARTING)
+        await self._journal.save(run.task, self._fence)
+
+    def sent(self, run: OutputRun, attempt: Attempt) -> None:
+        """Record a request that is sent now."""
+        run.output.attempt += 1
+        run.attempt = attempt
+        run.phase = Phase.SENT
+        run.view.begin(attempt.estimator, self._clock.monotonic())
+        self.show(run)
+
+    def was_sent(self, run: OutputRun) -> None:
+        """Record that a request of the process's last life reached the upstream."""
+        run.output.attempt = max(run.output.attempt, 1)
+
+    def renew_request_id(self, run: OutputRun) -> None:
+        """Draw a fresh request id: the upstream refuses one that it has seen."""
+        run.output.request_id = str(uuid.uuid4())
+
+    def progressed(self, run: OutputRun) -> None:
+        """Show the progress of the request under way."""
+        estimator = run.view.estimator
+        if estimator is None or run.output.ended:
+            return
+        run.view.step = Step.DECODING if estimator.decoding_since is not None else Step.GENERATING
+        if run.output.state is State.STARTING:
+            self._move(run.output, State.RUNNING)
+        self.show(run)
+
+    def retry(self, run: OutputRun, reason: str | None) -> None:
+        """Wait in the slot for another request; `reason` is the code of what ended the last one, if any did."""
+        if not run.over:
+            run.phase = Phase.RETRYING
+        run.view.pause(Step.WAITING_FOR_MODEL)
+        if reason is not None:
+            run.view.retry_reason = reason
+        if not run.output.ended:
+            self._move(run.output, State.QUEUED)
+            self.show(run)
+
+    def refused(self, run: OutputRun) -> None:
+        """Take back an attempt that the upstream did not accept: nobody waited for it."""
+        run.output.attempt -= 1
+
+    def saving(self, run: OutputRun) -> None:
+        """Show that the output is there and being stored."""
+        run.phase = Phase.SAVING
+        run.view.save()
+        self.show(run)
+
+    def not_saved(self, run: OutputRun) -> None:
+        """Wait in the slot, with the output in memory, for a disk that does not accept it."""
+        if not run.over:
+            run.phase = Phase.RETRYING
+
+    def cancelling(self, run: OutputRun, patience: float) -> None:
+        """Show that an abort is on its way; without a confirmation within `patience` seconds it ends unconfirmed."""
+        self._move(run.output, State.CANCELLING)
+        self._confirm_within(run, patience)
+        self.show(run)
+
+    def _confirm_within(self, run: OutputRun, seconds: float) -> None:
+        run.confirm = self._clock.call_later(seconds, lambda: self.cancel(run, CancelOutcome.UNCONFIRMED))
+
+    def intend_cancel(self, active: ActiveTask) -> None:
+        """Note that a task is being cancelled as a whole, from now on if it was not."""
+        if active.task.cancelled_at is None:
+            active.task.cancelled_at = self._clock.time()
+
+    def save(self, task: Task) -> None:
+        """Store a task as it stands, at the next commit, unless its end does."""
+        if not task.ended:
+            _ = self._journal.save(task, self._fence)
+
+    def _move(self, output: Output, state: State) -> None:
+        if output.state is not state:
+            output.move(state)
+
+    # Ends
+
+    def complete(self, run: OutputRun, file: MediaInfo) -> asyncio.Future[Outcome]:
+        """Record an output whose file is stored; the future is done when the event is.
+
+        Only now, since a task that is saved before must not name a file that is not there.
+        """
+        run.output.file = file
+        self._end(run, State.COMPLETED)
+        # The end of the task, if this is its last output, queues right behind it.
+        stored = self._append(run.task, output_message(run.task, run.output, self._clock.time()))
+        self._end_if_over(run.active)
+        return stored
+
+    def fail(self, run: OutputRun, error: XinflightError) -> None:
+        """End an output with an error, whose code is told; a timeout makes it expired."""
+        if run.output.ended:
+            return
+        run.output.code = error.code
+        # What turns out to be no image was made in the step before.
+        run.output.step = run.view.made_in if isinstance(error, UpstreamGarbage) else run.view.step
+        self._end(run, State.EXPIRED if isinstance(error, TaskTimeout) else State.FAILED)
+        self._show_unless_over(run)
+
+    def cancel(self, run: OutputRun, outcome: CancelOutcome) -> None:
+        """End an output as cancelled, saying what that achieved."""
+        if run.output.ended:
+            return
+        run.output.upstream = outcome
+        self._end(run, State.CANCELLED)
+        self._show_unless_over(run)
+
+    def expire(self, active: ActiveTask) -> None:
+        """End all outputs of a task that ran out of time, but those whose cancel is on its way."""
+        for run in active.runs:
+            if run.output.state is not State.CANCELLING:
+                self.fail(run, TaskTimeout())
+
+    def _end(self, run: OutputRun, state: State) -> None:
+        run.output.move(state)
+        run.finish()
+        if run.confirm is not None:
+            run.confirm.cancel()
+
+    def _show_unless_over(self, run: OutputRun) -> None:
+        if not self._end_if_over(run.active):
+            self.show(run)
+
+    def _end_if_over(self, active: ActiveTask) -> bool:
+        """End the task with its last output; return whether this was it."""
+        task = active.task
+        if task.outcome() is None:
+            return False
+        if task.ended:
+            raise AssertionError(f"task {task.task_id} would end twice")
+        task.ended_at = self._clock.time()
+        if active.deadline is not None:
+            active.deadline.cancel()
+        # Known until its end is stored: whoever asks before must find it here, not the older one of the store.
+        self._append(task, end_message(task)).add_done_callback(lambda _: self._drop(active))
+        seconds = round(task.ended_at - task.created, 3)
+        log.info("task ended", task=task.task_id, state=task.state, seconds=seconds)
+        return True
+
+    def _append(self, task: Task, message: EventMessage) -> asyncio.Future[Outcome]:
+        return self._journal.append(task, message, self._fence)

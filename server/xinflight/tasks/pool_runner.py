@@ -1,0 +1,246 @@
+"""One pool of models that share slots: its unfinished tasks, its queue, and what runs in its slots."""
+
+import asyncio
+import contextvars
+from collections.abc import Sequence
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.errors import ShuttingDown, UpstreamAuth
+from xinflight.journal import Journal
+from xinflight.model import MediaInfo, Task
+from xinflight.protocol import CancelOutcome, State, UpstreamState
+from xinflight.storage import Blobs
+from xinflight.supervise import Supervisor
+from xinflight.tasks.cancellation import Cancellation
+from xinflight.tasks.ledger import Ledger
+from xinflight.tasks.queue_positions import QueuePositions
+from xinflight.tasks.recovery import Recovery, may_run
+from xinflight.tasks.runner import Runner
+from xinflight.tasks.runs import ActiveTask, OutputRun, Phase
+from xinflight.tasks.scheduler import Scheduler
+from xinflight.tasks.unsaved import UnsavedBytes
+from xinflight.upstream import CONFIRM, DurationHistory, Xinference
+
+__all__ = ["UNASSIGNED", "PoolRunner"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+UNASSIGNED = ""
+"""The pool of tasks whose model is not known yet. It has no slots; they are handed over when their model is there."""
+STOP_PATIENCE = 5.0
+"""Seconds that a stopping server waits for its aborts to be confirmed."""
+
+
+class PoolRunner:
+    """Run the tasks of one pool. Every run in a slot is an asyncio task named after it, awaited by `close`."""
+
+    def __init__(
+        self,
+        pool: str,
+        upstream: Xinference,
+        journal: Journal,
+        blobs: Blobs,
+        durations: DurationHistory,
+        unsaved: UnsavedBytes,
+        clock: Clock,
+        supervisor: Supervisor,
+        fence: int,
+    ) -> None:
+        self.pool = pool
+        self._upstream = upstream
+        self._blobs = blobs
+        self._clock = clock
+        self._supervisor = supervisor
+        self.ledger = Ledger(journal, clock, fence)
+        self._scheduler: Scheduler[OutputRun] = Scheduler()
+        self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
+        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler)
+        self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
+        # What runs in a slot, and the model it runs on.
+        self._running: dict[asyncio.Task[None], tuple[OutputRun, str]] = {}
+        self._positions = QueuePositions(
+            pool, self._running.values(), self.ledger, self._scheduler, journal, upstream, durations, clock
+        )
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+
+    # Open, take in
+
+    def open(self) -> None:
+        """Start dispatching."""
+        self._supervisor.start(f"dispatch {self.pool}", self._dispatch)
+        self.upstream_changed()
+
+    async def restore(self, tasks: Sequence[tuple[int, Task]]) -> None:
+        """Take back unfinished tasks of the process's last life, with their places in the sequence.
+
+        Nothing starts before the requests that may still run are known to have ended.
+        """
+        runs = [run for sequence, task in tasks for run in await self._restore(task, sequence)]
+        self._recovery.begin([run for run, asked in runs if asked])
+        self.upstream_changed()
+        fresh = [run for run, asked in runs if not asked]
+        for run in fresh:
+            self._scheduler.add(run)
+        self._positions.added(fresh)
+        self._supervisor.start(f"recovery {self.pool}", self._recover)
+
+    async def _restore(self, task: Task, sequence: int) -> list[tuple[OutputRun, bool]]:
+        """Return the runs of a task, each with whether its old request must be asked about."""
+        found: dict[int, MediaInfo] = {}
+        sent = [output for output in task.outputs if may_run(output)]
+        for output in sent:
+            file = await self._blobs.identify(output.output_id)
+            if file is not None:
+                found[output.index] = file
+        indexes = {output.index for output in sent}
+        active = self.ledger.restore(task, sequence, found, CONFIRM)
+        self._start_deadline(active)
+        return [(run, run.output.index in indexes or run.output.state is State.CANCELLING) for run in active.runs]
+
+    async def _recover(self) -> None:
+        await self._recovery.ask()
+        self.upstream_changed()
+        await self._recovery.settle()
+
+    def submit(self, task: Task, sequence: int) -> None:
+        """Queue the outputs of a stored task."""
+        active = self.ledger.add(task, sequence)
+        self._start_deadline(active)
+        for run in active.runs:
+            self._scheduler.add(run)
+        self._positions.added(active.runs)
+
+    def adopt(self, task: Task, sequence: int) -> None:
+        """Take over a task that waited in another pool, and store that it is here."""
+        task.pool = self.pool
+        self.submit(task, sequence)
+        self.ledger.save(task)
+
+    def _start_deadline(self, active: ActiveTask) -> None:
+        if not active.task.ended:
+            left = max(active.task.deadline - self._clock.time(), 0.0)
+            active.deadline = self._clock.call_later(left, lambda: self._cancellation.expire(active))
+
+    # Run
+
+    async def _dispatch(self) -> None:
+        """Start what is next whenever a slot is free, until cancelled."""
+        while True:
+            run, uid = await self._scheduler.next()
+            name = f"output {run.task.task_id}/{run.output.index}"
+            # A context of its own: its log lines must not carry the connection of whoever freed the slot.
+            running = asyncio.create_task(self._run(run, uid), name=name, context=contextvars.Context())
+            self._running[running] = (run, uid)
+            self._idle.clear()
+            running.add_done_callback(self._ran)
+            self._positions.changed()
+
+    async def _run(self, run: OutputRun, uid: str) -> None:
+        with structlog.contextvars.bound_contextvars(task=run.task.task_id, output=run.output.index):
+            await self._runner.run(run, uid)
+
+    def _ran(self, running: asyncio.Task[None]) -> None:
+        _, uid = self._running.pop(running)
+        self._scheduler.release(uid)
+        self._positions.changed()
+        if not self._running:
+            self._idle.set()
+
+    # Commands
+
+    def cancel(self, active: ActiveTask, index: int | None = None) -> None:
+        """Cancel a task of this pool, or one output of it."""
+        self._cancellation.cancel(active, index)
+        self._positions.changed()
+
+    def abandoned(self, owner: str) -> None:
+        """Cancel the owner's tasks that were to be cancelled when nobody is there."""
+        for active in self.ledger.of_owner(owner):
+            if active.task.params.on_disconnect == "cancel" and active.task.cancelled_at is None:
+                self.cancel(active)
+
+    # The upstream
+
+    def upstream_changed(self) -> None:
+        """Apply what is known of Xinference now: slots, and whether there is any use in waiting."""
+        ready = self._upstream.state is UpstreamState.READY and not self._recovery.active and not self._closing
+        models = [model for model in self._upstream.models.values() if model.pool == self.pool]
+        self._scheduler.set_slots({model.uid: model.replicas for model in models} if ready else {})
+        if self._upstream.state is UpstreamState.UNAUTHORISED:
+            for run in list(self._scheduler.queue):
+                self._cancellation.give_up(run, UpstreamAuth())
+        if ready:
+            for run, _ in self._running.values():
+                if run.phase is Phase.RETRYING:
+                    run.changed.set()
+        self._positions.changed()
+
+    @property
+    def deserted(self) -> bool:
+        """Tell whether no model of this pool is known."""
+        return all(model.pool != self.pool for model in self._upstream.models.values())
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing waits or runs here."""
+        return self.ledger.size == 0 and not self._running and not self._recovery.settling
+
+    def waiting(self) -> list[ActiveTask]:
+        """Return the tasks of which nothing was sent, so that another pool may run them."""
+        return [active for active in self.ledger.all() if all(self._waits(run) for run in active.runs)]
+
+    def _waits(self, run: OutputRun) -> bool:
+        return run.phase is Phase.WAITING and not self._recovery.involves(run)
+
+    def hand_over(self, active: ActiveTask) -> Task:
+        """Remove a task that waits here, for another pool to run, and return it."""
+        for run in active.runs:
+            self._scheduler.remove(run)
+        return self.ledger.hand_over(active)
+
+    # End
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, and let what runs go on for at most `seconds`."""
+        self._closing = True
+        self._positions.close()
+        self.upstream_changed()
+        await self._wait_idle(seconds)
+
+    async def close(self, *, durable: bool) -> None:
+        """Abort what runs and wait a little for its end; what is unfinished goes on after the next start.
+
+        Without a durable store nothing could go on: there it fails with `shutting_down`.
+        """
+        cancelling = []
+        for active in self.ledger.all():
+            if active.deadline is not None:
+                active.deadline.cancel()
+            for run in active.runs:
+                if run.output.state is State.CANCELLING:
+                    cancelling.append(run)
+                elif not durable:
+                    self._cancellation.give_up(run, ShuttingDown())
+                elif run.attempt is not None:
+                    run.attempt.abort()
+                run.finish()
+        await self._wait_idle(STOP_PATIENCE)
+        for run in cancelling:
+            self.ledger.cancel(run, CancelOutcome.UNCONFIRMED)
+        await self._supervisor.stop(f"dispatch {self.pool}")
+        await self._supervisor.stop(f"recovery {self.pool}")
+        leftover = list(self._running)
+        for task in leftover:
+            task.cancel()
+        await asyncio.gather(*leftover, return_exceptions=True)
+
+    async def _wait_idle(self, seconds: float) -> None:
+        try:
+            async with self._clock.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("outputs still run", pool=self.pool, count=len(self._running))

@@ -1,0 +1,176 @@
+"""All pools of this process: opened when a task needs one, closed when the process ends.
+
+This is what the front knows of those who run tasks: submit, find, cancel. Another process
+could answer the same calls.
+"""
+
+import asyncio
+import itertools
+from collections import defaultdict
+
+import structlog
+
+from xinflight.clock import Clock
+from xinflight.journal import Journal
+from xinflight.model import Task
+from xinflight.settings import Settings
+from xinflight.storage import Blobs
+from xinflight.supervise import Supervisor
+from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
+from xinflight.tasks.runs import ActiveTask
+from xinflight.tasks.unsaved import UnsavedBytes
+from xinflight.upstream import DurationHistory, Model, Xinference
+
+__all__ = ["Pools"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Pools:
+    """Own the pool runners."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Xinference,
+        journal: Journal,
+        blobs: Blobs,
+        clock: Clock,
+        supervisor: Supervisor,
+    ) -> None:
+        self.unsaved = UnsavedBytes(settings.held_bytes)
+        self._settings = settings
+        self._upstream = upstream
+        self._journal = journal
+        self._blobs = blobs
+        self._clock = clock
+        self._supervisor = supervisor
+        self._durations = DurationHistory()
+        # One per pool that has, or had, a model or an unfinished task: not for names that clients make up.
+        self._runners: dict[str, PoolRunner] = {}
+        self._sequence = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._closing = False
+
+    async def open(self) -> list[str]:
+        """Take back what an earlier process left unfinished; return its owners. May raise StorageUnavailable."""
+        store = self._journal.store
+        stored = [task for pool in await store.pools() for task in await store.unfinished(pool)]
+        by_pool: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
+        for task in sorted(stored, key=lambda task: task.created):
+            by_pool[task.pool].append((next(self._sequence), task))
+        for pool in {UNASSIGNED, *by_pool}:
+            await self._open(pool)
+        for pool, restored in by_pool.items():
+            await self._runners[pool].restore(restored)
+        if stored:
+            log.info("tasks go on after a restart", tasks=len(stored))
+        self._supervisor.start("pools", self._follow_upstream)
+        self.upstream_changed()
+        return list({task.owner for task in stored})
+
+    async def _open(self, pool: str) -> None:
+        if pool not in self._runners:
+            fence = await self._journal.store.lease(pool)
+            runner = self._runners[pool] = PoolRunner(
+                pool,
+                self._upstream,
+                self._journal,
+                self._blobs,
+                self._durations,
+                self.unsaved,
+                self._clock,
+                self._supervisor,
+                fence,
+            )
+            runner.open()
+
+    # What the front asks
+
+    def pool_of(self, model: Model | None) -> str:
+        """Return the pool that a new task for a model belongs to, or None for one that is not known yet."""
+        return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
+
+    def submit(self, task: Task) -> None:
+        """Run a stored task."""
+        self._runners[task.pool].submit(task, next(self._sequence))
+
+    def find(self, owner: str, task_id: str) -> Task | None:
+        """Return an unfinished task as it stands now, or None."""
+        found = self._find(owner, task_id)
+        return None if found is None else found[1].task
+
+    def _find(self, owner: str, task_id: str) -> tuple[PoolRunner, ActiveTask] | None:
+        # Pools are few: as many as the upstream has models.
+        for runner in self._runners.values():
+            active = runner.ledger.find(owner, task_id)
+            if active is not None:
+                return runner, active
+        return None
+
+    def of_owner(self, owner: str) -> list[Task]:
+        """Return an owner's unfinished tasks."""
+        return [active.task for runner in self._runners.values() for active in runner.ledger.of_owner(owner)]
+
+    def count(self, owner: str) -> int:
+        """Return how many unfinished tasks an owner has."""
+        return sum(runner.ledger.count(owner) for runner in self._runners.values())
+
+    @property
+    def size(self) -> int:
+        """How many tasks are unfinished, of all owners."""
+        return sum(runner.ledger.size for runner in self._runners.values())
+
+    def cancel(self, owner: str, task_id: str, index: int | None) -> None:
+        """Cancel an unfinished task or one output of it; one that has ended stays as it is."""
+        found = self._find(owner, task_id)
+        if found is not None:
+            runner, active = found
+            runner.cancel(active, index)
+
+    def abandoned(self, owner: str) -> None:
+        """Cancel the owner's tasks that were to be cancelled when nobody is there."""
+        for runner in self._runners.values():
+            runner.abandoned(owner)
+
+    # The upstream
+
+    def upstream_changed(self) -> None:
+        """Note that Xinference or its models changed; the task `pools` applies it."""
+        self._changed.set()
+
+    async def _follow_upstream(self) -> None:
+        """Open pools of new models, give each runner its slots, and hand over what waited for a model."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if not self._closing:
+                for pool in {model.pool for model in self._upstream.models.values()}:
+                    await self._open(pool)
+            for runner in list(self._runners.values()):
+                runner.upstream_changed()
+                if runner.deserted and not self._closing:
+                    self._assign(runner)
+                    if runner.empty and runner.pool != UNASSIGNED:
+                        del self._runners[runner.pool]
+                        await runner.close(durable=True)
+
+    def _assign(self, runner: PoolRunner) -> None:
+        """Hand over what waits in a pool without a model, where its model is known in another pool."""
+        for active in runner.waiting():
+            pool = self.pool_of(self._upstream.find(active.task.params.model))
+            if pool not in (UNASSIGNED, runner.pool):
+                self._runners[pool].adopt(runner.hand_over(active), active.sequence)
+
+    # End
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, and let what runs go on for at most `seconds`."""
+        self._closing = True
+        await asyncio.gather(*(runner.drain(seconds) for runner in self._runners.values()))
+
+    async def close(self) -> None:
+        """Abort what runs; what is unfinished goes on after the next start, if the store is durable."""
+        await self._supervisor.stop("pools")
+        durable = self._journal.store.durable
+        await asyncio.gather(*(runner.close(durable=durable) for runner in self._runners.values()))
