@@ -206,6 +206,21 @@ async def test_a_call_that_is_never_answered_is_given_up(url: str, between: Betw
         over.set()
 
 
+async def test_a_probe_that_is_never_answered_is_given_up(url: str, between: Between) -> None:
+    """A server that is stopped takes connections and says nothing: it counts as away, with the reason."""
+    over = asyncio.Event()
+
+    async def never(request: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    async with watching(url) as (upstream, clock):
+        between.answers[MODELS] = never
+        await becomes(upstream, clock, UpstreamState.UNREACHABLE)
+        assert upstream.cause == "no answer within 10 s"
+        over.set()
+
+
 async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is never taken means that nothing was sent, as one that is refused does."""
     monkeypatch.setattr(xinference, "CONNECT_SECONDS", 0.1)

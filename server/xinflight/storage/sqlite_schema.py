@@ -103,12 +103,17 @@ def make_private(path: Path) -> None:
 def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connection:
     """Open a connection; `busy_timeout` is in seconds. Raises sqlite3.Error."""
     connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False)
-    # Before the first page is written; in a database that has tables it takes a VACUUM.
-    connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-    connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        # Before the first page is written; in a database that has tables it takes a VACUUM.
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except sqlite3.Error:
+        # From Python 3.13 on a connection that nobody closed is a ResourceWarning, wherever it is collected.
+        connection.close()
+        raise
     return connection
 
 

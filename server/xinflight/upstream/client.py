@@ -41,8 +41,8 @@ CALL_SECONDS = 10.0
 """Seconds for any call but the one for a picture; a busy server took 1.5, one that is stopped holds it for ever."""
 SMALL_ANSWER = 64 * 2**10
 """The most bytes of an answer that tells one figure or error; the real ones have some 100."""
-LISTING = 16 * 2**20
-"""The most bytes of an answer that lists something: a thousand models have 1 MB, all paths some 400 KB."""
+LISTING = 4 * 2**20
+"""The most bytes of an answer that lists something: all paths of 4.1.0 are 89 KB, a model is some 400 bytes."""
 PROBE_TIMEOUT = 10.0
 COMING_BACK = 60.0
 """Seconds for which a model that is no more listed may still come back: a crashed one took some 12."""
@@ -252,9 +252,9 @@ class Xinference:
             self._failures += 1
             # One lost answer of a busy server is no reason to tell everybody.
             if self.state is not UpstreamState.READY or self._failures > 1:
-                self._become(
-                    UpstreamState.UNREACHABLE, self.models, self.unsuitable, cause=str(error) or type(error).__name__
-                )
+                # Time that is over has no words of its own.
+                cause = str(error) or f"no answer within {PROBE_TIMEOUT:g} s"
+                self._become(UpstreamState.UNREACHABLE, self.models, self.unsuitable, cause)
             else:
                 self._poke.set()
         else:
