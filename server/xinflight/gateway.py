@@ -211,7 +211,7 @@ class Gateway:
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
     ) -> tuple[list[Task], str | None]:
         """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last."""
-        return await self._retention.page(owner, cursor=cursor, limit=limit, state=state)
+        return await self._front.page(owner, cursor=cursor, limit=limit, state=state)
 
     # Events
 

@@ -134,6 +134,21 @@ class Front:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
         return self._pools.find(owner, task_id) or await self._journal.store.task(owner, task_id)
 
+    async def page(
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+    ) -> tuple[list[Task], str | None]:
+        """Return a page of an owner's tasks, the newest first; unfinished ones as they stand now, not as stored.
+
+        The second value is the cursor of the next page, None for the last. May raise StorageUnavailable.
+        """
+        tasks, following = await self._retention.page(owner, cursor=cursor, limit=limit, state=state)
+        return [self._newest(task) for task in tasks], following
+
+    def _newest(self, stored: Task) -> Task:
+        running = self._pools.find(stored.owner, stored.task_id)
+        # An end is told when it is stored, not before.
+        return stored if running is None or running.uid != stored.uid or running.ended else running
+
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
         """Cancel a task or one output of it; tell what it was. Idempotent; unknown and ended are soft answers."""
         task = await self.find(owner, task_id)
