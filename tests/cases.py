@@ -1,4 +1,4 @@
-"""What clients get wrong, as data: one table for every door that can express the mistake.
+"""What clients get wrong, as data: one table for every transport that can express the mistake.
 
 A case is its content, and the code, field and limit of the refusal; a limit of None is not compared.
 """

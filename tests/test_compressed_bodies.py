@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp.http_parser import DeflateBuffer
 
-from doors import shared_server
 from kit import Json, WireClient
+from streams import shared_server
 
 INFLATED = 50_000_000
 BOMB = gzip.compress(b" " * INFLATED, compresslevel=9)

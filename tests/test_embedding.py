@@ -42,7 +42,7 @@ async def page(url: str) -> str:
 
 
 async def test_below_a_prefix(settings: Settings) -> None:
-    """Every door is below the prefix, the URLs of pictures too; the host's own pages stay its own."""
+    """Every route is below the prefix, the URLs of pictures too; the host's own pages stay its own."""
 
     async def own(request: web.Request) -> web.Response:
         return web.Response(text="the host's own")

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from doors import shared_server
 from kit import FakeClock, Json, WireClient, eventually
+from streams import shared_server
 from xinflight import refusals
 from xinflight.connection import Session, outbox
 from xinflight.errors import NotJson

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from conftest import Serve
-from doors import STREAMS
 from kit import Recorder, eventually, hosted
+from streams import STREAMS
 from xinflight.app import setup
 from xinflight.clock import SystemClock
 from xinflight.gateway import Gateway

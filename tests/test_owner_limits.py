@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from conftest import Serve
-from doors import shared_server
 from kit import Recorder, WireClient, painter
+from streams import shared_server
 from xinflight.demo import Faults
 from xinflight.errors import TooManyTasks
 from xinflight.gateway import Gateway

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from doors import shared_server
 from kit import FakeClock
 from life import Life, turns
+from streams import shared_server
 from xinflight.journal import MemoryBus
 from xinflight.storage import MemoryStore
 from xinflight.supervise import LONGEST_PAUSE, STEADY, Supervisor

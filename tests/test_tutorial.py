@@ -179,7 +179,7 @@ async def test_a_file_as_page(serve: Serve, tmp_path: Path) -> None:
 
 
 async def test_a_folder_as_page(serve: Serve, tmp_path: Path) -> None:
-    """A folder's index.html is at /, its other files beside it, our own doors before it, nothing above it."""
+    """A folder's index.html is at /, its other files beside it, our own routes before it, nothing above it."""
     folder = tmp_path / "site"
     (folder / "js").mkdir(parents=True)
     (folder / "index.html").write_text("<p>index</p>")

@@ -1,4 +1,4 @@
-"""The HTTP doors as OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1)."""
+"""The HTTP APIs as OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1)."""
 
 from xinflight.errors import (
     BadTaskId,

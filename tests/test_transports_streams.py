@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from conftest import Front, Serve
-from doors import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored
 from kit import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
+from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored
 from xinflight.demo import Emulator
 from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
@@ -295,7 +295,7 @@ async def test_a_reader_that_left_is_forgotten(emulate: Serve, accept: str, monk
 async def test_a_reader_that_takes_nothing_is_let_go(
     emulate: Serve, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After PATIENCE its connection is broken off, so that it holds neither a place nor, at OpenAI's door, a task."""
+    """After PATIENCE its connection is broken off; it holds neither a place nor, over OpenAI's API, a task."""
     monkeypatch.setattr(web_stream, "PATIENCE", 0.2)
     noise = random.Random(1).randbytes(3 * 600 * 600)
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The same mistakes at every door: the same codes, fields and limits; and the mistakes that only one door knows."""
+"""The same mistakes over every transport: the same codes, fields and limits; and the mistakes that only one knows."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,15 +13,15 @@ from aiohttp import WSMsgType
 import cases
 from cases import Case
 from conftest import Serve
-from doors import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, shared_server
 from kit import PAINTER, Json, Recorder, WireClient, painter
+from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, shared_server
 from xinflight.demo import Emulator
 from xinflight.errors import leaves
 from xinflight.protocol import STATUS
 
 
 class Refusal(NamedTuple):
-    """What every door can say of a mistake."""
+    """What every transport can say of a mistake."""
 
     code: str
     field: str | None
@@ -117,7 +117,7 @@ def over_openai(http: aiohttp.ClientSession, *, stream: bool) -> Ask:
 
 
 @pytest.fixture(params=["json", "msgpack", "rest", "sse", "ndjson", "openai", "openai stream"])
-async def door(
+async def transport(
     request: pytest.FixtureRequest, server: str, http: aiohttp.ClientSession, stack: AsyncExitStack
 ) -> Ask:
     """Give one way to ask after the other."""
@@ -136,12 +136,12 @@ async def door(
 
 
 def only(*names: str) -> pytest.MarkDecorator:
-    """Run a test with some doors only."""
-    return pytest.mark.parametrize("door", names, indirect=True)
+    """Run a test with some transports only."""
+    return pytest.mark.parametrize("transport", names, indirect=True)
 
 
 async def refuses(ask: Ask, action: str, table: list[Case]) -> None:
-    """Hold a door to the table."""
+    """Hold a transport to the table."""
     for fields, code, field, limit in table:
         told = await ask(action, fields)
         assert told[:2] == (code, field), fields
@@ -155,40 +155,40 @@ async def engine() -> Recorder:
     return Recorder([painter(uid="reader", abilities=("ocr",)), PAINTER])
 
 
-async def test_generate(door: Ask, engine: Recorder) -> None:
-    """Code, field and limit are the same at every door, and nothing is sent to any model."""
-    await refuses(door, "generate", cases.GENERATE + cases.MODELS)
+async def test_generate(transport: Ask, engine: Recorder) -> None:
+    """Code, field and limit are the same over every transport, and nothing is sent to any model."""
+    await refuses(transport, "generate", cases.GENERATE + cases.MODELS)
     assert engine.posts == []
 
 
 @only("json", "rest", "sse", "ndjson", "openai", "openai stream")
-async def test_integers_that_only_json_has(door: Ask) -> None:
-    await refuses(door, "generate", cases.LARGE_INTEGERS)
+async def test_integers_that_only_json_has(transport: Ask) -> None:
+    await refuses(transport, "generate", cases.LARGE_INTEGERS)
 
 
 @only("json", "msgpack", "rest")
-async def test_cancel(door: Ask) -> None:
-    await refuses(door, "cancel", cases.CANCEL)
+async def test_cancel(transport: Ask) -> None:
+    await refuses(transport, "cancel", cases.CANCEL)
 
 
 @only("json", "msgpack", "rest")
-async def test_delete(door: Ask) -> None:
-    await refuses(door, "delete", cases.DELETE)
+async def test_delete(transport: Ask) -> None:
+    await refuses(transport, "delete", cases.DELETE)
 
 
 @only("json", "msgpack", "rest", "ndjson")
-async def test_list(door: Ask) -> None:
-    await refuses(door, "list", cases.LIST)
+async def test_list(transport: Ask) -> None:
+    await refuses(transport, "list", cases.LIST)
 
 
 @only("json", "msgpack", "sse", "ndjson")
 @pytest.mark.parametrize("whole", [True, False], ids=["all", "one task"])
-async def test_cursors(door: Ask, server: str, *, whole: bool) -> None:
+async def test_cursors(transport: Ask, server: str, *, whole: bool) -> None:
     """What is no cursor is refused, in the query and as Last-Event-ID."""
     async with WireClient.connect(server) as client:
         await client.ask(action="generate", prompt="boat", task_id="a", steps=1)
     which = {"scope": "all"} if whole else {"task_id": "a"}
-    await refuses(door, "follow", [case._replace(fields={**case.fields, **which}) for case in cases.AFTER])
+    await refuses(transport, "follow", [case._replace(fields={**case.fields, **which}) for case in cases.AFTER])
 
 
 BODIES = ["/api/v1/tasks", "/v1/images/generations", "/api/v1/tasks/a/cancel"]
@@ -384,7 +384,7 @@ async def test_a_stream_for_a_task_that_ended(http: aiohttp.ClientSession, clien
 
 
 async def test_what_is_not_ones_own_is_not_found(emulate: Serve) -> None:
-    """Another owner's task looks like one that never was: same status, same body, at every door."""
+    """Another owner's task looks like one that never was: same status, same body, over every transport."""
     engine = Emulator([PAINTER])
     async with (
         shared_server(xinference_url=await emulate(engine)) as (url, _),
@@ -416,7 +416,7 @@ async def test_what_is_not_ones_own_is_not_found(emulate: Serve) -> None:
 
 
 async def test_nobody_is_let_in(emulate: Serve) -> None:
-    """Without a log-in each door says 401 (the WebSocket closes 4401) and does nothing."""
+    """Without a log-in each transport says 401 (the WebSocket closes 4401) and does nothing."""
     engine = Recorder([PAINTER])
     async with shared_server(xinference_url=await emulate(engine)) as (url, _), aiohttp.ClientSession(url) as http:
         for method, path in (

@@ -10,8 +10,8 @@ import pytest
 from yarl import URL
 
 from conftest import Front, Serve
-from doors import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server
 from kit import PAINTER, Json, Recorder, WireClient, eventually
+from streams import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server
 from xinflight.demo import Emulator
 
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -293,7 +293,7 @@ async def test_notices(emulate: Serve) -> None:
 
 
 async def test_a_deletion_is_told(http: aiohttp.ClientSession, client: WireClient) -> None:
-    """Whoever follows all hears that a task is gone, whichever door it went out of; not by a task's own stream."""
+    """Whoever follows all hears that a task is gone, whichever API deleted it; not by a task's own stream."""
     for task_id in ("a", "b"):
         await submit(http, task_id=task_id)
         await ended(http, task_id)
@@ -429,7 +429,7 @@ async def test_preflights(open_server: str) -> None:
 
 
 async def test_foreign_pages_are_refused(open_server: str) -> None:
-    """At every door, with the setting that would let them in; nothing is done for them."""
+    """Over every transport, with the setting that would let them in; nothing is done for them."""
     async with aiohttp.ClientSession(open_server, headers={"Origin": "https://foe.example"}) as http:
         for path, methods in PATHS.items():
             for method in methods - {"HEAD"}:

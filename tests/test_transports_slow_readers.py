@@ -13,8 +13,8 @@ from aiohttp import web
 from PIL import Image
 
 from conftest import Serve
-from doors import NDJSON, PackClient, lines, stored
 from kit import LONG, Json, WireClient, is_end, painter
+from streams import NDJSON, PackClient, lines, stored
 from xinflight.demo import Emulator, GenerationRequest
 from xinflight.web import streams as web_stream
 from xinflight.web import websocket as web_ws

@@ -1,4 +1,4 @@
-"""What doors.md shows works as it stands, but for the address; what its tables name is there."""
+"""What transports.md shows works as it stands, but for the address; what its tables name is there."""
 
 import asyncio
 import re
@@ -16,11 +16,11 @@ from xinflight.protocol import CODECS
 
 pytest_plugins = ["page_fixtures"]
 
-DOORS = (Path(__file__).parent.parent / "docs" / "doors.md").read_text("utf-8")
+TRANSPORTS = (Path(__file__).parent.parent / "docs" / "transports.md").read_text("utf-8")
 ADDRESS = "http://127.0.0.1:8000"
-SHELL = fences(DOORS, "sh")
-PYTHON = fences(DOORS, "python")
-SCRIPT = fences(DOORS, "js")
+SHELL = fences(TRANSPORTS, "sh")
+PYTHON = fences(TRANSPORTS, "python")
+SCRIPT = fences(TRANSPORTS, "js")
 
 
 def test_there_is_an_example_of_each() -> None:
@@ -80,7 +80,7 @@ async def test_event_source(server: str, browser: Browser) -> None:
 
 @pytest.mark.parametrize("protocol", CODECS)
 def test_sub_protocols_are_named(protocol: str) -> None:
-    assert protocol in DOORS or protocol.endswith("json")
+    assert protocol in TRANSPORTS or protocol.endswith("json")
 
 
 def test_every_route_is_in_the_table() -> None:
@@ -91,4 +91,4 @@ def test_every_route_is_in_the_table() -> None:
         for route in app.router.routes()
         if route.resource is not None and route.method not in ("HEAD", "OPTIONS")
     }
-    assert set(table(DOORS, "| request | answer |")) == {route for route in there if " /api/" in route}
+    assert set(table(TRANSPORTS, "| request | answer |")) == {route for route in there if " /api/" in route}

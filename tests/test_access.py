@@ -120,7 +120,7 @@ async def look(url: str, **headers: str) -> int:
         return response.status
 
 
-async def test_a_foreign_page_is_refused_at_every_door(serve: Serve) -> None:
+async def test_a_foreign_page_is_refused_at_every_transport(serve: Serve) -> None:
     """Origin decides for the WebSocket, which no same-origin policy of a browser protects."""
     url = await serve(xinference_url=NOBODY, allow_origins=("https://good.example",))
     own = url.rstrip("/")
@@ -129,7 +129,7 @@ async def test_a_foreign_page_is_refused_at_every_door(serve: Serve) -> None:
     assert await knock(url) == 101
 
 
-async def test_a_strange_host_is_refused_at_every_door(serve: Serve) -> None:
+async def test_a_strange_host_is_refused_at_every_transport(serve: Serve) -> None:
     """The Host must be one of ours for the page as for the socket; one that can't be parsed is no bug of ours."""
     url = await serve(xinference_url=NOBODY, allow_hosts=("known.example",))
     port = url.rstrip("/").rpartition(":")[2]
@@ -249,7 +249,7 @@ def test_bytes_that_are_no_text_are_a_wrong_token() -> None:
 async def test_beyond_loopback_the_server_makes_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: AsyncExitStack
 ) -> None:
-    """Its URL carries the token in the fragment; without it nobody comes in. `auth` off opens the door."""
+    """Its URL carries the token in the fragment; without it nobody comes in. With `auth` off nobody needs one."""
     # It must not really be reachable from elsewhere in a test.
     monkeypatch.setattr(serve_module, "is_loopback", lambda host: False)
     settings = Settings(port=0, data_dir=str(tmp_path), xinference_url=NOBODY, drain=0.0)

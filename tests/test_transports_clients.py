@@ -1,4 +1,4 @@
-"""Real clients at the doors: curl, `websockets`, the `openai` package, a browser's EventSource."""
+"""Real clients of every transport: curl, `websockets`, the `openai` package, a browser's EventSource."""
 
 import asyncio
 import base64
@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from conftest import Front, Serve
-from doors import Proxy, shared_server
 from kit import LONG, PAINTER, Json, Recorder, WireClient, eventually, painter
+from streams import Proxy, shared_server
 from xinflight.demo import Emulator, Faults
 
 pytest_plugins = ["page_fixtures"]

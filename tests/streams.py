@@ -1,4 +1,4 @@
-"""The doors beside the WebSocket, as tests use them: how each is asked, and what each streams."""
+"""The transports beside the WebSocket, as tests use them: how each is asked, and what each streams."""
 
 import asyncio
 import base64
@@ -85,7 +85,7 @@ async def all_lines(response: aiohttp.ClientResponse, timeout: float = LONG) -> 
 
 
 def stored(messages: list[Json]) -> list[Json]:
-    """Return the stored events of what was seen, inline pictures as bytes whatever the door."""
+    """Return the stored events of what was seen, inline pictures as bytes whatever the transport."""
     return [_with_bytes(m) for m in messages if m["type"] in ("accepted", "picture") or is_end(m)]
 
 
