@@ -10,7 +10,7 @@ from xinflight.model import Output, Task
 from xinflight.protocol import Details, Progress, Step
 from xinflight.upstream import Attempt, DurationKey, ProgressEstimator
 
-__all__ = ["ActiveTask", "OutputRun", "Phase", "View", "progress_message"]
+__all__ = ["ActiveTask", "OutputRun", "Phase", "Shown", "View", "progress_message"]
 
 
 SHOWN_AGAIN = 1.0
