@@ -27,7 +27,7 @@ async def headers(url: str, **sent: str) -> tuple[int, dict[str, str | None]]:
     ("path", "status"),
     [
         ("", 200),
-        ("assets/main.js", 200),
+        ("assets/page/main.js", 200),
         ("assets/nothing.js", 404),
         ("assets/a%00b", 404),
         ("docs/", 200),

@@ -87,7 +87,7 @@ async def test_speaks_both_languages_without_a_reload(studio: Studio) -> None:
 
 async def test_has_words_for_everything_the_server_says(studio: Studio) -> None:
     page = await studio.visit()
-    tables = await page.evaluate(f"import('{studio.url}assets/words.js').then((words) => words.tables)")
+    tables = await page.evaluate(f"import('{studio.url}assets/words/words.js').then((words) => words.tables)")
     needed = [f"code.{error.code}" for error in leaves()]
     needed += [f"step.{step}" for step in Step]
     needed += [f"end.{end}" for end in CancelOutcome]

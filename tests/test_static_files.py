@@ -56,4 +56,4 @@ async def test_names_that_are_no_file_of_our_page(serve: Serve, name: str) -> No
     """The same below the assets of our page."""
     url = await serve(xinference_url=AWAY)
     assert await status(url, f"assets/{name}") == 404
-    assert await status(url, "assets/main.js") == 200
+    assert await status(url, "assets/page/main.js") == 200

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Answers, DISCONNECTED } from "../../client_static/assets/answers.js";
+import { Answers, DISCONNECTED } from "../../client_static/assets/client/answers.js";
 
 test("each answer goes to its question, in whatever order", async () => {
   const answers = new Answers();

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as settled } from "node:timers/promises";
 
-import { DISCONNECTED } from "../../client_static/assets/answers.js";
-import { Cancels } from "../../client_static/assets/cancels.js";
-import { XinflightError } from "../../client_static/assets/protocol.js";
-import { Task } from "../../client_static/assets/task.js";
-import { Tasks } from "../../client_static/assets/tasks.js";
+import { DISCONNECTED } from "../../client_static/assets/client/answers.js";
+import { Cancels } from "../../client_static/assets/client/cancels.js";
+import { XinflightError } from "../../client_static/assets/client/protocol.js";
+import { Task } from "../../client_static/assets/client/task.js";
+import { Tasks } from "../../client_static/assets/client/tasks.js";
 import { PARAMS } from "./factories.js";
 
 /** Cancels with a server that answers by `answer`. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DISCONNECTED } from "../../client_static/assets/answers.js";
-import { CatchUp } from "../../client_static/assets/catch_up.js";
-import { XinflightError } from "../../client_static/assets/protocol.js";
+import { DISCONNECTED } from "../../client_static/assets/client/answers.js";
+import { CatchUp } from "../../client_static/assets/client/catch_up.js";
+import { XinflightError } from "../../client_static/assets/client/protocol.js";
 import { info } from "./factories.js";
 
 /** A page in front of a server that answers each question by its action. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countsText } from "../../client_static/assets/counts.js";
-import { PictureState } from "../../client_static/assets/picture_state.js";
+import { countsText } from "../../client_static/assets/page/counts.js";
+import { PictureState } from "../../client_static/assets/page/picture_state.js";
 import { picture, progress } from "./factories.js";
 
 function made({ running = 0, queued = 0, unsent = 0, ready = 0 }) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Cursor } from "../../client_static/assets/cursor.js";
+import { Cursor } from "../../client_static/assets/client/cursor.js";
 
 test("without a replay nothing is safe, however much was seen", () => {
   const cursor = new Cursor();

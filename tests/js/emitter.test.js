@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Emitter } from "../../client_static/assets/emitter.js";
+import { Emitter } from "../../client_static/assets/client/emitter.js";
 
 test("listeners hear their event in order until they leave", () => {
   const emitter = new Emitter();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { eventsOf } from "../../client_static/assets/history.js";
+import { eventsOf } from "../../client_static/assets/client/history.js";
 import { PARAMS, info, picture } from "./factories.js";
 
 const types = (listed) => [...eventsOf(listed)].map(({ type }) => type);

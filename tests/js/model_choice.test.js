@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ModelChoice } from "../../client_static/assets/model_choice.js";
+import { ModelChoice } from "../../client_static/assets/page/model_choice.js";
 
 const model = (id, fields) => ({ id, default: false, size: "64x64", steps: 9, ...fields });
 const A = model("a", { default: true });

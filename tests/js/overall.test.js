@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Overall } from "../../client_static/assets/overall.js";
-import { PictureState } from "../../client_static/assets/picture_state.js";
+import { Overall } from "../../client_static/assets/page/overall.js";
+import { PictureState } from "../../client_static/assets/page/picture_state.js";
 import { picture, progress } from "./factories.js";
 
 function at(percent) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PictureState } from "../../client_static/assets/picture_state.js";
+import { PictureState } from "../../client_static/assets/page/picture_state.js";
 import { picture, progress } from "./factories.js";
 
 test("only a new attempt may show less, and being back in the queue begins one", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 
-import { MAX_SEED, XinflightError, comesBack, randomId } from "../../client_static/assets/protocol.js";
+import { MAX_SEED, XinflightError, comesBack, randomId } from "../../client_static/assets/client/protocol.js";
 
 test("a client comes back unless the same again would end the same", () => {
   for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]) assert.ok(comesBack(code), `${code}`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Task } from "../../client_static/assets/task.js";
+import { Task } from "../../client_static/assets/client/task.js";
 import { PARAMS, accepted, info, picture, progress, result } from "./factories.js";
 
 const asked = (fields) => new Task({ prompt: "a boat", n: 3, task_id: "t", ...fields });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Task } from "../../client_static/assets/task.js";
-import { Tasks } from "../../client_static/assets/tasks.js";
+import { Task } from "../../client_static/assets/client/task.js";
+import { Tasks } from "../../client_static/assets/client/tasks.js";
 import { accepted, info, progress, result } from "./factories.js";
 
 function filled() {

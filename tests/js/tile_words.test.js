@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PictureState } from "../../client_static/assets/picture_state.js";
-import { etaText, figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/tile_words.js";
+import { PictureState } from "../../client_static/assets/page/picture_state.js";
+import { etaText, figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/tile_words.js";
 import { picture, progress } from "./factories.js";
 
 function after(...events) {

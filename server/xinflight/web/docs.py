@@ -66,7 +66,7 @@ def _documents() -> dict[str, _Document]:
     template = environment.from_string((browser_side / "templates" / "docs.html").read_text("utf-8"))
     contents = {
         **documents(),
-        "docs.css": (browser_side / "assets" / "docs.css").read_bytes(),
+        "docs.css": (browser_side / "assets" / "styles" / "docs.css").read_bytes(),
         "conformance.json": (files("xinflight.testing") / "conformance.json").read_bytes(),
     }
     page = template.render(**reading(), documents=[name for name in contents if name != "docs.css"]).encode()

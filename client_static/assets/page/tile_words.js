@@ -1,8 +1,8 @@
 // @ts-check
-import { duration, errorText, isKey, measured, ordinal, percent, t } from "./words.js";
+import { duration, errorText, isKey, measured, ordinal, percent, t } from "../words/words.js";
 
 /** @typedef {import("./picture_state.js").PictureState} PictureState */
-/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("../client/xinflight.js").Progress} Progress */
 
 /**
  * What a picture is doing, in a few words.

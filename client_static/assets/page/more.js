@@ -1,8 +1,8 @@
 // @ts-check
 import { byId } from "./dom.js";
 
-/** @typedef {import("./protocol.js").XinflightError} XinflightError */
-/** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
+/** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /** The way back through the history, page by page. */
 export class More {

@@ -1,6 +1,6 @@
 // @ts-check
 import { Overall } from "./overall.js";
-import { percent, t } from "./words.js";
+import { percent, t } from "../words/words.js";
 
 /** @typedef {import("./picture_state.js").PictureState} PictureState */
 

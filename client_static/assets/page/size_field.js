@@ -1,9 +1,9 @@
 // @ts-check
 import { byId } from "./dom.js";
 import { presets, sideAllowed } from "./sizes.js";
-import { t } from "./words.js";
+import { t } from "../words/words.js";
 
-/** @typedef {import("./protocol.js").Limits} Limits */
+/** @typedef {import("../client/xinflight.js").Limits} Limits */
 
 const CUSTOM = "custom";
 

@@ -1,13 +1,13 @@
 // @ts-check
 import { fromTemplate, keepFocus, part, showText } from "./dom.js";
-import { eventsOf } from "./history.js";
+import { eventsOf } from "../client/xinflight.js";
 import { Tile } from "./tile.js";
-import { errorText, plural, t, when } from "./words.js";
+import { errorText, plural, t, when } from "../words/words.js";
 
-/** @typedef {import("./protocol.js").End} End */
-/** @typedef {import("./protocol.js").PictureRef} PictureRef */
-/** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
-/** @typedef {import("./task.js").Task} Task */
+/** @typedef {import("../client/xinflight.js").End} End */
+/** @typedef {import("../client/xinflight.js").PictureRef} PictureRef */
+/** @typedef {import("../client/xinflight.js").TaskEvent} TaskEvent */
+/** @typedef {import("../client/xinflight.js").Task} Task */
 /** @typedef {import("./tile.js").TileAction} TileAction */
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 
-/** @typedef {import("./protocol.js").Limits} Limits */
+/** @typedef {import("../client/xinflight.js").Limits} Limits */
 
 const SHAPES = [[1, 1], [4, 3], [3, 4], [3, 2], [2, 3], [16, 9], [9, 16]];
 

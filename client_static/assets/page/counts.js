@@ -1,5 +1,5 @@
 // @ts-check
-import { t } from "./words.js";
+import { t } from "../words/words.js";
 
 /** @typedef {import("./picture_state.js").PictureState} PictureState */
 

@@ -1,9 +1,9 @@
 // @ts-check
 
-/** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
-/** @typedef {import("./protocol.js").PictureRef} PictureRef */
-/** @typedef {import("./protocol.js").Progress} Progress */
-/** @typedef {import("./protocol.js").UpstreamEnd} UpstreamEnd */
+/** @typedef {import("../client/xinflight.js").ErrorMessage} ErrorMessage */
+/** @typedef {import("../client/xinflight.js").PictureRef} PictureRef */
+/** @typedef {import("../client/xinflight.js").Progress} Progress */
+/** @typedef {import("../client/xinflight.js").UpstreamEnd} UpstreamEnd */
 
 /**
  * What a cancel achieved, and in how many seconds, as far as it is known.

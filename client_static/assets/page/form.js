@@ -1,15 +1,15 @@
 // @ts-check
 import { byId, showText } from "./dom.js";
 import { ModelChoice } from "./model_choice.js";
-import { MAX_SEED } from "./protocol.js";
+import { MAX_SEED } from "../client/xinflight.js";
 import { SizeField } from "./size_field.js";
-import { onLang, t } from "./words.js";
+import { onLang, t } from "../words/words.js";
 
 /** @typedef {import("./draft.js").Draft} Draft */
 /** @typedef {import("./draft.js").Values} Values */
-/** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
-/** @typedef {import("./protocol.js").Limits} Limits */
-/** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
+/** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("../client/xinflight.js").Limits} Limits */
+/** @typedef {import("../client/xinflight.js").ModelInfo} ModelInfo */
 
 /** Above this part of the allowed length a counter is shown. */
 const COUNT_FROM = 0.8;

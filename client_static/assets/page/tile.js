@@ -3,7 +3,7 @@ import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { PictureState } from "./picture_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "./tile_words.js";
 import { fileName } from "./viewer.js";
-import { percent, t } from "./words.js";
+import { percent, t } from "../words/words.js";
 
 /** @typedef {"cancel" | "retry" | "open" | "seed"} TileAction */
 
@@ -111,7 +111,7 @@ export class Tile {
     load.hidden = !this.#unavailable;
   }
 
-  /** @param {import("./protocol.js").PictureRef} picture */
+  /** @param {import("../client/xinflight.js").PictureRef} picture */
   #show(picture) {
     const { image, open, download, seed, seedText } = this.#parts;
     image.alt = this.prompt;

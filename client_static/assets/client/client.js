@@ -162,7 +162,7 @@ export class Xinflight extends Emitter {
 
   /** @param {string} path */
   #url(path) {
-    const url = new URL(path, location.href);
+    const url = new URL(path, globalThis.location?.href);
     url.protocol = url.protocol.replace("http", "ws");
     if (this.lang) url.searchParams.set("lang", this.lang);
     return url.href;

@@ -1,5 +1,5 @@
 // @ts-check
-import { fillWords } from "./words.js";
+import { fillWords } from "../words/words.js";
 
 /**
  * The element with that id, which the page must have.

@@ -1,9 +1,9 @@
 // @ts-check
 import { byId, keepFocus, showText } from "./dom.js";
-import { errorText, isKey, onLang, plural, t } from "./words.js";
+import { errorText, isKey, onLang, plural, t } from "../words/words.js";
 
-/** @typedef {import("./protocol.js").XinflightError} XinflightError */
-/** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
+/** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /** The close code of a server that stops or restarts. */
 const RESTART = 1012;

@@ -1,8 +1,8 @@
 // @ts-check
 import { keep, readKept } from "./storage.js";
 
-/** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
-/** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /**
  * Keep over a reload what the server has not yet said that it has: asked for again under the same id, it is started

@@ -3,14 +3,14 @@ import { countsText } from "./counts.js";
 import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
 import { More } from "./more.js";
-import { onLang } from "./words.js";
+import { onLang } from "../words/words.js";
 
 /** @typedef {import("./picture_state.js").PictureState} PictureState */
-/** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
-/** @typedef {import("./protocol.js").XinflightError} XinflightError */
-/** @typedef {import("./task.js").Task} Task */
+/** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
+/** @typedef {import("../client/xinflight.js").Task} Task */
 /** @typedef {import("./tile.js").Tile} Tile */
-/** @typedef {import("./xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /**
  * @typedef {object} GalleryHost

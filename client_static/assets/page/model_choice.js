@@ -1,6 +1,6 @@
 // @ts-check
 
-/** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
+/** @typedef {import("../client/xinflight.js").ModelInfo} ModelInfo */
 /** @typedef {{id: string, first: boolean, away: boolean}} ModelOption `first` is the default, `away` does not run now */
 
 /**

@@ -11,8 +11,8 @@ import { StatusBar } from "./status.js";
 import { shortened } from "./tile_words.js";
 import { Title } from "./title.js";
 import { Viewer } from "./viewer.js";
-import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "./words.js";
-import { Xinflight } from "./xinflight.js";
+import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "../words/words.js";
+import { Xinflight } from "../client/xinflight.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
 

@@ -1,0 +1,25 @@
+// @ts-check
+// The public interface of the client: import from here only. The other modules of this folder may change at any time.
+
+export { Xinflight } from "./client.js";
+export { eventsOf } from "./history.js";
+export { MAX_SEED, XinflightError } from "./protocol.js";
+export { Task } from "./task.js";
+
+/** @typedef {import("./client.js").XinflightEvents} XinflightEvents */
+/** @typedef {import("./connection.js").Status} Status */
+/** @typedef {import("./protocol.js").End} End */
+/** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
+/** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
+/** @typedef {import("./protocol.js").Limits} Limits */
+/** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
+/** @typedef {import("./protocol.js").Notice} Notice */
+/** @typedef {import("./protocol.js").Params} Params */
+/** @typedef {import("./protocol.js").PictureRef} PictureRef */
+/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
+/** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
+/** @typedef {import("./protocol.js").Upstream} Upstream */
+/** @typedef {import("./protocol.js").UpstreamEnd} UpstreamEnd */
+/** @typedef {import("./protocol.js").Welcome} Welcome */
+/** @typedef {import("./task.js").TaskEvents} TaskEvents */
