@@ -14,7 +14,7 @@ from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
-from xinflight.model import Event, EventMessage, Task, accepted_message
+from xinflight.model import Event, StoredMessage, Task, accepted_message
 from xinflight.protocol import Progress
 from xinflight.storage import Accept, Append, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
@@ -100,7 +100,7 @@ class Journal:
         outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task))))
         return outcome if isinstance(outcome, Task) else None
 
-    def append(self, task: Task, message: EventMessage, fence: int) -> asyncio.Future[Outcome]:
+    def append(self, task: Task, message: StoredMessage, fence: int) -> asyncio.Future[Outcome]:
         """Store `message` as the next event of `task`, with the task as it stands, then publish it.
 
         The place in the order is fixed by this call; the future is done once the event is stored and published,

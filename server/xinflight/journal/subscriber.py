@@ -231,7 +231,9 @@ class Subscriber:
             replay.running = tuple(self._since if self._since_all is None else self._journal.running(self.owner))
         # Not simply the first one: while the page was read, a newer replay may have been put before it.
         self._replays.remove(replay)
-        self._page.extend(self._snapshots(replay.running))
+        # An end that is stored but not published yet still has its snapshots: none may follow it.
+        ended = {row.uid for row in rows if row.ends}
+        self._page.extend(self._snapshots(uid for uid in replay.running if uid not in ended))
         if replay.done is not None:
             self._page.append(replay.done)
 

@@ -1,7 +1,15 @@
 """What is stored: tasks, their outputs and their events. Pure data and rules, no I/O."""
 
 from xinflight.model.digest import digest, has_content
-from xinflight.model.event import Event, EventMessage, accepted_message, end_message, output_message, output_ref
+from xinflight.model.event import (
+    Event,
+    EventMessage,
+    StoredMessage,
+    accepted_message,
+    end_message,
+    output_message,
+    output_ref,
+)
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.task import ENDED, MOVES, Output, Task
 
@@ -13,6 +21,7 @@ __all__ = [
     "EventMessage",
     "MediaInfo",
     "Output",
+    "StoredMessage",
     "Task",
     "accepted_message",
     "digest",

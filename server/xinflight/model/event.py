@@ -17,9 +17,20 @@ from xinflight.protocol import (
     State,
 )
 
-__all__ = ["Event", "EventMessage", "accepted_message", "end_message", "output_message", "output_ref"]
+__all__ = [
+    "Event",
+    "EventMessage",
+    "StoredMessage",
+    "accepted_message",
+    "end_message",
+    "output_message",
+    "output_ref",
+]
 
-EventMessage = Accepted | Picture | Result | Cancelled | Error | Progress
+StoredMessage = Accepted | Picture | Result | Cancelled | Error
+"""What is stored, and draws a `seq`."""
+EventMessage = StoredMessage | Progress
+"""Whatever a subscriber receives of a task."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -39,7 +50,7 @@ class Event(Struct, frozen=True, kw_only=True):
     @property
     def ends(self) -> bool:
         """Tell whether this event is the end of its task."""
-        return self.message.stored and self.message.ends
+        return self.message.ends
 
 
 def accepted_message(task: Task) -> Accepted:

@@ -37,6 +37,7 @@ from xinflight.protocol.messages import (
     TaskEvent,
     TaskInfo,
     Tasks,
+    TaskSnapshot,
     Upstream,
     Welcome,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Step",
     "TaskEvent",
     "TaskInfo",
+    "TaskSnapshot",
     "Tasks",
     "Unfollow",
     "Upstream",

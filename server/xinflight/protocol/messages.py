@@ -31,6 +31,7 @@ __all__ = [
     "ServerMessage",
     "TaskEvent",
     "TaskInfo",
+    "TaskSnapshot",
     "Tasks",
     "Upstream",
     "Welcome",
@@ -258,13 +259,24 @@ class Notice(ServerMessage, tag="notice", kw_only=True):
 
 
 class TaskEvent(ServerMessage, kw_only=True):
-    """Something of a task. `seq` is drawn by the journal, `message` written for the follower."""
+    """A stored event of a task. `seq` is drawn by the store, `message` written for the subscriber."""
 
     stored: ClassVar[bool] = True
     ends: ClassVar[bool] = False
 
     task_id: str
     seq: int = 0
+    message: str = ""
+    timestamp: float
+
+
+class TaskSnapshot(ServerMessage, kw_only=True):
+    """How a task stands at a moment: never stored, so it has no `seq`, and a newer one may replace it."""
+
+    stored: ClassVar[bool] = False
+    ends: ClassVar[bool] = False
+
+    task_id: str
     message: str = ""
     timestamp: float
 
@@ -276,10 +288,8 @@ class Accepted(TaskEvent, tag="accepted", kw_only=True):
     metadata: Any = None
 
 
-class Progress(TaskEvent, tag="progress", kw_only=True):
+class Progress(TaskSnapshot, tag="progress", kw_only=True):
     """How far one picture is. `progress` is 0 to 99; `estimated_time` seconds until it is there."""
-
-    stored: ClassVar[bool] = False
 
     index: int
     state: State

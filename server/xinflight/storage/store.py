@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from xinflight.model import Event, EventMessage, Task
+from xinflight.model import Event, StoredMessage, Task
 from xinflight.protocol import State
 
 __all__ = ["EVENT_BYTES", "TASK_BYTES", "Accept", "Append", "Outcome", "Row", "Save", "StaleFence", "Store", "Write"]
@@ -27,14 +27,14 @@ class Accept(Struct, frozen=True, kw_only=True):
     """Store a new task with its first event, unless its owner's id for it is known."""
 
     task: Task
-    message: EventMessage
+    message: StoredMessage
 
 
 class Append(Struct, frozen=True, kw_only=True):
     """Store a task as it stands now and its next event. `fence` is the one of the pool's lease."""
 
     task: Task
-    message: EventMessage
+    message: StoredMessage
     fence: int
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from xinflight.model import Event, EventMessage, Task
+from xinflight.model import Event, StoredMessage, Task
 from xinflight.protocol import State
 from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, StaleFence, Write
 
@@ -71,7 +71,7 @@ class MemoryStore:
             self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, []))
         return event
 
-    def _add_event(self, task: Task, message: EventMessage) -> Event:
+    def _add_event(self, task: Task, message: StoredMessage) -> Event:
         message.seq = seq = self._seqs.get(task.owner, self._forgotten) + 1
         self._seqs[task.owner] = seq
         event = Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message)

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 import xinflight.storage.sqlite_queries as sql
-from xinflight.model import Event, EventMessage, Task
+from xinflight.model import Event, StoredMessage, Task
 from xinflight.protocol import State
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
 from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, Save, StaleFence, Write
@@ -22,7 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError)
 """What decoding damaged bytes raises; TypeError where SQLite gives a text or a number in their place."""
 
-_message = msgspec.msgpack.Decoder(EventMessage)
+_message = msgspec.msgpack.Decoder(StoredMessage)
 _task = msgspec.msgpack.Decoder(Task)
 _encode = msgspec.msgpack.Encoder().encode
 

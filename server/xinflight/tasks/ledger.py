@@ -9,7 +9,7 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import TaskTimeout, UpstreamGarbage, XinflightError
 from xinflight.journal import Journal
-from xinflight.model import EventMessage, MediaInfo, Output, Task, end_message, output_message
+from xinflight.model import MediaInfo, Output, StoredMessage, Task, end_message, output_message
 from xinflight.protocol import CancelOutcome, State, Step
 from xinflight.storage import Outcome
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
@@ -267,5 +267,5 @@ class Ledger:
         log.info("task ended", task=task.task_id, state=task.state, seconds=seconds)
         return True
 
-    def _append(self, task: Task, message: EventMessage) -> asyncio.Future[Outcome]:
+    def _append(self, task: Task, message: StoredMessage) -> asyncio.Future[Outcome]:
         return self._journal.append(task, message, self._fence)
