@@ -113,6 +113,11 @@ async def shared_server(**settings: Any) -> AsyncIterator[tuple[str, Gateway]]:
         yield str(server.make_url("")).rstrip("/"), gateway
 
 
+def unfinished(gateway: Gateway, owner: str) -> int:
+    """Return how many tasks of an owner have not ended."""
+    return gateway._pools.count(owner)
+
+
 class Proxy:
     """A TCP proxy on a free port that cuts each connection after some bytes of answers, while it is told to."""
 

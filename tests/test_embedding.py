@@ -12,6 +12,7 @@ from aiohttp import web
 
 from conftest import Serve
 from kit import PAINTER, Json, Recorder, WireClient, eventually, hosted, is_end
+from streams import unfinished
 from xinflight import Gateway, Identity, Settings, XinflightError, setup
 from xinflight.demo import Faults
 
@@ -193,9 +194,11 @@ async def test_an_iterator_that_is_broken_off(owned: Mounted, engine: Recorder) 
         break
     assert isinstance(events, AsyncIterator)
     await events.aclose()  # type: ignore[attr-defined]
-    assert not gateway.manager._followers
-    assert gateway.manager.unfinished("ann", "a")
-    await eventually(lambda: not gateway.manager.unfinished("ann", "a"))
+    assert not gateway.journal.has_subscriber("ann")
+    task = await gateway.find("ann", "a")
+    assert task is not None
+    assert not task.ended
+    await eventually(lambda: not unfinished(gateway, "ann"))
     task = await gateway.journal.store.task("ann", "a")
     assert task is not None
     assert task.state == "completed"
@@ -223,8 +226,8 @@ async def test_the_hosts_code_is_held_to_the_same_bounds(
     with pytest.raises(XinflightError) as refused:
         await asyncio.wait_for(anext(gateway.generate(owner="ann", **fields)), 3)
     assert (refused.value.code, refused.value.field) == (code, field)
-    assert not gateway.manager._live
-    assert not gateway.manager._followers
+    assert unfinished(gateway, "ann") == 0
+    assert not gateway.journal.has_subscriber("ann")
 
 
 async def test_the_end_of_the_application(settings: Settings, engine: Recorder) -> None:

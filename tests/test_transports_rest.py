@@ -11,7 +11,7 @@ from yarl import URL
 
 from conftest import Front, Serve
 from kit import PAINTER, Json, Recorder, WireClient, eventually
-from streams import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server
+from streams import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server, unfinished
 from xinflight.demo import Emulator
 
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -349,7 +349,7 @@ async def test_a_server_that_stops(emulate: Serve, tmp_path: Any, *, durable: bo
         await eventually(lambda: engine.in_flight["painter"] == 1)
         async with http.get("/api/v1/tasks/waits/events") as waits:
             picture = asyncio.create_task(http.post("/v1/images/generations", json={"prompt": "never"}))
-            await eventually(lambda: len(gateway.manager.unfinished_uids("ann")) == 3)
+            await eventually(lambda: unfinished(gateway, "ann") == 3)
             draining = asyncio.create_task(gateway.drain())
             await eventually(lambda: gateway.draining)
             async with http.post("/api/v1/tasks", json={"prompt": "boat"}) as response:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from conftest import Front, Serve
 from kit import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
-from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored
+from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored, unfinished
 from xinflight.demo import Emulator
 from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
@@ -319,7 +319,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(
             await eventually(lambda: connections(gateway) == 0)
             with pytest.raises(aiohttp.ClientError):
                 await response.read()
-        await eventually(lambda: not gateway.manager.unfinished_uids("ann"))
+        await eventually(lambda: not unfinished(gateway, "ann"))
 
 
 async def test_a_stream_that_can_not_go_on_is_broken_off(emulate: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +330,7 @@ async def test_a_stream_that_can_not_go_on_is_broken_off(emulate: Serve, monkeyp
     ):
         async with http.post("/api/v1/tasks", json={"prompt": "boat", "steps": 1, "task_id": "a"}) as response:
             whole = stored([line.data for line in await all_lines(response)])
-        works = gateway.journal.store.events
+        works = gateway.journal.store.events_of_tasks
         asked = 0
 
         async def fails_later(*args: Any, **options: Any) -> Any:
@@ -340,7 +340,7 @@ async def test_a_stream_that_can_not_go_on_is_broken_off(emulate: Serve, monkeyp
                 raise StorageUnavailable
             return await works(*args, **options)
 
-        monkeypatch.setattr(gateway.journal.store, "events", fails_later)
+        monkeypatch.setattr(gateway.journal.store, "events_of_tasks", fails_later)
         async with http.get("/api/v1/tasks/a/events") as response:
             assert response.status == 200
             with pytest.raises(aiohttp.ClientPayloadError):
