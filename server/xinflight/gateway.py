@@ -186,6 +186,10 @@ class Gateway:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
         return await self._front.find(owner, task_id)
 
+    def is_active(self, task: Task) -> bool:
+        """Tell whether events of a task may still come."""
+        return self._front.is_active(task)
+
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
         """Cancel a task or one output of it; return what it was. Idempotent; unknown and ended are soft answers."""
         return await self._front.cancel(owner, task_id, index)

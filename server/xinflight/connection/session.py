@@ -199,7 +199,7 @@ class Session:
         if task_ids is None:
             self._subscriber.subscribe_all(after=after, done=done)
         else:
-            running = [task.uid for task in found.values() if not task.ended]
+            running = [task.uid for task in found.values() if self._gateway.is_active(task)]
             self._subscriber.subscribe([task.uid for task in found.values()], running, after=after, done=done)
 
     async def _unfollow(self, message: Unfollow) -> Ok:

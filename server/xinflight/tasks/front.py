@@ -125,7 +125,7 @@ class Front:
         """Subscribe to a known task from its start; raise TaskIdConflict when it was another request."""
         if not has_content(known.digest, request):
             raise TaskIdConflict(field="task_id", limit="the same content under the same id")
-        subscriber.subscribe([known.uid], [] if known.ended else [known.uid], after=0)
+        subscriber.subscribe([known.uid], [known.uid] if self.is_active(known) else [], after=0)
         return known
 
     # Find, cancel, delete
@@ -133,6 +133,10 @@ class Front:
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
         return self._pools.find(owner, task_id) or await self._journal.store.task(owner, task_id)
+
+    def is_active(self, task: Task) -> bool:
+        """Tell whether events of a task may still come: until its end is stored, which is later than it ended."""
+        return not task.ended or self._pools.find(task.owner, task.task_id) is not None
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
@@ -178,7 +182,7 @@ class Front:
         task = await self.find(owner, task_id)
         if task is None:
             return None
-        if not task.ended or self._pools.find(owner, task_id) is not None:
+        if self.is_active(task):
             raise TaskUnfinished(field="task_id")
         await self._retention.delete(task)
         return task

@@ -59,14 +59,13 @@ class Pools:
         by_pool: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
         for task in sorted(stored, key=lambda task: task.created):
             by_pool[task.pool].append((next(self._sequence), task))
-        for pool in {UNASSIGNED, *by_pool}:
+        for pool in {UNASSIGNED, *by_pool, *self._model_pools()}:
             await self._open(pool)
         for pool, restored in by_pool.items():
             await self._runners[pool].restore(restored)
         if stored:
             log.info("tasks go on after a restart", tasks=len(stored))
         self._supervisor.start("pools", self._follow_upstream)
-        self.upstream_changed()
         return list({task.owner for task in stored})
 
     async def _open(self, pool: str) -> None:
@@ -142,18 +141,25 @@ class Pools:
     async def _follow_upstream(self) -> None:
         """Open pools of new models, give each runner its slots, and hand over what waited for a model."""
         while True:
-            await self._changed.wait()
+            # Before it is applied: a change that comes meanwhile, or a failure half way, is applied in the next turn.
             self._changed.clear()
-            if not self._closing:
-                for pool in {model.pool for model in self._upstream.models.values()}:
-                    await self._open(pool)
-            for runner in list(self._runners.values()):
-                runner.upstream_changed()
-                if runner.deserted and not self._closing:
-                    self._assign(runner)
-                    if runner.empty and runner.pool != UNASSIGNED:
-                        del self._runners[runner.pool]
-                        await runner.close(durable=True)
+            await self._apply_upstream()
+            await self._changed.wait()
+
+    async def _apply_upstream(self) -> None:
+        if not self._closing:
+            for pool in self._model_pools():
+                await self._open(pool)
+        for runner in list(self._runners.values()):
+            runner.upstream_changed()
+            if runner.deserted and not self._closing:
+                self._assign(runner)
+                if runner.empty and runner.pool != UNASSIGNED:
+                    del self._runners[runner.pool]
+                    await runner.close(durable=True)
+
+    def _model_pools(self) -> set[str]:
+        return {model.pool for model in self._upstream.models.values()}
 
     def _assign(self, runner: PoolRunner) -> None:
         """Hand over what waits in a pool without a model, where its model is known in another pool."""

@@ -81,11 +81,11 @@ async def _follow(
         gap = None if recovered else Recovered(recovered=False, cursor=f"{gateway.journal.epoch}:{after}")
         if task is None:
             subscriber.subscribe_all(after=after if cursor is not None else None)
-        elif task.ended and await _is_over(gateway, task, after):
+        elif not gateway.is_active(task) and await _is_over(gateway, task, after):
             # An EventSource stops coming back at 204, and only then.
             return web.Response(status=204)
         else:
-            subscriber.subscribe([task.uid], [] if task.ended else [task.uid], after=after)
+            subscriber.subscribe([task.uid], [task.uid] if gateway.is_active(task) else [], after=after)
         return await stream(door, request, kind, subscriber, until_end=task is not None, first=gap)
     finally:
         gateway.unsubscribe(subscriber)
