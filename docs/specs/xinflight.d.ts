@@ -61,7 +61,7 @@ export interface Resume {
   action: "resume";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** The highest cursor that the client has seen, `epoch:seq`. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
+  /** The highest cursor given by a stored event, `welcome`, `recovered` or `tasks`. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
   after: string;
   /** Which tasks. Either this or `scope` must be there. (up to 1000 entries) */
   tasks?: string[] | null;
@@ -491,8 +491,6 @@ export interface Progress {
   type: "progress";
   /** Which task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
-  seq: number;
   /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
   message: string;
   /** Unix seconds, with fractions. */

@@ -120,7 +120,7 @@ FIELDS = {
     "CancelBody.index": "Only this picture. Default: the whole task.",
     "Resume.tasks": "Which tasks. Either this or `scope` must be there.",
     "Resume.scope": "Every task of the owner, those to come too.",
-    "Resume.after": "The highest cursor that the client has seen, `epoch:seq`.",
+    "Resume.after": "The highest cursor given by a stored event, `welcome`, `recovered` or `tasks`.",
     "Follow.task_id": "Which task. Either this or `scope` must be there.",
     "Follow.scope": "Every task of the owner, those to come too.",
     "Follow.after": "First replay what came after this cursor, `epoch:seq`. Default: from now on.",
