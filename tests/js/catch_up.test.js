@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { DISCONNECTED } from "../../client_static/assets/client/answers.js";
 import { CatchUp } from "../../client_static/assets/client/catch_up.js";
 import { XinflightError } from "../../client_static/assets/client/protocol.js";
-import { info } from "./factories.js";
+import { accepted, info, progress } from "./factories.js";
 
 /** A page in front of a server that answers each question by its action. */
 function setUp(answers, known = []) {
@@ -51,14 +51,14 @@ test("a new line resumes after what was seen, counts what was missed, and asks w
     {
       list: () => page([]),
       resume: ({ tasks, after }) => {
-        if (known.length && !tasks) [8, 9].forEach((seq) => catchUp.see(seq, true));
+        if (known.length && !tasks) [8, 9].forEach((seq) => catchUp.see(accepted({ seq }), true));
         return { type: "recovered", recovered: true, cursor: after, unknown: tasks && ["b"] };
       },
     },
     known,
   );
   await catchUp.begin("e");
-  catchUp.see(7, true);
+  catchUp.see(accepted({ seq: 7 }), true);
   known.push("a", "b");
   await catchUp.begin("e");
   const [all, some] = told.asked.slice(-2);
@@ -76,11 +76,34 @@ test("a gap is filled by a list, and is told as one", async () => {
   };
   const { catchUp, told } = setUp({ list: () => page(["a"]), resume }, ["a"]);
   await catchUp.begin("e");
-  catchUp.see(7, true);
+  catchUp.see(accepted({ seq: 7 }), true);
   told.resumed.length = 0;
   await catchUp.begin("e");
   assert.deepEqual(told.resumed, [null]);
   assert.ok(catchUp.done);
+});
+
+test("snapshots neither move the cursor nor count as missed", async () => {
+  let replay = () => {};
+  const { catchUp, told } = setUp(
+    {
+      list: () => page([]),
+      resume: ({ after }) => {
+        replay();
+        return { type: "recovered", recovered: true, cursor: after };
+      },
+    },
+    ["a"],
+  );
+  await catchUp.begin("e");
+  catchUp.see(accepted({ seq: 7 }), true);
+  // Whatever number a server gives them.
+  catchUp.see(progress({ seq: 12 }), true);
+  replay = () => catchUp.see(progress({}), true);
+  await catchUp.begin("e");
+  const all = told.asked.filter(({ scope }) => scope === "all");
+  assert.equal(all.at(-1).after, "e:7");
+  assert.equal(told.resumed.at(-1), 0);
 });
 
 test("a list that is too old to resume after is asked for again", async () => {

@@ -32,7 +32,7 @@ test("a stored event is told once, however often a replay brings it; progress al
   const events = recorded(task, "event");
   const picture1 = { type: "picture", task_id: "t", seq: 5, ...picture(1) };
   assert.deepEqual(
-    [accepted({ seq: 3 }), picture1, accepted({ seq: 3 }), picture1, progress({ seq: 4 })].map((e) => task.receive(e)),
+    [accepted({ seq: 3 }), picture1, accepted({ seq: 3 }), picture1, progress({})].map((e) => task.receive(e)),
     [true, true, false, false, true],
   );
   assert.deepEqual(events.map(({ type }) => type), ["accepted", "picture", "progress"]);

@@ -3,6 +3,7 @@ import { DISCONNECTED } from "./answers.js";
 import { Cursor } from "./cursor.js";
 
 /** @typedef {import("./protocol.js").Answer} Answer */
+/** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 
@@ -46,13 +47,14 @@ export class CatchUp {
   }
 
   /**
-   * An event arrived.
-   * @param {number} seq
-   * @param {boolean} fresh a stored one that was not here yet
+   * An event arrived. Only stored ones move the cursor: a snapshot may have overtaken one that is still on its way.
+   * @param {TaskEvent} event
+   * @param {boolean} fresh whether it was not here yet
    */
-  see(seq, fresh) {
+  see(event, fresh) {
+    if (event.type === "progress" || event.seq === undefined) return;
     if (fresh && !this.done) this.#missed += 1;
-    this.#cursor.see(seq);
+    this.#cursor.see(event.seq);
   }
 
   /** A connection begins. Never rejects: what goes wrong is told to the host. @param {string} epoch */

@@ -212,7 +212,7 @@ export class Xinflight extends Emitter {
     else if (message.type === "error" && message.seq === undefined) this.emit("problem", new XinflightError(message));
     else if ("task_id" in message && message.type !== "ack") {
       const news = this.#tasks.hear(message);
-      this.#catchUp.see(message.seq ?? 0, news && message.type !== "progress");
+      this.#catchUp.see(message, news);
     }
   }
 

@@ -1,7 +1,8 @@
 // @ts-check
 
 /**
- * Where a client stands in the order of its owner's events: the highest seq after which nothing is missing.
+ * Where a client stands in the order of its owner's events: the highest seq after which nothing is missing. It comes
+ * from stored events, `recovered` and `tasks`, and from nothing else.
  *
  * During a replay the numbers seen are no safe place to go on from, since an older event may still be on its way; so
  * they only count once the replay is over.
@@ -34,7 +35,7 @@ export class Cursor {
     this.#moving = false;
   }
 
-  /** @param {number} seq of an event that arrived */
+  /** @param {number} seq of a stored event that arrived */
   see(seq) {
     this.#seen = Math.max(this.#seen, seq);
     if (this.#moving) this.#safe = Math.max(this.#safe ?? 0, seq);

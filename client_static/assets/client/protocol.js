@@ -119,7 +119,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} [task_id] of what was deleted
  */
 
-// Events have a `seq` on the wire; those that are made here, of a list, have none.
+// Stored events have a `seq` on the wire; snapshots, and events that are made here of a list, have none.
 
 /** @typedef {{type: "accepted", task_id: string, seq?: number, params: Params, timestamp: number}} Accepted */
 
@@ -127,7 +127,6 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @typedef {object} Progress
  * @property {"progress"} type
  * @property {string} task_id
- * @property {number} [seq]
  * @property {number} index
  * @property {State} state
  * @property {number} progress 0 to 99
