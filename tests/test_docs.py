@@ -150,7 +150,8 @@ def test_error_codes() -> None:
     rows = table(PROTOCOL, "| code | as |")
     assert list(rows) == [leaf.code for leaf in leaves()]
     for leaf in leaves():
-        kinds, retryable, _ = rows[leaf.code]
+        kinds, status, retryable, _ = rows[leaf.code]
+        assert status == str(leaf.status), leaf.code
         assert retryable == ("yes" if leaf.retryable else "no"), leaf.code
         assert set(kinds.split(", ")) <= {"refusal", "end", "retry"}
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from xinflight import errors
-from xinflight.errors import XinflightError, by_code
+from xinflight.errors import XinflightError, by_code, leaves
 from xinflight.i18n import LANGUAGES, translate
 
 
@@ -41,6 +41,13 @@ def test_every_class_has_one_code_and_no_branch_has_any() -> None:
         assert leaf.code == code
         assert not below(leaf)
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+
+
+def test_every_leaf_has_a_status_of_its_own() -> None:
+    """None is inherited by accident: 4xx where the client must change something, 429 and 5xx where it need not."""
+    for leaf in leaves():
+        assert {"code", "status"} <= vars(leaf).keys(), leaf
+        assert 400 <= leaf.status <= 599, leaf
 
 
 def test_a_code_of_another_version_counts_as_internal() -> None:

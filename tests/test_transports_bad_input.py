@@ -17,7 +17,6 @@ from kit import PAINTER, Json, Recorder, WireClient, painter
 from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, shared_server
 from xinflight.demo import Emulator
 from xinflight.errors import leaves
-from xinflight.protocol import STATUS
 
 
 class Refusal(NamedTuple):
@@ -29,7 +28,7 @@ class Refusal(NamedTuple):
 
 
 def status_of(code: str) -> int:
-    return next(STATUS[leaf] for leaf in leaves() if leaf.code == code)
+    return next(leaf.status for leaf in leaves() if leaf.code == code)
 
 
 @pytest.fixture

@@ -799,39 +799,39 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
 /**
  * What went wrong. Others may be added.
  *
- * - `not_json`: Not JSON, or not UTF-8
- * - `wrong_shape`: JSON, but a field is missing or of the wrong type
- * - `unknown_action`: An `action` that this version does not have
- * - `frame_too_large`: A frame over the soft limit
- * - `binary_frame`: A binary frame where the sub-protocol has text only
- * - `text_frame`: A text frame where the sub-protocol has binary only
- * - `unsupported_type`: A request whose body is of a type that is not read here
- * - `body_timeout`: A request whose body did not come in time
- * - `not_acceptable`: A request for a type that is not written here
- * - `out_of_bounds`: A value beyond its bounds; `limit` says which
- * - `prompt_missing`: No prompt, or an empty one
- * - `bad_task_id`: A task id of the wrong form
- * - `lora_tag`: A `<lora:` tag in a prompt: a LoRA is chosen by choosing the model launched with it
- * - `unauthorised`: Nobody that is known here
- * - `forbidden`: Somebody who may not do this
- * - `not_found`: Nothing of one's own has this id; somebody else's is not told of
- * - `task_id_conflict`: A task id that stands for other content already
- * - `too_many_tasks`: More unfinished tasks of an owner, or in all, than allowed
- * - `too_many_connections`: One more answer that goes on than there may be connections; a WebSocket is closed with 1013 instead
- * - `model_not_found`: A model that the upstream does not run
- * - `model_unsuitable`: A model that can't make pictures from text
- * - `task_unfinished`: A task that can't be deleted while it is on its way; cancel it first
- * - `storage_unavailable`: What must be kept can't be kept now: the disk is full, read-only or busy
- * - `shutting_down`: The server is stopping
- * - `upstream_auth`: Xinference refuses our key (401, 403), or has banned our address (429)
- * - `upstream_unreachable`: No connection to Xinference
- * - `upstream_busy`: Xinference took no more: 503, or 429 for the rate limit
- * - `upstream_died`: The model process went away (its 500 says so), or the answer was lost on its way
- * - `upstream_failed`: Any other failure that Xinference told
- * - `upstream_garbage`: A 200 whose body is not what Xinference answers
- * - `timeout`: The task's timeout passed
- * - `cancelled`: The task was cancelled; told only where one request stands for one task
- * - `internal`: A bug of ours; the log has the traceback
+ * - `not_json`: The frame or body is not valid JSON in UTF-8, or not valid MessagePack
+ * - `wrong_shape`: A field is missing or has the wrong type, or fields exclude each other
+ * - `unknown_action`: The `action` is missing or unknown to this version
+ * - `frame_too_large`: The frame or body exceeds `limits.frame_bytes`
+ * - `binary_frame`: A binary frame on a sub-protocol that uses text frames only
+ * - `text_frame`: A text frame on a sub-protocol that uses binary frames only
+ * - `unsupported_type`: The body's Content-Type or Content-Encoding is not supported
+ * - `body_timeout`: The request body did not arrive in time
+ * - `not_acceptable`: None of the media types in Accept can be produced
+ * - `out_of_bounds`: A value is out of bounds; `field` and `limit` name it and its bound
+ * - `prompt_missing`: The prompt is missing or empty
+ * - `bad_task_id`: The task id is malformed
+ * - `lora_tag`: The prompt contains a `<lora:` tag
+ * - `unauthorised`: Missing or invalid credentials
+ * - `forbidden`: The caller is not allowed to do this
+ * - `not_found`: The caller has nothing with this id
+ * - `task_id_conflict`: The task id is already used by a request with different content
+ * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
+ * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
+ * - `model_not_found`: The upstream does not run this model
+ * - `model_unsuitable`: The model can't generate images from text
+ * - `task_unfinished`: An unfinished task can't be deleted; cancel it first
+ * - `storage_unavailable`: The data can't be stored now: the disk is full, read-only or busy
+ * - `shutting_down`: The server is shutting down
+ * - `upstream_auth`: Xinference rejects the server's API key (401, 403) or has banned its address (429)
+ * - `upstream_unreachable`: Xinference can't be reached
+ * - `upstream_busy`: Xinference accepts no more work: 503, or 429 for its rate limit
+ * - `upstream_died`: The model process died (its 500 says so), or the response was lost on the way
+ * - `upstream_failed`: Xinference reported any other failure
+ * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
+ * - `timeout`: The task exceeded its timeout
+ * - `cancelled`: The task was cancelled
+ * - `internal`: A bug in xinflight; the log has the traceback
  */
 export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; every leaf has a stable code that clients may rely on.
+"""All errors, as one tree. Every leaf has a stable code that clients may rely on, and the HTTP status it maps to.
 
 XinflightError
 ├── BadMessage
@@ -88,14 +88,16 @@ __all__ = [
 
 
 class XinflightError(Exception):
-    """Carry what a client needs to know of a failure.
+    """A failure, with what a client may know about it.
 
-    `field` names the message's field at fault and `limit` the bound it broke, as text. `retry_after` is in
-    seconds. `detail` is for logs only: it may hold upstream text and is never sent to anyone. A class that somebody
-    else derives has the code of the nearest one above it.
+    `code` is sent to clients and `status` is its HTTP status; `retryable` says whether the same request may succeed
+    later. `field` names the field at fault and `limit` the violated bound, as text. `retry_after` is in seconds.
+    `detail` is for logs only: it may contain upstream text and is never sent to a client. A subclass defined by a
+    host inherits code and status from its nearest ancestor.
     """
 
     code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -114,231 +116,265 @@ class XinflightError(Exception):
 
 
 class BadMessage(XinflightError):
-    """A frame that is no message of the protocol."""
+    """A frame or request that is not a message of the protocol."""
 
 
 class NotJson(BadMessage):
-    """Not JSON, or not UTF-8."""
+    """The frame or body is not valid JSON in UTF-8, or not valid MessagePack."""
 
     code = "not_json"
+    status = 400
 
 
 class WrongShape(BadMessage):
-    """JSON, but a field is missing or of the wrong type."""
+    """A field is missing or has the wrong type, or fields exclude each other."""
 
     code = "wrong_shape"
+    status = 422
 
 
 class UnknownAction(BadMessage):
-    """An `action` that this version does not have."""
+    """The `action` is missing or unknown to this version."""
 
     code = "unknown_action"
+    status = 400
 
 
 class FrameTooLarge(BadMessage):
-    """A frame over the soft limit."""
+    """The frame or body exceeds `limits.frame_bytes`."""
 
     code = "frame_too_large"
+    status = 413
 
 
 class BinaryFrame(BadMessage):
-    """A binary frame where the sub-protocol has text only."""
+    """A binary frame on a sub-protocol that uses text frames only."""
 
     code = "binary_frame"
+    status = 400
 
 
 class TextFrame(BadMessage):
-    """A text frame where the sub-protocol has binary only."""
+    """A text frame on a sub-protocol that uses binary frames only."""
 
     code = "text_frame"
+    status = 400
 
 
 class UnsupportedType(BadMessage):
-    """A request whose body is of a type that is not read here."""
+    """The body's Content-Type or Content-Encoding is not supported."""
 
     code = "unsupported_type"
+    status = 415
 
 
 class BodyTimeout(BadMessage):
-    """A request whose body did not come in time."""
+    """The request body did not arrive in time."""
 
     code = "body_timeout"
+    status = 408
     retryable = True
 
 
 class NotAcceptable(BadMessage):
-    """A request for a type that is not written here."""
+    """None of the media types in Accept can be produced."""
 
     code = "not_acceptable"
+    status = 406
 
 
 class BadValue(XinflightError):
-    """A message of the right shape with a value that can't be used."""
+    """A well-formed message with an unusable value."""
 
 
 class OutOfBounds(BadValue):
-    """A value beyond its bounds; `limit` says which."""
+    """A value is out of bounds; `field` and `limit` name it and its bound."""
 
     code = "out_of_bounds"
+    status = 422
 
 
 class PromptMissing(BadValue):
-    """No prompt, or an empty one."""
+    """The prompt is missing or empty."""
 
     code = "prompt_missing"
+    status = 422
 
 
 class BadTaskId(BadValue):
-    """A task id of the wrong form."""
+    """The task id is malformed."""
 
     code = "bad_task_id"
+    status = 422
 
 
 class LoraTag(BadValue):
-    """A `<lora:` tag in a prompt: a LoRA is chosen by choosing the model launched with it."""
+    """The prompt contains a `<lora:` tag. Choose a model that was launched with the LoRA instead."""
 
     code = "lora_tag"
+    status = 422
 
 
 class Refused(XinflightError):
-    """A proper message that can't be acted on now."""
+    """A valid message that can't be carried out."""
 
 
 class Unauthorised(Refused):
-    """Nobody that is known here."""
+    """Missing or invalid credentials."""
 
     code = "unauthorised"
+    status = 401
 
 
 class Forbidden(Refused):
-    """Somebody who may not do this."""
+    """The caller is not allowed to do this."""
 
     code = "forbidden"
+    status = 403
 
 
 class NotFound(Refused):
-    """Nothing of one's own has this id; somebody else's is not told of."""
+    """The caller has nothing with this id. What belongs to another owner is reported as not found, too."""
 
     code = "not_found"
+    status = 404
 
 
 class TaskIdConflict(Refused):
-    """A task id that stands for other content already."""
+    """The task id is already used by a request with different content."""
 
     code = "task_id_conflict"
+    status = 409
 
 
 class TooManyTasks(Refused):
-    """More unfinished tasks of an owner, or in all, than allowed."""
+    """The owner, or the server as a whole, has too many unfinished tasks."""
 
     code = "too_many_tasks"
+    status = 429
     retryable = True
 
 
 class TooManyConnections(Refused):
-    """One more answer that goes on than there may be connections; a WebSocket is closed with 1013 instead."""
+    """No connection is left for a streaming response; a WebSocket is closed with 1013 instead."""
 
     code = "too_many_connections"
+    status = 503
     retryable = True
 
 
 class ModelNotFound(Refused):
-    """A model that the upstream does not run."""
+    """The upstream does not run this model."""
 
     code = "model_not_found"
+    status = 404
 
 
 class ModelUnsuitable(Refused):
-    """A model that can't make pictures from text."""
+    """The model can't generate images from text."""
 
     code = "model_unsuitable"
+    status = 422
 
 
 class TaskUnfinished(Refused):
-    """A task that can't be deleted while it is on its way; cancel it first."""
+    """An unfinished task can't be deleted; cancel it first."""
 
     code = "task_unfinished"
+    status = 409
 
 
 class StorageUnavailable(Refused):
-    """What must be kept can't be kept now: the disk is full, read-only or busy."""
+    """The data can't be stored now: the disk is full, read-only or busy."""
 
     code = "storage_unavailable"
+    status = 503
     retryable = True
 
 
 class ShuttingDown(Refused):
-    """The server is stopping."""
+    """The server is shutting down."""
 
     code = "shutting_down"
+    status = 503
     retryable = True
 
 
 class UpstreamError(XinflightError):
-    """Xinference did not make the picture. Retryable ones are tried again with a fresh request id."""
+    """Xinference did not produce the output. Retryable errors are retried with a fresh request id."""
 
 
 class UpstreamAuth(UpstreamError):
-    """Xinference refuses our key (401, 403), or has banned our address (429)."""
+    """Xinference rejects the server's API key (401, 403) or has banned its address (429)."""
 
     code = "upstream_auth"
+    status = 502
 
 
 class UpstreamUnreachable(UpstreamError):
-    """No connection to Xinference."""
+    """Xinference can't be reached."""
 
     code = "upstream_unreachable"
+    status = 503
     retryable = True
 
 
 class UpstreamBusy(UpstreamError):
-    """Xinference took no more: 503, or 429 for the rate limit."""
+    """Xinference accepts no more work: 503, or 429 for its rate limit."""
 
     code = "upstream_busy"
+    status = 503
     retryable = True
 
 
 class UpstreamDied(UpstreamError):
-    """The model process went away (its 500 says so), or the answer was lost on its way."""
+    """The model process died (its 500 says so), or the response was lost on the way."""
 
     code = "upstream_died"
+    status = 502
     retryable = True
 
 
 class UpstreamFailed(UpstreamError):
-    """Any other failure that Xinference told. `status` is that of its answer, if there was one."""
+    """Xinference reported any other failure."""
 
     code = "upstream_failed"
+    status = 502
 
-    status: int | None = None
+    upstream_status: int | None = None
+    """HTTP status of Xinference's response, if there was one."""
 
 
 class UpstreamGarbage(UpstreamError):
-    """A 200 whose body is not what Xinference answers."""
+    """Xinference answered 200 with a body that can't be decoded."""
 
     code = "upstream_garbage"
+    status = 502
 
 
 class TaskTimeout(XinflightError):
-    """The task's timeout passed."""
+    """The task exceeded its timeout."""
 
     code = "timeout"
+    status = 504
 
 
 class TaskCancelled(XinflightError):
-    """The task was cancelled; told only where one request stands for one task."""
+    """The task was cancelled. Reported only where one request stands for one task."""
 
     code = "cancelled"
+    status = 409
 
 
 class Internal(XinflightError):
-    """A bug of ours; the log has the traceback."""
+    """A bug in xinflight; the log has the traceback."""
 
     code = "internal"
+    status = 500
 
 
 class StoreUnusable(Exception):
-    """The data folder can't be used, so the server does not start; the text says what to do about it."""
+    """The data folder is unusable and the server can't start; the message says how to fix it."""
 
 
 def _with_codes(branch: type[XinflightError]) -> list[type[XinflightError]]:
@@ -346,15 +382,15 @@ def _with_codes(branch: type[XinflightError]) -> list[type[XinflightError]]:
     return below or [branch]
 
 
-# Taken down before anybody else can derive from them: a host's own errors are no part of the protocol.
+# Collected at import, before a host can subclass them: its own errors must not become part of the protocol.
 _BY_CODE = {leaf.code: leaf for leaf in _with_codes(XinflightError)}
 
 
 def leaves() -> list[type[XinflightError]]:
-    """Return every class of ours that has a code, in the order of the tree above."""
+    """Return every leaf class of this module, in the order of the tree above."""
     return list(_BY_CODE.values())
 
 
 def by_code(code: str) -> type[XinflightError]:
-    """Return the class of a code; an unknown one, which another version stored, counts as Internal."""
+    """Return the class of a code, or Internal for an unknown code, which another version may have stored."""
     return _BY_CODE.get(code, Internal)

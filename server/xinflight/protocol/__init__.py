@@ -12,7 +12,6 @@ from xinflight.protocol.codec import (
     parse_size,
 )
 from xinflight.protocol.http import (
-    STATUS,
     CancelBody,
     Health,
     Models,
@@ -72,7 +71,6 @@ __all__ = [
     "JSON",
     "MSGPACK",
     "PROTOCOL_VERSION",
-    "STATUS",
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
     "Accepted",

@@ -5,48 +5,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from xinflight.errors import (
-    BadTaskId,
-    BinaryFrame,
-    BodyTimeout,
-    Forbidden,
-    FrameTooLarge,
-    Internal,
-    LoraTag,
-    ModelNotFound,
-    ModelUnsuitable,
-    NotAcceptable,
-    NotFound,
-    NotJson,
-    OutOfBounds,
-    PromptMissing,
-    ShuttingDown,
-    StorageUnavailable,
-    TaskCancelled,
-    TaskIdConflict,
-    TaskTimeout,
-    TaskUnfinished,
-    TextFrame,
-    TooManyConnections,
-    TooManyTasks,
-    Unauthorised,
-    UnknownAction,
-    UnsupportedType,
-    UpstreamAuth,
-    UpstreamBusy,
-    UpstreamDied,
-    UpstreamFailed,
-    UpstreamGarbage,
-    UpstreamUnreachable,
-    WrongShape,
-    XinflightError,
-)
 from xinflight.protocol.messages import ModelInfo, TaskInfo
 from xinflight.protocol.requests import Index
 from xinflight.protocol.terms import UpstreamState
 
 __all__ = [
-    "STATUS",
     "CancelBody",
     "Health",
     "Models",
@@ -61,43 +24,6 @@ __all__ = [
     "Problem",
     "TaskPage",
 ]
-
-STATUS: dict[type[XinflightError], int] = {
-    NotJson: 400,
-    UnknownAction: 400,
-    BinaryFrame: 400,
-    TextFrame: 400,
-    Unauthorised: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    ModelNotFound: 404,
-    NotAcceptable: 406,
-    TaskIdConflict: 409,
-    TaskCancelled: 409,
-    TaskUnfinished: 409,
-    BodyTimeout: 408,
-    FrameTooLarge: 413,
-    UnsupportedType: 415,
-    WrongShape: 422,
-    OutOfBounds: 422,
-    PromptMissing: 422,
-    BadTaskId: 422,
-    LoraTag: 422,
-    ModelUnsuitable: 422,
-    TooManyTasks: 429,
-    Internal: 500,
-    UpstreamAuth: 502,
-    UpstreamDied: 502,
-    UpstreamFailed: 502,
-    UpstreamGarbage: 502,
-    UpstreamUnreachable: 503,
-    UpstreamBusy: 503,
-    StorageUnavailable: 503,
-    TooManyConnections: 503,
-    ShuttingDown: 503,
-    TaskTimeout: 504,
-}
-"""The HTTP status of each code."""
 
 
 class Problem(Struct, omit_defaults=True, kw_only=True):

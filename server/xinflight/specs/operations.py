@@ -4,7 +4,6 @@ from collections import defaultdict
 from typing import Any
 
 from xinflight.errors import Forbidden, Internal, StorageUnavailable, Unauthorised, XinflightError
-from xinflight.protocol import STATUS
 from xinflight.specs.schema import Schema, schemas
 
 __all__ = [
@@ -68,8 +67,8 @@ def operation(
 def _refusals(errors: Errors, shape: tuple[str, str]) -> dict[str, Schema]:
     """Return one answer for each status, its codes named."""
     codes = defaultdict(list)
-    for error in sorted(set(errors), key=lambda error: (STATUS[error], error.code)):
-        codes[STATUS[error]].append(error.code)
+    for error in sorted(set(errors), key=lambda error: (error.status, error.code)):
+        codes[error.status].append(error.code)
     kind, name = shape
     return {
         str(status): {

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from xinflight.errors import leaves
-from xinflight.protocol import STATUS, CancelOutcome, CloseCode, State, Step, UpstreamState
+from xinflight.protocol import CancelOutcome, CloseCode, State, Step, UpstreamState
 from xinflight.specs.meanings import MEMBERS
 from xinflight.specs.openapi import openapi
 from xinflight.specs.schema import CLIENT, HTTP, SERVER, Schema, bounds, schemas, tag
@@ -43,7 +43,7 @@ def reading() -> dict[str, Any]:
             for enum in (State, Step, CancelOutcome, UpstreamState)
         ],
         "codes": [
-            {"code": leaf.code, "status": STATUS[leaf], "retryable": leaf.retryable, "meaning": inspect.getdoc(leaf)}
+            {"code": leaf.code, "status": leaf.status, "retryable": leaf.retryable, "meaning": inspect.getdoc(leaf)}
             for leaf in leaves()
         ],
         "close_codes": [

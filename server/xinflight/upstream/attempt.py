@@ -179,7 +179,7 @@ class Attempt:
             return None
         except UpstreamFailed as error:
             # Any other answer, like a 503, says nothing about the request.
-            if error.status == 400:
+            if error.upstream_status == 400:
                 return None
             raise
 

@@ -154,7 +154,7 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
     text = _PREFIX.sub("", text)[:500] or f"HTTP {status}"
     low = text.lower()
     failed = UpstreamFailed(detail=text)
-    failed.status = status
+    failed.upstream_status = status
     if _tells_abort(failed):
         return failed
     if status in (401, 403) or (status == 429 and "banned" in low):
@@ -179,7 +179,7 @@ def failed_picture(error: UpstreamFailed) -> Exception:
 
 def _tells_abort(error: UpstreamFailed) -> bool:
     low = error.detail.lower()
-    return error.status == 409 or "has been aborted" in low or "has been cancelled" in low
+    return error.upstream_status == 409 or "has been aborted" in low or "has been cancelled" in low
 
 
 def _seconds(retry_after: str | None) -> float | None:

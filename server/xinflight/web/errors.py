@@ -9,12 +9,12 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import Internal, Unauthorised, UnsupportedType, XinflightError, by_code
+from xinflight.errors import Internal, Unauthorised, UnsupportedType, XinflightError
 from xinflight.i18n import translate
-from xinflight.protocol import STATUS, Problem
+from xinflight.protocol import Problem
 from xinflight.web.context import HttpContext
 
-__all__ = ["Handler", "failed_status", "guarded"]
+__all__ = ["Handler", "guarded"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -22,11 +22,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COME_BACK = 5.0
 """Seconds after which it is worth while to ask again, where nothing better is known."""
-
-
-def failed_status(error: XinflightError) -> int:
-    """Return the HTTP status of an error."""
-    return STATUS[by_code(error.code)]
 
 
 def guarded(
@@ -82,7 +77,7 @@ def _check_coding(request: web.Request) -> None:
 
 
 def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, str], bytes] | None) -> web.Response:
-    status = failed_status(error)
+    status = error.status
     # Without the second, a cache may keep a 404 for a task that comes to be (RFC 9111 section 4.2.2).
     headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
     retry_after = error.retry_after

@@ -29,7 +29,7 @@ from xinflight.protocol import (
 )
 from xinflight.render import RenderContext, render
 from xinflight.web.context import HttpContext
-from xinflight.web.errors import Handler, failed_status
+from xinflight.web.errors import Handler
 from xinflight.web.rest import read_body
 from xinflight.web.streams import EVENT_STREAM, KEEPALIVE, Reader, stream_headers
 
@@ -43,7 +43,7 @@ def openai_error(error: XinflightError, lang: str) -> bytes:
     hints = ": ".join(hint for hint in (error.field, error.limit) if hint)
     problem = OpenAiProblem(
         message=translate(error.code, lang) + (f" ({hints})" if hints else ""),
-        type="invalid_request_error" if failed_status(error) < 500 else "server_error",
+        type="invalid_request_error" if error.status < 500 else "server_error",
         param=error.field,
         code=error.code,
     )
