@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kept import accepted, make_task, picture, progress
+from factories import accepted, make_task, picture, progress
 from kit import LONG
 from xinflight.journal import Bus, CancelCommand, MemoryBus
 from xinflight.model import Task

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from kept import accepted, cancelled, end, make_task, picture, progress, result
+from factories import accepted, cancelled, end, make_task, picture, progress, result
 from xinflight.clock import SystemClock
 from xinflight.journal import Follower, Journal, MemoryBus
 from xinflight.journal import subscriber as follower_module

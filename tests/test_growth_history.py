@@ -1,7 +1,6 @@
 """What a request costs does not grow with what is kept: steps of SQLite and lines of ours, not seconds."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +10,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kept import accepted, draw, end, make_task, picture, result, write
+from factories import accept, append, draw, end, lease, make_task, picture, result
 from kit import FakeClock, Json, Steps, WireClient, hosted
 from xinflight import Settings, setup
 from xinflight.protocol import State
-from xinflight.storage import EventMessage, SqliteStore
+from xinflight.storage import SqliteStore, Write
 
 OWNERS = 1000
 EVENTS_OF_TASK = 10
@@ -59,20 +58,16 @@ async def fill(folder: Path, tasks: int) -> None:
     """Keep so many ended tasks, of OWNERS owners."""
     store = SqliteStore(folder, full=False)
     await store.open()
-    seqs: Counter[str] = Counter()
+    await lease(store)
     for first in range(0, tasks, 500):
-        writes = []
+        writes: list[Write] = []
         for number in range(first, min(first + 500, tasks)):
             owner = "local" if number % 2 == 0 else f"owner-{number % (OWNERS - 1)}"
             task = make_task(f"t{number}", owner)
             draw(task)
             end(task, at=1010.0 + number)
             pictures = [picture(task, index) for index in range(EVENTS_OF_TASK - 2)]
-            messages: list[EventMessage] = [accepted(task), *pictures, result(task)]
-            for message in messages:
-                seqs[owner] += 1
-                message.seq = seqs[owner]
-                writes.append(write(task, message.seq, message))
+            writes += [accept(task), *(append(task, told) for told in pictures), append(task, result(task))]
         await store.commit(writes)
     await store.close()
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kept import finished, ids
+from factories import finished, ids, lease
 from kit import FakeClock
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore, Retention
-from xinflight.storage.retention import CLOCK_STEADY, KEEPER_PAUSE
+from xinflight.storage.retention import CLOCK_STEADY, PAUSE
 from xinflight.supervise import Supervisor
 
 DAY = 86400.0
@@ -37,8 +37,9 @@ def store() -> MemoryStore:
 @pytest.fixture
 async def history(clock: SetClock, store: MemoryStore) -> AsyncIterator[Retention]:
     """Give a history that is kept for a day, with one task of today and one of a month ago."""
-    await finished(store, "old", 1, at=clock.time() - 30 * DAY)
-    await finished(store, "new", 4, at=clock.time())
+    await lease(store)
+    await finished(store, "old", at=clock.time() - 30 * DAY)
+    await finished(store, "new", at=clock.time())
     history = Retention(store, MemoryBlobs(1), Settings(history_age=DAY), clock, Supervisor(clock))
     history.start()
     await settled()
@@ -52,8 +53,8 @@ async def settled() -> None:
 
 
 async def passed(clock: SetClock, seconds: float) -> None:
-    """Let time go by, the keeper looking on."""
-    step = 20 * KEEPER_PAUSE
+    """Let time go by, retention looking on."""
+    step = 20 * PAUSE
     for _ in range(int(seconds / step) + 1):
         await clock.advance(step)
         await settled()

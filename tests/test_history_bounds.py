@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Front
-from kept import accepted, cancelled, end, make_task, write
+from factories import accept, append, cancelled, end, lease, make_task
 from kit import eventually
 from xinflight.protocol import State
-from xinflight.storage import MemoryStore, SqliteStore, Store
-from xinflight.storage import retention as history
-from xinflight.storage import sqlite_schema as store_sqlite_schema
+from xinflight.storage import MemoryStore, SqliteStore, Store, retention, sqlite_schema
 
 GOLDEN = Path(__file__).parent / "golden"
 PROMPT = "x" * 40_000
@@ -26,12 +24,12 @@ def on_disk(folder: Path) -> int:
 async def cancel_many(store: Store, numbers: range) -> None:
     for number in numbers:
         task = make_task(f"t{number}", prompt=PROMPT)
-        await store.commit([write(task, 1 + 2 * number, accepted(task))])
+        await store.commit([accept(task)])
         end(task, State.CANCELLED, at=1000.0 + number)
-        await store.commit([write(task, 2 + 2 * number, cancelled(task))])
+        await store.commit([append(task, cancelled(task))])
 
 
-async def shorten(store: Store, keep_bytes: int) -> None:
+async def prune(store: Store, keep_bytes: int) -> None:
     while await store.prune(keep_bytes=keep_bytes, keep_tasks=10**6, ended_before=0.0):
         pass
 
@@ -40,6 +38,7 @@ async def shorten(store: Store, keep_bytes: int) -> None:
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(tmp_path / "data", full=False)
     await store.open()
+    await lease(store)
     yield store
     await store.close()
 
@@ -48,8 +47,8 @@ async def test_long_prompts_of_cancelled_tasks_do_not_fill_the_disk(sqlite: Sqli
     """Some 80 MB go through a history of 1 MB; what stays is the cap, the spare pages, and the log."""
     for first in range(0, 1000, 100):
         await cancel_many(sqlite, range(first, first + 100))
-        await shorten(sqlite, 1_000_000)
-    await eventually(lambda: sqlite._checkpoint is None)
+        await prune(sqlite, 1_000_000)
+    await eventually(lambda: sqlite._database._checkpoint is None)
     assert len(await sqlite.tasks("ann", before=None, limit=1000, states=set(State))) in range(8, 13)
     assert on_disk(tmp_path / "data") < 80_000_000, "the log's own bound is 64 MB"
     await sqlite.close()
@@ -63,7 +62,7 @@ async def test_a_file_that_was_large_becomes_small(sqlite: SqliteStore, tmp_path
     assert before > 40_000_000
     again = SqliteStore(tmp_path / "data", full=False)
     await again.open()
-    await shorten(again, 0)
+    await prune(again, 0)
     await again.close()
     assert on_disk(tmp_path / "data") < 4_500_000, "the spare pages"
 
@@ -72,13 +71,14 @@ async def test_a_file_that_can_not_shrink_is_no_reason_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An old one stays as large as it is while the disk has no room to write it anew."""
-    monkeypatch.setattr(store_sqlite_schema, "_make_shrinkable", lambda connection: None)
+    monkeypatch.setattr(sqlite_schema, "_make_shrinkable", lambda connection: None)
     (tmp_path / "data").mkdir()
     shutil.copyfile(GOLDEN / "schema-1.db", tmp_path / "data" / "xinflight.db")
     store = SqliteStore(tmp_path / "data", full=False)
     await store.open()
+    await lease(store)
     await cancel_many(store, range(200))
-    await shorten(store, 0)
+    await prune(store, 0)
     await store.close()
     large = on_disk(tmp_path / "data")
     monkeypatch.undo()
@@ -90,13 +90,14 @@ async def test_a_file_that_can_not_shrink_is_no_reason_to_wait(
 
 async def test_memory_counts_the_same(tmp_path: Path) -> None:
     store = MemoryStore(10_000)
+    await lease(store)
     await cancel_many(store, range(100))
-    await shorten(store, 1_000_000)
+    await prune(store, 1_000_000)
     assert len(await store.tasks("ann", before=None, limit=1000, states=set(State))) in range(8, 13)
 
 
 async def test_a_server_holds_both_caps(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEEPER_PAUSE", 0.05)
+    monkeypatch.setattr(retention, "PAUSE", 0.05)
     _, client = await front(history_bytes=100_000, history_tasks=3)
     limits = client.seen[0]["limits"]
     assert (limits["history_bytes"], limits["history_tasks"]) == (100_000, 3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kept import accepted, make_task, picture, progress, result
+from factories import accepted, make_task, picture, progress, result
 from kit import FakeClock, eventually
 from life import turns
 from xinflight.connection import Outbox, SlowReader

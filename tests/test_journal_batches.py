@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kept import accepted, end, make_task, result
+from factories import accepted, end, make_task, result
 from kit import FakeClock
 from life import Life, turns
 from xinflight.journal import Journal, MemoryBus

@@ -1,35 +1,43 @@
 """The contract of the store, held against every implementation; then what is memory's own."""
 
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from kept import (
+from factories import (
     EVERY_STATE,
+    FENCE,
     MANY,
+    POOL,
+    accept,
     accepted,
+    append,
     cancelled,
     draw,
     end,
+    event,
     finished,
     ids,
+    lease,
     make_task,
     picture,
-    progress,
     result,
+    save,
     seqs,
-    write,
 )
+from xinflight.model import Event, StoredMessage, Task
 from xinflight.protocol import State
-from xinflight.storage import Event, EventMessage, MemoryStore, SqliteStore, Store, Write
+from xinflight.storage import Accept, MemoryStore, SqliteStore, StaleFence, Store, Write
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Give each implementation in turn, open."""
+    """Give each implementation in turn, open, with POOL leased."""
     made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
     await made.open()
+    await lease(made)
     yield made
     await made.close()
 
@@ -39,7 +47,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_what_is_committed_is_found(store: Store) -> None:
     task = make_task()
-    await store.commit([write(task, 1, accepted(task))])
+    await store.commit([accept(task)])
     assert await store.task("ann", "a") == task
     assert await store.task("ann", "b") is None
     assert await store.task("bob", "a") is None
@@ -48,23 +56,23 @@ async def test_what_is_committed_is_found(store: Store) -> None:
 async def test_what_is_found_is_a_copy(store: Store) -> None:
     """Later moves of a task, or of what was found, do not reach into the store."""
     task = make_task()
-    await store.commit([write(task, 1, accepted(task))])
-    task.state = State.STARTING
-    task.jobs[0].attempt = 3
+    await store.commit([accept(task)])
+    task.outputs[0].state = State.STARTING
+    task.outputs[0].attempt = 3
     found = await store.task("ann", "a")
     assert found is not None
-    assert (found.state, found.jobs[0].attempt) == (State.QUEUED, 0)
-    found.jobs[0].attempt = 9
+    assert (found.state, found.outputs[0].attempt) == (State.QUEUED, 0)
+    found.outputs[0].attempt = 9
     again = await store.task("ann", "a")
     assert again is not None
-    assert again.jobs[0].attempt == 0
+    assert again.outputs[0].attempt == 0
 
 
 async def test_a_write_without_an_event_keeps_the_task(store: Store) -> None:
     task = make_task()
-    await store.commit([write(task, 1, accepted(task))])
+    await store.commit([accept(task)])
     task.cancelled_at = 1003.5
-    await store.commit([Write(task=task, event=None)])
+    await store.commit([save(task)])
     found = await store.task("ann", "a")
     assert found is not None
     assert found.cancelled_at == 1003.5
@@ -73,23 +81,23 @@ async def test_a_write_without_an_event_keeps_the_task(store: Store) -> None:
 
 async def test_a_batch_keeps_all_of_many_owners(store: Store) -> None:
     ann, bob = make_task("a", "ann"), make_task("a", "bob")
-    await store.commit([write(ann, 5, accepted(ann)), write(bob, 5, accepted(bob)), write(ann, 6, picture(ann))])
-    assert (await seqs(store), await seqs(store, "bob")) == ([5, 6], [5])
+    await store.commit([accept(ann), accept(bob), append(ann, picture(ann))])
+    assert (await seqs(store), await seqs(store, "bob")) == ([1, 2], [1])
     assert (await store.task("bob", "a")) == bob
 
 
 async def test_everything_of_a_task_comes_back(store: Store) -> None:
-    task = await finished(store, "a", 1)
+    task = await finished(store, "a")
     task.metadata = {"album": [1, "b", None, 2.5]}
     task.lang = "zh-CN"
-    await store.commit([Write(task=task, event=None)])
+    await store.commit([save(task)])
     assert await store.task("ann", "a") == task
 
 
 async def test_tasks_come_newest_first_in_pages(store: Store) -> None:
     for number in range(5):
-        await finished(store, f"t{number}", 1 + 3 * number)
-    await finished(store, "other", 1, owner="bob")
+        await finished(store, f"t{number}")
+    await finished(store, "other", owner="bob")
     assert await ids(store) == ["t4", "t3", "t2", "t1", "t0"]
     page = await store.tasks("ann", before=None, limit=2, states=EVERY_STATE)
     assert [row.task.task_id for row in page] == ["t4", "t3"]
@@ -100,20 +108,20 @@ async def test_tasks_come_newest_first_in_pages(store: Store) -> None:
 
 async def test_a_task_that_moves_on_keeps_its_place(store: Store) -> None:
     first, second = make_task("first"), make_task("second")
-    await store.commit([write(first, 1, accepted(first)), write(second, 2, accepted(second))])
-    first.state = State.RUNNING
-    await store.commit([Write(task=first, event=None)])
+    await store.commit([accept(first), accept(second)])
+    first.outputs[0].state = State.RUNNING
+    await store.commit([save(first)])
     assert await ids(store) == ["second", "first"]
 
 
 async def test_tasks_by_state(store: Store) -> None:
-    await finished(store, "done", 1)
+    await finished(store, "done")
     waiting = make_task("waiting")
-    await store.commit([write(waiting, 4, accepted(waiting))])
+    await store.commit([accept(waiting)])
     gone = make_task("gone")
-    await store.commit([write(gone, 5, accepted(gone))])
+    await store.commit([accept(gone)])
     end(gone, State.CANCELLED)
-    await store.commit([write(gone, 6, cancelled(gone))])
+    await store.commit([append(gone, cancelled(gone))])
     assert await ids(store, states={State.COMPLETED}) == ["done"]
     assert await ids(store, states={State.QUEUED, State.RUNNING}) == ["waiting"]
     assert await ids(store, states={State.CANCELLED, State.COMPLETED}) == ["gone", "done"]
@@ -125,23 +133,23 @@ async def test_tasks_by_state(store: Store) -> None:
 
 async def test_events_between_two_seqs_in_order(store: Store) -> None:
     for number in range(4):
-        await finished(store, f"t{number}", 1 + 10 * number)
-    assert await seqs(store) == [1, 2, 3, 11, 12, 13, 21, 22, 23, 31, 32, 33]
-    assert await seqs(store, after=2, upto=12) == [3, 11, 12]
-    assert await seqs(store, after=33) == []
-    assert await seqs(store, after=2, limit=3) == [3, 11, 12]
+        await finished(store, f"t{number}")
+    assert await seqs(store) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert await seqs(store, after=2, upto=5) == [3, 4, 5]
+    assert await seqs(store, after=12) == []
+    assert await seqs(store, after=2, limit=3) == [3, 4, 5]
     assert await seqs(store, "bob") == []
 
 
 async def test_events_of_some_tasks(store: Store) -> None:
-    first = await finished(store, "a", 1)
-    second = await finished(store, "b", 4)
-    foreign = await finished(store, "c", 1, owner="bob")
+    first = await finished(store, "a")
+    second = await finished(store, "b")
+    foreign = await finished(store, "c", owner="bob")
     assert await seqs(store, uids=[second.uid]) == [4, 5, 6]
     assert await seqs(store, uids=[second.uid, first.uid], after=1, upto=5) == [2, 3, 4, 5]
     assert await seqs(store, uids=[second.uid, second.uid]) == [4, 5, 6]
     assert await seqs(store, uids=[]) == []
-    assert await seqs(store, uids=[foreign.uid]) == [], "another owner's"
+    assert await seqs(store, uids=[foreign.uid]) == [1, 2, 3]
     many = [f"no-such-{i}" for i in range(2500)]
     assert await seqs(store, uids=[*many, first.uid, *many, second.uid], limit=4) == [1, 2, 3, 4]
 
@@ -150,40 +158,104 @@ async def test_an_event_comes_back_as_it_was(store: Store) -> None:
     task = make_task()
     task.lang = "zh-CN"
     draw(task)
-    messages: list[EventMessage] = [accepted(task), picture(task), result(task), cancelled(task), progress(task, 5)]
-    await store.commit([write(task, seq, message) for seq, message in enumerate(messages, 1)])
-    found = await store.events("ann", after=0, upto=99, uids=None, limit=99)
-    assert [event.message for event in found] == messages
-    assert found[0] == Event(owner="ann", uid=task.uid, seq=1, lang="zh-CN", message=messages[0])
+    messages: list[StoredMessage] = [accepted(task), picture(task), result(task), cancelled(task)]
+    writes: list[Write] = [
+        Accept(task=task, message=messages[0]),
+        *(append(task, message) for message in messages[1:]),
+    ]
+    outcomes = await store.commit(writes)
+    found = await store.events_of_owner("ann", after=0, upto=99, limit=99)
+    assert found == outcomes == [event(task, seq, message) for seq, message in enumerate(messages, 1)]
+    assert [each.message.seq for each in found] == [1, 2, 3, 4]
+    assert found[0].lang == "zh-CN"
+    assert await store.events_of_tasks([task.uid], after=0, upto=99, limit=99) == found
 
 
-# Forgetting
+# Seqs, known ids
+
+
+async def test_each_owner_has_seqs_without_gaps(store: Store) -> None:
+    """Whatever is refused or saved without an event in between takes no seq."""
+    tasks = {owner: make_task("a", owner) for owner in ("ann", "bob")}
+    await store.commit([accept(task) for task in tasks.values()])
+    for number in range(3):
+        for owner, task in tasks.items():
+            known = make_task("a", owner)
+            told = picture(task)
+            outcomes = await store.commit([save(task), append(task, told), accept(known), accept(known)])
+            assert outcomes == [None, event(task, 2 + number, told), task, task]
+    assert await seqs(store) == await seqs(store, "bob") == [1, 2, 3, 4]
+    assert await store.last_seq("ann") == 4
+    assert await store.last_seq("nobody") == 0
+    task = tasks["ann"]
+    await store.commit([append(task, picture(task))])
+    assert (await store.last_seq("ann"), await store.last_seq("bob")) == (5, 4)
+
+
+async def test_an_id_that_is_known_stores_nothing(store: Store) -> None:
+    first, second = make_task(prompt="a boat"), make_task(prompt="a car")
+    write = accept(first)
+    assert await store.commit([write]) == [event(first, 1, write.message)]
+    assert await store.commit([accept(second)]) == [first]
+    assert await store.task("ann", "a") == first
+    assert await seqs(store) == [1]
+    assert await seqs(store, uids=[second.uid]) == []
+    assert await store.unfinished(POOL) == [first]
+
+
+async def test_an_id_that_is_known_since_earlier_in_the_batch(store: Store) -> None:
+    """Two connections may send the same id at the same moment: the first one has it."""
+    first, second, foreign, after = (
+        make_task(prompt="a boat"),
+        make_task(prompt="a car"),
+        make_task(owner="bob"),
+        make_task("b"),
+    )
+    outcomes = await store.commit([accept(first), accept(second), accept(foreign), accept(after)])
+    assert [each if isinstance(each, Task) else each and each.uid for each in outcomes] == [
+        first.uid,
+        first,
+        foreign.uid,
+        after.uid,
+    ]
+    assert (await seqs(store), await seqs(store, "bob")) == ([1, 2], [1])
+    assert await ids(store) == ["b", "a"]
+
+
+async def test_an_id_that_is_known_and_has_moved_on_comes_as_it_stands(store: Store) -> None:
+    task = await finished(store, "a")
+    assert await store.commit([accept(make_task("a"))]) == [task]
+    task.cancelled_at = 5.0
+    assert await store.commit([save(task), accept(make_task("a"))]) == [None, task], "also within a batch"
+
+
+# Deleting
 
 
 async def test_delete(store: Store) -> None:
-    task = await finished(store, "a", 1)
-    kept = await finished(store, "b", 4)
-    assert await store.floor("ann") == 0
+    task = await finished(store, "a")
+    kept = await finished(store, "b")
+    assert await store.trimmed_to("ann") == 0
     await store.delete(task.uid)
     assert await ids(store) == ["b"]
     assert await seqs(store) == [4, 5, 6]
     assert await store.task("ann", "a") is None
-    assert await store.floor("ann") == 3, "there is a gap below"
-    assert await store.floor("bob") == 0
+    assert await store.trimmed_to("ann") == 3, "there is a gap below"
+    assert await store.trimmed_to("bob") == 0
     await store.delete(task.uid)
     await store.delete("no such uid")
-    assert await store.picture_ids() == {kept.jobs[0].picture_id}
+    assert await store.output_ids() == {kept.outputs[0].output_id}
     # Its id is free again.
-    await finished(store, "a", 7)
+    await finished(store, "a")
     assert await ids(store) == ["a", "b"]
 
 
 async def test_prune_by_bytes_takes_the_oldest_ended(store: Store) -> None:
     unfinished = make_task("unfinished")
-    await store.commit([write(unfinished, 1, accepted(unfinished))])
-    await finished(store, "late", 2, at=3000.0, size=4_000_000)
-    await finished(store, "early", 5, at=1000.0, size=5_000_000)
-    await finished(store, "middle", 8, at=2000.0, size=6_000_000)
+    await store.commit([accept(unfinished)])
+    await finished(store, "late", at=3000.0, size=4_000_000)
+    await finished(store, "early", at=1000.0, size=5_000_000)
+    await finished(store, "middle", at=2000.0, size=6_000_000)
     assert await store.prune(keep_bytes=15_010_000, keep_tasks=MANY, ended_before=0.0) == []
     gone = await store.prune(keep_bytes=10_010_000, keep_tasks=MANY, ended_before=0.0)
     assert [task.task_id for task in gone] == ["early"]
@@ -197,9 +269,9 @@ async def test_prune_counts_prompts_and_events_too(store: Store) -> None:
     """A task without a picture takes what its prompt takes: in the task, and in its first event."""
     for number in range(4):
         task = make_task(f"t{number}", prompt="x" * 40_000)
-        await store.commit([write(task, 1 + 2 * number, accepted(task))])
+        await store.commit([accept(task)])
         end(task, State.CANCELLED, at=1000.0 + number)
-        await store.commit([write(task, 2 + 2 * number, cancelled(task))])
+        await store.commit([append(task, cancelled(task))])
     assert await store.prune(keep_bytes=330_000, keep_tasks=MANY, ended_before=0.0) == []
     assert len(await store.prune(keep_bytes=239_999, keep_tasks=MANY, ended_before=0.0)) == 2
     assert await ids(store) == ["t3", "t2"]
@@ -207,63 +279,116 @@ async def test_prune_counts_prompts_and_events_too(store: Store) -> None:
 
 async def test_prune_by_number(store: Store) -> None:
     for number in range(5):
-        await finished(store, f"t{number}", 1 + 3 * number, at=1000.0 + number)
+        await finished(store, f"t{number}", at=1000.0 + number)
     unfinished = make_task("unfinished")
-    await store.commit([write(unfinished, 99, accepted(unfinished))])
+    await store.commit([accept(unfinished)])
     assert await store.prune(keep_bytes=MANY, keep_tasks=5, ended_before=0.0) == []
     gone = await store.prune(keep_bytes=MANY, keep_tasks=2, ended_before=0.0)
     assert [task.task_id for task in gone] == ["t0", "t1", "t2"]
     assert await ids(store) == ["unfinished", "t4", "t3"]
 
 
-async def test_prune_by_age_and_the_floor(store: Store) -> None:
-    await finished(store, "early", 1, at=1000.0)
-    await finished(store, "middle", 11, at=2000.0)
-    await finished(store, "late", 21, at=3000.0)
-    await finished(store, "foreign", 1, at=1000.0, owner="bob")
+async def test_prune_by_age_tells_up_to_where_there_are_gaps(store: Store) -> None:
+    await finished(store, "early", at=1000.0)
+    await finished(store, "middle", at=2000.0)
+    await finished(store, "late", at=3000.0)
+    await finished(store, "foreign", at=1000.0, owner="bob")
     gone = await store.prune(keep_bytes=10**9, keep_tasks=MANY, ended_before=2500.0)
     assert {task.task_id for task in gone} == {"early", "middle", "foreign"}
     assert await store.prune(keep_bytes=10**9, keep_tasks=MANY, ended_before=2500.0) == []
     assert await ids(store) == ["late"]
-    assert (await store.floor("ann"), await store.floor("bob")) == (13, 3)
-    assert await seqs(store) == [21, 22, 23]
+    assert (await store.trimmed_to("ann"), await store.trimmed_to("bob")) == (6, 3)
+    assert await seqs(store) == [7, 8, 9]
 
 
 async def test_prune_takes_a_hundred_at_most(store: Store) -> None:
     for number in range(120):
-        await finished(store, f"t{number}", 1 + 3 * number, at=1000.0 + number)
+        await finished(store, f"t{number}", at=1000.0 + number)
     assert len(await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0)) == 100
     assert len(await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0)) == 20
     assert await store.prune(keep_bytes=0, keep_tasks=MANY, ended_before=0.0) == []
     assert await ids(store) == []
 
 
-# Pictures, leases
+# Files
 
 
-async def test_picture_ids_are_those_that_are_recorded(store: Store) -> None:
-    done = await finished(store, "a", 1)
-    waiting = make_task("b")
-    await store.commit([write(waiting, 4, accepted(waiting))])
-    assert await store.picture_ids() == {done.jobs[0].picture_id}
+async def test_output_ids_are_those_that_have_a_file_or_may_have_one(store: Store) -> None:
+    done = await finished(store, "a")
+    waiting, gone = make_task("b"), make_task("c")
+    await store.commit([accept(waiting), accept(gone)])
+    end(gone, State.CANCELLED)
+    await store.commit([append(gone, cancelled(gone))])
+    assert await store.output_ids() == {done.outputs[0].output_id, waiting.outputs[0].output_id}
 
 
-async def test_claim_gives_the_unfinished_in_their_order(store: Store) -> None:
-    first, second = make_task("first"), make_task("second", "bob")
-    await store.commit([write(first, 1, accepted(first))])
-    await finished(store, "done", 2)
-    await store.commit([write(second, 1, accepted(second))])
-    first.state = State.RUNNING
-    await store.commit([Write(task=first, event=None)])
-    claimed = await store.claim("runner", 5000.0)
-    assert [task.task_id for task in claimed] == ["first", "second"]
-    assert claimed[0].state is State.RUNNING
-    await store.renew("runner", 6000.0)
-    await store.release("runner")
-    assert [task.task_id for task in await store.claim("another", 7000.0)] == ["first", "second"]
+# Leases
+
+
+async def test_the_fence_of_a_pool_rises_with_each_lease(store: Store) -> None:
+    assert [await store.lease("other") for _ in range(3)] == [1, 2, 3]
+    assert await store.lease(POOL) == FENCE + 1, "each pool has its own"
+
+
+async def test_nothing_of_a_batch_with_a_stale_fence_is_stored(store: Store) -> None:
+    mine, other, new = make_task("mine"), make_task("other", pool="other"), make_task("new")
+    await lease(store, "other")
+    await store.commit([accept(mine), accept(other)])
+    assert await store.lease("other") == FENCE + 1
+    mine.cancelled_at = other.cancelled_at = 1003.5
+    for stale in (append(other, picture(other)), save(other), save(other, FENCE + 2)):
+        with pytest.raises(StaleFence):
+            await store.commit([accept(new), append(mine, picture(mine)), stale])
+    assert await ids(store) == ["other", "mine"]
+    assert await seqs(store) == [1, 2]
+    found = await store.task("ann", "mine")
+    assert found is not None
+    assert found.cancelled_at is None
+    writes: list[Write] = [accept(new), append(mine, picture(mine)), append(other, picture(other), FENCE + 1)]
+    assert [each.seq for each in await store.commit(writes) if isinstance(each, Event)] == [3, 4, 5]
+
+
+async def test_a_pool_that_was_never_leased_takes_no_writes_but_new_tasks(store: Store) -> None:
+    task = make_task(pool="other")
+    await store.commit([accept(task)])
+    for fence in (0, 1):
+        with pytest.raises(StaleFence):
+            await store.commit([save(task, fence)])
+
+
+async def test_the_unfinished_of_a_pool_come_in_the_order_of_their_acceptance(store: Store) -> None:
+    first, second, other = make_task("first"), make_task("second", "bob"), make_task("other", pool="other")
+    assert (await store.pools(), await store.unfinished(POOL)) == ([], [])
+    await store.commit([accept(first), accept(other)])
+    await finished(store, "done")
+    await store.commit([accept(second)])
+    first.outputs[0].state = State.RUNNING
+    await store.commit([save(first)])
+    assert sorted(await store.pools()) == sorted([POOL, "other"])
+    unfinished = await store.unfinished(POOL)
+    assert [task.task_id for task in unfinished] == ["first", "second"]
+    assert unfinished[0].state is State.RUNNING
+    assert await store.unfinished("other") == [other]
     end(first)
-    await store.commit([write(first, 9, result(first))])
-    assert [task.task_id for task in await store.claim("another", 7000.0)] == ["second"]
+    await store.commit([append(first, result(first))])
+    assert await store.unfinished(POOL) == [second]
+    end(second)
+    await store.commit([append(second, result(second))])
+    assert await store.pools() == ["other"]
+    assert await store.unfinished(POOL) == []
+
+
+async def test_a_task_that_is_given_to_another_pool_waits_there(store: Store) -> None:
+    """One whose model is not known yet waits in a pool that only assigns it."""
+    task = make_task(pool="")
+    await lease(store, "")
+    await store.commit([accept(task)])
+    assert await store.pools() == [""]
+    task.pool = POOL
+    await store.commit([save(task)])
+    assert await store.pools() == [POOL]
+    assert await store.unfinished("") == []
+    assert await store.unfinished(POOL) == [task]
 
 
 async def test_close_is_safe_twice(store: Store) -> None:
@@ -274,26 +399,69 @@ async def test_close_is_safe_twice(store: Store) -> None:
 # Memory
 
 
-async def test_memory_forgets_the_oldest_ended() -> None:
+@pytest.fixture
+async def memory() -> MemoryStore:
+    """Give a store of two ended tasks at the most."""
     store = MemoryStore(2)
-    epoch = await store.open()
+    await lease(store)
+    return store
+
+
+async def test_memory_forgets_the_oldest_ended(memory: MemoryStore) -> None:
+    epoch = await memory.open()
     unfinished = make_task("unfinished")
-    await store.commit([write(unfinished, 1, accepted(unfinished))])
+    await memory.commit([accept(unfinished)])
     for number in range(4):
-        await finished(store, f"t{number}", 2 + 3 * number)
-    assert await ids(store) == ["t3", "t2", "unfinished"]
-    assert await store.floor("ann") == 7
-    assert await seqs(store) == [1, 8, 9, 10, 11, 12, 13]
+        await finished(memory, f"t{number}")
+    assert await ids(memory) == ["t3", "t2", "unfinished"]
+    assert await memory.trimmed_to("ann") == 7
+    assert await seqs(memory) == [1, 8, 9, 10, 11, 12, 13]
     assert await MemoryStore(2).open() != epoch
-    assert not store.durable
+    assert not memory.durable
 
 
-async def test_memory_does_not_grow_with_owners() -> None:
+async def test_memory_does_not_grow_with_owners(memory: MemoryStore) -> None:
     """Ten thousand people who come once leave nothing but what is kept."""
-    store = MemoryStore(5)
+    seen = {}
     for number in range(100):
-        await finished(store, "a", 1, owner=f"owner-{number}")
-    assert sum(len(table) for table in vars(store).values() if isinstance(table, dict)) <= 7 * 5
-    assert await store.floor("owner-99") in (0, 3)
-    for number in range(95):
-        assert await store.floor(f"owner-{number}") == 3, "its gap is told, however long ago"
+        owner = f"owner-{number}"
+        await finished(memory, "a", owner=owner)
+        seen[owner] = await memory.last_seq(owner)
+    assert sum(len(table) for table in vars(memory).values() if isinstance(table, dict)) <= 8 * 2 + 1
+    for number in range(98):
+        assert await memory.trimmed_to(f"owner-{number}") >= seen[f"owner-{number}"], "its gap is told for ever"
+    assert await seqs(memory, "owner-99") == [seen["owner-99"] - 2, seen["owner-99"] - 1, seen["owner-99"]]
+
+
+async def test_no_cursor_of_a_forgotten_owner_is_taken_for_one_without_a_gap(memory: MemoryStore) -> None:
+    """Whoever was forgotten and comes back counts on above all that they saw, so an old cursor is below a gap."""
+    dice = random.Random(7)
+    seen: dict[str, int] = {}
+    lost: dict[str, int] = {}
+    for number in range(300):
+        owner = dice.choice("abcdef")
+        await finished(memory, f"t{number}", owner=owner)
+        assert await memory.last_seq(owner) > seen.get(owner, 0), "a seq is never drawn twice"
+        for each in "abcdef":
+            stored = await seqs(memory, each)
+            missing = set(range(lost.get(each, 0) + 1, seen.get(each, 0) + 1)) - set(stored)
+            lost[each] = max(missing, default=lost.get(each, 0))
+            assert await memory.trimmed_to(each) >= lost[each]
+            assert await memory.last_seq(each) >= seen.get(each, 0)
+            seen[each] = await memory.last_seq(each)
+
+
+async def test_a_cursor_stays_good_while_others_are_forgotten(memory: MemoryStore) -> None:
+    unfinished = make_task("unfinished", "stays")
+    await memory.commit([accept(unfinished)])
+    for number in range(10):
+        await finished(memory, "a", owner=f"owner-{number}")
+    assert await memory.trimmed_to("stays") == 0
+    assert await memory.last_seq("stays") == 1
+    back = make_task("back", "owner-0")
+    trimmed = await memory.trimmed_to("owner-0")
+    await memory.commit([accept(back)])
+    await finished(memory, "b", owner="owner-10")
+    await finished(memory, "b", owner="owner-11")
+    await finished(memory, "b", owner="owner-12")
+    assert await memory.trimmed_to("owner-0") == trimmed < await memory.last_seq("owner-0")

@@ -1,5 +1,6 @@
 """SQLite: rows that can't be read, files that are taken away, and what counts towards a checkpoint."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -9,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from kept import MANY, accepted, finished, ids, make_task, seqs, write
+from factories import MANY, POOL, accept, finished, ids, lease, make_task, seqs
 from kit import eventually
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.protocol import State
-from xinflight.storage import SqliteStore, store_sqlite
+from xinflight.storage import SqliteStore, sqlite_database
+from xinflight.storage.sqlite_database import SqliteDatabase
 
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     made = SqliteStore(tmp_path / "data", full=False)
     await made.open()
+    await lease(made)
     yield made
     await made.close()
 
@@ -41,24 +44,25 @@ DAMAGES = [b"\xc1", b"\x81\xa3uid\xa1\xff", b"", "a text", b"\x80"]
 async def test_an_unreadable_task_is_set_aside(tmp_path: Path, bad: object, state: str) -> None:
     store = SqliteStore(tmp_path, full=False)
     await store.open()
-    good = await finished(store, "good", 1)
-    spoilt = await finished(store, "spoilt", 4)
+    await lease(store)
+    good = await finished(store, "good")
+    spoilt = await finished(store, "spoilt")
     waiting = make_task("waiting")
-    await store.commit([write(waiting, 7, accepted(waiting))])
+    await store.commit([accept(waiting)])
     await store.close()
     tamper(tmp_path, "UPDATE tasks SET body = ? WHERE task_id = 'spoilt'", bad)
     if state == "unfinished":
         tamper(tmp_path, "UPDATE tasks SET ended_at = NULL WHERE task_id = 'spoilt'")
     store = SqliteStore(tmp_path, full=False)
     await store.open()
-    assert [task.task_id for task in await store.claim("me", 0.0)] == ["waiting"]
-    assert await store.picture_ids() == {good.jobs[0].picture_id}
+    assert [task.task_id for task in await store.unfinished(POOL)] == ["waiting"]
+    assert await store.output_ids() == {good.outputs[0].output_id, waiting.outputs[0].output_id}
     assert await ids(store) == ["waiting", "good"]
     assert await store.task("ann", "spoilt") is None
     assert await seqs(store) == [1, 2, 3, 7]
-    assert await store.floor("ann") == 6
+    assert await store.trimmed_to("ann") == 6
     # Its id can be used again.
-    await finished(store, "spoilt", 8)
+    await finished(store, "spoilt")
     await store.close()
     with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
         assert connection.execute("SELECT uid, task_id, body FROM unreadable").fetchall() == [
@@ -70,8 +74,8 @@ async def test_an_unreadable_task_is_set_aside(tmp_path: Path, bad: object, stat
 async def test_an_unreadable_task_is_set_aside_by_whoever_meets_it(
     sqlite: SqliteStore, tmp_path: Path, ask: str
 ) -> None:
-    await finished(sqlite, "good", 1, at=2000.0)
-    await finished(sqlite, "spoilt", 4, at=1000.0)
+    await finished(sqlite, "good", at=2000.0)
+    await finished(sqlite, "spoilt", at=1000.0)
     tamper(tmp_path / "data", "UPDATE tasks SET body = x'c1' WHERE task_id = 'spoilt'")
     if ask == "task":
         assert await sqlite.task("ann", "spoilt") is None
@@ -83,12 +87,12 @@ async def test_an_unreadable_task_is_set_aside_by_whoever_meets_it(
 
 @pytest.mark.parametrize("bad", DAMAGES)
 async def test_an_unreadable_event_is_a_gap(sqlite: SqliteStore, tmp_path: Path, bad: object) -> None:
-    first = await finished(sqlite, "a", 1)
-    await finished(sqlite, "b", 4)
+    first = await finished(sqlite, "a")
+    await finished(sqlite, "b")
     tamper(tmp_path / "data", "UPDATE events SET body = ? WHERE seq = 2", bad)
     assert await seqs(sqlite, uids=[first.uid]) == [1, 3]
     assert await seqs(sqlite, limit=3) == [1, 3, 4], "a page is full while there is more"
-    assert await sqlite.floor("ann") == 2
+    assert await sqlite.trimmed_to("ann") == 2
     assert await ids(sqlite) == ["b", "a"]
 
 
@@ -122,11 +126,11 @@ def remove_log(folder: Path) -> None:
 async def test_nothing_is_promised_once_the_files_are_gone(
     sqlite: SqliteStore, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    await finished(sqlite, "a", 1)
+    await finished(sqlite, "a")
     harm(tmp_path / "data")
     task = make_task("b")
     with pytest.raises(StorageUnavailable, match="deleted or replaced"):
-        await sqlite.commit([write(task, 4, accepted(task))])
+        await sqlite.commit([accept(task)])
     with pytest.raises(StorageUnavailable, match="deleted or replaced"):
         await sqlite.delete("no such uid")
 
@@ -134,44 +138,46 @@ async def test_nothing_is_promised_once_the_files_are_gone(
 # Checkpoints
 
 
-@pytest.mark.parametrize("verb", ["delete", "prune", "renew"])
+@pytest.mark.parametrize("verb", ["commit", "delete", "prune", "lease"])
 async def test_whatever_writes_counts_towards_the_checkpoint(
     sqlite: SqliteStore, verb: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = [await finished(sqlite, f"t{number}", 1 + 3 * number) for number in range(20)]
-    waiting = [make_task(f"w{number}") for number in range(20)]
-    await sqlite.commit([write(task, 100 + number, accepted(task)) for number, task in enumerate(waiting)])
-    await sqlite.claim("me", 0.0)
-    modes: list[str] = []
-    folded = SqliteStore._fold_log
+    tasks = [await finished(sqlite, f"t{number}") for number in range(20)]
+    begun = asyncio.Event()
+    checkpoint = SqliteDatabase._checkpoint_wal
 
-    async def fold(self: SqliteStore, *connections: sqlite3.Connection) -> None:
-        modes.append(verb)
-        await folded(self, *connections)
+    async def begin(self: SqliteDatabase, *connections: sqlite3.Connection) -> None:
+        begun.set()
+        await checkpoint(self, *connections)
 
-    monkeypatch.setattr(SqliteStore, "_fold_log", fold)
-    monkeypatch.setattr(store_sqlite, "CHECKPOINT", sqlite._unfolded + 20)
-    if verb == "delete":
+    database = sqlite._database
+    monkeypatch.setattr(SqliteDatabase, "_checkpoint_wal", begin)
+    monkeypatch.setattr(sqlite_database, "CHECKPOINT", database._unchecked + 20)
+    if verb == "commit":
+        await sqlite.commit([accept(make_task(f"w{number}")) for number in range(20)])
+    elif verb == "delete":
         for task in tasks:
             await sqlite.delete(task.uid)
     elif verb == "prune":
         await sqlite.prune(keep_bytes=0, keep_tasks=0, ended_before=0.0)
     else:
-        await sqlite.renew("me", 1.0)
-    await eventually(lambda: modes and sqlite._checkpoint is None)
+        for number in range(20):
+            await sqlite.lease(f"pool {number}")
+    await eventually(lambda: begun.is_set() and database._checkpoint is None)
 
 
 async def test_a_checkpoint_that_fails_is_told_and_tried_again(
     sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_sqlite, "CHECKPOINT", 1)
+    monkeypatch.setattr(sqlite_database, "CHECKPOINT", 1)
     told: list[str] = []
-    monkeypatch.setattr(store_sqlite.log, "exception", lambda event, **_: told.append(event))
-    executor, sqlite._folder = sqlite._folder, ThreadPoolExecutor(1)
-    sqlite._folder.shutdown()
-    await finished(sqlite, "a", 1)
-    await eventually(lambda: told and sqlite._checkpoint is None)
-    sqlite._folder = executor
-    await finished(sqlite, "b", 4)
-    await eventually(lambda: sqlite._checkpoint is None)
-    assert set(told) == {"log not folded into the database"}
+    monkeypatch.setattr(sqlite_database.log, "exception", lambda event, **_: told.append(event))
+    database = sqlite._database
+    executor, database._checkpointer = database._checkpointer, ThreadPoolExecutor(1)
+    database._checkpointer.shutdown()
+    await finished(sqlite, "a")
+    await eventually(lambda: told and database._checkpoint is None)
+    database._checkpointer = executor
+    await finished(sqlite, "b")
+    await eventually(lambda: database._checkpoint is None)
+    assert set(told) == {"WAL not checkpointed"}

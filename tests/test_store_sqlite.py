@@ -13,26 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from kept import (
-    accepted,
-    finished,
-    ids,
-    make_task,
-    picture,
-    seqs,
-    write,
-)
+from factories import FENCE, POOL, accept, append, finished, ids, lease, make_task, picture, save, seqs
 from kit import eventually
 from xinflight.errors import StorageUnavailable, StoreUnusable
-from xinflight.storage import MIGRATIONS, SqliteStore, store_sqlite
-from xinflight.storage import sqlite_schema as store_sqlite_schema
-from xinflight.storage.store_sqlite import SEQ_JUMP
+from xinflight.storage import MIGRATIONS, SqliteStore, StaleFence, sqlite_database, sqlite_schema
 
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     made = SqliteStore(tmp_path / "data", full=False)
     await made.open()
+    await lease(made)
     yield made
     await made.close()
 
@@ -41,30 +32,30 @@ async def test_it_outlives_its_process(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path, full=True)
     assert store.durable
     epoch = await store.open()
-    task = await finished(store, "a", 1)
+    await lease(store)
+    task = await finished(store, "a")
     await store.close()
     store = SqliteStore(tmp_path, full=False)
     assert await store.open() == epoch
     assert await store.task("ann", "a") == task
     assert await seqs(store) == [1, 2, 3]
-    assert await store.last_seq("ann") == 3 + SEQ_JUMP
-    assert await store.last_seq("bob") == 0
-    await store.close()
-    store = SqliteStore(tmp_path, full=False)
-    await store.open()
-    assert await store.last_seq("ann") == 3 + 2 * SEQ_JUMP, "what was shown after the first jump is below"
+    assert (await store.last_seq("ann"), await store.last_seq("bob")) == (3, 0)
+    await finished(store, "b")
+    assert await seqs(store) == [1, 2, 3, 4, 5, 6]
     await store.close()
 
 
-async def test_a_batch_is_kept_whole_or_not_at_all(sqlite: SqliteStore) -> None:
-    first, second = make_task("a"), make_task("b")
-    await sqlite.commit([write(first, 1, accepted(first))])
+async def test_a_batch_is_stored_whole_or_not_at_all(sqlite: SqliteStore) -> None:
+    first, second, double = make_task("a"), make_task("b"), make_task("c")
+    double.uid = first.uid
+    await sqlite.commit([accept(first)])
     with pytest.raises(StorageUnavailable, match="UNIQUE"):
-        # The same seq again can't be kept.
-        await sqlite.commit([write(second, 2, accepted(second)), write(second, 1, picture(second))])
+        # The same uid again can't be stored.
+        await sqlite.commit([accept(second), append(second, picture(second)), accept(double)])
     assert await sqlite.task("ann", "b") is None
     assert await seqs(sqlite) == [1]
-    await sqlite.commit([write(second, 2, accepted(second))])
+    await sqlite.commit([accept(second)])
+    assert await seqs(sqlite) == [1, 2], "what was not stored took no seq"
 
 
 async def test_a_closed_store_is_unavailable(sqlite: SqliteStore) -> None:
@@ -72,30 +63,24 @@ async def test_a_closed_store_is_unavailable(sqlite: SqliteStore) -> None:
     with pytest.raises(StorageUnavailable):
         await sqlite.task("ann", "a")
     with pytest.raises(StorageUnavailable):
-        await sqlite.release("runner")
+        await sqlite.lease(POOL)
+    with pytest.raises(StorageUnavailable):
+        await sqlite.commit([accept(make_task())])
 
 
-async def test_leases_are_written_down(sqlite: SqliteStore, tmp_path: Path) -> None:
-    """The columns are there for a store of many processes; here they are for who looks into the file."""
+async def test_fences_rise_from_process_to_process(sqlite: SqliteStore, tmp_path: Path) -> None:
+    """Whoever ran a pool before the last start can write nothing of it any more."""
     task = make_task()
-    await sqlite.commit([write(task, 1, accepted(task))])
-
-    def lease() -> tuple[str | None, float | None]:
-        with closing(sqlite3.connect(tmp_path / "data" / "xinflight.db")) as connection:
-            row: tuple[str | None, float | None] = connection.execute(
-                "SELECT runner, lease_until FROM tasks"
-            ).fetchone()
-            return row
-
-    await sqlite.claim("me", 100.0)
-    assert lease() == ("me", 100.0)
-    await sqlite.renew("somebody else", 300.0)
-    await sqlite.renew("me", 200.0)
-    assert lease() == ("me", 200.0)
-    await sqlite.release("somebody else")
-    assert lease() == ("me", 200.0)
-    await sqlite.release("me")
-    assert lease() == (None, None)
+    await sqlite.commit([accept(task)])
+    await sqlite.close()
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    assert [await store.lease(POOL), await store.lease(POOL)] == [FENCE + 1, FENCE + 2]
+    for stale in (FENCE, FENCE + 1):
+        with pytest.raises(StaleFence):
+            await store.commit([save(task, stale)])
+    await store.commit([save(task, FENCE + 2)])
+    await store.close()
 
 
 @pytest.mark.process
@@ -103,7 +88,7 @@ async def test_a_second_process_names_the_first(sqlite: SqliteStore, tmp_path: P
     with pytest.raises(StoreUnusable, match=rf"in use by process {os.getpid()}\. .*--data-dir"):
         await SqliteStore(tmp_path / "data", full=False).open()
     script = (
-        "import asyncio, pathlib, sys; from xinflight.store_sqlite import SqliteStore; "
+        "import asyncio, pathlib, sys; from xinflight.storage import SqliteStore; "
         "asyncio.run(SqliteStore(pathlib.Path(sys.argv[1]), full=False).open())"
     )
     second = await asyncio.create_subprocess_exec(
@@ -113,7 +98,7 @@ async def test_a_second_process_names_the_first(sqlite: SqliteStore, tmp_path: P
     assert f"in use by process {os.getpid()}" in said.decode()
     # It harmed nothing.
     task = make_task()
-    await sqlite.commit([write(task, 1, accepted(task))])
+    await sqlite.commit([accept(task)])
 
 
 async def test_the_lock_of_a_closed_or_failed_one_is_free(tmp_path: Path) -> None:
@@ -131,14 +116,15 @@ async def test_the_lock_of_a_closed_or_failed_one_is_free(tmp_path: Path) -> Non
 async def test_an_older_schema_is_copied_and_brought_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = SqliteStore(tmp_path, full=False)
     epoch = await store.open()
-    task = await finished(store, "a", 1)
+    await lease(store)
+    task = await finished(store, "a")
     await store.close()
     more = "ALTER TABLE tasks ADD COLUMN colour TEXT; UPDATE tasks SET colour = 'red';"
-    monkeypatch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, more])
+    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS, more])
     store = SqliteStore(tmp_path, full=False)
     assert await store.open() == epoch
     assert await store.task("ann", "a") == task
-    await finished(store, "b", 4)
+    await finished(store, "b")
     await store.close()
     with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
@@ -153,11 +139,12 @@ async def test_an_older_schema_is_copied_and_brought_up(tmp_path: Path, monkeypa
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = SqliteStore(tmp_path, full=False)
     await store.open()
-    task = await finished(store, "a", 1)
+    await lease(store)
+    task = await finished(store, "a")
     await store.close()
     with monkeypatch.context() as patch:
         bad = "ALTER TABLE tasks ADD COLUMN colour TEXT; DROP TABLE no_such_table;"
-        patch.setattr(store_sqlite_schema, "MIGRATIONS", [*MIGRATIONS, bad])
+        patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS, bad])
         with pytest.raises(StoreUnusable, match="no such table"):
             await SqliteStore(tmp_path, full=False).open()
     store = SqliteStore(tmp_path, full=False)
@@ -193,7 +180,8 @@ async def test_a_damaged_database_says_what_to_move(tmp_path: Path, damage: Call
     folder = tmp_path / "data"
     store = SqliteStore(folder, full=False)
     await store.open()
-    await finished(store, "a", 1)
+    await lease(store)
+    await finished(store, "a")
     await store.close()
     damage(folder / "xinflight.db")
     with pytest.raises(StoreUnusable, match="damaged") as raised:
@@ -208,7 +196,7 @@ async def test_a_damaged_database_says_what_to_move(tmp_path: Path, damage: Call
 
 
 async def test_another_program_on_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.05)
     store = SqliteStore(tmp_path, full=False)
     await store.open()
     await store.close()
@@ -254,24 +242,25 @@ async def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 
 async def test_a_log_that_grew_long_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader of another program, like a backup, keeps the log from beginning anew; then it is cut off."""
-    monkeypatch.setattr(store_sqlite, "CHECKPOINT", 20)
-    monkeypatch.setattr(store_sqlite, "LOG_PAGES", 100)
-    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(sqlite_database, "CHECKPOINT", 20)
+    monkeypatch.setattr(sqlite_database, "WAL_PAGES", 100)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.01)
     store = SqliteStore(tmp_path, full=False)
     await store.open()
+    await lease(store)
     log = tmp_path / "xinflight.db-wal"
     with closing(sqlite3.connect(tmp_path / "xinflight.db", isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM tasks").fetchall()
         for number in range(100):
-            await finished(store, f"t{number}", 1 + 3 * number)
+            await finished(store, f"t{number}")
         grown = os.stat(log).st_size
         assert grown > 1000 * 4096
         reader.rollback()
-    await eventually(lambda: store._checkpoint is None)
+    await eventually(lambda: store._database._checkpoint is None)
     for number in range(100, 110):
-        await finished(store, f"t{number}", 1 + 3 * number)
-    await eventually(lambda: store._checkpoint is None)
+        await finished(store, f"t{number}")
+    await eventually(lambda: store._database._checkpoint is None)
     assert os.stat(log).st_size < grown / 4, "no more than the last ten wrote"
     assert len(await ids(store, limit=1000)) == 110
     await store.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kept import accepted, make_task, write
+from factories import accepted, make_task, write
 from kit import Steps
 from life import Life, turns
 from xinflight.protocol import State

@@ -22,15 +22,14 @@ import structlog
 from aiohttp import web
 
 from bench.fake_upstream import FakeUpstream
-from kept import accepted, end, make_task, picture, result, write
+from factories import accept, append, end, lease, make_task, picture, result
 from kit import hosted
 from process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
 from xinflight.demo import draw
-from xinflight.model import Job, Task
-from xinflight.protocol import PictureRef, State
-from xinflight.storage import EventMessage, MemoryBlobs, SqliteStore
+from xinflight.model import MediaInfo, Output, Task
+from xinflight.storage import MemoryBlobs, SqliteStore, Write
 
 JPEG = draw(prompt="a boat", negative_prompt="", width=512, height=512, steps=4, guidance=0.0, seed=1)
 GENERATIONS = 1000
@@ -289,15 +288,16 @@ async def bench_resume() -> None:
 def old_task(number: int) -> Task:
     """Return a finished task with its pictures."""
     task = make_task(f"t{number}", "local", prompt=f"a red boat on a lake, number {number}, oil on canvas")
-    task.jobs = []
-    for index in range(PICTURES):
-        job = Job(
-            index=index, seed=index, picture_id=f"{number:05}-{index:015}", request_id="r", state=State.COMPLETED
+    task.outputs = [
+        Output(
+            index=index,
+            seed=index,
+            output_id=f"{number:05}-{index:015}",
+            request_id="r",
+            file=MediaInfo(width=512, height=512, bytes=2000, media_type="image/jpeg"),
         )
-        job.picture = PictureRef(
-            url=job.picture_id, index=index, seed=index, width=512, height=512, bytes=2000, media_type="image/jpeg"
-        )
-        task.jobs.append(job)
+        for index in range(PICTURES)
+    ]
     end(task, at=1010.0 + number)
     return task
 
@@ -305,18 +305,15 @@ def old_task(number: int) -> Task:
 async def fill(folder: Path) -> None:
     store = SqliteStore(folder, full=False)
     await store.open()
-    seq = 0
+    await lease(store)
     for first in range(0, TASKS, 100):
-        writes = []
+        writes: list[Write] = []
         for number in range(first, first + 100):
             task = old_task(number)
             pictures = [picture(task, index) for index in range(PICTURES)]
-            messages: list[EventMessage] = [accepted(task), *pictures, result(task)]
-            for message in messages:
-                seq += 1
-                writes.append(write(task, seq, message))
-            for job in task.jobs:
-                path = folder / "pictures" / job.picture_id[:2] / job.picture_id
+            writes += [accept(task), *(append(task, told) for told in pictures), append(task, result(task))]
+            for output in task.outputs:
+                path = folder / "pictures" / output.output_id[:2] / output.output_id
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(JPEG[:2000])
         await store.commit(writes)

@@ -50,7 +50,7 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Store the writes; copies, so that later changes of a task don't reach in here."""
         for write in writes:
-            if not isinstance(write, Accept) and write.fence != self._fences[write.task.pool]:
+            if not isinstance(write, Accept) and write.fence != self._fences.get(write.task.pool):
                 raise StaleFence(write.task.pool)
         outcomes = [self._write(write) for write in writes]
         while len(self._ended) > self._ended_tasks:
@@ -72,8 +72,11 @@ class MemoryStore:
         return event
 
     def _add_event(self, task: Task, message: StoredMessage) -> Event:
-        message.seq = seq = self._seqs.get(task.owner, self._forgotten) + 1
-        self._seqs[task.owner] = seq
+        if task.owner not in self._seqs:
+            # From here on others who are forgotten make no gap of this owner's.
+            self._seqs[task.owner] = self._trimmed[task.owner] = self._forgotten
+        self._seqs[task.owner] += 1
+        message.seq = seq = self._seqs[task.owner]
         event = Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message)
         self._events.setdefault(task.owner, []).append(event)
         self._by_task.setdefault(task.uid, []).append(event)

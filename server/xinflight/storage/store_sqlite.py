@@ -183,7 +183,8 @@ class _Batch:
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self._writes = writes
-        self._tasks = {write.task.uid: _row(write.task) for write in writes}
+        self._rows = {write.task.uid: _row(write.task) for write in writes}
+        self._new = {write.task.uid for write in writes if isinstance(write, Accept)}
         self._messages = [None if isinstance(write, Save) else _encode(write.message) for write in writes]
         self._fences = {(write.task.pool, write.fence) for write in writes if isinstance(write, Append | Save)}
         self._ended = {write.task.uid for write in writes if write.task.ended}
@@ -194,12 +195,13 @@ class _Batch:
             row = connection.execute(sql.FENCE, (pool,)).fetchone()
             if row is None or row[0] != fence:
                 raise StaleFence(pool)
+        # Before anything else, so that an `Accept` finds a known task as it stands.
+        connection.executemany(sql.UPDATE_TASK, [row for uid, row in self._rows.items() if uid not in self._new])
         seqs: dict[str, int] = {}
         rows = [
             self._store(connection, seqs, write, message)
             for write, message in zip(self._writes, self._messages, strict=True)
         ]
-        connection.executemany(sql.UPDATE_TASK, list(self._tasks.values()))
         connection.executemany(sql.SET_SEQ, list(seqs.items()))
         sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
         connection.executemany(sql.SET_SIZE, sizes)
@@ -210,7 +212,7 @@ class _Batch:
     ) -> int | bytes | None:
         task = write.task
         if isinstance(write, Accept):
-            if connection.execute(sql.ADD_TASK, self._tasks.pop(task.uid)).rowcount == 0:
+            if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
                 body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
                 return body
         if message is None:
