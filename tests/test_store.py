@@ -166,7 +166,7 @@ async def test_an_event_comes_back_as_it_was(store: Store) -> None:
     outcomes = await store.commit(writes)
     found = await store.events_of_owner("ann", after=0, upto=99, limit=99)
     assert found == outcomes == [event(task, seq, message) for seq, message in enumerate(messages, 1)]
-    assert [each.message.seq for each in found] == [1, 2, 3, 4]
+    assert [message.seq for message in messages] == [1, 2, 3, 4]
     assert found[0].lang == "zh-CN"
     assert await store.events_of_tasks([task.uid], after=0, upto=99, limit=99) == found
 

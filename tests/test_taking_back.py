@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from factories import accepted, make_task, write
+from factories import accept, make_task
 from kit import Steps
 from life import Life, turns
 from xinflight.protocol import State
@@ -17,8 +17,8 @@ async def left(count: int, **states: State) -> MemoryStore:
     tasks = [make_task(f"t{number}") for number in range(count)]
     for task in tasks:
         task.deadline = 1_800_000_000.0
-        task.jobs[0].state = states.get(task.task_id, State.QUEUED)
-    await store.commit([write(task, seq, accepted(task)) for seq, task in enumerate(tasks, start=1)])
+        task.outputs[0].state = states.get(task.task_id, State.QUEUED)
+    await store.commit([accept(task) for task in tasks])
     return store
 
 
