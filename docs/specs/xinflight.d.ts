@@ -1,127 +1,127 @@
-// The messages of xinflight, made from its structs by `make specs`; docs/protocol.md says what they mean.
-// As the sub-protocol xinflight.v1.json and HTTP have them; in MessagePack, `b64_json` is a Uint8Array.
+// The messages of xinflight, generated from its structs by `make specs`. See docs/protocol.md.
+// For the sub-protocol xinflight.v1.json and HTTP. In MessagePack, `b64_json` is a Uint8Array.
 
-/** Start one generation. Bounds here are the protocol's; a server's settings may be narrower. */
+/** Start a generation. Bounds here are those of the protocol; a server's settings may be narrower. */
 export interface Generate {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "generate";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** What the picture shows; must be there and not be blank, except in a `generate` without any field. */
+  /** What the image should show. Required, except in a `generate` without any field. */
   prompt?: string | null;
-  /** What the picture should not show. */
+  /** What the image should not show. */
   negative_prompt?: string | null;
-  /** A `welcome.models[].id`, or a pool of the server's settings. Default: the server's default model. (1 to 200 characters) */
+  /** A `welcome.models[].id` or a pool of the server. Default: the server's default model. (1 to 200 characters) */
   model?: string | null;
-  /** How many pictures. (integer; 1 to 64; default 1) */
+  /** Number of images. (integer; 1 to 64; default 1) */
   n?: number;
-  /** `WIDTHxHEIGHT` in pixels; sides are multiples of `limits.size_multiple`. Default: the model's. (matches `^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$`) */
+  /** `WIDTHxHEIGHT` in pixels. Multiples of `limits.size_multiple`. Default: the model's. (matches `^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$`) */
   size?: string | null;
-  /** Steps of the model. Default: the model's. (integer; 1 to 1000) */
+  /** Number of inference steps. Default: the model's. (integer; 1 to 1000) */
   steps?: number | null;
-  /** How closely the prompt is followed. Default: the model's. (0 to 100) */
+  /** How closely to follow the prompt. Default: the model's. (0 to 100) */
   guidance_scale?: number | null;
-  /** Of picture 0. -1, or none: the server draws one and tells it in `ack.params`. (integer; -1 to 9007199254740927) */
+  /** Seed of image 0. -1 or absent: the server chooses one and returns it in `ack.params`. (integer; -1 to 9007199254740927) */
   seed?: number | null;
-  /** Names the task and makes the message safe to repeat. Default: the server draws one. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** Id of the task, which makes the message safe to repeat. Default: chosen by the server. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
   /** Seconds from acceptance until the task expires. Default: the server's setting. (more than 0, up to 604800) */
   timeout?: number | null;
-  /** What to do when the owner has had no connection for a while: go on to the end, or cancel. (default continue) */
+  /** What to do once the owner has been disconnected for a while: finish or cancel the task. (default continue) */
   on_disconnect?: "cancel" | "continue";
-  /** Higher ones go first; equal ones in the order of acceptance. (integer; -100 to 100; default 0) */
+  /** Higher priorities go first, equal priorities in order of acceptance. (integer; -100 to 100; default 0) */
   priority?: number;
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
-  /** `b64_json`: each `picture` has its file inside, too, up to `limits.inline_bytes`. (default url) */
+  /** `b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`. (default url) */
   response_format?: "b64_json" | "url";
 }
 
-/** Cancel a task, one picture of it, or all of one's own but some. */
+/** Cancel a task, one image of it, or all tasks of the owner except some. */
 export interface Cancel {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "cancel";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** Which task. Either this or `scope` must be there. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** The task to cancel. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
-  /** Only this picture; only together with `task_id`. (integer; 0 to 63) */
+  /** Cancel only this image. Requires `task_id`. (integer; 0 to 63) */
   index?: number | null;
-  /** Every unfinished task of the owner, those of other connections too. */
+  /** Cancel all unfinished tasks of the owner, including those of other connections. */
   scope?: "all" | null;
-  /** Ids that `scope` spares. (up to 1000 entries) */
+  /** Task ids to exclude from `scope`. (up to 1000 entries) */
   except?: string[];
 }
 
-/** Replay what was missed after a cursor, of some tasks or of all, then stay live. */
+/** Replay the events after a cursor, of some tasks or of all, then continue live. */
 export interface Resume {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "resume";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** The highest cursor given by a stored event, `welcome`, `recovered` or `tasks`. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
+  /** The highest cursor from a stored event, `welcome`, `recovered` or `tasks`. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
   after: string;
-  /** Which tasks. Either this or `scope` must be there. (up to 1000 entries) */
+  /** Ids of the tasks. Either this or `scope` is required. (up to 1000 entries) */
   tasks?: string[] | null;
-  /** Every task of the owner, those to come too. */
+  /** All tasks of the owner, including future ones. */
   scope?: "all" | null;
 }
 
-/** Watch one's own tasks from another tab or device; with `after`, what came after it first. */
+/** Subscribe to tasks of the owner from another tab or device; `after` replays the events after it first. */
 export interface Follow {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "follow";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** Which task. Either this or `scope` must be there. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** Id of the task. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
-  /** Every task of the owner, those to come too. */
+  /** All tasks of the owner, including future ones. */
   scope?: "all" | null;
-  /** First replay what came after this cursor, `epoch:seq`. Default: from now on. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
+  /** Replay the events after this cursor first, `epoch:seq`. Default: from now on. (matches `^[A-Za-z0-9]{1,32}:[0-9]{1,16}$`) */
   after?: string | null;
 }
 
-/** Watch them no more. */
+/** Unsubscribe from a task or from all. */
 export interface Unfollow {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "unfollow";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** Which task. Either this or `scope` must be there. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** Id of the task. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
-  /** Everything, the tasks that this connection started too. */
+  /** All tasks, including those this connection started. */
   scope?: "all" | null;
 }
 
-/** Page through one's own tasks, the newest first; `cursor` is the `next` of the page before. */
+/** List the tasks of the owner, newest first. `cursor` is the `next` of the previous page. */
 export interface ListTasks {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "list";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** The `next` of the page before. Default: the first page. (matches `^[0-9]{1,16}$`) */
+  /** The `next` of the previous page. Default: the first page. (matches `^[0-9]{1,16}$`) */
   cursor?: string | null;
-  /** Tasks on a page. (integer; 1 to 200; default 50) */
+  /** Maximum number of tasks per page. (integer; 1 to 200; default 50) */
   limit?: number;
-  /** Only these. Default: all. */
+  /** Only tasks in this state. Default: all. */
   state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | null;
 }
 
-/** Forget one ended task and its pictures. */
+/** Delete an ended task and its images. */
 export interface Delete {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "delete";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** Which task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** Id of the task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id: string;
 }
 
-/** Ask for a pong with the same nonce. */
+/** Request a `pong` with the same nonce. */
 export interface Ping {
-  /** What is wanted. */
+  /** Kind of the request. */
   action: "ping";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
@@ -129,177 +129,176 @@ export interface Ping {
   nonce?: string | null;
 }
 
-/** The first frame. `heartbeat` is in seconds, `cursor` the newest position of this owner. */
+/** The first message of a connection: limits, models, the state of Xinference, and the current cursor. */
 export interface Welcome {
-  /** What this is. */
+  /** Kind of the message. */
   type: "welcome";
-  /** The version of the protocol; absent means 1. (integer) */
+  /** Protocol version. Absent means 1. (integer) */
   protocol: number;
-  /** Names this connection, also in the server's log. */
+  /** Id of this connection, which also appears in the server's log. */
   connection_id: string;
-  /** Whose tasks they are. */
+  /** The owner of the tasks of this connection. */
   owner: string;
-  /** A random id made with the server's store; another one means that the old tasks are gone. */
+  /** Random id created with the server's store. A new one means that the old tasks are gone. */
   epoch: string;
-  /** The newest position of this owner. */
+  /** The current position in the owner's events, `epoch:seq`. */
   cursor: string;
   /** Seconds between the server's pings. */
   heartbeat: number;
-  /** What this server accepts and keeps. */
+  /** Limits of this server. */
   limits: Limits;
-  /** The models that make pictures from text, the default one first. */
+  /** The text-to-image models, the default one first. */
   models: ModelInfo[];
-  /** What is known of Xinference. */
+  /** State of Xinference. */
   upstream: Upstream;
 }
 
 /**
- * What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
+ * The limits of this server. Lengths are in characters, sizes in pixels, times in seconds.
  *
- * Ended tasks are deleted, the oldest first, above `history_bytes` or `history_tasks`, and after
- * `history_age`.
+ * Ended tasks are deleted, oldest first, above `history_bytes` or `history_tasks`, and after `history_age`.
  */
 export interface Limits {
-  /** Longest prompt, in characters. (integer) */
+  /** Maximum length of a prompt, in characters. (integer) */
   prompt_length: number;
-  /** Most pictures of one task. (integer) */
+  /** Maximum number of images per task. (integer) */
   pictures: number;
-  /** Shortest side, in pixels. (integer) */
+  /** Minimum side length in pixels. (integer) */
   size_min: number;
-  /** Longest side, in pixels. (integer) */
+  /** Maximum side length in pixels. (integer) */
   size_max: number;
-  /** Sides are multiples of this many pixels. (integer) */
+  /** Sides must be multiples of this number of pixels. (integer) */
   size_multiple: number;
-  /** Most steps of a picture. (integer) */
+  /** Maximum number of inference steps. (integer) */
   steps: number;
-  /** Highest guidance scale. */
+  /** Maximum guidance scale. */
   guidance_scale: number;
-  /** Most seconds that a `generate` may ask for. */
+  /** Maximum `timeout` of a `generate`, in seconds. */
   timeout: number;
-  /** Most unfinished tasks of one owner. (integer) */
+  /** Maximum number of unfinished tasks per owner. (integer) */
   tasks_per_owner: number;
-  /** Bytes of the history above which ended tasks are deleted, the oldest first. (integer) */
+  /** Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted. (integer) */
   history_bytes: number;
-  /** Number of ended tasks above which they are deleted, the oldest first. (integer) */
+  /** Maximum number of ended tasks. Above it, the oldest are deleted. (integer) */
   history_tasks: number;
-  /** Seconds after which ended tasks are deleted; null: never. */
+  /** Seconds after which ended tasks are deleted. Null means never. */
   history_age: number | null;
-  /** Most bytes of picture files that one message carries as `b64_json`. (integer) */
+  /** Maximum size of image files sent as `b64_json` in one message, in bytes. (integer) */
   inline_bytes: number;
-  /** Largest frame, and largest HTTP body, in bytes. (integer) */
+  /** Maximum size of a frame or an HTTP body, in bytes. (integer) */
   frame_bytes: number;
-  /** Largest metadata, in bytes of JSON. (integer) */
+  /** Maximum size of metadata, in bytes of JSON. (integer) */
   metadata_bytes: number;
 }
 
 /**
- * A model that makes pictures from text, with the defaults a `generate` gets.
+ * A text-to-image model, with the defaults for a `generate`.
  *
- * `defaults_known` is false where steps and guidance are the model's own and can't be told beforehand.
- * `true_cancel` is false where a running generation can't be stopped, only given up.
+ * `defaults_known` is false if steps or guidance scale are the model's own and not known beforehand.
+ * `true_cancel` is false if a running generation can't be stopped, only abandoned.
  */
 export interface ModelInfo {
-  /** Names the model in a `generate`. */
+  /** The value for `model` in a `generate`. */
   id: string;
-  /** Whether it is taken when a `generate` names none. */
+  /** Whether a `generate` without `model` uses this model. */
   default: boolean;
-  /** What a `generate` gets that names none. */
+  /** Default for a `generate` without `size`. */
   size: string;
-  /** What a `generate` gets that names none. (integer) */
+  /** Default for a `generate` without `steps`. (integer) */
   steps?: number;
-  /** What a `generate` gets that names none. */
+  /** Default for a `generate` without `guidance_scale`. */
   guidance_scale?: number;
-  /** False: steps or guidance are the model's own and can't be told. */
+  /** False if steps or guidance scale are the model's own and not known beforehand. */
   defaults_known: boolean;
-  /** False: a running picture can't be stopped, only given up. */
+  /** False if a running generation can't be stopped, only abandoned. */
   true_cancel: boolean;
-  /** How many pictures it makes at once. (integer) */
+  /** Number of images the model generates at once. (integer) */
   replicas: number;
 }
 
-/** The state of Xinference and what to do about it, in the reader's language. */
+/** The state of Xinference and what to do about it, in the language of the subscriber. */
 export interface Upstream {
-  /** What is known of Xinference. */
+  /** State of Xinference. */
   state: UpstreamState;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** What to do about it; empty when it is `ready`. */
+  /** What to do about it. Empty if the state is `ready`. */
   cure: string;
 }
 
-/** Word to a connection, an owner or all; `upstream` when that is what changed. */
+/** Information for a connection, an owner or everyone that belongs to no task. */
 export interface Notice {
-  /** What this is. */
+  /** Kind of the message. */
   type: "notice";
   /** What the notice is about. */
   kind: "deleted" | "draining" | "host" | "upstream";
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** With kind `upstream`: as in `welcome`. */
+  /** Kind `upstream` only: as in `welcome`. */
   upstream?: Upstream;
-  /** With kind `upstream`: as in `welcome`; replaces them. */
+  /** Kind `upstream` only: replaces the models of `welcome`. */
   models?: ModelInfo[];
-  /** With kind `deleted`: which task. */
+  /** Kind `deleted` only: id of the deleted task. */
   task_id?: string;
 }
 
-/** A generation is taken; sent before anything else of it. */
+/** A generation is accepted. Sent before any other message about the task. */
 export interface Ack {
-  /** What this is. */
+  /** Kind of the message. */
   type: "ack";
   /** Echoed in the direct answer. */
   ref?: string;
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Names this connection, also in the server's log. */
+  /** Id of this connection, which also appears in the server's log. */
   connection_id: string;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** The values in effect. */
+  /** The effective parameters. */
   params: Params;
-  /** Where the task is in its life. */
+  /** State of the task. */
   state: State;
-  /** Names of the fields that the server did not know, at most 16. */
+  /** Names of unknown fields that were ignored, at most 16. */
   ignored?: string[];
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
-/** The parameters in effect. `steps` and `guidance_scale` are absent where the model's own apply. */
+/** The effective parameters of a task. `steps` and `guidance_scale` are absent if the model's own apply. */
 export interface Params {
-  /** What the picture shows; must be there and not be blank, except in a `generate` without any field. */
+  /** What the image should show. */
   prompt: string;
-  /** What the picture should not show. */
+  /** What the image should not show. */
   negative_prompt?: string;
-  /** A `welcome.models[].id`, or a pool of the server's settings. Default: the server's default model. */
+  /** Id or pool of the model. Absent until one is assigned. */
   model?: string;
-  /** How many pictures. (integer) */
+  /** Number of images. (integer) */
   n: number;
   /** `WIDTHxHEIGHT` in pixels. */
   size: string;
-  /** Absent where the model's own apply. (integer) */
+  /** Absent if the model's own applies. (integer) */
   steps?: number;
-  /** Absent where the model's own applies. */
+  /** Absent if the model's own applies. */
   guidance_scale?: number;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
+  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
   seed: number;
-  /** Seconds from acceptance until the task expires. Default: the server's setting. */
+  /** Seconds from acceptance until the task expires. */
   timeout: number;
-  /** What to do when the owner has had no connection for a while: go on to the end, or cancel. */
+  /** `continue` or `cancel`, as in `generate`. */
   on_disconnect: string;
-  /** Higher ones go first; equal ones in the order of acceptance. (integer) */
+  /** Higher priorities go first, equal priorities in order of acceptance. (integer) */
   priority?: number;
-  /** `b64_json`: each `picture` has its file inside, too, up to `limits.inline_bytes`. */
+  /** `b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`. */
   response_format?: string;
 }
 
-/** What each task was when its cancel arrived: a state, or `unknown`. */
+/** A request succeeded. Per task, its state when the request arrived, or `unknown`. */
 export interface Ok {
-  /** What this is. */
+  /** Kind of the message. */
   type: "ok";
   /** Echoed in the direct answer. */
   ref?: string;
@@ -307,101 +306,101 @@ export interface Ok {
   tasks: CancelledTask[];
 }
 
-/** What a task was when its cancel arrived. */
+/** A task and its state when the request about it arrived. */
 export interface CancelledTask {
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** The state when the question arrived, or `unknown`. */
+  /** State when the request arrived, or `unknown`. */
   was: string;
-  /** Which picture, if one was named. (integer) */
+  /** Index of the image, if one was given. (integer) */
   index?: number;
 }
 
 /**
- * The replay is over; from here it is live. Not `recovered`: there is a gap, and only snapshots were sent.
+ * The replay is over; live events follow. If `recovered` is false, there is a gap and only snapshots were sent.
  *
- * `unknown` names the asked tasks that there are not.
+ * `unknown` lists requested task ids that don't exist.
  */
 export interface Recovered {
-  /** What this is. */
+  /** Kind of the message. */
   type: "recovered";
   /** Echoed in the direct answer. */
   ref?: string;
-  /** False: there is a gap, nothing was replayed; `list` tells what there is. */
+  /** False if there is a gap and nothing was replayed. Use `list` then. */
   recovered: boolean;
   /** A position in the order of the owner's events, `epoch:seq`. */
   cursor: string;
-  /** The asked tasks that there are not. */
+  /** Requested task ids that don't exist. */
   unknown?: string[];
 }
 
 /**
- * A page of one's own tasks, the newest first. `next` is absent on the last page.
+ * A page of the owner's tasks, newest first. `next` is absent on the last page.
  *
- * Whoever resumes after `cursor` gets everything that happened since the page was made.
+ * Resuming after `cursor` returns every event since the page was created.
  */
 export interface Tasks {
-  /** What this is. */
+  /** Kind of the message. */
   type: "tasks";
   /** Echoed in the direct answer. */
   ref?: string;
   /** One entry per task. */
   tasks: TaskInfo[];
-  /** The `cursor` of the next page; absent on the last one. */
+  /** The `cursor` of the next page. Absent on the last page. */
   next?: string;
   /** A position in the order of the owner's events, `epoch:seq`. */
   cursor: string;
 }
 
 /**
- * One task of the history as it stands.
+ * The current state of one task in the history.
  *
  * `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
  */
 export interface TaskInfo {
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Where the task is in its life. */
+  /** State of the task. */
   state: State;
-  /** When it was accepted, in Unix seconds. */
+  /** Time of acceptance, Unix time in seconds. */
   created: number;
-  /** Unix seconds; absent while it is unfinished. */
+  /** Unix time in seconds. Absent while the task is unfinished. */
   ended?: number;
-  /** The values in effect. */
+  /** The effective parameters. */
   params: Params;
-  /** The pictures there are, in the order of their index. */
+  /** The finished images, ordered by index. */
   data?: PictureRef[];
-  /** Indices of pictures that failed or expired. */
+  /** Indices of the images that failed or expired. */
   failed?: number[];
-  /** Indices of pictures that were cancelled. */
+  /** Indices of the images that were cancelled. */
   cancelled?: number[];
-  /** Of a failed task: as in `error`. */
+  /** For a failed task: error code, as in `error`. */
   code?: ErrorCode;
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
-  /** Names of the fields that the server did not know, at most 16. */
+  /** Names of unknown fields that were ignored, at most 16. */
   ignored?: string[];
 }
 
 /**
- * A finished picture; `url` is filled in for each follower on the way out.
+ * A finished image. `url` is filled in for each subscriber when it is sent.
  *
- * `b64_json` is the picture itself for who asked for it: base64 in JSON, bytes in MessagePack.
+ * `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
  */
 export interface PictureRef {
-  /** Where the picture is, for `GET`: unguessable and enough in itself, so treat it like the picture. */
+  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
   url: string;
-  /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
+  /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** Which picture of the task, from 0. (integer) */
+  /** Index of the image in its task, from 0. (integer) */
   index: number;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
+  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
   seed: number;
-  /** Pixels. (integer) */
+  /** Width in pixels. (integer) */
   width: number;
-  /** Pixels. (integer) */
+  /** Height in pixels. (integer) */
   height: number;
-  /** Size of the file. (integer) */
+  /** File size in bytes. (integer) */
   bytes: number;
   /** `image/jpeg`, `image/png` or `image/webp`. */
   media_type: string;
@@ -409,7 +408,7 @@ export interface PictureRef {
 
 /** The answer to a ping. */
 export interface Pong {
-  /** What this is. */
+  /** Kind of the message. */
   type: "pong";
   /** Echoed in the direct answer. */
   ref?: string;
@@ -419,285 +418,285 @@ export interface Pong {
 
 /** A refusal, or with `seq` and `state` the end of a task. */
 export interface Error {
-  /** What this is. */
+  /** Kind of the message. */
   type: "error";
-  /** Stable; one that is not known is to be treated by `retryable`. */
+  /** Stable error code. Handle an unknown code according to `retryable`. */
   code: ErrorCode;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** Of the message that is refused, if it could be read. */
+  /** The `ref` of the refused message, if it could be decoded. */
   ref?: string;
-  /** End: which task. Refusal: the one that the message named; that task, if there is one, goes on. */
+  /** End: id of the task. Refusal: the id in the refused message; the task is not affected. */
   task_id?: string;
-  /** Only of an end: its place in the order. (integer) */
+  /** End only: position in the order of the owner's events. (integer) */
   seq?: number;
-  /** Only of an end: `failed` or `expired`. */
+  /** End only: `failed` or `expired`. */
   state?: State;
-  /** Only of an end: the step it failed in. */
+  /** End only: the step in which the task failed. */
   step?: Step;
-  /** The field at fault. */
+  /** The field that is invalid. */
   field?: string;
-  /** The bound that was broken, as text for people. */
+  /** The bound that was exceeded, as text for people. */
   limit?: string;
-  /** Whether the same again may go well later. */
+  /** Whether the same request may succeed later. */
   retryable: boolean;
-  /** Seconds to wait before, when known. */
+  /** Seconds to wait before retrying, if known. */
   retry_after?: number;
   /** Reserved. */
   details?: Details;
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
 /**
- * What is known besides: which attempt this is, why the last one ended, seconds since it was sent.
+ * Details of an attempt: its number, why the previous one ended, and seconds since it was sent.
  *
- * `upstream` is what the cancel of this one picture achieved.
+ * `upstream` is what the cancel of this image achieved.
  */
 export interface Details {
-  /** Which attempt this is; absent means the first. (integer) */
+  /** Number of this attempt. Absent means the first. (integer) */
   attempt?: number;
-  /** The code that ended the attempt before. */
+  /** Error code that ended the previous attempt. */
   retry_reason?: ErrorCode;
-  /** Seconds since this attempt's request. */
+  /** Seconds since the request of this attempt was sent. */
   elapsed?: number;
-  /** Of a cancelled picture: what the cancel achieved. */
+  /** For a cancelled image: what the cancel achieved. */
   upstream?: CancelOutcome;
 }
 
 /** The first stored event of a task. */
 export interface Accepted {
-  /** What this is. */
+  /** Kind of the message. */
   type: "accepted";
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
   seq: number;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** The values in effect. */
+  /** The effective parameters. */
   params: Params;
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
-/** How far one picture is. `progress` is 0 to 99; `estimated_time` seconds until it is there. */
+/** Progress of one image: 0 to 99 percent, and the estimated seconds until it is finished. */
 export interface Progress {
-  /** What this is. */
+  /** Kind of the message. */
   type: "progress";
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** Which picture of the task, from 0. (integer) */
+  /** Index of the image in its task, from 0. (integer) */
   index: number;
-  /** Of this picture. `cancelled` and `failed` end the picture, not the task. */
+  /** State of this image. `cancelled` and `failed` end the image, not the task. */
   state: State;
-  /** Percent; 100 comes with the result only, and it never falls within an attempt. (integer; 0 to 99) */
+  /** Percent. 100 comes only with the result. Never decreases within an attempt. (integer; 0 to 99) */
   progress: number;
-  /** What is being done. */
+  /** What is currently being done. */
   step: Step;
-  /** Steps of the model that are done, when known. (integer) */
+  /** Number of finished inference steps, if known. (integer) */
   step_index?: number;
-  /** Steps of the model in all, when known. (integer) */
+  /** Total number of inference steps, if known. (integer) */
   step_count?: number;
-  /** Of a waiting picture: 1 is the next one. (integer) */
+  /** Position of a waiting image in the queue. 1 is the next one. (integer) */
   position?: number;
-  /** Seconds until this picture is there, waiting included; absent while that is not known. */
+  /** Seconds until this image is finished, including the wait. Absent if unknown. */
   estimated_time?: number;
-  /** `upstream`: the percentage is the model's own. `estimate`: it has shown none yet. */
+  /** `upstream`: reported by the model. `estimate`: the model has not reported any yet. */
   source: "estimate" | "upstream";
-  /** What is known besides. */
+  /** Additional information. */
   details?: Details;
 }
 
-/** One picture is ready. */
+/** One image is finished. */
 export interface Picture {
-  /** What this is. */
+  /** Kind of the message. */
   type: "picture";
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
   seq: number;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** Which picture of the task, from 0. (integer) */
+  /** Index of the image in its task, from 0. (integer) */
   index: number;
-  /** Where the picture is, for `GET`: unguessable and enough in itself, so treat it like the picture. */
+  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
   url: string;
-  /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
+  /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** With which the picture can be made again; picture `index` is made with `seed + index`. (integer) */
+  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
   seed: number;
-  /** Pixels. (integer) */
+  /** Width in pixels. (integer) */
   width: number;
-  /** Pixels. (integer) */
+  /** Height in pixels. (integer) */
   height: number;
-  /** Size of the file. (integer) */
+  /** File size in bytes. (integer) */
   bytes: number;
   /** `image/jpeg`, `image/png` or `image/webp`. */
   media_type: string;
 }
 
-/** The end of a task with at least one picture. */
+/** The end of a completed task, which has at least one image. */
 export interface Result {
-  /** What this is. */
+  /** Kind of the message. */
   type: "result";
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
   seq: number;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** The pictures, as OpenAI-style clients expect them. */
+  /** The images, in the form that OpenAI-style clients expect. */
   data: ResultData;
-  /** Percent; 100 comes with the result only, and it never falls within an attempt. (integer) */
+  /** Always 100. (integer) */
   progress: number;
   /** Always `completed`. */
   status: string;
-  /** Indices of pictures that failed or expired. */
+  /** Indices of the images that failed or expired. */
   failed?: number[];
-  /** Indices of pictures that were cancelled. */
+  /** Indices of the images that were cancelled. */
   cancelled?: number[];
-  /** Why: index and code of each failed picture. */
+  /** Index and error code of each failed image. */
   failures?: Failure[];
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
-/** The pictures as OpenAI-style clients expect them; `created` is Unix seconds. */
+/** The images in the form that OpenAI-style clients expect. `created` is Unix time in seconds. */
 export interface ResultData {
-  /** Unix seconds. (integer) */
+  /** Unix time in seconds. (integer) */
   created: number;
-  /** The pictures there are, in the order of their index. */
+  /** The finished images, ordered by index. */
   data: PictureRef[];
 }
 
-/** Why one picture of several failed. */
+/** Why one of several images failed. */
 export interface Failure {
-  /** Which picture of the task, from 0. (integer) */
+  /** Index of the image in its task, from 0. (integer) */
   index: number;
-  /** Stable; one that is not known is to be treated by `retryable`. */
+  /** Stable error code. Handle an unknown code according to `retryable`. */
   code: ErrorCode;
 }
 
-/** The end of a cancelled task. `seconds` is the time from the cancel to this end. */
+/** The end of a cancelled task. `seconds` is the time between the cancel and this end. */
 export interface Cancelled {
-  /** What this is. */
+  /** Kind of the message. */
   type: "cancelled";
-  /** Which task. */
+  /** Id of the task. */
   task_id: string;
-  /** Its place in the order of the owner's events. It rises; gaps mean nothing. (integer) */
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
   seq: number;
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Unix seconds, with fractions. */
+  /** Unix time in seconds, with fractions. */
   timestamp: number;
   /** What the cancel achieved. */
   upstream: CancelOutcome;
-  /** From the cancel to this end. */
+  /** Seconds from the cancel to this end. */
   seconds: number;
-  /** The pictures there are, in the order of their index. */
+  /** The finished images, ordered by index. */
   data?: PictureRef[];
-  /** Any JSON up to `limits.metadata_bytes`: kept with the task and echoed; opaque to the server. */
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
-/** What of a task is cancelled: one picture, or all. */
+/** The body of a cancel: one image of the task, or all of it. */
 export interface CancelBody {
-  /** Only this picture. Default: the whole task. (integer; 0 to 63) */
+  /** Cancel only this image. Default: the whole task. (integer; 0 to 63) */
   index?: number | null;
 }
 
-/** What an admin tells an owner, or with `owner` absent everybody. */
+/** A notice from an admin to one owner, or to everyone if `owner` is absent. */
 export interface NoticeBody {
-  /** What is told. (1 to 1000 characters) */
+  /** Text of the notice. (1 to 1000 characters) */
   text: string;
-  /** Whom to tell. Default: everybody. */
+  /** Recipient. Default: all owners. */
   owner?: string | null;
 }
 
-/** A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events. */
+/** A page of tasks, newest first. Use `next` as `?cursor=`, and `cursor` as `?after=` of the events. */
 export interface TaskPage {
   /** One entry per task. */
   tasks: TaskInfo[];
-  /** The `cursor` of the next page; absent on the last one. */
+  /** The `cursor` of the next page. Absent on the last page. */
   next?: string;
-  /** What happened after it is at `/api/v1/events?after=`. */
+  /** Resume at `/api/v1/events?after=` with this cursor to get everything after this page. */
   cursor: string;
 }
 
-/** The models that make pictures from text. */
+/** The text-to-image models. */
 export interface Models {
-  /** The models that make pictures from text, the default one first. */
+  /** The text-to-image models, the default one first. */
   models: ModelInfo[];
 }
 
-/** Whether the server takes work, what it knows of Xinference, and which background tasks failed lately. */
+/** Health of the server, state of Xinference, and background tasks that failed recently. */
 export interface Health {
-  /** Whether work is taken; `degraded`: it is, but a background task failed. */
+  /** Whether requests are accepted. `degraded`: they are, but a background task failed. */
   status: "degraded" | "draining" | "ok" | "storage_unavailable";
-  /** What is known of Xinference. */
+  /** State of Xinference. */
   upstream: UpstreamState;
-  /** Background tasks that failed lately; each is started again after a pause. */
+  /** Background tasks that failed recently. Each is restarted after a pause. */
   failing?: string[];
 }
 
-/** The body of a refusal (RFC 9457). `code`, `field` and `limit` are those of the wire's `error`. */
+/** The body of an error response (RFC 9457). `code`, `field` and `limit` are as in an `error` message. */
 export interface Problem {
-  /** Always `about:blank`: the code tells what it is. */
+  /** Always `about:blank`. See `code`. */
   type: string;
-  /** The status in words. */
+  /** The status as text. */
   title: string;
   /** The HTTP status. (integer) */
   status: number;
-  /** The text for people. */
+  /** Text for people. */
   detail: string;
-  /** Stable; one that is not known is to be treated by `retryable`. */
+  /** Stable error code. Handle an unknown code according to `retryable`. */
   code: ErrorCode;
-  /** The field at fault. */
+  /** The field that is invalid. */
   field?: string;
-  /** The bound that was broken, as text for people. */
+  /** The bound that was exceeded, as text for people. */
   limit?: string;
-  /** Whether the same again may go well later. */
+  /** Whether the same request may succeed later. */
   retryable: boolean;
-  /** Seconds to wait before, when known. */
+  /** Seconds to wait before retrying, if known. */
   retry_after?: number;
 }
 
-/** The answer; `created` is Unix seconds. */
+/** The generated images. `created` is Unix time in seconds. */
 export interface OpenAiImages {
-  /** Unix seconds. (integer) */
+  /** Unix time in seconds. (integer) */
   created: number;
-  /** The pictures there are, in the order of their index. */
+  /** The finished images, ordered by index. */
   data: OpenAiImage[];
 }
 
-/** One picture: its URL, or the file as base64. */
+/** One image: its URL, or the file as base64. */
 export interface OpenAiImage {
-  /** Where the picture is, for `GET`: unguessable and enough in itself, so treat it like the picture. */
+  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
   url?: string;
-  /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
+  /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
 }
 
-/** One picture of a stream. `usage` counts nothing: pictures are not made of tokens here. */
+/** One image of a stream. `usage` is all zeros, since no tokens are counted. */
 export interface OpenAiCompleted {
-  /** What this is. */
+  /** Kind of the message. */
   type: "image_generation.completed";
-  /** The file itself for who asked for it: base64 in JSON, bytes in MessagePack. */
+  /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json: string;
-  /** Unix seconds. (integer) */
+  /** Unix time in seconds. (integer) */
   created_at: number;
   /** `WIDTHxHEIGHT` in pixels. */
   size: string;
@@ -707,23 +706,23 @@ export interface OpenAiCompleted {
   quality: string;
   /** Always `auto`. */
   background: string;
-  /** Zeros. */
+  /** All zeros. */
   usage: Record<string, unknown>;
 }
 
-/** The models that make pictures from text. */
+/** The text-to-image models. */
 export interface OpenAiModels {
-  /** The kind, as OpenAI says it. */
+  /** Object type, as in OpenAI's API. */
   object: "list";
   /** One entry per model. */
   data: OpenAiModel[];
 }
 
-/** A model that makes pictures from text. */
+/** A text-to-image model. */
 export interface OpenAiModel {
-  /** Names the model in a `generate`. */
+  /** The value for `model` in a `generate`. */
   id: string;
-  /** The kind, as OpenAI says it. */
+  /** Object type, as in OpenAI's API. */
   object: "model";
   /** Always 0. (integer) */
   created: number;
@@ -731,73 +730,73 @@ export interface OpenAiModel {
   owned_by: string;
 }
 
-/** The body of a refusal. */
+/** The body of an error response. */
 export interface OpenAiError {
   /** What was wrong. */
   error: OpenAiProblem;
 }
 
-/** What was wrong; `param` is the field at fault, `code` that of the wire. */
+/** Details of an error. `param` is the invalid field, `code` the same as in `error` messages. */
 export interface OpenAiProblem {
-  /** Text for people, never a prompt or a text of the upstream; programs must not parse it. */
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Whose fault it was. */
+  /** Whether the client or the server caused the error. */
   type: "invalid_request_error" | "server_error";
-  /** The field at fault. */
+  /** The field that is invalid. */
   param: string | null;
-  /** Stable; one that is not known is to be treated by `retryable`. */
+  /** Stable error code. Handle an unknown code according to `retryable`. */
   code: ErrorCode;
 }
 
 /**
- * Where a task, or one picture of it, is in its life.
+ * State of a task or of one of its images.
  *
- * - `queued`: waiting for a free model
- * - `starting`: sent; the model has shown no progress yet
- * - `running`: the model works on it
- * - `cancelling`: the upstream was told to stop and has not said yet that it did
- * - `completed`: end: there is a picture
- * - `failed`: end: it can't be made
- * - `cancelled`: end: it was cancelled
- * - `expired`: end: its time ran out
+ * - `queued`: waiting in the queue
+ * - `starting`: sent to the model, which has not reported progress yet
+ * - `running`: being generated
+ * - `cancelling`: the upstream was asked to stop and has not confirmed yet
+ * - `completed`: end: at least one image is finished
+ * - `failed`: end: generation failed
+ * - `cancelled`: end: cancelled
+ * - `expired`: end: its timeout has passed
  */
 export type State = "queued" | "starting" | "running" | "cancelling" | "completed" | "failed" | "cancelled" | "expired";
 
 /**
- * What is being done for a picture, in the order of a life without trouble.
+ * Current step of an image, in the order they normally occur.
  *
- * - `queued`: waiting for its turn
- * - `waiting_for_model`: waiting for the upstream or its model, or for the pause before another attempt
+ * - `queued`: waiting in the queue
+ * - `waiting_for_model`: waiting for the upstream, for its model, or before another attempt
  * - `starting`: sent to the model
- * - `generating`: the model takes its steps
- * - `decoding`: the steps are done; the model makes the picture of them
- * - `saving`: the picture has arrived and is being kept
+ * - `generating`: inference steps are running
+ * - `decoding`: the steps are finished and the model decodes the image
+ * - `saving`: the image has arrived and is being stored
  */
 export type Step = "queued" | "waiting_for_model" | "starting" | "generating" | "decoding" | "saving";
 
 /**
- * What a cancel achieved at Xinference, the best first.
+ * What a cancel achieved in Xinference, best outcome first.
  *
- * - `never_started`: it was still waiting here; no model has seen it
+ * - `never_started`: it was still in the queue and never sent to a model
  * - `stopped`: the model has stopped and is free
- * - `running_on`: this model can't be stopped: it works on to its last step, its picture is dropped
- * - `unconfirmed`: the upstream was told to stop, but did not confirm that it did
+ * - `running_on`: this model can't be stopped: it runs to its last step and the image is discarded
+ * - `unconfirmed`: the upstream was asked to stop, but did not confirm it
  */
 export type CancelOutcome = "never_started" | "stopped" | "running_on" | "unconfirmed";
 
 /**
- * What is known of Xinference.
+ * State of Xinference.
  *
- * - `ready`: there is a model that makes pictures from text
- * - `loading`: not asked yet, or it takes no work for the moment
- * - `no_model`: it answers, but runs no such model
- * - `unreachable`: it does not answer
- * - `unauthorised`: it refuses the server's API key
+ * - `ready`: a text-to-image model is available
+ * - `loading`: not queried yet, or temporarily not accepting requests
+ * - `no_model`: it responds, but runs no text-to-image model
+ * - `unreachable`: it does not respond
+ * - `unauthorised`: it rejects the server's API key
  */
 export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "unauthorised";
 
 /**
- * What went wrong. Others may be added.
+ * Error codes. More may be added.
  *
  * - `not_json`: The frame or body is not valid JSON in UTF-8, or not valid MessagePack
  * - `wrong_shape`: A field is missing or has the wrong type, or fields exclude each other
@@ -836,22 +835,22 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
 export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
 
 /**
- * Why a socket is closed. Below 4400: come back after a pause; from 4400 on: give up.
+ * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.
  *
  * - `1001`: not sent by this version
- * - `1006`: never sent: dropped as a dead peer or a slow reader, or the network broke
- * - `1012`: the server stops or restarts
- * - `1013`: too many connections, or a replay that can't be read from the store now
+ * - `1006`: never sent: dropped as a dead peer or slow reader, or a network failure
+ * - `1012`: the server is stopping or restarting
+ * - `1013`: too many connections, or the store can't be read now
  * - `4008`: reserved for a slow reader; this version drops it without a close frame
  * - `4400`: reserved for a request that can't be served
- * - `4401`: a token is needed, or the given one is wrong
- * - `4403`: reserved for an owner who may not come in
- * - `4406`: only sub-protocols were offered that the server does not speak
+ * - `4401`: the token is missing or invalid
+ * - `4403`: reserved for an owner without access
+ * - `4406`: the client offered only unsupported sub-protocols
  */
 export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 4406;
 
-/** Anything a client says over the WebSocket. */
+/** Any request of a client over the WebSocket. */
 export type ClientMessage = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping;
 
-/** Anything the server says; others may be added, and must be ignored. */
+/** Any message of the server. More may be added, and clients must ignore unknown ones. */
 export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Picture | Result | Cancelled;

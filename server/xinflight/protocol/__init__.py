@@ -1,4 +1,4 @@
-"""The wire, pure: what clients may send, what the server sends, and the codec between frames and structs."""
+"""The wire protocol: requests, server messages, and the codec between frames and structs. Does no I/O."""
 
 from xinflight.protocol.codec import (
     CODECS,
@@ -30,27 +30,29 @@ from xinflight.protocol.messages import (
     Accepted,
     Ack,
     Cancelled,
-    CancelledTask,
-    Details,
     Error,
-    Failure,
-    Limits,
-    ModelInfo,
     Notice,
     Ok,
-    Params,
     Picture,
-    PictureRef,
     Pong,
     Progress,
     Recovered,
     Result,
-    ResultData,
     ServerMessage,
-    TaskInfo,
     Tasks,
-    Upstream,
     Welcome,
+)
+from xinflight.protocol.parts import (
+    CancelledTask,
+    Details,
+    Failure,
+    Limits,
+    ModelInfo,
+    Params,
+    PictureRef,
+    ResultData,
+    TaskInfo,
+    Upstream,
 )
 from xinflight.protocol.requests import Cancel, Delete, Follow, Generate, ListTasks, Ping, Resume, Unfollow
 from xinflight.protocol.terms import (

@@ -1,6 +1,6 @@
-"""The wire, version 1: frames to typed structs and back. Nothing here does I/O.
+"""Encode and decode messages: JSON or MessagePack frames to typed structs and back. Does no I/O.
 
-`docs/protocol.md` is the normative text. Everything of the protocol is imported from here.
+`docs/protocol.md` is the normative text.
 """
 
 import re
@@ -12,35 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
-from xinflight.protocol.messages import (
-    Accepted,
-    Ack,
-    Answer,
-    Cancelled,
-    CancelledTask,
-    Details,
-    Error,
-    Failure,
-    Limits,
-    ModelInfo,
-    Notice,
-    Ok,
-    Params,
-    Picture,
-    PictureRef,
-    Pong,
-    Progress,
-    Recovered,
-    Result,
-    ResultData,
-    ServerMessage,
-    TaskEvent,
-    TaskInfo,
-    Tasks,
-    TaskSnapshot,
-    Upstream,
-    Welcome,
-)
+from xinflight.protocol.messages import ServerMessage
 from xinflight.protocol.requests import (
     Cancel,
     ClientMessage,
@@ -52,69 +24,14 @@ from xinflight.protocol.requests import (
     Resume,
     Unfollow,
 )
-from xinflight.protocol.terms import (
-    DEFAULT_PROMPT,
-    PROTOCOL_VERSION,
-    SUBPROTOCOL_JSON,
-    SUBPROTOCOL_MSGPACK,
-    CancelOutcome,
-    CloseCode,
-    State,
-    Step,
-    UpstreamState,
-)
+from xinflight.protocol.terms import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 
 __all__ = [
     "CODECS",
-    "DEFAULT_PROMPT",
     "JSON",
     "MSGPACK",
-    "PROTOCOL_VERSION",
-    "SUBPROTOCOL_JSON",
-    "SUBPROTOCOL_MSGPACK",
-    "Accepted",
-    "Ack",
-    "Answer",
-    "Cancel",
-    "CancelOutcome",
-    "Cancelled",
-    "CancelledTask",
-    "ClientMessage",
-    "CloseCode",
     "Codec",
-    "Delete",
-    "Details",
-    "Error",
-    "Failure",
-    "Follow",
-    "Generate",
-    "Limits",
-    "ListTasks",
-    "ModelInfo",
-    "Notice",
-    "Ok",
-    "Params",
-    "Picture",
-    "PictureRef",
-    "Ping",
-    "Pong",
-    "Progress",
-    "Recovered",
     "Request",
-    "Result",
-    "ResultData",
-    "Resume",
-    "ServerMessage",
-    "State",
-    "Step",
-    "TaskEvent",
-    "TaskInfo",
-    "TaskSnapshot",
-    "Tasks",
-    "Unfollow",
-    "Upstream",
-    "UpstreamState",
-    "Welcome",
     "from_json",
     "from_texts",
     "parse_cursor",
@@ -122,7 +39,7 @@ __all__ = [
 ]
 
 Request = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping
-"""Everything that a client may send."""
+"""Any request that a client may send."""
 
 ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
 
@@ -135,7 +52,7 @@ _FORMS = {
     "scope": "all",
     "state": "unfinished, completed, failed, cancelled, expired",
 }
-# What stands before the path may be a client's own text, the path itself never is.
+# Text before the path may come from the client. The path never does, so only the path is parsed.
 _FIELD = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$")
 _MISSING = re.compile(r"^Object missing required field `([a-z_]+)`")
 
@@ -145,7 +62,7 @@ class _Decoder(Protocol):
 
 
 class Codec:
-    """One way to write messages: JSON text frames, or MessagePack binary frames."""
+    """Encoder and decoder of one format: JSON in text frames, or MessagePack in binary frames."""
 
     def __init__(self, library: ModuleType, *, binary: bool) -> None:
         self.binary = binary
@@ -157,20 +74,20 @@ class Codec:
         self._encoder = library.Encoder()
 
     def decode(self, data: bytes) -> Request:
-        """Decode one frame.
+        """Decode one frame into a request.
 
         Raises:
-            NotJson: it is not in this format, or not UTF-8.
+            NotJson: the frame is not in this format, or not UTF-8.
             UnknownAction: `action` is missing or unknown.
-            WrongShape: it is no object, or a field has the wrong type.
-            OutOfBounds: a field is beyond the protocol's bounds.
+            WrongShape: the frame is not an object, or a field has the wrong type.
+            OutOfBounds: a field exceeds the bounds of the protocol.
             BadTaskId: a task id has the wrong form.
         """
         message: Request = self._checked(self._request, data)
         return message
 
     def decode_generate(self, data: bytes) -> Generate:
-        """Decode a `generate` whose action is said elsewhere; errors as `decode`."""
+        """Decode a `generate` without its `action`, such as an HTTP body. Raises the same errors as `decode`."""
         message: Generate = self._checked(self._generate, data)
         return message
 
@@ -188,10 +105,10 @@ class Codec:
         return encoded
 
     def fields(self, data: bytes) -> list[str]:
-        """Return the fields of a frame that was decoded, in its order, without its action.
+        """Return the field names of a decoded frame in their order, without `action`.
 
         Raises:
-            NotJson: a field that the struct does not have is not UTF-8; a struct's decoder passes over it.
+            NotJson: an unknown field is not UTF-8, which the decoder of the struct doesn't notice.
         """
         try:
             return [key for key in self._keys.decode(data) if key != "action"]
@@ -199,12 +116,12 @@ class Codec:
             raise NotJson from None
 
     def unknown_fields(self, data: bytes, message: ClientMessage) -> list[str]:
-        """Name the fields of a decoded frame that its struct does not have, at most 16; errors as `fields`."""
+        """Return the unknown fields of a decoded frame, at most 16. Raises the same errors as `fields`."""
         known = message.__struct_encode_fields__
         return [key[:64] for key in self.fields(data) if key not in known][:16]
 
     def salvage_ref(self, data: bytes) -> str | None:
-        """Return the ref of a message that has one, even if nothing else of it makes sense."""
+        """Return the `ref` of a message, even if the rest of the message is invalid."""
         try:
             ref: str | None = self._ref.decode(data).ref
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -216,7 +133,7 @@ Kind = TypeVar("Kind")
 
 
 def from_json(data: bytes, kind: type[Kind]) -> Kind:
-    """Decode what is said over HTTP; errors as `Codec.decode`."""
+    """Decode an HTTP body into a struct. Raises the same errors as `Codec.decode`."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
@@ -226,7 +143,7 @@ def from_json(data: bytes, kind: type[Kind]) -> Kind:
 
 
 def from_texts(fields: Mapping[str, str], kind: type[Kind]) -> Kind:
-    """Convert what is said in a path, a query or a header, all of it text; errors as `Codec.decode`."""
+    """Convert path, query or header values into a struct. Raises the same errors as `Codec.decode`."""
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -240,11 +157,11 @@ class _Ref(Struct):
 JSON = Codec(msgspec.json, binary=False)
 MSGPACK = Codec(msgspec.msgpack, binary=True)
 CODECS = {SUBPROTOCOL_JSON: JSON, SUBPROTOCOL_MSGPACK: MSGPACK}
-"""The sub-protocols, the one we prefer first."""
+"""Codecs by sub-protocol, in order of preference."""
 
 
 def _explain(text: str) -> XinflightError:
-    """Turn msgspec's words into a typed error with the field and its limit."""
+    """Convert the text of a msgspec error into a typed error with the field and its limit."""
     found = _FIELD.search(text) or _MISSING.search(text)
     field = found.group(1) if found else None
     if field == "action":
@@ -263,12 +180,12 @@ def _explain(text: str) -> XinflightError:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """Return width and height in pixels of a `WIDTHxHEIGHT` that has the protocol's form."""
+    """Return width and height in pixels of a valid `WIDTHxHEIGHT`."""
     width, height = size.split("x")
     return int(width), int(height)
 
 
 def parse_cursor(cursor: str) -> tuple[str, int]:
-    """Return epoch and seq of a cursor that has the protocol's form."""
+    """Return epoch and seq of a valid cursor."""
     epoch, _, seq = cursor.rpartition(":")
     return epoch, int(seq)

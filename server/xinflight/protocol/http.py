@@ -1,13 +1,26 @@
-"""What is said over plain HTTP beside the messages of the WebSocket: bodies, problems, and the shapes of OpenAI."""
+"""HTTP-only structs: request and response bodies, problem details, and the objects of OpenAI's API."""
 
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from xinflight.protocol.messages import ModelInfo, TaskInfo
+from xinflight.protocol.fields import (
+    BrokenLimit,
+    Code,
+    InlineFile,
+    InvalidField,
+    MessageText,
+    ModelId,
+    NextPage,
+    PixelSize,
+    Retryable,
+    RetryAfter,
+    UnixSeconds,
+    XinferenceState,
+)
+from xinflight.protocol.parts import ModelList, TaskList
 from xinflight.protocol.requests import Index
-from xinflight.protocol.terms import UpstreamState
 
 __all__ = [
     "CancelBody",
@@ -27,81 +40,100 @@ __all__ = [
 
 
 class Problem(Struct, omit_defaults=True, kw_only=True):
-    """The body of a refusal (RFC 9457). `code`, `field` and `limit` are those of the wire's `error`."""
+    """The body of an error response (RFC 9457). `code`, `field` and `limit` are as in an `error` message."""
 
-    type: str = msgspec.field(default_factory=lambda: "about:blank")
-    title: str
-    status: int
-    detail: str
-    code: str
-    field: str | None = None
-    limit: str | None = None
-    retryable: bool = msgspec.field(default_factory=lambda: False)
-    retry_after: float | None = None
+    type: Annotated[str, Meta(description="Always `about:blank`. See `code`.")] = msgspec.field(
+        default_factory=lambda: "about:blank"
+    )
+    title: Annotated[str, Meta(description="The status as text.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="Text for people.")]
+    code: Code
+    field: InvalidField = None
+    limit: BrokenLimit = None
+    retryable: Retryable = msgspec.field(default_factory=lambda: False)
+    retry_after: RetryAfter = None
 
 
 class TaskPage(Struct, omit_defaults=True, kw_only=True):
-    """A page of tasks, the newest first. `next` goes into `?cursor=`, `cursor` into `?after=` of the events."""
+    """A page of tasks, newest first. Use `next` as `?cursor=`, and `cursor` as `?after=` of the events."""
 
-    tasks: list[TaskInfo]
-    next: str | None = None
-    cursor: str
+    tasks: TaskList
+    next: NextPage = None
+    cursor: Annotated[
+        str, Meta(description="Resume at `/api/v1/events?after=` with this cursor to get everything after this page.")
+    ]
 
 
 class Models(Struct, kw_only=True):
-    """The models that make pictures from text."""
+    """The text-to-image models."""
 
-    models: list[ModelInfo]
+    models: ModelList
 
 
 class CancelBody(Struct, kw_only=True):
-    """What of a task is cancelled: one picture, or all."""
+    """The body of a cancel: one image of the task, or all of it."""
 
-    index: Index | None = None
+    index: Annotated[Index | None, Meta(description="Cancel only this image. Default: the whole task.")] = None
 
 
 class NoticeBody(Struct, kw_only=True):
-    """What an admin tells an owner, or with `owner` absent everybody."""
+    """A notice from an admin to one owner, or to everyone if `owner` is absent."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=1000)]
-    owner: str | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=1000, description="Text of the notice.")]
+    owner: Annotated[str | None, Meta(description="Recipient. Default: all owners.")] = None
 
 
 class Health(Struct, omit_defaults=True, kw_only=True):
-    """Whether the server takes work, what it knows of Xinference, and which background tasks failed lately."""
+    """Health of the server, state of Xinference, and background tasks that failed recently."""
 
-    status: Literal["ok", "degraded", "storage_unavailable", "draining"]
-    upstream: UpstreamState
-    failing: list[str] = []
+    status: Annotated[
+        Literal["ok", "degraded", "storage_unavailable", "draining"],
+        Meta(description="Whether requests are accepted. `degraded`: they are, but a background task failed."),
+    ]
+    upstream: XinferenceState
+    failing: Annotated[
+        list[str], Meta(description="Background tasks that failed recently. Each is restarted after a pause.")
+    ] = []
 
 
-# As OpenAI's image API has it: platform.openai.com/docs/api-reference/images
+# OpenAI's image API: platform.openai.com/docs/api-reference/images
 
 
 class OpenAiImage(Struct, omit_defaults=True, kw_only=True):
-    """One picture: its URL, or the file as base64."""
+    """One image: its URL, or the file as base64."""
 
-    url: str | None = None
-    b64_json: bytes | None = None
+    url: Annotated[
+        str | None,
+        Meta(
+            description="URL of the image. Unguessable and needs no credentials, so keep it as private as the image."
+        ),
+    ] = None
+    b64_json: InlineFile = None
 
 
 class OpenAiImages(Struct, kw_only=True):
-    """The answer; `created` is Unix seconds."""
+    """The generated images. `created` is Unix time in seconds."""
 
-    created: int
-    data: list[OpenAiImage]
+    created: UnixSeconds
+    data: Annotated[list[OpenAiImage], Meta(description="The finished images, ordered by index.")]
+
+
+Auto = Annotated[str, Meta(description="Always `auto`.")]
 
 
 class OpenAiCompleted(Struct, tag_field="type", tag="image_generation.completed", kw_only=True):
-    """One picture of a stream. `usage` counts nothing: pictures are not made of tokens here."""
+    """One image of a stream. `usage` is all zeros, since no tokens are counted."""
 
-    b64_json: bytes
-    created_at: int
-    size: str
-    output_format: str
-    quality: str = "auto"
-    background: str = "auto"
-    usage: dict[str, Any] = msgspec.field(
+    b64_json: Annotated[
+        bytes, Meta(description="The file itself, if requested: base64 in JSON, bytes in MessagePack.")
+    ]
+    created_at: UnixSeconds
+    size: PixelSize
+    output_format: Annotated[str, Meta(description="`jpeg`, `png` or `webp`.")]
+    quality: Auto = "auto"
+    background: Auto = "auto"
+    usage: Annotated[dict[str, Any], Meta(description="All zeros.")] = msgspec.field(
         default_factory=lambda: {
             "input_tokens": 0,
             "output_tokens": 0,
@@ -112,31 +144,34 @@ class OpenAiCompleted(Struct, tag_field="type", tag="image_generation.completed"
 
 
 class OpenAiProblem(Struct, kw_only=True):
-    """What was wrong; `param` is the field at fault, `code` that of the wire."""
+    """Details of an error. `param` is the invalid field, `code` the same as in `error` messages."""
 
-    message: str
-    type: Literal["invalid_request_error", "server_error"]
-    param: str | None
-    code: str
+    message: MessageText
+    type: Annotated[
+        Literal["invalid_request_error", "server_error"],
+        Meta(description="Whether the client or the server caused the error."),
+    ]
+    param: InvalidField
+    code: Code
 
 
 class OpenAiError(Struct, kw_only=True):
-    """The body of a refusal."""
+    """The body of an error response."""
 
-    error: OpenAiProblem
+    error: Annotated[OpenAiProblem, Meta(description="What was wrong.")]
 
 
 class OpenAiModel(Struct, kw_only=True):
-    """A model that makes pictures from text."""
+    """A text-to-image model."""
 
-    id: str
-    object: Literal["model"] = "model"
-    created: int = 0
-    owned_by: str = "xinference"
+    id: ModelId
+    object: Annotated[Literal["model"], Meta(description="Object type, as in OpenAI's API.")] = "model"
+    created: Annotated[int, Meta(description="Always 0.")] = 0
+    owned_by: Annotated[str, Meta(description="Always `xinference`.")] = "xinference"
 
 
 class OpenAiModels(Struct, kw_only=True):
-    """The models that make pictures from text."""
+    """The text-to-image models."""
 
-    object: Literal["list"] = "list"
-    data: list[OpenAiModel]
+    object: Annotated[Literal["list"], Meta(description="Object type, as in OpenAI's API.")] = "list"
+    data: Annotated[list[OpenAiModel], Meta(description="One entry per model.")]

@@ -1,344 +1,262 @@
-"""What the server says: the parts, then the messages."""
+"""Messages that the server sends over the WebSocket."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from xinflight.protocol.terms import PROTOCOL_VERSION, CancelOutcome, State, Step, UpstreamState
+from xinflight.protocol.fields import (
+    BrokenLimit,
+    CancelledIndices,
+    Code,
+    ConnectionId,
+    EventCursor,
+    FailedIndices,
+    FileSize,
+    FileUrl,
+    Height,
+    IgnoredFields,
+    InlineFile,
+    InvalidField,
+    MediaType,
+    MessageText,
+    Metadata,
+    NextPage,
+    OutputIndex,
+    Retryable,
+    RetryAfter,
+    Seed,
+    TaskIdText,
+    TaskState,
+    Timestamp,
+    Width,
+)
+from xinflight.protocol.parts import (
+    CancelledTask,
+    Details,
+    EffectiveParams,
+    Failure,
+    FinishedOutputs,
+    Limits,
+    ModelInfo,
+    ModelList,
+    ResultData,
+    TaskList,
+    Upstream,
+)
+from xinflight.protocol.terms import PROTOCOL_VERSION, CancelOutcome, State, Step
 
 __all__ = [
     "Accepted",
     "Ack",
     "Answer",
     "Cancelled",
-    "CancelledTask",
-    "Details",
     "Error",
-    "Failure",
-    "Limits",
-    "ModelInfo",
     "Notice",
     "Ok",
-    "Params",
     "Picture",
-    "PictureRef",
     "Pong",
     "Progress",
     "Recovered",
     "Result",
-    "ResultData",
     "ServerMessage",
     "TaskEvent",
-    "TaskInfo",
     "TaskSnapshot",
     "Tasks",
-    "Upstream",
     "Welcome",
 ]
 
 
-class Params(Struct, omit_defaults=True, kw_only=True):
-    """The parameters in effect. `steps` and `guidance_scale` are absent where the model's own apply."""
-
-    prompt: str
-    negative_prompt: str | None = None
-    model: str | None = None
-    n: int
-    size: str
-    steps: int | None = None
-    guidance_scale: float | None = None
-    seed: int
-    timeout: float
-    on_disconnect: str
-    priority: int = 0
-    response_format: str = "url"
-
-
-class PictureRef(Struct, omit_defaults=True, kw_only=True):
-    """A finished picture; `url` is filled in for each follower on the way out.
-
-    `b64_json` is the picture itself for who asked for it: base64 in JSON, bytes in MessagePack.
-    """
-
-    url: str = ""
-    b64_json: bytes | None = None
-    index: int
-    seed: int
-    width: int
-    height: int
-    bytes: int
-    media_type: str
-
-
-class TaskInfo(Struct, omit_defaults=True, kw_only=True):
-    """One task of the history as it stands.
-
-    `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
-    """
-
-    task_id: str
-    state: State
-    created: float
-    ended: float | None = None
-    params: Params
-    data: list[PictureRef] = msgspec.field(default_factory=list)
-    failed: list[int] = msgspec.field(default_factory=list)
-    cancelled: list[int] = msgspec.field(default_factory=list)
-    code: str | None = None
-    metadata: Any = None
-    ignored: list[str] = msgspec.field(default_factory=list)
-
-
-class ResultData(Struct, kw_only=True):
-    """The pictures as OpenAI-style clients expect them; `created` is Unix seconds."""
-
-    created: int
-    data: list[PictureRef]
-
-
-class Failure(Struct, kw_only=True):
-    """Why one picture of several failed."""
-
-    index: int
-    code: str
-
-
-class Details(Struct, omit_defaults=True, kw_only=True):
-    """What is known besides: which attempt this is, why the last one ended, seconds since it was sent.
-
-    `upstream` is what the cancel of this one picture achieved.
-    """
-
-    attempt: int = 1
-    retry_reason: str | None = None
-    elapsed: float | None = None
-    upstream: CancelOutcome | None = None
-
-
-class CancelledTask(Struct, omit_defaults=True, kw_only=True):
-    """What a task was when its cancel arrived."""
-
-    task_id: str
-    was: str
-    index: int | None = None
-
-
-class ModelInfo(Struct, omit_defaults=True, kw_only=True):
-    """A model that makes pictures from text, with the defaults a `generate` gets.
-
-    `defaults_known` is false where steps and guidance are the model's own and can't be told beforehand.
-    `true_cancel` is false where a running generation can't be stopped, only given up.
-    """
-
-    id: str
-    default: bool
-    size: str
-    steps: int | None = None
-    guidance_scale: float | None = None
-    defaults_known: bool
-    true_cancel: bool
-    replicas: int
-
-
-class Upstream(Struct, kw_only=True):
-    """The state of Xinference and what to do about it, in the reader's language."""
-
-    state: UpstreamState
-    message: str
-    cure: str
-
-
-class Limits(Struct, kw_only=True):
-    """What this server accepts and keeps. Lengths in characters, sizes in pixels, times in seconds.
-
-    Ended tasks are deleted, the oldest first, above `history_bytes` or `history_tasks`, and after
-    `history_age`.
-    """
-
-    prompt_length: int
-    pictures: int
-    size_min: int
-    size_max: int
-    size_multiple: int
-    steps: int
-    guidance_scale: float
-    timeout: float
-    tasks_per_owner: int
-    history_bytes: int
-    history_tasks: int
-    history_age: float | None
-    inline_bytes: int
-    frame_bytes: int
-    metadata_bytes: int
-
-
-# From the server
-
-
 class ServerMessage(Struct, tag_field="type", omit_defaults=True, kw_only=True):
-    """Anything the server says."""
+    """Any message of the server."""
 
 
 class Welcome(ServerMessage, tag="welcome", kw_only=True):
-    """The first frame. `heartbeat` is in seconds, `cursor` the newest position of this owner."""
+    """The first message of a connection: limits, models, the state of Xinference, and the current cursor."""
 
-    protocol: int = msgspec.field(default_factory=lambda: PROTOCOL_VERSION)
-    connection_id: str
-    owner: str
-    epoch: str
-    cursor: str
-    heartbeat: float
-    limits: Limits
-    models: list[ModelInfo]
-    upstream: Upstream
+    protocol: Annotated[int, Meta(description="Protocol version. Absent means 1.")] = msgspec.field(
+        default_factory=lambda: PROTOCOL_VERSION
+    )
+    connection_id: ConnectionId
+    owner: Annotated[str, Meta(description="The owner of the tasks of this connection.")]
+    epoch: Annotated[
+        str,
+        Meta(description="Random id created with the server's store. A new one means that the old tasks are gone."),
+    ]
+    cursor: Annotated[str, Meta(description="The current position in the owner's events, `epoch:seq`.")]
+    heartbeat: Annotated[float, Meta(description="Seconds between the server's pings.")]
+    limits: Annotated[Limits, Meta(description="Limits of this server.")]
+    models: ModelList
+    upstream: Annotated[Upstream, Meta(description="State of Xinference.")]
 
 
 class Answer(ServerMessage, kw_only=True):
-    """A direct answer: carries the `ref` it was asked with, never a `seq`."""
+    """The direct answer to a request. It echoes the `ref` of the request and never has a `seq`."""
 
-    ref: str | None = None
+    ref: Annotated[str | None, Meta(description="Echoed in the direct answer.")] = None
 
 
 class Ack(Answer, tag="ack", kw_only=True):
-    """A generation is taken; sent before anything else of it."""
+    """A generation is accepted. Sent before any other message about the task."""
 
-    task_id: str
-    connection_id: str
-    message: str
-    timestamp: float
-    params: Params
-    state: State
-    ignored: list[str] = msgspec.field(default_factory=list)
-    metadata: Any = None
+    task_id: TaskIdText
+    connection_id: ConnectionId
+    message: MessageText
+    timestamp: Timestamp
+    params: EffectiveParams
+    state: TaskState
+    ignored: IgnoredFields = msgspec.field(default_factory=list)
+    metadata: Metadata = None
 
 
 class Ok(Answer, tag="ok", kw_only=True):
-    """What each task was when its cancel arrived: a state, or `unknown`."""
+    """A request succeeded. Per task, its state when the request arrived, or `unknown`."""
 
-    tasks: list[CancelledTask]
+    tasks: Annotated[list[CancelledTask], Meta(description="One entry per task.")]
 
 
 class Recovered(Answer, tag="recovered", kw_only=True):
-    """The replay is over; from here it is live. Not `recovered`: there is a gap, and only snapshots were sent.
+    """The replay is over; live events follow. If `recovered` is false, there is a gap and only snapshots were sent.
 
-    `unknown` names the asked tasks that there are not.
+    `unknown` lists requested task ids that don't exist.
     """
 
-    recovered: bool
-    cursor: str
-    unknown: list[str] = msgspec.field(default_factory=list)
+    recovered: Annotated[bool, Meta(description="False if there is a gap and nothing was replayed. Use `list` then.")]
+    cursor: EventCursor
+    unknown: Annotated[list[str], Meta(description="Requested task ids that don't exist.")] = msgspec.field(
+        default_factory=list
+    )
 
 
 class Tasks(Answer, tag="tasks", kw_only=True):
-    """A page of one's own tasks, the newest first. `next` is absent on the last page.
+    """A page of the owner's tasks, newest first. `next` is absent on the last page.
 
-    Whoever resumes after `cursor` gets everything that happened since the page was made.
+    Resuming after `cursor` returns every event since the page was created.
     """
 
-    tasks: list[TaskInfo]
-    next: str | None = None
-    cursor: str
+    tasks: TaskList
+    next: NextPage = None
+    cursor: EventCursor
 
 
 class Pong(Answer, tag="pong", kw_only=True):
     """The answer to a ping."""
 
-    nonce: str | None = None
+    nonce: Annotated[str | None, Meta(description="Echoed in the answer.")] = None
 
 
 class Notice(ServerMessage, tag="notice", kw_only=True):
-    """Word to a connection, an owner or all; `upstream` when that is what changed."""
+    """Information for a connection, an owner or everyone that belongs to no task."""
 
-    kind: Literal["draining", "upstream", "deleted", "host"]
-    message: str
-    timestamp: float
-    upstream: Upstream | None = None
-    models: list[ModelInfo] | None = None
-    task_id: str | None = None
+    kind: Annotated[Literal["draining", "upstream", "deleted", "host"], Meta(description="What the notice is about.")]
+    message: MessageText
+    timestamp: Timestamp
+    upstream: Annotated[Upstream | None, Meta(description="Kind `upstream` only: as in `welcome`.")] = None
+    models: Annotated[
+        list[ModelInfo] | None, Meta(description="Kind `upstream` only: replaces the models of `welcome`.")
+    ] = None
+    task_id: Annotated[str | None, Meta(description="Kind `deleted` only: id of the deleted task.")] = None
 
 
 class TaskEvent(ServerMessage, kw_only=True):
-    """A stored event of a task. `seq` is drawn by the store, `message` written for the subscriber."""
+    """A stored event of a task. The store assigns `seq`; `message` is filled in for each subscriber when sent."""
 
     stored: ClassVar[bool] = True
     ends: ClassVar[bool] = False
 
-    task_id: str
-    seq: int = 0
-    message: str = ""
-    timestamp: float
+    task_id: TaskIdText
+    seq: Annotated[
+        int, Meta(description="Position in the order of the owner's events. Increases; gaps have no meaning.")
+    ] = 0
+    message: MessageText = ""
+    timestamp: Timestamp
 
 
 class TaskSnapshot(ServerMessage, kw_only=True):
-    """How a task stands at a moment: never stored, so it has no `seq`, and a newer one may replace it."""
+    """The current state of a task. It is never stored and has no `seq`; a newer snapshot may replace it."""
 
     stored: ClassVar[bool] = False
     ends: ClassVar[bool] = False
 
-    task_id: str
-    message: str = ""
-    timestamp: float
+    task_id: TaskIdText
+    message: MessageText = ""
+    timestamp: Timestamp
 
 
 class Accepted(TaskEvent, tag="accepted", kw_only=True):
     """The first stored event of a task."""
 
-    params: Params
-    metadata: Any = None
+    params: EffectiveParams
+    metadata: Metadata = None
 
 
 class Progress(TaskSnapshot, tag="progress", kw_only=True):
-    """How far one picture is. `progress` is 0 to 99; `estimated_time` seconds until it is there."""
+    """Progress of one image: 0 to 99 percent, and the estimated seconds until it is finished."""
 
-    index: int
-    state: State
-    progress: int
-    step: Step
-    step_index: int | None = None
-    step_count: int | None = None
-    position: int | None = None
-    estimated_time: float | None = None
-    source: Literal["upstream", "estimate"]
-    details: Details | None = None
+    index: OutputIndex
+    state: Annotated[
+        State, Meta(description="State of this image. `cancelled` and `failed` end the image, not the task.")
+    ]
+    progress: Annotated[
+        int,
+        Meta(ge=0, le=99, description="Percent. 100 comes only with the result. Never decreases within an attempt."),
+    ]
+    step: Annotated[Step, Meta(description="What is currently being done.")]
+    step_index: Annotated[int | None, Meta(description="Number of finished inference steps, if known.")] = None
+    step_count: Annotated[int | None, Meta(description="Total number of inference steps, if known.")] = None
+    position: Annotated[
+        int | None, Meta(description="Position of a waiting image in the queue. 1 is the next one.")
+    ] = None
+    estimated_time: Annotated[
+        float | None, Meta(description="Seconds until this image is finished, including the wait. Absent if unknown.")
+    ] = None
+    source: Annotated[
+        Literal["upstream", "estimate"],
+        Meta(description="`upstream`: reported by the model. `estimate`: the model has not reported any yet."),
+    ]
+    details: Annotated[Details | None, Meta(description="Additional information.")] = None
 
 
 class Picture(TaskEvent, tag="picture", kw_only=True):
-    """One picture is ready."""
+    """One image is finished."""
 
-    index: int
-    url: str = ""
-    b64_json: bytes | None = None
-    seed: int
-    width: int
-    height: int
-    bytes: int
-    media_type: str
+    index: OutputIndex
+    url: FileUrl = ""
+    b64_json: InlineFile = None
+    seed: Seed
+    width: Width
+    height: Height
+    bytes: FileSize
+    media_type: MediaType
 
 
 class Result(TaskEvent, tag="result", kw_only=True):
-    """The end of a task with at least one picture."""
+    """The end of a completed task, which has at least one image."""
 
     ends: ClassVar[bool] = True
 
-    data: ResultData
-    progress: int = msgspec.field(default_factory=lambda: 100)
-    status: str = msgspec.field(default_factory=lambda: "completed")
-    failed: list[int] = msgspec.field(default_factory=list)
-    cancelled: list[int] = msgspec.field(default_factory=list)
-    failures: list[Failure] = msgspec.field(default_factory=list)
-    metadata: Any = None
+    data: Annotated[ResultData, Meta(description="The images, in the form that OpenAI-style clients expect.")]
+    progress: Annotated[int, Meta(description="Always 100.")] = msgspec.field(default_factory=lambda: 100)
+    status: Annotated[str, Meta(description="Always `completed`.")] = msgspec.field(
+        default_factory=lambda: "completed"
+    )
+    failed: FailedIndices = msgspec.field(default_factory=list)
+    cancelled: CancelledIndices = msgspec.field(default_factory=list)
+    failures: Annotated[list[Failure], Meta(description="Index and error code of each failed image.")] = (
+        msgspec.field(default_factory=list)
+    )
+    metadata: Metadata = None
 
 
 class Cancelled(TaskEvent, tag="cancelled", kw_only=True):
-    """The end of a cancelled task. `seconds` is the time from the cancel to this end."""
+    """The end of a cancelled task. `seconds` is the time between the cancel and this end."""
 
     ends: ClassVar[bool] = True
 
-    upstream: CancelOutcome
-    seconds: float
-    data: list[PictureRef] = msgspec.field(default_factory=list)
-    metadata: Any = None
+    upstream: Annotated[CancelOutcome, Meta(description="What the cancel achieved.")]
+    seconds: Annotated[float, Meta(description="Seconds from the cancel to this end.")]
+    data: FinishedOutputs = msgspec.field(default_factory=list)
+    metadata: Metadata = None
 
 
 class Error(ServerMessage, tag="error", kw_only=True):
@@ -347,17 +265,20 @@ class Error(ServerMessage, tag="error", kw_only=True):
     stored: ClassVar[bool] = True
     ends: ClassVar[bool] = True
 
-    code: str
-    message: str = ""
-    timestamp: float
-    ref: str | None = None
-    task_id: str | None = None
-    seq: int | None = None
-    state: State | None = None
-    step: Step | None = None
-    field: str | None = None
-    limit: str | None = None
-    retryable: bool = msgspec.field(default_factory=lambda: False)
-    retry_after: float | None = None
-    details: Details | None = None
-    metadata: Any = None
+    code: Code
+    message: MessageText = ""
+    timestamp: Timestamp
+    ref: Annotated[str | None, Meta(description="The `ref` of the refused message, if it could be decoded.")] = None
+    task_id: Annotated[
+        str | None,
+        Meta(description="End: id of the task. Refusal: the id in the refused message; the task is not affected."),
+    ] = None
+    seq: Annotated[int | None, Meta(description="End only: position in the order of the owner's events.")] = None
+    state: Annotated[State | None, Meta(description="End only: `failed` or `expired`.")] = None
+    step: Annotated[Step | None, Meta(description="End only: the step in which the task failed.")] = None
+    field: InvalidField = None
+    limit: BrokenLimit = None
+    retryable: Retryable = msgspec.field(default_factory=lambda: False)
+    retry_after: RetryAfter = None
+    details: Annotated[Details | None, Meta(description="Reserved.")] = None
+    metadata: Metadata = None

@@ -1,9 +1,11 @@
-"""What a client may say, with the protocol's bounds in the types."""
+"""Requests that a client may send, with the bounds of the protocol in their types."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+
+from xinflight.protocol.fields import Metadata, NegativePrompt
 
 __all__ = [
     "Cancel",
@@ -19,9 +21,9 @@ __all__ = [
 ]
 
 MAX_SEED = 2**53 - 64 - 1
-"""Seeds stay exact in a browser's numbers, also the last of 64 pictures (seed + index)."""
+"""Largest seed. `seed + index` of the last of 64 images is still an exact number in JavaScript."""
 
-# `\Z`, for `$` would let a line break pass at the end.
+# `\Z` because `$` would also match before a trailing line break.
 TASK_ID = r"^[A-Za-z0-9._:~-]{1,64}\Z"
 CURSOR = r"^[A-Za-z0-9]{1,32}:[0-9]{1,16}\Z"
 SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}\Z"
@@ -29,82 +31,142 @@ SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}\Z"
 TaskId = Annotated[str, Meta(pattern=TASK_ID)]
 Ref = Annotated[str, Meta(max_length=64)]
 Cursor = Annotated[str, Meta(pattern=CURSOR)]
+FutureScope = Annotated[Literal["all"] | None, Meta(description="All tasks of the owner, including future ones.")]
+OneTask = Annotated[TaskId | None, Meta(description="Id of the task. Either this or `scope` is required.")]
 Index = Annotated[int, Meta(ge=0, le=63)]
 
 
 class ClientMessage(Struct, tag_field="action", forbid_unknown_fields=False, kw_only=True):
-    """Anything a client says; `ref` is echoed in the direct answer."""
+    """Any request of a client. `ref` is echoed in the direct answer."""
 
-    ref: Ref | None = None
+    ref: Annotated[Ref | None, Meta(description="Echoed in the direct answer.")] = None
 
 
 class Generate(ClientMessage, tag="generate", kw_only=True):
-    """Start one generation. Bounds here are the protocol's; a server's settings may be narrower."""
+    """Start a generation. Bounds here are those of the protocol; a server's settings may be narrower."""
 
-    prompt: str | None = None
-    negative_prompt: str | None = None
-    model: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    n: Annotated[int, Meta(ge=1, le=64)] = 1
-    size: Annotated[str, Meta(pattern=SIZE)] | None = None
-    steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    guidance_scale: Annotated[float, Meta(ge=0, le=100)] | None = None
-    seed: Annotated[int, Meta(ge=-1, le=MAX_SEED)] | None = None
-    task_id: TaskId | None = None
-    timeout: Annotated[float, Meta(gt=0, le=604800)] | None = None
-    on_disconnect: Literal["continue", "cancel"] = "continue"
-    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
-    metadata: Any = None
-    lang: Annotated[str, Meta(max_length=35)] | None = None
-    response_format: Literal["url", "b64_json"] = "url"
+    prompt: Annotated[
+        str | None,
+        Meta(description="What the image should show. Required, except in a `generate` without any field."),
+    ] = None
+    negative_prompt: NegativePrompt = None
+    model: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(description="A `welcome.models[].id` or a pool of the server. Default: the server's default model."),
+    ] = None
+    n: Annotated[int, Meta(ge=1, le=64, description="Number of images.")] = 1
+    size: Annotated[
+        Annotated[str, Meta(pattern=SIZE)] | None,
+        Meta(description="`WIDTHxHEIGHT` in pixels. Multiples of `limits.size_multiple`. Default: the model's."),
+    ] = None
+    steps: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="Number of inference steps. Default: the model's."),
+    ] = None
+    guidance_scale: Annotated[
+        Annotated[float, Meta(ge=0, le=100)] | None,
+        Meta(description="How closely to follow the prompt. Default: the model's."),
+    ] = None
+    seed: Annotated[
+        Annotated[int, Meta(ge=-1, le=MAX_SEED)] | None,
+        Meta(description="Seed of image 0. -1 or absent: the server chooses one and returns it in `ack.params`."),
+    ] = None
+    task_id: Annotated[
+        TaskId | None,
+        Meta(description="Id of the task, which makes the message safe to repeat. Default: chosen by the server."),
+    ] = None
+    timeout: Annotated[
+        Annotated[float, Meta(gt=0, le=604800)] | None,
+        Meta(description="Seconds from acceptance until the task expires. Default: the server's setting."),
+    ] = None
+    on_disconnect: Annotated[
+        Literal["continue", "cancel"],
+        Meta(description="What to do once the owner has been disconnected for a while: finish or cancel the task."),
+    ] = "continue"
+    priority: Annotated[
+        int, Meta(ge=-100, le=100, description="Higher priorities go first, equal priorities in order of acceptance.")
+    ] = 0
+    metadata: Metadata = None
+    lang: Annotated[
+        Annotated[str, Meta(max_length=35)] | None,
+        Meta(description="Language of the texts about this task: `en` or `zh-CN`. Default: the connection's."),
+    ] = None
+    response_format: Annotated[
+        Literal["url", "b64_json"],
+        Meta(description="`b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`."),
+    ] = "url"
 
 
 class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=True):
-    """Cancel a task, one picture of it, or all of one's own but some."""
+    """Cancel a task, one image of it, or all tasks of the owner except some."""
 
-    task_id: TaskId | None = None
-    index: Index | None = None
-    scope: Literal["all"] | None = None
-    except_: Annotated[list[TaskId], Meta(max_length=1000)] = msgspec.field(default_factory=list)
+    task_id: Annotated[TaskId | None, Meta(description="The task to cancel. Either this or `scope` is required.")] = (
+        None
+    )
+    index: Annotated[Index | None, Meta(description="Cancel only this image. Requires `task_id`.")] = None
+    scope: Annotated[
+        Literal["all"] | None,
+        Meta(description="Cancel all unfinished tasks of the owner, including those of other connections."),
+    ] = None
+    except_: Annotated[list[TaskId], Meta(max_length=1000, description="Task ids to exclude from `scope`.")] = (
+        msgspec.field(default_factory=list)
+    )
 
 
 class Resume(ClientMessage, tag="resume", kw_only=True):
-    """Replay what was missed after a cursor, of some tasks or of all, then stay live."""
+    """Replay the events after a cursor, of some tasks or of all, then continue live."""
 
-    after: Cursor
-    tasks: Annotated[list[TaskId], Meta(max_length=1000)] | None = None
-    scope: Literal["all"] | None = None
+    after: Annotated[
+        Cursor, Meta(description="The highest cursor from a stored event, `welcome`, `recovered` or `tasks`.")
+    ]
+    tasks: Annotated[
+        Annotated[list[TaskId], Meta(max_length=1000)] | None,
+        Meta(description="Ids of the tasks. Either this or `scope` is required."),
+    ] = None
+    scope: FutureScope = None
 
 
 class Follow(ClientMessage, tag="follow", kw_only=True):
-    """Watch one's own tasks from another tab or device; with `after`, what came after it first."""
+    """Subscribe to tasks of the owner from another tab or device; `after` replays the events after it first."""
 
-    task_id: TaskId | None = None
-    scope: Literal["all"] | None = None
-    after: Cursor | None = None
+    task_id: OneTask = None
+    scope: FutureScope = None
+    after: Annotated[
+        Cursor | None,
+        Meta(description="Replay the events after this cursor first, `epoch:seq`. Default: from now on."),
+    ] = None
 
 
 class Unfollow(ClientMessage, tag="unfollow", kw_only=True):
-    """Watch them no more."""
+    """Unsubscribe from a task or from all."""
 
-    task_id: TaskId | None = None
-    scope: Literal["all"] | None = None
+    task_id: OneTask = None
+    scope: Annotated[
+        Literal["all"] | None, Meta(description="All tasks, including those this connection started.")
+    ] = None
 
 
 class ListTasks(ClientMessage, tag="list", kw_only=True):
-    """Page through one's own tasks, the newest first; `cursor` is the `next` of the page before."""
+    """List the tasks of the owner, newest first. `cursor` is the `next` of the previous page."""
 
-    cursor: Annotated[str, Meta(pattern=r"^[0-9]{1,16}\Z")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    state: Literal["unfinished", "completed", "failed", "cancelled", "expired"] | None = None
+    cursor: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9]{1,16}\Z")] | None,
+        Meta(description="The `next` of the previous page. Default: the first page."),
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=200, description="Maximum number of tasks per page.")] = 50
+    state: Annotated[
+        Literal["unfinished", "completed", "failed", "cancelled", "expired"] | None,
+        Meta(description="Only tasks in this state. Default: all."),
+    ] = None
 
 
 class Delete(ClientMessage, tag="delete", kw_only=True):
-    """Forget one ended task and its pictures."""
+    """Delete an ended task and its images."""
 
-    task_id: TaskId
+    task_id: Annotated[TaskId, Meta(description="Id of the task.")]
 
 
 class Ping(ClientMessage, tag="ping", kw_only=True):
-    """Ask for a pong with the same nonce."""
+    """Request a `pong` with the same nonce."""
 
-    nonce: Annotated[str, Meta(max_length=64)] | None = None
+    nonce: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="Echoed in the answer.")] = None

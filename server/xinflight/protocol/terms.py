@@ -1,4 +1,4 @@
-"""The words of the protocol: versions, close codes, states, steps."""
+"""Constants of the protocol: versions, close codes, states, steps."""
 
 from enum import IntEnum, StrEnum
 
@@ -22,15 +22,15 @@ DEFAULT_PROMPT = "LiuJuan"
 
 
 class CloseCode(IntEnum):
-    """Why a socket is closed; the two groups say what a client should do."""
+    """WebSocket close codes, in two groups: whether a client should reconnect or not."""
 
-    # Come back, after a pause drawn with full jitter.
+    # Reconnect, after a pause with full jitter.
     GOING_AWAY = 1001
     ABNORMAL = 1006
     RESTART = 1012
     FULL = 1013
     SLOW_READER = 4008
-    # Give up: the same again would end the same.
+    # Don't reconnect: the same request would fail again.
     BAD_REQUEST = 4400
     UNAUTHORISED = 4401
     FORBIDDEN = 4403
@@ -38,12 +38,12 @@ class CloseCode(IntEnum):
 
     @property
     def come_back(self) -> bool:
-        """Tell whether a client should connect again."""
+        """Return whether a client should reconnect."""
         return self < CloseCode.BAD_REQUEST
 
 
 class State(StrEnum):
-    """Where a task, or one picture of it, is in its life."""
+    """State of a task or of one of its images."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -56,7 +56,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What is being done for a picture, in the order of a life without trouble."""
+    """Current step of an image, in the order they normally occur."""
 
     QUEUED = "queued"
     WAITING_FOR_MODEL = "waiting_for_model"
@@ -67,7 +67,7 @@ class Step(StrEnum):
 
 
 class UpstreamState(StrEnum):
-    """What is known of Xinference."""
+    """State of Xinference."""
 
     READY = "ready"
     LOADING = "loading"
@@ -77,7 +77,7 @@ class UpstreamState(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What a cancel achieved at Xinference, the best first."""
+    """What a cancel achieved in Xinference, best outcome first."""
 
     NEVER_STARTED = "never_started"
     STOPPED = "stopped"

@@ -1,18 +1,17 @@
-"""The specifications of the wire, made from its structs: AsyncAPI, OpenAPI, JSON Schema, TypeScript."""
+"""Specifications generated from the structs of the protocol: AsyncAPI, OpenAPI, JSON Schema, TypeScript."""
 
 from xinflight.specs.documents import documents
-from xinflight.specs.meanings import FIELDS, MEMBERS
-from xinflight.specs.page import reading
+from xinflight.specs.meanings import MEMBERS
+from xinflight.specs.page import page_content
 from xinflight.specs.schema import CLIENT, HTTP, SERVER, schemas, tag
 
 __all__ = [
     "CLIENT",
-    "FIELDS",
     "HTTP",
     "MEMBERS",
     "SERVER",
     "documents",
-    "reading",
+    "page_content",
     "schemas",
     "tag",
 ]

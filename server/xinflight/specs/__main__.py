@@ -9,7 +9,7 @@ __all__ = ["write"]
 
 
 def write(folder: Path) -> None:
-    """Write every specification into a folder, which is made if it is not there."""
+    """Write every specification into a folder, which is created if it doesn't exist."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in documents().items():
         (folder / name).write_bytes(content)

@@ -22,19 +22,19 @@ _ANSWERS = {
     "delete": "ok",
     "ping": "pong",
 }
-"""What each action is answered by, if it is not refused."""
+"""The answer to each action, unless it is refused."""
 
 _ABOUT = f"""\
-Everything goes over one socket. A client may offer the sub-protocol `{SUBPROTOCOL_JSON}` (JSON in text frames, as \
-without any) or `{SUBPROTOCOL_MSGPACK}` (the same messages as MessagePack maps in binary frames, `b64_json` being \
-bytes). A client must ignore types and fields that it does not know. What types can't say - order, resuming, cancels \
-that cross results - is in the project's `docs/protocol.md`.
+All messages use one WebSocket. A client may offer the sub-protocol `{SUBPROTOCOL_JSON}` (JSON in text frames, the \
+default) or `{SUBPROTOCOL_MSGPACK}` (the same messages as MessagePack maps in binary frames, with `b64_json` as \
+bytes). A client must ignore unknown types and fields. What types can't express (order, resuming, crossing cancels) \
+is described in the project's `docs/protocol.md`.
 
-Operations are named from the server's side: it receives actions, and sends events."""
+Operations are named from the perspective of the server: it receives actions and sends events."""
 
 
 def asyncapi() -> Schema:
-    """Return the document; the same for every server, since bounds are the protocol's."""
+    """Return the AsyncAPI document. It is the same for every server: bounds are those of the protocol."""
     messages = {tag(struct): {"$ref": f"#/components/messages/{tag(struct)}"} for struct in (*CLIENT, *SERVER)}
     return {
         "asyncapi": "3.0.0",
@@ -49,7 +49,7 @@ def asyncapi() -> Schema:
             "here": {
                 "host": "{host}",
                 "protocol": "ws",
-                "description": "`wss` behind a proxy with TLS; the path is below the prefix of the gateway.",
+                "description": "`wss` behind a proxy with TLS. The path is relative to the prefix of the gateway.",
                 "variables": {"host": {"default": "127.0.0.1:8000"}},
                 "security": [{"$ref": "#/components/securitySchemes/token"}],
             }
@@ -63,12 +63,12 @@ def asyncapi() -> Schema:
                 "token": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "Only where the server asks for a token; a browser has it as a cookie.",
+                    "description": "Only if the server requires a token. Browsers use a cookie.",
                 }
             },
         },
         "x-close-codes": [
-            {"code": int(code), "when": meaning, "client": "come back" if code.come_back else "give up"}
+            {"code": int(code), "when": meaning, "client": "reconnect" if code.come_back else "give up"}
             for code, meaning in MEMBERS[CloseCode].items()
         ],
         "x-error-codes": [
@@ -79,15 +79,18 @@ def asyncapi() -> Schema:
 
 
 def _channel(messages: dict[str, Schema]) -> Schema:
-    lang = {"type": "string", "description": "Language of the texts for people, before that of Accept-Language."}
+    lang = {
+        "type": "string",
+        "description": "Language of the texts for people. Takes precedence over Accept-Language.",
+    }
     offered = {
         "type": "string",
-        "description": "The sub-protocol.",
+        "description": "Offered sub-protocols.",
         "examples": [SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK],
     }
     return {
         "address": "/ws/generate",
-        "title": "The one socket",
+        "title": "WebSocket",
         "messages": messages,
         "bindings": {
             "ws": {
@@ -109,12 +112,12 @@ def _received(action: str) -> Schema:
 
 
 def _sent() -> Schema:
-    """Return the operation of what the server says unasked."""
+    """Return the operation for the messages that the server sends unrequested."""
     answers = {*_ANSWERS.values()}
     return {
         "action": "send",
         "channel": {"$ref": _CHANNEL},
-        "summary": "The welcome, notices, and what happens to the tasks that a connection follows",
+        "summary": "The welcome, notices, and events of the tasks that a connection is subscribed to",
         "messages": [_on_channel(tag(struct)) for struct in SERVER if tag(struct) not in answers],
     }
 
@@ -133,13 +136,13 @@ def _message(struct: type[Struct]) -> Schema:
 
 
 def _parts() -> dict[str, Schema]:
-    """Return the schemas of what travels over the WebSocket, without those of HTTP and the unions."""
+    """Return the schemas of WebSocket messages and their parts, without those of HTTP and the unions."""
     other = {struct.__name__ for struct in HTTP} | {"ClientMessage", "ServerMessage"}
     return {name: schema for name, schema in schemas().items() if name not in other and not name.startswith("OpenAi")}
 
 
 def _wrapped(schema: Schema) -> Schema:
-    """Return a schema that keeps what stands beside its reference, which AsyncAPI would ignore."""
+    """Wrap a reference in `allOf`, since AsyncAPI ignores keywords beside `$ref`."""
     if len(schema) == 1:
         return schema
     beside = {key: value for key, value in schema.items() if key != "$ref"}

@@ -1,4 +1,4 @@
-"""The specifications of the wire, made from its structs."""
+"""All specification documents by file name, generated from the structs of the protocol."""
 
 import msgspec
 
@@ -11,11 +11,11 @@ __all__ = ["documents", "messages_schema"]
 
 
 def messages_schema() -> Schema:
-    """Return one JSON Schema (2020-12) of every message of the WebSocket, its parts in `$defs`."""
+    """Return one JSON Schema (2020-12) of every message of the WebSocket, with its parts in `$defs`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Messages of xinflight",
-        "description": "A message of the WebSocket, from either side. `$defs` has each by its name.",
+        "description": "Any WebSocket message, from either side. `$defs` contains each by its name.",
         "anyOf": [{"$ref": "#/$defs/ClientMessage"}, {"$ref": "#/$defs/ServerMessage"}],
         "$defs": schemas(),
     }
@@ -24,12 +24,12 @@ def messages_schema() -> Schema:
 def documents() -> dict[str, bytes]:
     """Return every specification by the name of its file."""
     return {
-        "asyncapi.json": _written(asyncapi()),
-        "messages.schema.json": _written(messages_schema()),
-        "openapi.json": _written(openapi()),
+        "asyncapi.json": _formatted(asyncapi()),
+        "messages.schema.json": _formatted(messages_schema()),
+        "openapi.json": _formatted(openapi()),
         "xinflight.d.ts": typescript().encode(),
     }
 
 
-def _written(document: Schema) -> bytes:
+def _formatted(document: Schema) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

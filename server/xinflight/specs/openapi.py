@@ -65,16 +65,16 @@ _END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamGarbage, Ta
 
 
 def openapi() -> Schema:
-    """Return the document; the same for every server, since bounds are the protocol's."""
+    """Return the OpenAPI document. It is the same for every server: bounds are those of the protocol."""
     return {
         "openapi": "3.1.1",
         "info": {
             "title": "xinflight over HTTP",
             "version": str(PROTOCOL_VERSION),
-            "summary": "Pictures from text by Xinference: true progress, true cancel, nothing lost.",
+            "summary": "Text-to-image generation with Xinference: true progress, true cancel, nothing lost.",
             "description": (
                 "The same tasks as over the WebSocket, one request at a time. A server's settings may have narrower "
-                "bounds than these; `welcome.limits` on the WebSocket tells them. Errors carry the codes of the wire."
+                "bounds, which are in `welcome.limits` on the WebSocket. Error codes are the same."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -84,27 +84,27 @@ def openapi() -> Schema:
                 "variables": {
                     "server": {
                         "default": "http://127.0.0.1:8000",
-                        "description": "Scheme, host, and the prefix that the gateway is mounted at.",
+                        "description": "Scheme, host, and the prefix at which the gateway is mounted.",
                     }
                 },
             }
         ],
         "security": [{}, {"token": []}, {"cookie": []}],
         "tags": [
-            {"name": "tasks", "description": "Start, watch, cancel and delete."},
-            {"name": "server", "description": "What it can do, and how it is."},
-            {"name": "openai", "description": "For clients of OpenAI's image API, as they are."},
+            {"name": "tasks", "description": "Start, observe, cancel and delete tasks."},
+            {"name": "server", "description": "Models, images and health."},
+            {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
         ],
         "paths": {**_tasks(), **_server(), **_openai()},
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "Where the server asks for a token."},
+                "token": {"type": "http", "scheme": "bearer", "description": "If the server requires a token."},
                 "cookie": {
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "xinflight-8000",
-                    "description": "From POST /login; the number is the port of the public address.",
+                    "description": "Set by `POST /login`. The number is the port of the public address.",
                 },
             },
         },
@@ -114,15 +114,15 @@ def openapi() -> Schema:
 def _http_schemas() -> dict[str, Schema]:
     found = schemas()
     new: Schema = {**found["Generate"], "title": "NewTask", "description": "A `generate` of the WebSocket."}
-    # Its action is said by the request.
+    # The method and path stand for the action.
     new["properties"] = {key: value for key, value in new["properties"].items() if key not in ("action", "ref")}
-    # The tutorial's message without any field is the WebSocket's alone.
+    # Only the WebSocket accepts a message without any field, as the tutorial sends it.
     new["required"] = ["prompt"]
-    new["properties"]["prompt"] = {"type": "string", "description": "What the picture shows; must not be blank."}
+    new["properties"]["prompt"] = {"type": "string", "description": "What the image should show. Must not be blank."}
     found["NewTask"] = new
     streamed = {
         "anyOf": [{"type": "boolean"}, {"type": "null"}],
-        "description": "Answer with events, one picture each.",
+        "description": "Respond with server-sent events, one per image.",
         "default": False,
     }
     size = {
@@ -134,7 +134,7 @@ def _http_schemas() -> dict[str, Schema]:
     found["OpenAiNewImages"] = {
         **new,
         "title": "OpenAiNewImages",
-        "description": "What OpenAI's clients send. Fields of `generate` may be added; others are left alone.",
+        "description": "A request of OpenAI's clients. Fields of `generate` may be added; unknown ones are ignored.",
         "properties": {**new["properties"], "size": size, "stream": streamed},
     }
     return found
@@ -148,14 +148,14 @@ def _tasks() -> dict[str, Schema]:
             "parameters": path("task_id"),
             "get": operation(
                 "task",
-                "One task as it stands",
+                "Get a task",
                 {"200": answer("The task.", {JSON: "TaskInfo"})},
                 errors=(*_ONE_TASK, NotAcceptable),
             ),
             "delete": operation(
                 "delete",
-                "Forget an ended task and its pictures",
-                {"204": {"description": "It is gone."}},
+                "Delete an ended task and its images",
+                {"204": {"description": "Deleted."}},
                 errors=(*_ONE_TASK, TaskUnfinished),
             ),
         },
@@ -165,8 +165,8 @@ def _tasks() -> dict[str, Schema]:
         "/api/v1/events": {
             "get": operation(
                 "events",
-                "The events of all of one's tasks, for as long as one listens",
-                {"200": events("From the cursor on.")},
+                "Subscribe to the events of all tasks of the owner",
+                {"200": events("The events after the cursor.")},
                 errors=(OutOfBounds, NotAcceptable, TooManyConnections),
                 parameters=_following("from now on"),
             )
@@ -175,12 +175,14 @@ def _tasks() -> dict[str, Schema]:
 
 
 def _submit() -> Schema:
-    key = header("Idempotency-Key", "The task id, where the body has none. The same again finds the same task.")
-    location = {"Location": "Where the task is."}
-    known = "Where Accept asks for them its events, to its end; else, of an id that is known, the task as it stands."
+    key = header("Idempotency-Key", "The task id, if the body has none. Repeating the request finds the same task.")
+    location = {"Location": "URL of the task."}
+    known = (
+        "If requested by Accept, the events of the task until its end. Otherwise, for a known id, the existing task."
+    )
     return operation(
         "submit",
-        "Start a generation, or find the one of the same task id",
+        "Start a generation, or find the one with the same task id",
         {
             "200": answer(known, {JSON: "TaskInfo", **STREAMS}, location),
             "202": answer("The new task.", {JSON: "TaskInfo"}, location),
@@ -193,13 +195,17 @@ def _submit() -> Schema:
 
 def _list() -> Schema:
     headers = {
-        "Link": 'The next page (rel="next"), if there is one.',
-        "Xinflight-Cursor": "What happens after the page was made is at `/api/v1/events?after=`.",
+        "Link": 'The next page (rel="next"), if any.',
+        "Xinflight-Cursor": "Resume at `/api/v1/events?after=` with this cursor to get everything after this page.",
     }
     return operation(
         "list",
-        "One's tasks, the newest first",
-        {"200": answer("A page; as NDJSON one task a line.", {JSON: "TaskPage", NDJSON: "TaskInfo"}, headers)},
+        "List the tasks of the owner, newest first",
+        {
+            "200": answer(
+                "A page of tasks. As NDJSON, one task per line.", {JSON: "TaskPage", NDJSON: "TaskInfo"}, headers
+            )
+        },
         errors=(OutOfBounds, WrongShape, NotAcceptable),
         parameters=parameters("ListTasks", "cursor", "limit", "state"),
     )
@@ -208,8 +214,8 @@ def _list() -> Schema:
 def _cancel() -> Schema:
     return operation(
         "cancel",
-        "Cancel a task, or one picture of it; too late and twice are no errors",
-        {"200": answer("What it was.", {JSON: "CancelledTask"})},
+        "Cancel a task or one of its images; repeated and late cancels are not errors",
+        {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})},
         errors=(*_ONE_TASK, *_BODY, NotAcceptable),
         body="CancelBody",
         optional=True,
@@ -219,10 +225,10 @@ def _cancel() -> Schema:
 def _task_events() -> Schema:
     return operation(
         "taskEvents",
-        "The events of one task, to its end",
+        "Subscribe to the events of a task until its end",
         {
-            "200": events("From the cursor on."),
-            "204": {"description": "The task is over and nothing came after the cursor: don't come back."},
+            "200": events("The events after the cursor."),
+            "204": {"description": "The task has ended and has no events after the cursor. Don't reconnect."},
         },
         errors=(*_ONE_TASK, OutOfBounds, NotAcceptable, TooManyConnections),
         parameters=_following("from its start"),
@@ -232,17 +238,21 @@ def _task_events() -> Schema:
 def _task_picture() -> Schema:
     return operation(
         "taskPicture",
-        "One picture of a task",
-        {"303": answer("It is there.", {}, {"Location": "The picture."})},
+        "Get an image of a task",
+        {"303": answer("Redirect to the image.", {}, {"Location": "URL of the image."})},
         errors=_ONE_TASK,
     )
 
 
 def _following(start: str) -> list[Schema]:
-    """Return the parameters of an answer that goes on; `start` says where it begins without a cursor."""
+    """Return the parameters of a streaming response. `start` describes where it begins without a cursor."""
     (after,) = parameters("Follow", "after")
-    after["description"] = f"A cursor, `epoch:seq`: what came after it is replayed. Default: {start}."
-    return [after, header("Last-Event-ID", "The same, and stronger: what an EventSource has seen last."), NAMED]
+    after["description"] = f"Replay the events after this cursor, `epoch:seq`. Default: {start}."
+    return [
+        after,
+        header("Last-Event-ID", "Takes precedence over `after`. Sent by a reconnecting EventSource."),
+        NAMED,
+    ]
 
 
 def _server() -> dict[str, Schema]:
@@ -251,15 +261,15 @@ def _server() -> dict[str, Schema]:
         "name": "picture_id",
         "in": "path",
         "required": True,
-        "description": "From `url` of a picture.",
+        "description": "The last part of an image's `url`.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     }
     return {
         "/api/v1/models": {
             "get": operation(
                 "models",
-                "The models that make pictures from text, with their defaults",
-                {"200": answer("The default one first.", {JSON: "Models"})},
+                "List the text-to-image models with their defaults",
+                {"200": answer("The models, the default one first.", {JSON: "Models"})},
                 errors=(NotAcceptable,),
                 about="server",
             )
@@ -267,8 +277,8 @@ def _server() -> dict[str, Schema]:
         "/api/v1/notices": {
             "post": operation(
                 "notify",
-                "Tell an owner, or everybody, something (for admins)",
-                {"204": {"description": "It is told to whoever is connected."}},
+                "Send a notice to an owner or to everyone (admins only)",
+                {"204": {"description": "Sent to all matching connections."}},
                 errors=_BODY,
                 body="NoticeBody",
                 about="server",
@@ -278,21 +288,21 @@ def _server() -> dict[str, Schema]:
             "parameters": [picture_id],
             "get": {
                 "operationId": "picture",
-                "summary": "A picture; whoever has its URL may see it",
+                "summary": "Get an image file; its URL is the only credential",
                 "tags": ["server"],
                 "security": [{}],
-                "responses": {"200": picture, "404": {"description": "There is no such picture."}},
+                "responses": {"200": picture, "404": {"description": "No such image."}},
             },
         },
         "/healthz": {
             "get": {
                 "operationId": "health",
-                "summary": "Whether the server takes work",
+                "summary": "Health of the server",
                 "tags": ["server"],
                 "security": [{}],
                 "responses": {
-                    "200": answer("It does.", {JSON: "Health"}),
-                    "503": answer("It does not: it is being stopped, or can't store anything.", {JSON: "Health"}),
+                    "200": answer("The server accepts requests.", {JSON: "Health"}),
+                    "503": answer("The server is stopping or can't store anything.", {JSON: "Health"}),
                 },
             }
         },
@@ -300,13 +310,15 @@ def _server() -> dict[str, Schema]:
 
 
 def _openai() -> dict[str, Schema]:
-    pictures = answer("The pictures; with `stream` as events.", {JSON: "OpenAiImages", SSE: "OpenAiCompleted"})
+    pictures = answer(
+        "The images. With `stream`, server-sent events.", {JSON: "OpenAiImages", SSE: "OpenAiCompleted"}
+    )
     return {
         "/v1/models": {
             "get": operation(
                 "openaiModels",
-                "The models that make pictures from text",
-                {"200": answer("As OpenAI lists them.", {JSON: "OpenAiModels"})},
+                "List the text-to-image models",
+                {"200": answer("The models in the form of OpenAI's API.", {JSON: "OpenAiModels"})},
                 errors=(),
                 about="openai",
             )
@@ -314,7 +326,7 @@ def _openai() -> dict[str, Schema]:
         "/v1/images/generations": {
             "post": operation(
                 "openaiImages",
-                "Make pictures; closing the request cancels them",
+                "Generate images; closing the connection cancels the generation",
                 {"200": pictures},
                 errors=(*_SUBMIT, *_END),
                 body="OpenAiNewImages",

@@ -1,4 +1,4 @@
-"""The parts of an OpenAPI document: operations, their answers and refusals, parameters."""
+"""Parts of the OpenAPI document: operations, responses, errors, parameters."""
 
 from collections import defaultdict
 from typing import Any
@@ -34,7 +34,7 @@ _OPENAI_PROBLEM = (JSON, "OpenAiError")
 NAMED: Schema = {
     "name": "named",
     "in": "query",
-    "description": "If it is there, SSE events carry their type as `event:`.",
+    "description": "If present, SSE events have their type as `event:`.",
     "allowEmptyValue": True,
     "schema": {"type": "string"},
 }
@@ -53,7 +53,7 @@ def operation(
     optional: bool = False,
     about: str = "tasks",
 ) -> Schema:
-    """Return one operation: its answers, and a refusal for each status of `errors`. `body` names its schema."""
+    """Return an operation with its responses, one per status of `errors` included. `body` names its schema."""
     refused = _refusals((*_ANY, *errors), _OPENAI_PROBLEM if about == "openai" else _PROBLEM)
     found: Schema = {"operationId": name, "summary": summary, "tags": [about]}
     if parameters:
@@ -65,7 +65,7 @@ def operation(
 
 
 def _refusals(errors: Errors, shape: tuple[str, str]) -> dict[str, Schema]:
-    """Return one answer for each status, its codes named."""
+    """Return an error response for each status, described by its codes."""
     codes = defaultdict(list)
     for error in sorted(set(errors), key=lambda error: (error.status, error.code)):
         codes[error.status].append(error.code)
@@ -84,7 +84,7 @@ def _ref(name: str) -> Schema:
 
 
 def answer(text: str, content: dict[str, str], headers: dict[str, str] | None = None) -> Schema:
-    """Return an answer with a schema for each media type, and the meanings of its headers."""
+    """Return a response with a schema for each media type and a description for each header."""
     found: Schema = {"description": text}
     if headers:
         found["headers"] = {
@@ -96,18 +96,18 @@ def answer(text: str, content: dict[str, str], headers: dict[str, str] | None = 
 
 
 def events(text: str) -> Schema:
-    """Return an answer that is a stream of events."""
-    told = f"{text} Each event, and each line, is a message of the WebSocket; `id:` is its cursor."
-    return answer(told, STREAMS, {"Xinflight-Cursor": "Position at which the answer began."})
+    """Return a response that is a stream of events."""
+    described = f"{text} Each event or line is a WebSocket message; `id:` is its cursor."
+    return answer(described, STREAMS, {"Xinflight-Cursor": "Cursor at the start of the response."})
 
 
 def header(name: str, text: str) -> Schema:
-    """Return a header of a request as a parameter."""
+    """Return a request header as a parameter."""
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
 
 
 def parameters(struct: str, *names: str) -> list[Schema]:
-    """Return fields of a message as parameters of a query."""
+    """Return fields of a message as query parameters."""
     fields = schemas()[struct]["properties"]
     found = []
     for name in names:
@@ -120,11 +120,11 @@ def parameters(struct: str, *names: str) -> list[Schema]:
 
 
 def path(*names: str) -> list[Schema]:
-    """Return parameters of a path, with the bounds that they have as fields."""
+    """Return path parameters, with the same bounds as the fields of messages."""
     task_id = schemas()["Delete"]["properties"]["task_id"]["pattern"]
     shapes: dict[str, tuple[str, Schema]] = {
-        "task_id": ("Which task.", {"type": "string", "pattern": task_id}),
-        "index": ("Which picture of the task.", {"type": "integer", "minimum": 0, "maximum": 63}),
+        "task_id": ("Id of the task.", {"type": "string", "pattern": task_id}),
+        "index": ("Index of the image.", {"type": "integer", "minimum": 0, "maximum": 63}),
     }
     return [
         {"name": name, "in": "path", "required": True, "description": text, "schema": schema}

@@ -1,4 +1,4 @@
-"""The specifications as a person reads them: what the template of the page is filled with."""
+"""The specifications as an HTML page: the context for its template."""
 
 import inspect
 import re
@@ -13,26 +13,26 @@ from xinflight.specs.openapi import openapi
 from xinflight.specs.schema import CLIENT, HTTP, SERVER, Schema, bounds, schemas, tag
 from xinflight.specs.typescript import typed
 
-__all__ = ["reading"]
+__all__ = ["page_content"]
 
 _METHODS = ("get", "post", "delete")
 
 
-def reading() -> dict[str, Any]:
-    """Return the page's content by section."""
+def page_content() -> dict[str, Any]:
+    """Return the template context, by section."""
     document = openapi()
-    # With the bodies that only HTTP has; references are by name in both.
+    # Including the bodies that only HTTP has; references are by name in both.
     found = {**document["components"]["schemas"], **schemas()}
     known = {name: f"#{name}" for name in found} | {"ClientMessage": "#client", "ServerMessage": "#server"}
-    told = {struct.__name__ for struct in (*CLIENT, *SERVER)}
-    parts = [name for name, schema in found.items() if "properties" in schema and name not in told]
+    messages = {struct.__name__ for struct in (*CLIENT, *SERVER)}
+    parts = [name for name, schema in found.items() if "properties" in schema and name not in messages]
     bodies = {struct.__name__ for struct in HTTP} | {"NewTask"}
     over_http = [name for name in parts if name in bodies or name.startswith("OpenAi")]
     groups = [
-        ("client", "What a client says", [_message(struct, found, known) for struct in CLIENT]),
-        ("server", "What the server says", [_message(struct, found, known) for struct in SERVER]),
+        ("client", "Requests of a client", [_message(struct, found, known) for struct in CLIENT]),
+        ("server", "Messages of the server", [_message(struct, found, known) for struct in SERVER]),
         ("parts", "Parts of messages", [_struct(n, n, found, known) for n in parts if n not in over_http]),
-        ("bodies", "Bodies of HTTP", [_struct(n, n, found, known) for n in over_http]),
+        ("bodies", "HTTP bodies", [_struct(n, n, found, known) for n in over_http]),
     ]
     return {
         "groups": [{"id": key, "title": title, "structs": structs} for key, title, structs in groups],
@@ -73,7 +73,7 @@ def _struct(name: str, shown: str, found: dict[str, Schema], known: dict[str, st
 
 
 def _linked(text: str, known: dict[str, str]) -> list[tuple[str, str | None]]:
-    """Split the text of a type into words, each with where it leads, if anywhere."""
+    """Split the text of a type into words, each with its link target or None."""
     return [(word, known.get(word)) for word in re.split(r"\b", text) if word]
 
 

@@ -1,4 +1,4 @@
-"""The structs of the protocol as JSON Schemas, from which every specification is made."""
+"""JSON Schemas of the protocol's structs, from which every specification is generated."""
 
 import inspect
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from msgspec import Struct
 import xinflight.protocol as protocol
 from xinflight.errors import leaves
 from xinflight.protocol import CancelOutcome, CloseCode, Request, State, Step, UpstreamState
-from xinflight.specs.meanings import FIELDS, MEMBERS
+from xinflight.specs.meanings import MEMBERS
 
 __all__ = ["CLIENT", "HTTP", "SERVER", "Schema", "bounds", "first_sentence", "relinked", "schemas", "tag"]
 
 Schema = dict[str, Any]
 
 CLIENT: tuple[type[Struct], ...] = get_args(Request)
-"""What a client says over the WebSocket."""
+"""Requests of a client over the WebSocket."""
 
 SERVER: tuple[type[Struct], ...] = (
     protocol.Welcome,
@@ -35,7 +35,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Result,
     protocol.Cancelled,
 )
-"""What the server says: first what answers, then what happens to a task."""
+"""Messages of the server over the WebSocket: first answers, then events."""
 
 HTTP: tuple[type[Struct], ...] = (
     protocol.CancelBody,
@@ -49,23 +49,25 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.OpenAiModels,
     protocol.OpenAiError,
 )
-"""What is said over plain HTTP only."""
+"""Bodies of requests and responses that only HTTP has."""
 
-_ASKING: tuple[type[Struct], ...] = (*CLIENT, protocol.CancelBody, protocol.NoticeBody)
-# Drawn or written for each follower on the way out: the default in the struct is never sent.
+_REQUESTS: tuple[type[Struct], ...] = (*CLIENT, protocol.CancelBody, protocol.NoticeBody)
+# Filled in when an event is stored or sent: the default in the struct is never sent.
 _FILLED_IN = ("message", "seq", "url")
 _CODES = ("code", "retry_reason")
+# Tags are not fields of a struct, so they have no description of their own.
+_TAGS = {"action": "Kind of the request.", "type": "Kind of the message."}
 _ENUMS: tuple[type[Enum], ...] = (State, Step, CancelOutcome, UpstreamState)
 _PREFIX = "#/$defs/"
 
 
 def tag(struct: type[Struct]) -> str:
-    """Return the `action` or `type` by which a message is told apart."""
+    """Return the `action` or `type` of a message."""
     return str(struct.__struct_config__.tag)
 
 
 def first_sentence(text: str) -> str:
-    """Return what stands before the first full stop that ends a sentence."""
+    """Return the first sentence, without its full stop."""
     return text.split("\n", 1)[0].split(". ", 1)[0].rstrip(".")
 
 
@@ -79,7 +81,7 @@ def schemas() -> dict[str, Schema]:
     found["ErrorCode"] = {
         "title": "ErrorCode",
         "description": _listing(
-            "What went wrong. Others may be added.", {x.code: inspect.getdoc(x) or "" for x in leaves()}
+            "Error codes. More may be added.", {x.code: inspect.getdoc(x) or "" for x in leaves()}
         ),
         "type": "string",
         "examples": [leaf.code for leaf in leaves()],
@@ -87,14 +89,18 @@ def schemas() -> dict[str, Schema]:
     found["CloseCode"] = {
         "title": "CloseCode",
         "description": _listing(
-            "Why a socket is closed. Below 4400: come back after a pause; from 4400 on: give up.",
+            "WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.",
             {str(int(code)): MEMBERS[CloseCode][code] for code in CloseCode},
         ),
         "enum": [int(code) for code in CloseCode],
     }
     for name, title, members in (
-        ("ClientMessage", "Anything a client says over the WebSocket.", CLIENT),
-        ("ServerMessage", "Anything the server says; others may be added, and must be ignored.", SERVER),
+        ("ClientMessage", "Any request of a client over the WebSocket.", CLIENT),
+        (
+            "ServerMessage",
+            "Any message of the server. More may be added, and clients must ignore unknown ones.",
+            SERVER,
+        ),
     ):
         refs = [{"$ref": _PREFIX + struct.__name__} for struct in members]
         found[name] = {"title": name, "description": title, "oneOf": refs}
@@ -102,23 +108,23 @@ def schemas() -> dict[str, Schema]:
 
 
 def _of_struct(name: str, schema: Schema) -> Schema:
-    """Return the schema of a struct as it travels: with meanings, and what is always sent as required."""
-    asking = name in {struct.__name__ for struct in _ASKING}
+    """Return the schema of a struct as it is sent: fields that are always sent are required."""
+    asking = name in {struct.__name__ for struct in _REQUESTS}
     required = set(schema["required"]) if "required" in schema else set()
     properties = {}
     for field, found in schema["properties"].items():
-        meant = {**_in_ecma(found), "description": _meaning(name, field)}
-        if "enum" in meant and len(meant["enum"]) == 1:
-            meant["const"] = meant.pop("enum")[0]
+        described = {**_in_ecma(found)}
+        if field in _TAGS:
+            described.setdefault("description", _TAGS[field])
+        if "enum" in described and len(described["enum"]) == 1:
+            described["const"] = described.pop("enum")[0]
         if not asking:
-            if _always_sent(name, field, meant):
+            if _always_sent(name, field, described):
                 required.add(field)
-            meant = _as_sent(meant)
+            described = _as_sent(described)
         if field in _CODES:
-            meant = {"$ref": f"{_PREFIX}ErrorCode", "description": meant["description"]}
-        properties[field] = meant
-    if name == "Progress":
-        properties["progress"] |= {"minimum": 0, "maximum": 99}
+            described = {"$ref": f"{_PREFIX}ErrorCode", "description": described["description"]}
+        properties[field] = described
     return {
         "title": name,
         "description": inspect.cleandoc(schema["description"]),
@@ -129,19 +135,15 @@ def _of_struct(name: str, schema: Schema) -> Schema:
 
 
 def _always_sent(name: str, field: str, schema: Schema) -> bool:
-    """Tell whether the server never leaves out a field: msgspec leaves out defaults, but not what a function made."""
+    """Return whether the server always sends a field. msgspec omits defaults, except those of a `default_factory`."""
     if "default" not in schema or (field in _FILLED_IN and schema["default"] is not None):
         return True
     struct = getattr(protocol, name)
     return not struct.__struct_config__.omit_defaults
 
 
-def _meaning(struct: str, field: str) -> str:
-    return FIELDS.get(f"{struct}.{field}") or FIELDS[field]
-
-
 def _in_ecma(found: Any) -> Any:
-    r"""Return a schema with patterns as ECMA 262 writes them: its `$` is Python's `\Z`."""
+    r"""Return a schema with patterns in the syntax of ECMA 262, whose `$` is Python's `\Z`."""
     if isinstance(found, dict):
         return {
             key: value.replace(r"\Z", "$") if key == "pattern" else _in_ecma(value) for key, value in found.items()
@@ -150,7 +152,7 @@ def _in_ecma(found: Any) -> Any:
 
 
 def _as_sent(schema: Schema) -> Schema:
-    """Return the schema of a field of the server, which is left out where it is none."""
+    """Return the schema of a field of a server message, which is omitted if it is None."""
     if schema.pop("default", ...) is not None or "anyOf" not in schema:
         return schema
     (kept,) = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
@@ -168,13 +170,13 @@ def _of_enum(enum: type[Enum]) -> Schema:
 
 
 def _listing(head: str, meanings: dict[str, str]) -> str:
-    """Return a Markdown list of words and what they mean."""
+    """Return a Markdown list of values and their descriptions."""
     lines = [f"- `{word}`: {first_sentence(meaning)}" for word, meaning in meanings.items()]
     return "\n".join([head, "", *lines])
 
 
 def relinked(found: Any, prefix: str, wrap: Callable[[Schema], Schema] = lambda schema: schema) -> Any:
-    """Return schemas whose references begin with another prefix; `wrap` gets each that has one."""
+    """Return schemas with another prefix for references; `wrap` is applied to each schema that has a reference."""
     if isinstance(found, dict):
         again = {key: relinked(value, prefix, wrap) for key, value in found.items()}
         if isinstance(found.get("$ref"), str):
@@ -185,24 +187,24 @@ def relinked(found: Any, prefix: str, wrap: Callable[[Schema], Schema] = lambda 
 
 
 def bounds(schema: Schema) -> str:
-    """Return the bounds of a field as text: empty where there are none."""
-    told = []
+    """Return the bounds of a field as text, empty if there are none."""
+    texts = []
     for choice in schema.get("anyOf", [schema]):
         if choice.get("type") == "integer":
-            told.append("integer")
+            texts.append("integer")
         match choice:
             case {"minimum": low, "maximum": high}:
-                told.append(f"{low} to {high}")
+                texts.append(f"{low} to {high}")
             case {"exclusiveMinimum": low, "maximum": high}:
-                told.append(f"more than {low}, up to {high}")
+                texts.append(f"more than {low}, up to {high}")
             case {"minLength": low, "maxLength": high}:
-                told.append(f"{low} to {high} characters")
+                texts.append(f"{low} to {high} characters")
             case {"maxLength": high}:
-                told.append(f"up to {high} characters")
+                texts.append(f"up to {high} characters")
             case {"pattern": pattern}:
-                told.append(f"matches `{pattern}`")
+                texts.append(f"matches `{pattern}`")
             case {"maxItems": high}:
-                told.append(f"up to {high} entries")
+                texts.append(f"up to {high} entries")
     if schema.get("default") not in (None, []):
-        told.append(f"default {schema['default']}")
-    return "; ".join(told)
+        texts.append(f"default {schema['default']}")
+    return "; ".join(texts)

@@ -1,4 +1,4 @@
-"""The messages as TypeScript types."""
+"""TypeScript types of the messages."""
 
 from xinflight.protocol import SUBPROTOCOL_JSON
 from xinflight.specs.schema import Schema, bounds, schemas
@@ -6,8 +6,8 @@ from xinflight.specs.schema import Schema, bounds, schemas
 __all__ = ["typed", "typescript"]
 
 _HEAD = f"""\
-// The messages of xinflight, made from its structs by `make specs`; docs/protocol.md says what they mean.
-// As the sub-protocol {SUBPROTOCOL_JSON} and HTTP have them; in MessagePack, `b64_json` is a Uint8Array.
+// The messages of xinflight, generated from its structs by `make specs`. See docs/protocol.md.
+// For the sub-protocol {SUBPROTOCOL_JSON} and HTTP. In MessagePack, `b64_json` is a Uint8Array.
 """
 _PRIMITIVES = {
     "string": "string",
@@ -36,10 +36,10 @@ def _declaration(name: str, schema: Schema) -> str:
 
 
 def typed(schema: Schema) -> str:
-    """Return the TypeScript type of a schema; one without any constraint is unknown.
+    """Return the TypeScript type of a schema, `unknown` if it has no constraint.
 
     Raises:
-        KeyError: it says its type in a way that the structs have no need of.
+        KeyError: the schema uses a keyword that the structs don't need.
     """
     match schema:
         case {"$ref": ref}:
@@ -54,7 +54,7 @@ def typed(schema: Schema) -> str:
             inner = typed(items)
             return f"({inner})[]" if " | " in inner else f"{inner}[]"
         case {"type": "string", "title": _, "examples": known}:
-            # `string & {}` keeps the known ones in an editor's suggestions.
+            # `string & {}` keeps the known values in the suggestions of editors.
             return " | ".join([*map(_literal, known), "(string & {})"])
         case {"type": kind}:
             return _PRIMITIVES[kind]
@@ -66,8 +66,8 @@ def _literal(value: str | int) -> str:
 
 
 def _with_bounds(schema: Schema) -> str:
-    told = bounds(schema)
-    return f"{schema['description']} ({told})" if told else str(schema["description"])
+    text = bounds(schema)
+    return f"{schema['description']} ({text})" if text else str(schema["description"])
 
 
 def _comment(text: str, indent: str) -> str:

@@ -11,7 +11,7 @@ import markupsafe
 import msgspec
 from aiohttp import ETag, hdrs, web
 
-from xinflight.specs import documents, reading
+from xinflight.specs import documents, page_content
 from xinflight.web.errors import Handler
 
 __all__ = ["DOCUMENT", "docs_handler"]
@@ -69,7 +69,7 @@ def _documents() -> dict[str, _Document]:
         "docs.css": (browser_side / "assets" / "styles" / "docs.css").read_bytes(),
         "conformance.json": (files("xinflight.testing") / "conformance.json").read_bytes(),
     }
-    page = template.render(**reading(), documents=[name for name in contents if name != "docs.css"]).encode()
+    page = template.render(**page_content(), documents=[name for name in contents if name != "docs.css"]).encode()
     return {
         "": _document("docs.html", page),
         **{name: _document(name, content) for name, content in contents.items()},

@@ -1,0 +1,81 @@
+"""Types of fields that several messages have, with the texts that the specifications show for them."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from xinflight.protocol.terms import State, UpstreamState
+
+__all__ = [
+    "BrokenLimit",
+    "CancelledIndices",
+    "Code",
+    "ConnectionId",
+    "EventCursor",
+    "FailedIndices",
+    "FileSize",
+    "FileUrl",
+    "Height",
+    "IgnoredFields",
+    "InlineFile",
+    "InvalidField",
+    "MediaType",
+    "MessageText",
+    "Metadata",
+    "ModelId",
+    "NegativePrompt",
+    "NextPage",
+    "OutputIndex",
+    "PixelSize",
+    "RetryAfter",
+    "Retryable",
+    "Seed",
+    "TaskIdText",
+    "TaskState",
+    "Timestamp",
+    "UnixSeconds",
+    "Width",
+    "XinferenceState",
+]
+
+Metadata = Annotated[
+    Any,
+    Meta(description="Any JSON up to `limits.metadata_bytes`, stored with the task and echoed."),
+]
+MessageText = Annotated[
+    str, Meta(description="Text for people. Never contains a prompt or upstream text. Programs must not parse it.")
+]
+Timestamp = Annotated[float, Meta(description="Unix time in seconds, with fractions.")]
+UnixSeconds = Annotated[int, Meta(description="Unix time in seconds.")]
+TaskIdText = Annotated[str, Meta(description="Id of the task.")]
+ConnectionId = Annotated[str, Meta(description="Id of this connection, which also appears in the server's log.")]
+EventCursor = Annotated[str, Meta(description="A position in the order of the owner's events, `epoch:seq`.")]
+NextPage = Annotated[str | None, Meta(description="The `cursor` of the next page. Absent on the last page.")]
+IgnoredFields = Annotated[list[str], Meta(description="Names of unknown fields that were ignored, at most 16.")]
+TaskState = Annotated[State, Meta(description="State of the task.")]
+XinferenceState = Annotated[UpstreamState, Meta(description="State of Xinference.")]
+ModelId = Annotated[str, Meta(description="The value for `model` in a `generate`.")]
+NegativePrompt = Annotated[str | None, Meta(description="What the image should not show.")]
+PixelSize = Annotated[str, Meta(description="`WIDTHxHEIGHT` in pixels.")]
+Seed = Annotated[
+    int, Meta(description="Seed to reproduce the image. Image `index` is generated with `seed + index`.")
+]
+OutputIndex = Annotated[int, Meta(description="Index of the image in its task, from 0.")]
+FailedIndices = Annotated[list[int], Meta(description="Indices of the images that failed or expired.")]
+CancelledIndices = Annotated[list[int], Meta(description="Indices of the images that were cancelled.")]
+FileUrl = Annotated[
+    str,
+    Meta(description="URL of the image. Unguessable and needs no credentials, so keep it as private as the image."),
+]
+InlineFile = Annotated[
+    bytes | None, Meta(description="The file itself, if requested: base64 in JSON, bytes in MessagePack.")
+]
+Width = Annotated[int, Meta(description="Width in pixels.")]
+Height = Annotated[int, Meta(description="Height in pixels.")]
+FileSize = Annotated[int, Meta(description="File size in bytes.")]
+MediaType = Annotated[str, Meta(description="`image/jpeg`, `image/png` or `image/webp`.")]
+Code = Annotated[str, Meta(description="Stable error code. Handle an unknown code according to `retryable`.")]
+InvalidField = Annotated[str | None, Meta(description="The field that is invalid.")]
+BrokenLimit = Annotated[str | None, Meta(description="The bound that was exceeded, as text for people.")]
+Retryable = Annotated[bool, Meta(description="Whether the same request may succeed later.")]
+RetryAfter = Annotated[float | None, Meta(description="Seconds to wait before retrying, if known.")]

@@ -1,0 +1,223 @@
+"""Structs that messages of the server contain: parameters, outputs, tasks, models, limits."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from xinflight.protocol.fields import (
+    CancelledIndices,
+    Code,
+    FailedIndices,
+    FileSize,
+    FileUrl,
+    Height,
+    IgnoredFields,
+    InlineFile,
+    MediaType,
+    MessageText,
+    Metadata,
+    ModelId,
+    NegativePrompt,
+    OutputIndex,
+    PixelSize,
+    Seed,
+    TaskIdText,
+    TaskState,
+    UnixSeconds,
+    Width,
+    XinferenceState,
+)
+from xinflight.protocol.terms import CancelOutcome
+
+__all__ = [
+    "CancelledTask",
+    "Details",
+    "EffectiveParams",
+    "Failure",
+    "FinishedOutputs",
+    "Limits",
+    "ModelInfo",
+    "ModelList",
+    "Params",
+    "PictureRef",
+    "ResultData",
+    "TaskInfo",
+    "TaskList",
+    "Upstream",
+]
+
+
+class Params(Struct, omit_defaults=True, kw_only=True):
+    """The effective parameters of a task. `steps` and `guidance_scale` are absent if the model's own apply."""
+
+    prompt: Annotated[
+        str,
+        Meta(description="What the image should show."),
+    ]
+    negative_prompt: NegativePrompt = None
+    model: Annotated[
+        str | None,
+        Meta(description="Id or pool of the model. Absent until one is assigned."),
+    ] = None
+    n: Annotated[int, Meta(description="Number of images.")]
+    size: PixelSize
+    steps: Annotated[int | None, Meta(description="Absent if the model's own applies.")] = None
+    guidance_scale: Annotated[float | None, Meta(description="Absent if the model's own applies.")] = None
+    seed: Seed
+    timeout: Annotated[float, Meta(description="Seconds from acceptance until the task expires.")]
+    on_disconnect: Annotated[
+        str,
+        Meta(description="`continue` or `cancel`, as in `generate`."),
+    ]
+    priority: Annotated[
+        int, Meta(description="Higher priorities go first, equal priorities in order of acceptance.")
+    ] = 0
+    response_format: Annotated[
+        str, Meta(description="`b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`.")
+    ] = "url"
+
+
+EffectiveParams = Annotated[Params, Meta(description="The effective parameters.")]
+
+
+class PictureRef(Struct, omit_defaults=True, kw_only=True):
+    """A finished image. `url` is filled in for each subscriber when it is sent.
+
+    `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
+    """
+
+    url: FileUrl = ""
+    b64_json: InlineFile = None
+    index: OutputIndex
+    seed: Seed
+    width: Width
+    height: Height
+    bytes: FileSize
+    media_type: MediaType
+
+
+FinishedOutputs = Annotated[list[PictureRef], Meta(description="The finished images, ordered by index.")]
+
+
+class TaskInfo(Struct, omit_defaults=True, kw_only=True):
+    """The current state of one task in the history.
+
+    `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
+    """
+
+    task_id: TaskIdText
+    state: TaskState
+    created: Annotated[float, Meta(description="Time of acceptance, Unix time in seconds.")]
+    ended: Annotated[float | None, Meta(description="Unix time in seconds. Absent while the task is unfinished.")] = (
+        None
+    )
+    params: EffectiveParams
+    data: FinishedOutputs = msgspec.field(default_factory=list)
+    failed: FailedIndices = msgspec.field(default_factory=list)
+    cancelled: CancelledIndices = msgspec.field(default_factory=list)
+    code: Annotated[str | None, Meta(description="For a failed task: error code, as in `error`.")] = None
+    metadata: Metadata = None
+    ignored: IgnoredFields = msgspec.field(default_factory=list)
+
+
+TaskList = Annotated[list[TaskInfo], Meta(description="One entry per task.")]
+
+
+class ResultData(Struct, kw_only=True):
+    """The images in the form that OpenAI-style clients expect. `created` is Unix time in seconds."""
+
+    created: UnixSeconds
+    data: FinishedOutputs
+
+
+class Failure(Struct, kw_only=True):
+    """Why one of several images failed."""
+
+    index: OutputIndex
+    code: Code
+
+
+class Details(Struct, omit_defaults=True, kw_only=True):
+    """Details of an attempt: its number, why the previous one ended, and seconds since it was sent.
+
+    `upstream` is what the cancel of this image achieved.
+    """
+
+    attempt: Annotated[int, Meta(description="Number of this attempt. Absent means the first.")] = 1
+    retry_reason: Annotated[str | None, Meta(description="Error code that ended the previous attempt.")] = None
+    elapsed: Annotated[float | None, Meta(description="Seconds since the request of this attempt was sent.")] = None
+    upstream: Annotated[
+        CancelOutcome | None, Meta(description="For a cancelled image: what the cancel achieved.")
+    ] = None
+
+
+class CancelledTask(Struct, omit_defaults=True, kw_only=True):
+    """A task and its state when the request about it arrived."""
+
+    task_id: TaskIdText
+    was: Annotated[str, Meta(description="State when the request arrived, or `unknown`.")]
+    index: Annotated[int | None, Meta(description="Index of the image, if one was given.")] = None
+
+
+class ModelInfo(Struct, omit_defaults=True, kw_only=True):
+    """A text-to-image model, with the defaults for a `generate`.
+
+    `defaults_known` is false if steps or guidance scale are the model's own and not known beforehand.
+    `true_cancel` is false if a running generation can't be stopped, only abandoned.
+    """
+
+    id: ModelId
+    default: Annotated[bool, Meta(description="Whether a `generate` without `model` uses this model.")]
+    size: Annotated[str, Meta(description="Default for a `generate` without `size`.")]
+    steps: Annotated[int | None, Meta(description="Default for a `generate` without `steps`.")] = None
+    guidance_scale: Annotated[
+        float | None, Meta(description="Default for a `generate` without `guidance_scale`.")
+    ] = None
+    defaults_known: Annotated[
+        bool, Meta(description="False if steps or guidance scale are the model's own and not known beforehand.")
+    ]
+    true_cancel: Annotated[bool, Meta(description="False if a running generation can't be stopped, only abandoned.")]
+    replicas: Annotated[int, Meta(description="Number of images the model generates at once.")]
+
+
+ModelList = Annotated[list[ModelInfo], Meta(description="The text-to-image models, the default one first.")]
+
+
+class Upstream(Struct, kw_only=True):
+    """The state of Xinference and what to do about it, in the language of the subscriber."""
+
+    state: XinferenceState
+    message: MessageText
+    cure: Annotated[str, Meta(description="What to do about it. Empty if the state is `ready`.")]
+
+
+class Limits(Struct, kw_only=True):
+    """The limits of this server. Lengths are in characters, sizes in pixels, times in seconds.
+
+    Ended tasks are deleted, oldest first, above `history_bytes` or `history_tasks`, and after `history_age`.
+    """
+
+    prompt_length: Annotated[int, Meta(description="Maximum length of a prompt, in characters.")]
+    pictures: Annotated[int, Meta(description="Maximum number of images per task.")]
+    size_min: Annotated[int, Meta(description="Minimum side length in pixels.")]
+    size_max: Annotated[int, Meta(description="Maximum side length in pixels.")]
+    size_multiple: Annotated[int, Meta(description="Sides must be multiples of this number of pixels.")]
+    steps: Annotated[int, Meta(description="Maximum number of inference steps.")]
+    guidance_scale: Annotated[float, Meta(description="Maximum guidance scale.")]
+    timeout: Annotated[float, Meta(description="Maximum `timeout` of a `generate`, in seconds.")]
+    tasks_per_owner: Annotated[int, Meta(description="Maximum number of unfinished tasks per owner.")]
+    history_bytes: Annotated[
+        int, Meta(description="Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted.")
+    ]
+    history_tasks: Annotated[
+        int, Meta(description="Maximum number of ended tasks. Above it, the oldest are deleted.")
+    ]
+    history_age: Annotated[
+        float | None, Meta(description="Seconds after which ended tasks are deleted. Null means never.")
+    ]
+    inline_bytes: Annotated[
+        int, Meta(description="Maximum size of image files sent as `b64_json` in one message, in bytes.")
+    ]
+    frame_bytes: Annotated[int, Meta(description="Maximum size of a frame or an HTTP body, in bytes.")]
+    metadata_bytes: Annotated[int, Meta(description="Maximum size of metadata, in bytes of JSON.")]
