@@ -13,7 +13,7 @@ from kit import LONG, Json, ShiftedClock, WireClient, hosted
 from test_storage import Lock, accepted, refused
 from xinflight.app import setup
 from xinflight.settings import Settings
-from xinflight.storage import FileBlobs, store_sqlite
+from xinflight.storage import FileBlobs, sqlite_database
 from xinflight.tasks import runner
 
 
@@ -36,7 +36,7 @@ async def test_a_store_that_takes_nothing(
     stack: AsyncExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No work is taken while nothing can be stored; an idle server is worth another try after a minute."""
-    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.05)
     app, clock = web.Application(), ShiftedClock()
     settings = Settings(xinference_url="http://127.0.0.1:9", data_dir=str(tmp_path / "data"), drain=0.0)
     setup(app, settings, clock=clock)
@@ -54,7 +54,7 @@ async def test_a_store_that_takes_nothing(
 async def test_a_disk_that_is_free_again(
     client: WireClient, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.05)
     with Lock(tmp_path / "data"):
         await refused(client, "a")
     await accepted(client, "a")

@@ -329,11 +329,11 @@ async def test_a_restart_keeps_epoch_cursors_and_history(emulate: Serve, engine:
     async with one_life(settings, tmp_path) as client:
         welcome = client.seen[0]
         assert welcome["epoch"] == before.split(":")[0]
-        assert int(welcome["cursor"].split(":")[1]) >= int(before.split(":")[1]) + 900_000
+        assert welcome["cursor"] == before, "nothing was stored since"
         assert (await client.ask(action="resume", after=before, scope="all"))["recovered"] is True
         assert stored(client) == []
         await make(client, "c", steps=1)
-        assert min(m["seq"] for m in client.of("c", *STORED)) > int(before.split(":")[1]) + 900_000
+        assert min(m["seq"] for m in client.of("c", *STORED)) == int(before.split(":")[1]) + 1
     async with one_life({**settings, "history_bytes": 0}, tmp_path) as client:
         epoch = client.seen[0]["epoch"]
         page = {"tasks": [1]}

@@ -218,7 +218,7 @@ async def _send(upstream: Watched, **changes: Any) -> Running:
 
 async def _progress(upstream: Watched, attempt: Attempt) -> float | None:
     try:
-        return await upstream.progress(attempt.order.request_id)
+        return await upstream.progress(attempt.request.request_id)
     except UpstreamFailed:
         return None
 
@@ -316,7 +316,7 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
         upstream,
         _order(width=256, height=256, steps=steps),
         true_cancel=true_cancel,
-        report=lambda: reported.append(attempt.pace.progress),
+        report=lambda: reported.append(attempt.estimator.progress),
     )
     run = asyncio.create_task(attempt.run(), name="attempt")
     seen: list[float] = []
@@ -334,7 +334,7 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
     assert len(seen) >= len(told) - 3, "nothing is held back"
     assert reported == sorted(set(reported))
     assert set(reported) <= set(told)
-    assert attempt.pace.decoding_since is not None, "planned polls see 1.0, too"
+    assert attempt.estimator.decoding_since is not None, "planned polls see 1.0, too"
 
 
 # Cancelling
@@ -349,9 +349,9 @@ async def test_abort_while_it_runs(upstream: Watched) -> None:
     with pytest.raises(Aborted):
         await asyncio.wait_for(run, kit.LONG)
     assert upstream.aborts() == 1, "two calls are one abort"
-    assert attempt.pace.progress < 1.0
+    assert attempt.estimator.progress < 1.0
     assert await _progress(upstream, attempt) == 1.0, "as of every request that ended"
-    assert await upstream.abort(attempt.order.request_id) == "NO_OP"
+    assert await upstream.abort(attempt.request.request_id) == "NO_OP"
     assert await _picture(upstream) == reference
 
 
@@ -361,7 +361,7 @@ async def test_abort_while_it_decodes(upstream: Watched) -> None:
     attempt = _attempt(
         upstream,
         _order(width=256, height=256, steps=4),
-        report=lambda: decoding.set() if attempt.pace.decoding_since is not None else None,
+        report=lambda: decoding.set() if attempt.estimator.decoding_since is not None else None,
     )
     run = asyncio.create_task(attempt.run(), name="attempt")
     await asyncio.wait_for(decoding.wait(), kit.LONG)
@@ -379,7 +379,7 @@ async def test_abort_while_it_waits(upstream: Watched) -> None:
     with pytest.raises(Aborted):
         await asyncio.wait_for(waits, kit.LONG)
     assert not run.done()
-    assert attempt.pace.progress == 0.0
+    assert attempt.estimator.progress == 0.0
     assert await run == reference
 
 

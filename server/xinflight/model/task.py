@@ -16,7 +16,7 @@ ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED
 
 MOVES: dict[State, frozenset[State]] = {
     # Queued again after a start is a retry, or a restart of this server.
-    State.QUEUED: frozenset({State.STARTING, State.CANCELLING}) | ENDED,
+    State.QUEUED: frozenset({State.STARTING, State.FAILED, State.CANCELLED, State.EXPIRED}),
     State.STARTING: frozenset({State.RUNNING, State.QUEUED, State.CANCELLING}) | ENDED,
     State.RUNNING: frozenset({State.STARTING, State.QUEUED, State.CANCELLING}) | ENDED,
     # An output that was ready before the abort arrived is still an output: the cancel crossed the result.

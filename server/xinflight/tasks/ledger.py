@@ -83,7 +83,8 @@ class Ledger:
             _ = self._append(task, output_message(task, output, self._clock.time()))
         for run in active.runs:
             if task.cancelled_at is not None or run.output.state is State.CANCELLING:
-                self._move(run.output, State.CANCELLING)
+                # No move: whatever it was, what was asked of the process's last life counts.
+                run.output.state = State.CANCELLING
                 self._confirm_within(run, patience)
             else:
                 self._move(run.output, State.QUEUED)
