@@ -13,10 +13,12 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+import pytest
 from aiohttp import web
 
 from xinflight.clock import SystemClock
 from xinflight.demo import EmulatedModel, Emulator, Faults, GenerationsBody, Job, KeyGuard, Txt2imgBody
+from xinflight.upstream import KINDS, TEXT2IMAGE
 
 Json = dict[str, Any]
 
@@ -35,6 +37,12 @@ PAINTER = EmulatedModel(
 def painter(**fields: Any) -> EmulatedModel:
     """Return PAINTER with some fields changed."""
     return msgspec.structs.replace(PAINTER, **fields)
+
+
+def set_timeouts(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Change `Timeouts` of text to image."""
+    timeouts = msgspec.structs.replace(TEXT2IMAGE.timeouts, **seconds)
+    monkeypatch.setitem(KINDS, TEXT2IMAGE.name, msgspec.structs.replace(TEXT2IMAGE, timeouts=timeouts))
 
 
 ENDS = ("result", "cancelled")

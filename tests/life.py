@@ -22,8 +22,7 @@ from xinflight.settings import Settings
 from xinflight.storage import Event, MemoryBlobs, MemoryStore, StoredFile
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Manager
-from xinflight.upstream import Model, Xinference, failure
-from xinflight.upstream.attempt import QUARANTINE
+from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 
 T = TypeVar("T")
 
@@ -111,7 +110,7 @@ class Script(Xinference):
 
     def become(self, state: UpstreamState) -> None:
         """Change what is known of it."""
-        self._become(state, self.models, self.unsuitable)
+        self._update(state, self.models, self.unsuitable)
 
     @property
     def pending(self) -> list[Post]:
@@ -120,7 +119,7 @@ class Script(Xinference):
 
     def running(self, uid: str) -> int:
         """How many requests a model computes; those that stood still for the quarantine are taken for gone."""
-        alive = self.clock.monotonic() - QUARANTINE
+        alive = self.clock.monotonic() - TEXT2IMAGE.timeouts.silence
         return sum(post.running and post.uid == uid and post.moved > alive for post in self.posts)
 
     def advance(self, post: Post, progress: float) -> None:

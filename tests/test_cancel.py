@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from conftest import Front
-from kit import Json, Recorder, WireClient, eventually, painter
+from kit import Json, Recorder, WireClient, eventually, painter, set_timeouts
 from xinflight.demo import EmulatorOptions, Faults, Replica
 from xinflight.model import MediaInfo
 from xinflight.storage import FileBlobs
@@ -290,7 +290,7 @@ async def test_an_unconfirmed_cancel_says_so_and_keeps_the_slot_out(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that stands still confirms nothing: the task ends, the slot stays out until the POST has ended."""
-    monkeypatch.setattr(xinference_attempt, "CONFIRM", 0.2)
+    set_timeouts(monkeypatch, confirm=0.2)
     engine.faults = Faults(freeze=2, requests=1)
     await start(client, "a")
     await client.until(beyond("a", 10))
@@ -310,9 +310,8 @@ async def test_a_slot_without_a_sign_of_life_comes_back_after_the_quarantine(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that never ends is taken for gone in the end, and the next one is sent."""
-    monkeypatch.setattr(xinference_attempt, "CONFIRM", 0.1)
-    monkeypatch.setattr(xinference_attempt, "WATCH", 0.05)
-    monkeypatch.setattr(xinference_attempt, "QUARANTINE", 0.5)
+    set_timeouts(monkeypatch, confirm=0.1, silence=0.5)
+    monkeypatch.setattr(xinference_attempt, "CHECK_PAUSE", 0.05)
     engine.faults = Faults(hang=True, requests=1)
     await start(client, "a")
     await client.until(lambda m: m.get("step") == "decoding")
@@ -325,8 +324,8 @@ async def test_a_model_made_anew_gives_the_slot_back(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new `created_ts` shows that the old process, and with it the request, is gone."""
-    monkeypatch.setattr(xinference_attempt, "CONFIRM", 0.1)
-    monkeypatch.setattr(xinference_attempt, "WATCH", 0.05)
+    set_timeouts(monkeypatch, confirm=0.1)
+    monkeypatch.setattr(xinference_attempt, "CHECK_PAUSE", 0.05)
     engine.faults = Faults(hang=True, requests=1)
     await start(client, "a")
     await client.until(lambda m: m.get("step") == "decoding")

@@ -3,75 +3,75 @@
 import pytest
 
 from xinflight.upstream import DurationHistory, DurationKey, ProgressEstimator
-from xinflight.upstream.progress import KEPT_KEYS
+from xinflight.upstream.progress import MAX_KEYS
 
 KEY = DurationKey("m", "64x64", 10)
 
 
-def step(pace: ProgressEstimator, value: float, when: float) -> None:
-    """Let a value come at a time: a question just before does not see it, one just after does."""
-    pace.saw(pace.progress, when - 0.05)
-    pace.saw(value, when + 0.05)
+def step(estimator: ProgressEstimator, value: float, when: float) -> None:
+    """Let a value arrive at a time: a poll just before does not see it, one just after does."""
+    estimator.update(estimator.progress, when - 0.05)
+    estimator.update(value, when + 0.05)
 
 
-def test_the_remaining_time_of_an_even_pace() -> None:
+def test_the_remaining_time_at_an_even_rate() -> None:
     """What is left falls with the clock, and the time after the last step is part of it."""
-    pace = ProgressEstimator(10, 0.0, None, 0.5)
-    assert pace.remaining(0.0) is None
+    estimator = ProgressEstimator(10, 0.0, None, 0.5)
+    assert estimator.remaining(0.0) is None
     for done in range(1, 10):
-        step(pace, done / 10, float(done))
-    assert pace.remaining(9.0) == pytest.approx(1.0 + 0.5, abs=0.15)
-    assert pace.remaining(9.5) == pytest.approx(0.5 + 0.5, abs=0.15)
+        step(estimator, done / 10, float(done))
+    assert estimator.remaining(9.0) == pytest.approx(1.0 + 0.5, abs=0.15)
+    assert estimator.remaining(9.5) == pytest.approx(0.5 + 0.5, abs=0.15)
     # Late ones are not told a negative time.
-    assert pace.remaining(60.0) == 0.5
-    pace.saw(1.0, 10.0)
-    assert pace.remaining(10.2) == pytest.approx(0.3)
-    assert pace.remaining(20.0) == 0.0
+    assert estimator.remaining(60.0) == 0.5
+    estimator.update(1.0, 10.0)
+    assert estimator.remaining(10.2) == pytest.approx(0.3)
+    assert estimator.remaining(20.0) == 0.0
 
 
 def test_what_waited_upstream_does_not_count() -> None:
     """The steps began with the first value, however long the request had been sent by then."""
-    pace = ProgressEstimator(10, 0.0, None, 0.0)
-    pace.saw(0.0, 50.0)
+    estimator = ProgressEstimator(10, 0.0, None, 0.0)
+    estimator.update(0.0, 50.0)
     for done in range(1, 6):
-        step(pace, done / 10, 100.0 + done)
-    assert pace.remaining(105.0) == pytest.approx(5.0, abs=0.2)
-    assert pace.began_at == pytest.approx(100.0, abs=0.7)
+        step(estimator, done / 10, 100.0 + done)
+    assert estimator.remaining(105.0) == pytest.approx(5.0, abs=0.2)
+    assert estimator.began_at == pytest.approx(100.0, abs=0.7)
 
 
 def test_pictures_like_it_are_known_beforehand() -> None:
     """With a history the time is told before the first step."""
-    pace = ProgressEstimator(10, 0.0, 12.0, 2.0)
-    assert pace.remaining(0.0) == pytest.approx(12.0)
-    assert pace.step_seconds(10) == pytest.approx(1.0)
+    estimator = ProgressEstimator(10, 0.0, 12.0, 2.0)
+    assert estimator.remaining(0.0) == pytest.approx(12.0)
+    assert estimator.step_seconds(10) == pytest.approx(1.0)
     assert ProgressEstimator(10, 0.0, None, 0.0).step_seconds(10) == 0.0
     assert ProgressEstimator(None, 0.0, 12.0, 2.0).step_seconds(None) == 0.0
 
 
 def test_progress_does_not_go_back() -> None:
     """A lower value, as an older answer may bring, is no news."""
-    pace = ProgressEstimator(10, 0.0, None, 0.0)
-    assert pace.saw(0.5, 1.0)
-    assert not pace.saw(0.4, 2.0)
-    assert not pace.saw(0.5, 3.0)
-    assert pace.progress == 0.5
-    assert pace.decoding_since is None
+    estimator = ProgressEstimator(10, 0.0, None, 0.0)
+    assert estimator.update(0.5, 1.0)
+    assert not estimator.update(0.4, 2.0)
+    assert not estimator.update(0.5, 3.0)
+    assert estimator.progress == 0.5
+    assert estimator.decoding_since is None
 
 
-def test_questions_are_neither_a_storm_nor_forgotten() -> None:
-    """Whatever was seen, the next question comes within bounds."""
+def test_polls_are_neither_a_storm_nor_forgotten() -> None:
+    """Whatever was seen, the next poll comes within bounds."""
     for expected in (None, 0.001, 3600.0):
-        pace = ProgressEstimator(20, 0.0, expected, 0.0)
+        estimator = ProgressEstimator(20, 0.0, expected, 0.0)
         now = 0.0
         for _ in range(200):
-            wait = pace.next_ask(now)
+            wait = estimator.next_poll(now)
             assert 0.02 <= wait <= 2.0
             now += wait
-            pace.saw(0.0, now)
+            estimator.update(0.0, now)
 
 
 def test_the_history_follows_a_change() -> None:
-    """Within a few pictures a new pace is known; one outlier is not taken for it."""
+    """Within a few pictures a new rate is known; one outlier is not taken for it."""
     history = DurationHistory()
     assert history.total(KEY) is None
     assert history.tail(KEY) == 0.0
@@ -89,9 +89,9 @@ def test_the_history_forgets_what_is_not_used() -> None:
     """It holds a fixed number of kinds; those that come again stay."""
     history = DurationHistory()
     history.learn(KEY, 10.0, 1.0)
-    for steps in range(1000, 1000 + KEPT_KEYS):
+    for steps in range(1000, 1000 + MAX_KEYS):
         history.learn(DurationKey("m", "64x64", steps), 1.0, 0.0)
         history.learn(KEY, 10.0, 1.0)
     assert history.total(KEY) == 10.0
     assert history.total(DurationKey("m", "64x64", 1000)) is None
-    assert history.total(DurationKey("m", "64x64", 1000 + KEPT_KEYS - 1)) == 1.0
+    assert history.total(DurationKey("m", "64x64", 1000 + MAX_KEYS - 1)) == 1.0

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from conftest import Front, Serve
-from kit import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter
+from kit import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from xinflight.demo import EmulatorOptions, Faults, Txt2imgBody, serve_emulator
 from xinflight.demo import replica as emulator_replica
 from xinflight.errors import UpstreamAuth
@@ -18,7 +18,7 @@ from xinflight.supervise import Supervisor
 from xinflight.tasks import runner
 from xinflight.upstream import Xinference
 from xinflight.upstream import attempt as xinference_attempt
-from xinflight.upstream import client as xinference
+from xinflight.upstream import models as xinference
 
 
 @pytest.fixture(autouse=True)
@@ -180,8 +180,8 @@ async def test_a_hang_runs_into_the_timeout_and_the_slot_comes_back(
     clock: ShiftedClock, client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that never comes expires the task; the model serves the next one after the quarantine."""
-    monkeypatch.setattr(xinference_attempt, "WATCH", 0.05)
-    monkeypatch.setattr(xinference_attempt, "QUARANTINE", 0.4)
+    set_timeouts(monkeypatch, silence=0.4)
+    monkeypatch.setattr(xinference_attempt, "CHECK_PAUSE", 0.05)
     engine.faults = Faults(hang=True, requests=1)
     await client.send(action="generate", prompt="a", task_id="a", timeout=600)
     await client.until(lambda m: m.get("step") == "decoding")
@@ -323,7 +323,7 @@ async def test_a_refused_key_is_tried_every_five_minutes(stack: AsyncExitStack) 
     assert upstream.state is UpstreamState.UNAUTHORISED
     when = [(clock.now, len(engine.keys))]
     for _ in range(62):
-        upstream.doubt()
+        upstream.probe_soon()
         await clock.advance(20.0)
         await upstream_quiet(engine)
         if len(engine.keys) != when[-1][1]:
@@ -392,8 +392,8 @@ async def test_a_cancel_with_a_key_that_is_refused_does_not_storm(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An abort that is answered 401 is not sent again and again."""
-    monkeypatch.setattr(xinference_attempt, "CONFIRM", 0.5)
-    monkeypatch.setattr(xinference_attempt, "WATCH", 0.05)
+    set_timeouts(monkeypatch, confirm=0.5)
+    monkeypatch.setattr(xinference_attempt, "CHECK_PAUSE", 0.05)
     engine, client = await front(options=EmulatorOptions(api_key="good"), api_key="good")
     engine.faults = Faults(freeze=2, requests=1)
     await client.ask(action="generate", prompt="a", task_id="a")

@@ -8,8 +8,9 @@ import pytest
 
 from life import Life, Post, turns
 from xinflight.protocol import Cancelled
-from xinflight.upstream.attempt import QUARANTINE
+from xinflight.upstream import TEXT2IMAGE
 
+SILENCE = TEXT2IMAGE.timeouts.silence
 SECONDS = 20.0
 """How far from the ten minutes the end of the quarantine may be."""
 
@@ -51,11 +52,11 @@ async def test_the_slot_comes_back_after_ten_minutes(how: str | None) -> None:
         post = await given_up(life)
         began = life.clock.monotonic()
         life.upstream.calls = None if how is None else ways(life)[how]
-        await life.clock.advance(QUARANTINE - SECONDS)
+        await life.clock.advance(SILENCE - SECONDS)
         assert life.upstream.posts == [post]
-        while len(life.upstream.posts) == 1 and life.clock.monotonic() - began < 2 * QUARANTINE:
+        while len(life.upstream.posts) == 1 and life.clock.monotonic() - began < 2 * SILENCE:
             await life.clock.advance(1.0)
-        assert life.clock.monotonic() - began <= QUARANTINE + SECONDS
+        assert life.clock.monotonic() - began <= SILENCE + SECONDS
         life.upstream.calls = None
         post.running = False
 
@@ -65,10 +66,10 @@ async def test_a_sign_of_life_begins_it_anew() -> None:
     async with Life.begin() as life:
         post = await given_up(life)
         for progress in (0.2, 0.4, 0.6):
-            await life.clock.advance(QUARANTINE - SECONDS)
+            await life.clock.advance(SILENCE - SECONDS)
             life.upstream.advance(post, progress)
             await life.clock.advance(10.0)
-        await life.clock.advance(QUARANTINE - 2 * SECONDS)
+        await life.clock.advance(SILENCE - 2 * SECONDS)
         assert life.upstream.posts == [post]
         await life.clock.advance(3 * SECONDS)
         assert len(life.upstream.posts) == 2
@@ -86,7 +87,7 @@ async def test_a_cancel_that_nobody_confirms_says_so_however_slow_the_steps_are(
             life.upstream.advance(post, progress)
             await life.clock.advance(5.0)
         await life.manager.cancel("ann", "a")
-        await life.clock.advance(QUARANTINE + SECONDS)
+        await life.clock.advance(SILENCE + SECONDS)
         await life.drain()
         [end] = life.ends("ann", "a")
         assert isinstance(end.message, Cancelled)

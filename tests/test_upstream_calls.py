@@ -343,8 +343,8 @@ async def test_a_model_that_vanished_before_it_was_known_to_need_the_other_route
     async with watching(url) as (upstream, clock):
         models = upstream.models
         upstream.models = {}
-        upstream.take_other_route("painter")
+        upstream.disable_true_cancel("painter")
         upstream.models = models
         assert upstream.models["painter"].true_cancel
-        upstream.doubt()
+        upstream.probe_soon()
         await passing(clock, lambda: not upstream.models["painter"].true_cancel)

@@ -22,6 +22,7 @@ from xinflight.protocol import UpstreamState
 from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.upstream import (
+    TEXT2IMAGE,
     Aborted,
     Attempt,
     GenerationRequest,
@@ -160,8 +161,8 @@ async def upstream(rig: Rig, stack: AsyncExitStack) -> Watched:
     return await stack.enter_async_context(_watching(await stack.enter_async_context(rig.serve())))
 
 
-def _order(**changes: Any) -> GenerationRequest:
-    order = GenerationRequest(
+def _request(**changes: Any) -> GenerationRequest:
+    request = GenerationRequest(
         model=MODEL,
         prompt="a red boat",
         negative_prompt=None,
@@ -172,31 +173,31 @@ def _order(**changes: Any) -> GenerationRequest:
         seed=7,
         request_id=str(uuid.uuid4()),
     )
-    return msgspec.structs.replace(order, **changes)
+    return msgspec.structs.replace(request, **changes)
 
 
 def _attempt(
     upstream: Watched,
-    order: GenerationRequest,
+    request: GenerationRequest,
     *,
     true_cancel: bool = True,
     report: Callable[[], None] = lambda: None,
 ) -> Attempt:
-    pace = ProgressEstimator(order.steps, upstream.clock.monotonic(), None, 0.0)
-    return Attempt(upstream, order, pace, true_cancel=true_cancel, report=report)
+    estimator = ProgressEstimator(request.steps, upstream.clock.monotonic(), None, 0.0)
+    return Attempt(upstream, TEXT2IMAGE, request, estimator, true_cancel=true_cancel, report=report)
 
 
 async def _picture(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> bytes:
-    return await _attempt(upstream, _order(**changes), true_cancel=true_cancel).run()
+    return await _attempt(upstream, _request(**changes), true_cancel=true_cancel).run()
 
 
 Running = tuple[Attempt, asyncio.Task[bytes]]
 
 
 async def _start(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> Running:
-    """Send an order and wait until the first progress of it was seen."""
+    """Send a request and wait until the first progress of it was seen."""
     began = asyncio.Event()
-    attempt = _attempt(upstream, _order(**changes), true_cancel=true_cancel, report=began.set)
+    attempt = _attempt(upstream, _request(**changes), true_cancel=true_cancel, report=began.set)
     run = asyncio.create_task(attempt.run(), name="attempt")
     async with asyncio.timeout(kit.LONG):
         await began.wait()
@@ -204,8 +205,8 @@ async def _start(upstream: Watched, *, true_cancel: bool = True, **changes: Any)
 
 
 async def _send(upstream: Watched, **changes: Any) -> Running:
-    """Send an order and wait until the server knows it, as one that waits."""
-    attempt = _attempt(upstream, _order(**changes))
+    """Send a request and wait until the server knows it, as one that waits."""
+    attempt = _attempt(upstream, _request(**changes))
     run = asyncio.create_task(attempt.run(), name="attempt")
     async with asyncio.timeout(kit.LONG):
         while True:
@@ -268,7 +269,7 @@ async def test_progress_of_an_unknown_request(upstream: Watched) -> None:
 
 
 async def test_a_seed_fixes_every_byte_on_both_routes(upstream: Watched) -> None:
-    """The same order is the same JPEG, whichever route it took."""
+    """The same request is the same JPEG, whichever route it took."""
     first, again = [await _picture(upstream) for _ in range(2)]
     assert shape(first) == ("image/jpeg", 64, 64)
     assert again == first
@@ -314,7 +315,7 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
     reported: list[float] = []
     attempt = _attempt(
         upstream,
-        _order(width=256, height=256, steps=steps),
+        _request(width=256, height=256, steps=steps),
         true_cancel=true_cancel,
         report=lambda: reported.append(attempt.estimator.progress),
     )
@@ -360,7 +361,7 @@ async def test_abort_while_it_decodes(upstream: Watched) -> None:
     decoding = asyncio.Event()
     attempt = _attempt(
         upstream,
-        _order(width=256, height=256, steps=4),
+        _request(width=256, height=256, steps=4),
         report=lambda: decoding.set() if attempt.estimator.decoding_since is not None else None,
     )
     run = asyncio.create_task(attempt.run(), name="attempt")
@@ -386,7 +387,7 @@ async def test_abort_while_it_waits(upstream: Watched) -> None:
 @pytest.mark.parametrize("delay", [None, 0.0, 0.005, 0.05])
 async def test_abort_before_the_id_is_known(upstream: Watched, delay: float | None) -> None:
     """Whichever of the two comes first, the request does not run; None is an abort before the request is sent."""
-    attempt = _attempt(upstream, _order(**LONG))
+    attempt = _attempt(upstream, _request(**LONG))
     if delay is None:
         attempt.abort()
     run = asyncio.create_task(attempt.run(), name="attempt")
@@ -399,9 +400,9 @@ async def test_abort_before_the_id_is_known(upstream: Watched, delay: float | No
 
 async def test_abort_after_the_end(upstream: Watched) -> None:
     """An abort that comes too late does nothing, and nothing to the next picture."""
-    order = _order()
-    reference = await _attempt(upstream, order).run()
-    assert await upstream.abort(order.request_id) == "NO_OP"
+    request = _request()
+    reference = await _attempt(upstream, request).run()
+    assert await upstream.abort(request.request_id) == "NO_OP"
     assert await _picture(upstream) == reference
 
 

@@ -190,7 +190,7 @@ async def test_cancel_on_the_other_route_spoils_nothing(
 
     async def start_without_txt2img(upstream: Xinference) -> None:
         await start(upstream)
-        upstream.take_other_route(MODEL)
+        upstream.disable_true_cancel(MODEL)
 
     monkeypatch.setattr(Xinference, "start", start_without_txt2img)
     client = await connect(xinference_url=real_xinference.url)

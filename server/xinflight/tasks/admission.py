@@ -19,7 +19,7 @@ from xinflight.model import Output, Task, digest
 from xinflight.protocol import Generate, Limits, Params, UpstreamState, parse_size
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
-from xinflight.upstream import Model, Xinference
+from xinflight.upstream import TEXT2IMAGE, Model, Xinference
 
 __all__ = ["FRAME_BYTES", "check", "check_metadata", "choose_model", "limits", "new_task"]
 
@@ -150,7 +150,7 @@ def new_task(request: Generate, owner: str, model: Model | None, pool: str, sett
         owner=owner,
         task_id=request.task_id or str(uuid.uuid4()),
         digest=digest(request),
-        kind="text2image",
+        kind=TEXT2IMAGE.name,
         pool=pool,
         params=_params(request, model, seed, timeout, settings),
         created=now,

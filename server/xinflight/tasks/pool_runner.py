@@ -21,7 +21,7 @@ from xinflight.tasks.runner import Runner
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.unsaved import UnsavedBytes
-from xinflight.upstream import CONFIRM, DurationHistory, Xinference
+from xinflight.upstream import KINDS, DurationHistory, Xinference
 
 __all__ = ["UNASSIGNED", "PoolRunner"]
 
@@ -97,7 +97,7 @@ class PoolRunner:
             if file is not None:
                 found[output.index] = file
         indexes = {output.index for output in sent}
-        active = self.ledger.restore(task, sequence, found, CONFIRM)
+        active = self.ledger.restore(task, sequence, found, KINDS[task.kind].timeouts.confirm)
         self._start_deadline(active)
         return [(run, run.output.index in indexes or run.output.state is State.CANCELLING) for run in active.runs]
 

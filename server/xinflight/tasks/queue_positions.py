@@ -8,7 +8,7 @@ from xinflight.protocol import Step, UpstreamState
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
-from xinflight.upstream import DurationHistory, Xinference
+from xinflight.upstream import DurationHistory, DurationKey, Xinference
 
 __all__ = ["QueuePositions"]
 
@@ -101,15 +101,14 @@ class QueuePositions:
 
     def _durations_of(self, queue: Iterable[OutputRun], uids: Sequence[str]) -> list[float | None]:
         """Return how long each one will take once it runs; most of a queue are of the same few sizes."""
-        known: dict[tuple[str, int | None], float | None] = {}
+        known: dict[tuple[DurationKey, ...], float | None] = {}
         durations = []
         for run in queue:
-            params = run.task.params
-            key = params.size, params.steps
-            if key not in known:
-                totals = (self._durations.total(run.duration_key(uid)) for uid in uids)
-                known[key] = next((total for total in totals if total is not None), None)
-            durations.append(known[key])
+            keys = tuple(run.duration_key(uid) for uid in uids)
+            if keys not in known:
+                totals = (self._durations.total(key) for key in keys)
+                known[keys] = next((total for total in totals if total is not None), None)
+            durations.append(known[keys])
         return durations
 
     def _remaining(self, run: OutputRun, uid: str) -> float | None:

@@ -13,7 +13,7 @@ from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runner import generation_request
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
-from xinflight.upstream import Attempt, Model, ProgressEstimator, Xinference
+from xinflight.upstream import KINDS, Attempt, Model, ProgressEstimator, Xinference
 
 __all__ = ["Recovery", "may_run"]
 
@@ -122,6 +122,8 @@ class Recovery:
             except XinflightError as error:
                 log.info("an old request may still run", error=str(error))
                 progress = 0.0
+            if progress is None and not KINDS[run.task.kind].unknown_has_ended:
+                progress = 0.0
             if progress is not None:
                 self._ledger.was_sent(run)
                 if progress < 1.0:
@@ -148,9 +150,14 @@ class Recovery:
 
     def _attempt(self, run: OutputRun, model: Model) -> Attempt:
         estimator = ProgressEstimator(None, self._upstream.clock.monotonic(), None, 0.0)
-        request = generation_request(run, model)
-        abortable = _abortable(run, model)
-        return Attempt(self._upstream, request, estimator, true_cancel=abortable, report=lambda: None)
+        return Attempt(
+            self._upstream,
+            KINDS[run.task.kind],
+            generation_request(run, model),
+            estimator,
+            true_cancel=_abortable(run, model),
+            report=lambda: None,
+        )
 
     async def _settle(self, run: OutputRun) -> None:
         """Wait for the end of an old request; only then may its output be asked for again."""

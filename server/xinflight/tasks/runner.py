@@ -20,13 +20,14 @@ from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import (
+    KINDS,
     Aborted,
     Attempt,
     DurationHistory,
     GenerationRequest,
     Model,
-    NotForTxt2Img,
     ProgressEstimator,
+    RouteMissing,
     Xinference,
 )
 
@@ -34,8 +35,6 @@ __all__ = ["Runner", "generation_request"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-DEATHS = 2
-"""Requests that may die under way before the output fails."""
 STORAGE_PAUSE = 2.0
 """Seconds between two tries to store an output."""
 RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
@@ -77,19 +76,20 @@ class Runner:
             self._ledger.fail(run, Internal())
 
     async def _run(self, run: OutputRun, uid: str) -> None:
+        kind = KINDS[run.task.kind]
         requests = run.output.attempt
         deaths = refusals = 0
         while not run.over:
             model = self._upstream.models.get(uid)
             if model is None or self._upstream.state is not UpstreamState.READY:
-                self._upstream.doubt()
+                self._upstream.probe_soon()
                 await self._pause(run, None, RETRY_PAUSES[0])
                 continue
             if requests > 0:
                 self._ledger.renew_request_id(run)
             requests += 1
             try:
-                await self._ledger.sending(run, abortable=model.true_cancel)
+                await self._ledger.sending(run, abortable=kind.route(true_cancel=model.true_cancel).true_cancel)
                 # It may have ended, or the server stops, while that was stored.
                 if not run.over:
                     await self._store(run, await self._attempt(run, model))
@@ -97,16 +97,16 @@ class Runner:
             except Aborted as error:
                 self._aborted(run, error)
                 return
-            except NotForTxt2Img:
-                self._upstream.take_other_route(uid)
+            except RouteMissing:
+                self._upstream.disable_true_cancel(uid)
             except StorageUnavailable as error:
                 await self._wait_for_room(run, error)
             except UpstreamError as error:
-                self._upstream.doubt()
+                self._upstream.probe_soon()
                 deaths += isinstance(error, UpstreamDied)
                 if isinstance(error, UpstreamBusy | UpstreamUnreachable):
                     self._ledger.refused(run)
-                if not error.retryable or deaths >= DEATHS:
+                if not error.retryable or deaths >= kind.max_deaths:
                     raise
                 log.info("output is tried again", code=error.code, detail=error.detail, attempt=run.output.attempt)
                 pause = RETRY_PAUSES[min(refusals, len(RETRY_PAUSES) - 1)]
@@ -122,6 +122,7 @@ class Runner:
         )
         attempt = Attempt(
             self._upstream,
+            KINDS[run.task.kind],
             generation_request(run, model),
             estimator,
             true_cancel=model.true_cancel,
@@ -130,7 +131,7 @@ class Runner:
         self._ledger.sent(run, attempt)
         try:
             data = await attempt.run()
-        except (NotForTxt2Img, XinflightError) as error:
+        except (RouteMissing, XinflightError) as error:
             if run.output.state is State.CANCELLING:
                 # However its request ended, it has: that is what the cancel is for.
                 raise Aborted(str(error)) from error

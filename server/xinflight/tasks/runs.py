@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from xinflight.clock import Clock, Timer
 from xinflight.model import Output, Task
 from xinflight.protocol import Details, Progress, Step
-from xinflight.upstream import Attempt, DurationKey, ProgressEstimator
+from xinflight.upstream import KINDS, Attempt, DurationKey, ProgressEstimator
 
 __all__ = ["ActiveTask", "OutputRun", "Phase", "Shown", "View", "progress_message"]
 
@@ -134,8 +134,7 @@ class OutputRun(Struct, eq=False, kw_only=True):
 
     def duration_key(self, model_uid: str) -> DurationKey:
         """Return what the duration of this output depends on."""
-        params = self.task.params
-        return DurationKey(model_uid, params.size, params.steps)
+        return KINDS[self.task.kind].duration_key(model_uid, self.task.params)
 
     @property
     def over(self) -> bool:

@@ -1,21 +1,25 @@
-"""Speaking Xinference: which models are where, one request until it has ended, and its progress."""
+"""Speaking Xinference: its models, one request until it is known to have ended, its progress, the kinds of tasks."""
 
-from xinflight.upstream.attempt import CONFIRM, Attempt, GenerationRequest
-from xinflight.upstream.client import Model, Xinference
-from xinflight.upstream.messages import Aborted, NotForTxt2Img, ProgressAnswer, failure, parse
+from xinflight.upstream.attempt import Attempt
+from xinflight.upstream.kinds import KINDS, TEXT2IMAGE, GenerationRequest, Kind, Timeouts
+from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
+from xinflight.upstream.models import Model, Xinference
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
 
 __all__ = [
-    "CONFIRM",
+    "KINDS",
+    "TEXT2IMAGE",
     "Aborted",
     "Attempt",
     "DurationHistory",
     "DurationKey",
     "GenerationRequest",
+    "Kind",
     "Model",
-    "NotForTxt2Img",
     "ProgressAnswer",
     "ProgressEstimator",
+    "RouteMissing",
+    "Timeouts",
     "Xinference",
     "failure",
     "parse",

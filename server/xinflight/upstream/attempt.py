@@ -1,77 +1,44 @@
-"""One request for one picture, from its POST to the moment when it is known to have ended upstream.
-
-Two routes (measured on Xinference 4.1.0): `/sdapi/v1/txt2img`, whose abort stops the compute at the next step and
-is answered 409 after that; and `/v1/images/generations`, whose abort answers at once while the pipeline runs on and
-spoils the next picture, so there an abort is never sent.
-"""
+"""One request for one output, from its POST until it is known to have ended upstream."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import aiohttp
-import msgspec
 import structlog
-from msgspec import Struct
 
-from xinflight.clock import Clock
 from xinflight.errors import (
     ModelNotFound,
     UpstreamDied,
     UpstreamFailed,
-    UpstreamGarbage,
     UpstreamUnreachable,
     XinflightError,
 )
-from xinflight.upstream.client import NOT_SENT, Xinference
-from xinflight.upstream.messages import (
-    Aborted,
-    GenerationsAnswer,
-    ProgressAnswer,
-    Txt2ImgAnswer,
-    failed_picture,
-    parse,
-)
+from xinflight.upstream.client import NOT_SENT
+from xinflight.upstream.kinds import GenerationRequest, Kind
+from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_failure, parse
+from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
 
-__all__ = ["CONFIRM", "Attempt", "GenerationRequest"]
+__all__ = ["Attempt"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-ANSWER_BYTES, PIXEL_BYTES = 16 * 2**20, 11
-"""The most bytes of an answer with a picture, and for each of its pixels: 16 bits RGBA as base64, not compressed."""
-CONFIRM = 30.0
-"""Seconds within which an abort is confirmed, or five step times if those are longer, up to half of QUARANTINE."""
-QUARANTINE = 600.0
-"""Seconds without any sign of life after which a request that never ended is taken for gone."""
-DECODING = 2.0
-"""Seconds that a model may work on after its last step, where nothing but its progress tells the end."""
-WATCH = 5.0
-"""Seconds between two looks at a request that was given up."""
-
-
-class GenerationRequest(Struct, frozen=True, kw_only=True):
-    """What is asked of a model: one picture. None leaves steps or guidance to the model."""
-
-    model: str
-    prompt: str
-    negative_prompt: str | None
-    width: int
-    height: int
-    steps: int | None
-    guidance_scale: float | None
-    seed: int
-    request_id: str
+FIRST_PAUSE, CHECK_PAUSE = 0.1, 5.0
+"""Seconds between two checks on a request that was aborted or lost its connection: they double from the first."""
 
 
 class Attempt:
-    """Make one picture. `run` returns or raises only when the request has ended upstream, as far as can be known.
+    """Request one output. `run` returns or raises only when the request has ended upstream, as far as can be known.
 
+    `true_cancel` is whether its model has a route with a true cancel; the attribute, whether an abort can be sent.
     `report` is called on the loop after `estimator` changed.
     """
 
     def __init__(
         self,
         upstream: Xinference,
+        kind: Kind,
         request: GenerationRequest,
         estimator: ProgressEstimator,
         *,
@@ -80,95 +47,77 @@ class Attempt:
     ) -> None:
         self.request = request
         self.estimator = estimator
-        self.true_cancel = true_cancel
+        self._route = kind.route(true_cancel=true_cancel)
+        self.true_cancel = self._route.true_cancel
         self._upstream = upstream
-        self._clock: Clock = upstream.clock
+        self._clock = upstream.clock
+        self._kind = kind
         self._report = report
-        self._gone = asyncio.Event()
-        self._given_up = False
-        # Owned by this attempt, awaited at the end of run(): progress, and after abort() the abort and the watch.
+        self._presumed_ended = asyncio.Event()
+        # Whether `abort` was called.
+        self._aborted = False
+        # Whether the abort was sent and the end is watched for: also after a lost connection.
+        self._stopping = False
+        self._over = False
+        # Owned by this attempt and cancelled at its end.
         self._helpers: list[asyncio.Task[None]] = []
 
     @property
     def confirm_seconds(self) -> float:
-        """Return how long an abort may take before it counts as unconfirmed."""
-        # Before the quarantine ends: a request that is only taken for gone confirms nothing.
-        return min(max(CONFIRM, 5 * self.estimator.step_seconds(self.request.steps)), QUARANTINE / 2)
+        """Seconds after which an abort counts as unconfirmed."""
+        timeouts = self._kind.timeouts
+        five_steps = 5 * self.estimator.step_seconds(self.request.steps)
+        # Before `silence` is over: a request that is only presumed to have ended confirms nothing.
+        return min(max(timeouts.confirm, five_steps), timeouts.silence / 2)
 
     async def run(self) -> bytes:
-        """Send the request and return the picture's bytes.
+        """Send the request and return the output's bytes.
 
         Raises:
-            Aborted: `abort` was called, and it has ended or was never sent.
+            Aborted: `abort` was called, and the request has ended or was never sent.
             UpstreamError: it failed; `retryable` ones may be tried again with a fresh request id.
-            NotForTxt2Img: the model needs the other route.
-            ModelNotFound: the model is gone.
+            RouteMissing: the model needs the kind's other route.
+            ModelNotFound: the model no longer exists.
 
         Cancelling the call closes the connection and leaves the request running upstream: only for a process
         that ends.
         """
-        if self._given_up:
-            await self._end(self._helpers)
+        if self._aborted:
+            await self._finish()
             raise Aborted("never sent")
-        self._help(self._follow_progress(), "progress")
+        self._start(self._poll_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
-        gone = asyncio.create_task(self._gone.wait(), name=f"gone {self.request.request_id}")
+        ended = asyncio.create_task(self._presumed_ended.wait(), name=f"end {self.request.request_id}")
         try:
-            await asyncio.wait({post, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({post, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
-                raise UpstreamDied(detail="given up: no sign of life")
+                raise UpstreamDied(detail="presumed to have ended: no progress")
             return await post
         except NOT_SENT as error:
             raise UpstreamUnreachable(detail=str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
-            self._upstream.doubt()
-            await self._settle()
-            if self._given_up:
-                raise Aborted("its answer was lost") from None
-            raise UpstreamDied(detail=f"the answer was lost: {type(error).__name__} {error}") from None
+            self._upstream.probe_soon()
+            await self._stop_and_wait()
+            if self._aborted:
+                raise Aborted("its response was lost") from None
+            raise UpstreamDied(detail=f"the response was lost: {type(error).__name__} {error}") from None
         finally:
-            await self._end([post, gone, *self._helpers])
-
-    async def _end(self, tasks: list[asyncio.Task[None]] | list[asyncio.Task[object]]) -> None:
-        # From here on an abort has nothing to stop, and nobody would await its helpers.
-        self._given_up = True
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _help(self, work: object, what: str) -> None:
-        self._helpers.append(asyncio.create_task(work, name=f"{what} {self.request.request_id}"))  # type: ignore[arg-type]
+            await self._finish(post, ended)
 
     def abort(self) -> None:
-        """Ask the upstream to stop, if that route can; never waits. Safe to call twice.
+        """Abort the upstream request where its route allows that. Returns at once; idempotent.
 
-        `run` ends when the upstream has, or when it showed no sign of life for QUARANTINE seconds.
+        `run` ends when the request has ended, or after `timeouts.silence` without progress.
         """
-        if self._given_up:
-            return
-        self._given_up = True
-        if self.true_cancel:
-            self._help(self._send_abort(), "abort")
-        self._help(self._watch(), "watch")
+        self._aborted = True
+        self._stop()
 
-    async def _post(self) -> bytes:
-        request = self.request
-        if self.true_cancel:
-            pictures = parse(await self._draw("/sdapi/v1/txt2img", _txt2img(request)), Txt2ImgAnswer).images
-        else:
-            data = parse(await self._draw("/v1/images/generations", _generations(request)), GenerationsAnswer).data
-            pictures = [image.b64_json for image in data]
-        if not pictures or not pictures[0]:
-            raise UpstreamGarbage(detail="an answer without a picture")
-        return pictures[0]
-
-    async def _draw(self, path: str, body: object) -> bytes:
-        """Send the request and wait for its answer as long as it takes: a draw in its queue may take an hour."""
-        most = ANSWER_BYTES + PIXEL_BYTES * self.request.width * self.request.height
+    async def settle(self) -> None:
+        """Stop a request of an earlier process, and return when it has ended, as far as can be known."""
         try:
-            return await self._upstream.request("POST", path, body, seconds=None, most=most)
-        except UpstreamFailed as error:
-            raise failed_picture(error) from None
+            await self._stop_and_wait()
+        finally:
+            await self._finish()
 
     async def progress(self) -> float | None:
         """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
@@ -178,25 +127,55 @@ class Attempt:
         except ModelNotFound:
             return None
         except UpstreamFailed as error:
-            # Any other answer, like a 503, says nothing about the request.
+            # Any other response, like a 503, says nothing about the request.
             if error.upstream_status == 400:
                 return None
             raise
 
-    async def _follow_progress(self) -> None:
-        """Ask whenever the next value should be there, until it is 1.0 or run() ends."""
+    # Helpers
+
+    def _start(self, helper: Coroutine[Any, Any, None], name: str) -> None:
+        self._helpers.append(asyncio.create_task(helper, name=f"{name} {self.request.request_id}"))
+
+    async def _finish(self, *tasks: asyncio.Task[Any]) -> None:
+        # From here on `abort` has nothing to stop, and nobody would await its helpers.
+        self._over = True
+        ours = [*tasks, *self._helpers]
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+
+    async def _post(self) -> bytes:
+        body = self._route.body(self.request)
+        max_bytes = self._kind.max_bytes(self.request)
+        try:
+            answer = await self._upstream.request("POST", self._route.path, body, seconds=None, max_bytes=max_bytes)
+        except UpstreamFailed as error:
+            raise generation_failure(error, self._route.missing) from None
+        return self._route.output(answer)
+
+    async def _poll_progress(self) -> None:
+        """Poll whenever the next value is due, until it is 1.0 or `run` ends."""
         while not self.estimator.decoding_since:
-            await self._clock.sleep(self.estimator.next_ask(self._clock.monotonic()))
+            await self._clock.sleep(self.estimator.next_poll(self._clock.monotonic()))
             try:
                 progress = await self.progress()
             except (aiohttp.ClientError, OSError, XinflightError):
                 progress = None
-            if self.estimator.saw(progress or 0.0, self._clock.monotonic()) and not self._given_up:
+            if self.estimator.update(progress or 0.0, self._clock.monotonic()) and not self._aborted:
                 self._report()
 
+    def _stop(self) -> None:
+        if self._stopping or self._over:
+            return
+        self._stopping = True
+        if self.true_cancel:
+            self._start(self._send_abort(), "abort")
+        self._start(self._watch_for_end(), "watch")
+
     async def _send_abort(self) -> None:
-        """Send the abort until it is answered; what it says is no proof of anything."""
-        pause = 0.1
+        """Send the abort until it is answered; what the answer says proves nothing."""
+        pause = FIRST_PAUSE
         while True:
             try:
                 await self._upstream.abort_request(self.request.model, self.request.request_id)
@@ -204,104 +183,58 @@ class Attempt:
             except (aiohttp.ClientError, OSError, XinflightError) as error:
                 log.debug("abort not answered", error=str(error))
             await self._clock.sleep(pause)
-            pause = min(2 * pause, WATCH)
+            pause = min(2 * pause, CHECK_PAUSE)
 
-    async def settle(self) -> None:
-        """Make a request of an earlier process stop, if its route can, and wait until the upstream says so."""
-        try:
-            await self._settle()
-        finally:
-            await self._end(self._helpers)
-
-    async def _settle(self) -> None:
-        """After a lost POST: make it stop, and wait until the upstream says that it has."""
-        was_given_up = self._given_up
-        self.abort()
-        self._given_up = was_given_up
-        pause = 0.1
-        while not self._gone.is_set():
+    async def _stop_and_wait(self) -> None:
+        """Stop a request without a connection, and poll until its progress shows that it has ended."""
+        self._stop()
+        pause = FIRST_PAUSE
+        while not self._presumed_ended.is_set():
             try:
-                progress = await self.progress()
+                if await self._has_ended():
+                    return
             except (aiohttp.ClientError, OSError, XinflightError):
                 pass
-            else:
-                if progress is None:
-                    return
-                if progress >= 1.0:
-                    if not self.true_cancel:
-                        await self._clock.sleep(DECODING)
-                    return
-                # A sign of life, for who watches.
-                self.estimator.saw(progress, self._clock.monotonic())
             try:
                 async with self._clock.timeout(pause):
-                    await self._gone.wait()
+                    await self._presumed_ended.wait()
             except TimeoutError:
-                pause = min(2 * pause, WATCH)
+                pause = min(2 * pause, CHECK_PAUSE)
 
-    async def _watch(self) -> None:
-        """Take the request for gone when its process was made anew, or after QUARANTINE without progress."""
+    async def _has_ended(self) -> bool:
+        """Return whether the progress shows the end; errors as `progress`."""
+        progress = await self.progress()
+        if progress is None:
+            return self._kind.unknown_has_ended
+        if progress < 1.0:
+            # `_watch_for_end` sees it by the estimator.
+            self.estimator.update(progress, self._clock.monotonic())
+            return False
+        if not self.true_cancel:
+            await self._clock.sleep(self._kind.timeouts.after_steps)
+        return True
+
+    async def _watch_for_end(self) -> None:
+        """Presume the end when the model's processes were replaced, or after `timeouts.silence` without progress."""
         seen, since = self.estimator.progress, self._clock.monotonic()
-        born = await self._births()
-        # By the clock: each look may itself take as long as a call that is not answered.
-        while (left := since + QUARANTINE - self._clock.monotonic()) > 0:
-            await self._clock.sleep(min(WATCH, left))
-            now_born = await self._births()
-            # Which replica has it is not told: it is gone for sure when none of them is what it was.
-            if born and now_born and not born & now_born:
+        before = await self._processes()
+        # Measured by the clock, since each check may take as long as a call that is not answered.
+        while (left := since + self._kind.timeouts.silence - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(CHECK_PAUSE, left))
+            now = await self._processes()
+            # Which replica runs the request is unknown: it has ended for certain when none of them is left.
+            if before and now and not before & now:
                 break
-            born = born or now_born
+            before = before or now
             if self.estimator.progress != seen:
                 seen, since = self.estimator.progress, self._clock.monotonic()
-        self._gone.set()
+        self._presumed_ended.set()
 
-    async def _births(self) -> set[tuple[int, str, int]]:
+    async def _processes(self) -> set[tuple[int, str, int]]:
+        """Return what identifies the model's processes, or an empty set if that can't be told."""
         try:
             rows = await self._upstream.replicas(self.request.model)
         except (aiohttp.ClientError, OSError, XinflightError):
             return set()
         # A row without an address is a replica between two processes.
         return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}
-
-
-def _txt2img(request: GenerationRequest) -> dict[str, object]:
-    """Return the body for `/sdapi/v1/txt2img` (api/schemas/requests.py).
-
-    A missing cfg_scale would mean 7.0, and a null one is refused: inside `kwargs`, null leaves it to the model.
-    """
-    body: dict[str, object] = {
-        "model": request.model,
-        "prompt": request.prompt,
-        "width": request.width,
-        "height": request.height,
-        "seed": request.seed,
-        "request_id": request.request_id,
-    }
-    if request.negative_prompt:
-        body["negative_prompt"] = request.negative_prompt
-    if request.steps is not None:
-        body["steps"] = request.steps
-    if request.guidance_scale is None:
-        body["kwargs"] = '{"cfg_scale":null}'
-    else:
-        body["cfg_scale"] = request.guidance_scale
-    return body
-
-
-def _generations(request: GenerationRequest) -> dict[str, object]:
-    """Return the body for `/v1/images/generations`; `url` would answer a path on the model's host."""
-    kwargs: dict[str, object] = {"request_id": request.request_id, "seed": request.seed}
-    if request.negative_prompt:
-        kwargs["negative_prompt"] = request.negative_prompt
-    if request.steps is not None:
-        kwargs["num_inference_steps"] = request.steps
-    if request.guidance_scale is not None:
-        kwargs["guidance_scale"] = request.guidance_scale
-    return {
-        "model": request.model,
-        "prompt": request.prompt,
-        "n": 1,
-        "size": f"{request.width}*{request.height}",
-        "response_format": "b64_json",
-        "kwargs": msgspec.json.encode(kwargs).decode(),
-    }

@@ -1,6 +1,7 @@
-"""What Xinference answers, as typed structs, and what its errors mean.
+"""Responses of Xinference as typed structs, and its errors as exceptions.
 
-Shapes are those of Xinference 4.1.0 (api/restful_api.py, api/schemas, core/progress_tracker.py).
+Shapes are those of Xinference 4.1.0 (api/restful_api.py, api/schemas, core/progress_tracker.py). Responses with an
+output are defined in the file of their kind.
 """
 
 import re
@@ -22,17 +23,15 @@ from xinflight.errors import (
 __all__ = [
     "Aborted",
     "GenerateConfig",
-    "GenerationsAnswer",
     "ModelEntry",
     "ModelList",
-    "NotForTxt2Img",
     "OpenApi",
     "ProgressAnswer",
     "Registration",
     "Replica",
-    "Txt2ImgAnswer",
-    "failed_picture",
+    "RouteMissing",
     "failure",
+    "generation_failure",
     "parse",
 ]
 
@@ -55,7 +54,7 @@ class ModelList(Struct):
 
 
 class GenerateConfig(Struct):
-    """A registration's defaults; keys it does not have stay with the model."""
+    """Defaults of a registration; for a missing key the pipeline's own default applies."""
 
     num_inference_steps: int | None = None
     steps: int | None = None
@@ -71,8 +70,8 @@ class Registration(Struct):
 class Replica(Struct):
     """One row of GET /v1/models/{uid}/replicas.
 
-    `model_address` changes when its process is made anew after a crash and is null until then; `created_ts` changes
-    only when it is launched again.
+    After a crash `model_address` is null until a new process runs, and then a different one. `created_ts` changes
+    only when the model is launched again.
     """
 
     replica_id: int
@@ -81,7 +80,7 @@ class Replica(Struct):
 
 
 class ProgressAnswer(Struct):
-    """GET /v1/requests/{request_id}/progress, from 0 to 1; 1.0 is not the end, only the end of the steps."""
+    """GET /v1/requests/{request_id}/progress, 0 to 1; 1.0 is the end of the steps, not of the request."""
 
     progress: float
 
@@ -89,26 +88,8 @@ class ProgressAnswer(Struct):
         self.progress = min(max(self.progress, 0.0), 1.0)
 
 
-class Txt2ImgAnswer(Struct):
-    """POST /sdapi/v1/txt2img; the base64 is decoded on the way in."""
-
-    images: list[bytes]
-
-
-class _GeneratedImage(Struct):
-    """One picture of GenerationsAnswer."""
-
-    b64_json: bytes
-
-
-class GenerationsAnswer(Struct):
-    """POST /v1/images/generations with b64_json; the base64 is decoded on the way in."""
-
-    data: list[_GeneratedImage]
-
-
 class OpenApi(Struct):
-    """GET /openapi.json: which paths there are tells the features."""
+    """GET /openapi.json: its paths show which features this version has."""
 
     paths: dict[str, msgspec.Raw]
 
@@ -120,25 +101,25 @@ class _ErrorBody(Struct):
 
 
 class Aborted(Exception):
-    """The request was cancelled by our abort, and has ended."""
+    """The request was cancelled by an abort and has ended."""
 
 
-class NotForTxt2Img(Exception):
-    """The model's class has no txt2img: the other route must be taken."""
+class RouteMissing(Exception):
+    """The model's class does not implement the route: the kind's other route must be used."""
 
 
 RETRY_AFTER = 300.0
-"""The most seconds of a Retry-After that are believed: one of years would keep what waits until its timeout."""
+"""Maximum of a Retry-After in seconds: a larger one would hold a task until its timeout."""
 
 _T = TypeVar("_T")
 
 _PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
 _DIED = re.compile(r"remote server .*closed:|actor not found")
-_COMING_BACK = ("connect call failed", "connection refused", "stopping state")
+_RECOVERING = ("connect call failed", "connection refused", "stopping state")
 
 
 def parse(body: bytes, shape: type[_T]) -> _T:
-    """Decode an answer; raise UpstreamGarbage when it does not have its shape."""
+    """Decode a response; raise UpstreamGarbage if it does not have the expected shape."""
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -146,7 +127,7 @@ def parse(body: bytes, shape: type[_T]) -> _T:
 
 
 def failure(status: int, body: bytes, retry_after: str | None = None) -> XinflightError:
-    """Say what an answer that is not 200 means. Its text goes to `detail`, which is only logged."""
+    """Return the exception for a response other than 200. Its text goes to `detail`, which is only logged."""
     try:
         text = msgspec.json.decode(body, type=_ErrorBody).detail
     except (msgspec.DecodeError, UnicodeError):
@@ -155,11 +136,11 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
     low = text.lower()
     failed = UpstreamFailed(detail=text)
     failed.upstream_status = status
-    if _tells_abort(failed):
+    if _is_abort(failed):
         return failed
     if status in (401, 403) or (status == 429 and "banned" in low):
         return UpstreamAuth(detail=text)
-    if status in (429, 502, 503, 504) or any(word in low for word in _COMING_BACK):
+    if status in (429, 502, 503, 504) or any(word in low for word in _RECOVERING):
         return UpstreamBusy(detail=text, retry_after=_seconds(retry_after))
     if status == 404:
         return ModelNotFound(detail=text)
@@ -168,16 +149,19 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
     return failed
 
 
-def failed_picture(error: UpstreamFailed) -> Exception:
-    """Say what a failure means that answered a request for a picture: of any other call it says nothing."""
-    if _tells_abort(error):
+def generation_failure(error: UpstreamFailed, route_missing: str | None) -> Exception:
+    """Return the exception for a failed generation; the same failure of another call means nothing special.
+
+    Aborted for an abort, RouteMissing for a text that contains `route_missing`, otherwise the error itself.
+    """
+    if _is_abort(error):
         return Aborted(error.detail)
-    if "is not for txt2img" in error.detail.lower():
-        return NotForTxt2Img(error.detail)
+    if route_missing is not None and route_missing in error.detail.lower():
+        return RouteMissing(error.detail)
     return error
 
 
-def _tells_abort(error: UpstreamFailed) -> bool:
+def _is_abort(error: UpstreamFailed) -> bool:
     low = error.detail.lower()
     return error.upstream_status == 409 or "has been aborted" in low or "has been cancelled" in low
 

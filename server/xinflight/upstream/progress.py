@@ -1,8 +1,8 @@
-"""How fast pictures come: when to ask for progress next, and how long what is left will take. No I/O.
+"""Plan progress polls and estimate the time left. No I/O.
 
 Xinference's progress moves in visible values, not smoothly: (step + 1) / steps, uploaded when it grew by at least
-0.05 (core/progress_tracker.py, UPLOAD_PROGRESS_SPAN). Asking on a fixed grid sees a value half a grid late; here
-the next value's moment is predicted from the pace so far and asked for just after.
+0.05 (core/progress_tracker.py, UPLOAD_PROGRESS_SPAN). Polls on a fixed grid see a value half a grid late; here the
+arrival of the next value is predicted from the rate so far, and polled for just after.
 """
 
 from collections import OrderedDict
@@ -12,57 +12,62 @@ from msgspec import Struct
 __all__ = ["DurationHistory", "DurationKey", "ProgressEstimator"]
 
 SPAN = 0.05
-FIRST_ASK = 0.15
-"""Seconds to the first question when nothing is known of the model's pace."""
+FIRST_POLL = 0.15
+"""Seconds to the first poll when the model's rate is unknown."""
 SHORTEST, LONGEST = 0.02, 2.0
-"""Seconds between two questions, whatever the prediction says: some 2 ms of upstream work each."""
-LEAST = 1e-4
-"""The least rise of progress that counts: one of ten thousand steps. From a smaller one no pace could be told."""
-KEPT_KEYS = 256
-"""Different (model, size, steps) whose pace is remembered; the least recently used goes first."""
+"""Minimum and maximum seconds between two polls: each costs the upstream 4 to 6 ms."""
+MIN_RISE = 1e-4
+"""Minimum rise of progress that counts: one of ten thousand steps. No rate can be computed from a smaller one."""
+MAX_KEYS = 256
+"""Maximum number of DurationKeys that are remembered; the least recently used is dropped first."""
+NEW_WEIGHT = 0.3
+"""Weight of the newest duration, so that a change of load shows within a few outputs."""
 
 
 class DurationKey(Struct, frozen=True):
-    """What the pace depends on."""
+    """What a duration depends on."""
 
     model: str
     size: str
     steps: int | None
 
 
-class _Known(Struct):
+class _Durations(Struct):
     total: float
     tail: float
 
 
 class DurationHistory:
-    """Remember how long pictures took, in seconds: in all, and after progress reached 1.0."""
+    """Remember how long outputs took, in seconds: in all, and from progress 1.0 to the response."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[DurationKey, _Known] = OrderedDict()
+        self._known: OrderedDict[DurationKey, _Durations] = OrderedDict()
 
     def learn(self, key: DurationKey, total: float, tail: float) -> None:
-        """Add one picture; newer ones weigh 0.3, so that a change of load shows within a few."""
-        known = self._known.setdefault(key, _Known(total, tail))
-        known.total += 0.3 * (total - known.total)
-        known.tail += 0.3 * (tail - known.tail)
+        """Add the durations of one output to the moving average."""
+        known = self._known.setdefault(key, _Durations(total, tail))
+        known.total += NEW_WEIGHT * (total - known.total)
+        known.tail += NEW_WEIGHT * (tail - known.tail)
         self._known.move_to_end(key)
-        if len(self._known) > KEPT_KEYS:
+        if len(self._known) > MAX_KEYS:
             self._known.popitem(last=False)
 
     def total(self, key: DurationKey) -> float | None:
-        """Return the seconds one picture takes, or None when none like it was made."""
+        """Return the average seconds of one output, or None if no such output was made."""
         known = self._known.get(key)
         return None if known is None else known.total
 
     def tail(self, key: DurationKey) -> float:
-        """Return the seconds from progress 1.0 to the answer, 0 when unknown."""
+        """Return the average seconds from progress 1.0 to the response, 0 if unknown."""
         known = self._known.get(key)
         return 0.0 if known is None else known.tail
 
 
 class ProgressEstimator:
-    """Follow one running picture. All times are monotonic seconds."""
+    """Estimate the progress of one request from its polls. All times are monotonic seconds.
+
+    `expected` and `tail` are the average durations of such an output, if known.
+    """
 
     def __init__(self, steps: int | None, started: float, expected: float | None, tail: float) -> None:
         self.progress = 0.0
@@ -70,38 +75,41 @@ class ProgressEstimator:
         self._steps = steps
         self._tail = tail
         self._started = started
-        self._asked = started
-        self._seen = started
-        # The first value that was seen and when: it may have waited upstream before, so only what came after counts.
+        self._last_poll = started
+        # When the latest value arrived, as far as can be known.
+        self._arrived = started
+        # The first value and its arrival. The time before it may have been spent in the upstream's queue, so the
+        # rate is computed from what followed.
         self._first: tuple[float, float] | None = None
         self._rate = None if expected is None or expected <= tail else 1 / (expected - tail)
+        # Polls in a row without a new value, and new values in a row that were there at the first poll.
         self._misses = 0
         self._hits = 0
 
     @property
     def began(self) -> bool:
-        """Tell whether the upstream has shown any progress."""
+        """Whether the upstream has shown any progress."""
         return self._first is not None
 
     @property
     def began_at(self) -> float:
-        """Return when the steps began, as far as can be told; the start of the request when they did not."""
+        """Estimated time at which the steps began; the start of the request if they did not."""
         if self._first is None or not self._rate:
             return self._started
         arrived, progress = self._first
         return max(arrived - progress / self._rate, self._started)
 
-    def saw(self, progress: float, now: float) -> bool:
-        """Take an answer; return whether it is news."""
-        last_asked, self._asked = self._asked, now
-        if progress <= self.progress or (progress < self.progress + LEAST and progress < 1.0):
+    def update(self, progress: float, now: float) -> bool:
+        """Record the result of a poll; return whether the progress rose."""
+        last_poll, self._last_poll = self._last_poll, now
+        if progress <= self.progress or (progress < self.progress + MIN_RISE and progress < 1.0):
             self._misses += 1
             return False
-        # A value that was asked for too early once came between the last two questions. One that was there at once
-        # may have come long before: the more often that happens in a row, the earlier the next question, until one
-        # is too early. Otherwise questions that are late by half an interval would stay so.
+        # After a miss, the value arrived between the last two polls. One that is there at the first poll may have
+        # arrived long before: each such hit in a row makes the next poll earlier, until one misses. Otherwise polls
+        # that are late by half an interval would stay so.
         if self._misses:
-            arrived, self._hits = (last_asked + now) / 2, 0
+            arrived, self._hits = (last_poll + now) / 2, 0
         else:
             arrived = now - min(0.04 * 2**self._hits, 0.5) * self._interval()
             self._hits += 1
@@ -109,46 +117,44 @@ class ProgressEstimator:
             self._first = (arrived, progress)
         elif arrived > self._first[0]:
             self._rate = (progress - self._first[1]) / (arrived - self._first[0])
-        self.progress, self._seen, self._misses = progress, arrived, 0
+        self.progress, self._arrived, self._misses = progress, arrived, 0
         if progress >= 1.0:
             self.decoding_since = now
         return True
 
-    def next_ask(self, now: float) -> float:
-        """Return the seconds to wait before asking again."""
+    def next_poll(self, now: float) -> float:
+        """Return the seconds to wait before the next poll."""
         if self._rate is None:
-            wait = FIRST_ASK * 1.5 ** min(self._misses, 6)
+            wait = FIRST_POLL * 1.5 ** min(self._misses, 6)
         elif self.began or self._misses < 3:
             interval = self._interval()
-            late = now - self._seen - interval
-            wait = (
-                interval - (now - self._seen) + 0.03 * interval if late < 0 else 0.1 * interval * (1 + self._misses)
-            )
+            since = now - self._arrived
+            wait = 1.03 * interval - since if since < interval else 0.1 * interval * (1 + self._misses)
         else:
-            # Sent, but not begun when it should have: it waits upstream behind somebody else's.
+            # It was sent but did not begin when it should have: it waits in the upstream's own queue.
             wait = 0.25 * (self._misses - 1)
         return min(max(wait, SHORTEST), LONGEST)
 
     def remaining(self, now: float) -> float | None:
-        """Return the seconds until the picture is there, or None when nothing is known."""
+        """Return the estimated seconds until the response, or None if nothing is known."""
         if self.decoding_since is not None:
             return max(self._tail - (now - self.decoding_since), 0.0)
         if self._rate is None:
             return None
-        since = now - self._seen if self.began else 0.0
+        since = now - self._arrived if self.began else 0.0
         return max((1 - self.progress) / self._rate - since, 0.0) + self._tail
 
     def step_seconds(self, steps: int | None) -> float:
-        """Return the seconds of one step, 0 when unknown."""
+        """Return the estimated seconds of one step, 0 if unknown."""
         return 1 / self._rate / steps if self._rate and steps else 0.0
 
     def _interval(self) -> float:
-        """Return the seconds from the latest value to the next one that is told."""
-        return (self._next_value() - self.progress) / self._rate if self._rate else FIRST_ASK
+        """Return the estimated seconds from the latest value to the next one that is uploaded."""
+        return (self._next_value() - self.progress) / self._rate if self._rate else FIRST_POLL
 
     def _next_value(self) -> float:
-        # The same comparison of the same floats as upstream: of 20 steps it does not tell every one, for
-        # 0.15 - 0.1 is a little less than 0.05, and the value after 0.1 is 0.2.
+        # The same comparison of the same floats as upstream: of 20 steps some are not uploaded, since 0.15 - 0.1 is
+        # a little less than 0.05 and the value after 0.1 is 0.2.
         if not self._steps:
             return min(self.progress + SPAN, 1.0)
         steps = self._steps

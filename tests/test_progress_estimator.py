@@ -1,4 +1,4 @@
-"""When progress is asked for, tried on servers whose every step is known."""
+"""When progress is polled, tried on servers whose every step is known."""
 
 from itertools import accumulate
 from math import isfinite
@@ -25,40 +25,40 @@ def _told(step_seconds: list[float]) -> list[tuple[float, float]]:
 
 
 def _follow(told: list[tuple[float, float]], steps: int | None, expected: float | None) -> tuple[float, float]:
-    """Ask as planned; return the questions per value, and the mean lateness as a share of a value's interval."""
-    pace = ProgressEstimator(steps, 0.0, expected, 0.0)
+    """Poll as planned; return the polls per value, and the mean lateness as a share of a value's interval."""
+    estimator = ProgressEstimator(steps, 0.0, expected, 0.0)
     now = 0.0
-    asked = 0
+    polls = 0
     late = []
-    while pace.decoding_since is None:
-        now += pace.next_ask(now)
-        asked += 1
+    while estimator.decoding_since is None:
+        now += estimator.next_poll(now)
+        polls += 1
         when, value = max([(0.0, 0.0), *((w, v) for w, v in told if w <= now)])
-        if pace.saw(value, now):
+        if estimator.update(value, now):
             late.append(now - when)
-    return asked / len(told), mean(late) / (told[-1][0] / len(told))
+    return polls / len(told), mean(late) / (told[-1][0] / len(told))
 
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("steps", [9, 20, 28, 40, 60, 100])
-def test_an_even_pace_is_met(steps: int, known: bool) -> None:
-    """Well under two questions per value find it within two fifths of its interval, on average."""
-    questions, lateness = _follow(_told([STEP] * steps), steps, STEP * steps if known else None)
-    assert questions < 1.75
+def test_an_even_rate_is_met(steps: int, known: bool) -> None:
+    """Well under two polls per value find it within two fifths of its interval, on average."""
+    polls, lateness = _follow(_told([STEP] * steps), steps, STEP * steps if known else None)
+    assert polls < 1.75
     assert lateness < 0.4
 
 
 @pytest.mark.parametrize("change", [0.6, 1.6])
 @pytest.mark.parametrize("steps", [20, 40, 60])
-def test_a_pace_that_changes_is_followed(steps: int, change: float) -> None:
+def test_a_rate_that_changes_is_followed(steps: int, change: float) -> None:
     """A third of the way the server becomes faster, or slower."""
     seconds = [STEP if step < steps / 3 else STEP * change for step in range(steps)]
-    questions, lateness = _follow(_told(seconds), steps, STEP * steps)
-    assert questions < 2.5
+    polls, lateness = _follow(_told(seconds), steps, STEP * steps)
+    assert polls < 2.5
     assert lateness < 0.5
 
 
-def test_values_that_floating_point_leaves_out_are_not_asked_for() -> None:
+def test_values_that_floating_point_leaves_out_are_not_polled_for() -> None:
     """Of 20 steps upstream tells 12: 0.15 - 0.1 is a little less than 0.05."""
     told = _told([STEP] * 20)
     assert len(told) == 12
@@ -67,8 +67,8 @@ def test_values_that_floating_point_leaves_out_are_not_asked_for() -> None:
 
 def test_steps_that_are_not_known_are_followed_too() -> None:
     """The model's own number of steps: a value per SPAN is expected."""
-    questions, lateness = _follow(_told([STEP] * 50), None, None)
-    assert questions < 3.5
+    polls, lateness = _follow(_told([STEP] * 50), None, None)
+    assert polls < 3.5
     assert lateness < 0.5
 
 
@@ -81,13 +81,13 @@ def test_whatever_progress_an_upstream_tells(
     answers: list[tuple[float, float]], steps: int | None, expected: float | None
 ) -> None:
     """Times to wait and times left are times, also when it moves by less than any step could."""
-    pace = ProgressEstimator(steps, 0.0, expected, 0.0)
+    estimator = ProgressEstimator(steps, 0.0, expected, 0.0)
     now = 0.0
     for progress, seconds in answers:
         now += seconds
-        pace.saw(progress, now)
-        assert SHORTEST <= pace.next_ask(now) <= LONGEST
-        left = pace.remaining(now)
+        estimator.update(progress, now)
+        assert SHORTEST <= estimator.next_poll(now) <= LONGEST
+        left = estimator.remaining(now)
         assert left is None or (isfinite(left) and left >= 0)
-        assert isfinite(pace.step_seconds(steps))
-        assert 0 <= pace.began_at <= now
+        assert isfinite(estimator.step_seconds(steps))
+        assert 0 <= estimator.began_at <= now

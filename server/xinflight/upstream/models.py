@@ -1,0 +1,285 @@
+"""What runs on a Xinference server: its state, its models with their defaults, and the probes that find out.
+
+Features are detected without admin rights, since an API key may not query the version. Facts are those measured on
+Xinference 4.1.0.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+import structlog
+from msgspec import Struct
+
+from xinflight.clock import Clock
+from xinflight.errors import UpstreamAuth, UpstreamBusy, XinflightError
+from xinflight.i18n import translate
+from xinflight.protocol import ModelInfo, UpstreamState
+from xinflight.settings import ModelSettings, Settings
+from xinflight.supervise import Supervisor
+from xinflight.upstream.client import CALL_BYTES, CALL_SECONDS, LISTING_BYTES, Client, quoted
+from xinflight.upstream.kinds import KINDS
+from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
+
+__all__ = ["Model", "Xinference"]
+
+log = structlog.stdlib.get_logger(__name__)
+
+PROBE_TIMEOUT = 10.0
+"""Seconds for all requests of one probe."""
+VANISHED_SECONDS = 60.0
+"""Seconds that a model is remembered after it left the list: a crashed one was back in about 12."""
+READY_PAUSE, AWAY_PAUSE, REFUSED_PAUSE = 15.0, 2.0, 300.0
+"""Seconds between probes. Ten bad keys within five minutes ban our address for an hour (api/auth_service.py)."""
+PROBE_DELAY = 0.2
+"""Seconds by which `probe_soon` delays the probe, so that many calls at once cause one probe."""
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A running model that can do one of KINDS. With `true_cancel` an abort stops its compute."""
+
+    uid: str
+    name: str
+    replicas: int
+    size: str
+    steps: int | None
+    guidance_scale: float | None
+    true_cancel: bool
+    pool: str
+
+    @property
+    def defaults_known(self) -> bool:
+        """Whether the steps and guidance of a request that names none are known beforehand."""
+        return self.steps is not None and self.guidance_scale is not None
+
+
+class Xinference(Client):
+    """A Xinference server with its state and models, kept up to date by the task `xinference probe`.
+
+    `on_change` is called on the loop after the state or the models changed.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, supervisor: Supervisor, on_change: Callable[[], None]
+    ) -> None:
+        super().__init__(settings, clock)
+        self.state = UpstreamState.LOADING
+        self.models: dict[str, Model] = {}
+        # Uids of running models that can do none of KINDS.
+        self.unsuitable: frozenset[str] = frozenset()
+        # Why it is unreachable, for whoever runs the server: it may contain text of the upstream.
+        self.cause = ""
+        # Models that left the list lately: a crashed one is not listed until it has recovered.
+        self.vanished: dict[str, Model] = {}
+        self._supervisor = supervisor
+        self._settings = settings
+        self._on_change = on_change
+        # Uids that were found to lack the route with a true cancel: they must never be sent an abort.
+        self._without_true_cancel: set[str] = set()
+        self._vanished_at: dict[str, float] = {}
+        self._default = ""
+        self._registrations: dict[str, Registration | None] = {}
+        self._version_has_true_cancel = False
+        self._probe_wanted = asyncio.Event()
+        self._failures = 0
+
+    async def start(self) -> None:
+        """Open the session and probe once, so that a running server is known when this returns."""
+        self.open()
+        await self._probe()
+        self._supervisor.start("xinference probe", self._keep_probing)
+
+    async def close(self) -> None:
+        """Stop probing and close the session."""
+        await self._supervisor.stop("xinference probe")
+        await super().close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        seconds: float | None = CALL_SECONDS,
+        max_bytes: int = CALL_BYTES,
+    ) -> bytes:
+        """Send one request, as `Client.request`; UpstreamAuth marks the server as unauthorised.
+
+        From then on UpstreamAuth is raised without sending anything, until a probe finds the key accepted again: ten
+        polls with a refused key would get our address banned.
+        """
+        if self.state is UpstreamState.UNAUTHORISED:
+            raise UpstreamAuth(detail="not sent: the key was refused")
+        try:
+            return await super().request(method, path, body, seconds=seconds, max_bytes=max_bytes)
+        except UpstreamAuth:
+            self._update(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
+            raise
+
+    # Models
+
+    def default(self) -> Model | None:
+        """Return the configured model, else the first one found, else None.
+
+        A default that crashed and is not listed for a moment stays the default while it is in `vanished`.
+        """
+        uid = self._settings.model or self._default
+        found = self.models.get(uid) or self.vanished.get(uid)
+        if found is None and self._settings.model is None:
+            found = next(iter(self.models.values()), None)
+            self._default = "" if found is None else found.uid
+        return found
+
+    def find(self, wanted: str | None) -> Model | None:
+        """Return the running model with a uid, or one of the pool of that name; the default for None."""
+        if wanted is None:
+            return self.default()
+        by_pool = (model for model in self.models.values() if model.pool == wanted)
+        return self.models.get(wanted) or next(by_pool, None)
+
+    def infos(self) -> list[ModelInfo]:
+        """Describe the models for clients, the default one first."""
+        default = self.default()
+        infos = [
+            ModelInfo(
+                id=model.uid,
+                default=model is default,
+                size=model.size,
+                steps=model.steps,
+                guidance_scale=model.guidance_scale,
+                defaults_known=model.defaults_known,
+                true_cancel=model.true_cancel,
+                replicas=model.replicas,
+            )
+            for model in self.models.values()
+        ]
+        return sorted(infos, key=lambda info: not info.default)
+
+    def disable_true_cancel(self, uid: str) -> None:
+        """Record that a model lacks the route with a true cancel, even if it is not listed at the moment."""
+        self._without_true_cancel.add(uid)
+        if uid in self.models:
+            self.models[uid] = msgspec.structs.replace(self.models[uid], true_cancel=False)
+        self._on_change()
+
+    # Probing
+
+    def probe_soon(self) -> None:
+        """Probe within a moment: a request has just failed, so the known state may be outdated."""
+        if self.state is not UpstreamState.UNAUTHORISED:
+            self._probe_wanted.set()
+
+    async def _keep_probing(self) -> None:
+        while True:
+            refused = self.state is UpstreamState.UNAUTHORISED
+            pause = REFUSED_PAUSE if refused else READY_PAUSE if self.state is UpstreamState.READY else AWAY_PAUSE
+            try:
+                async with self.clock.timeout(pause):
+                    await self._probe_wanted.wait()
+                await self.clock.sleep(PROBE_DELAY)
+            except TimeoutError:
+                pass
+            self._probe_wanted.clear()
+            if refused or self.state is not UpstreamState.UNAUTHORISED:
+                await self._probe()
+
+    async def _probe(self) -> None:
+        """Query the server and update `state` and `models` from its answers."""
+        try:
+            async with self.clock.timeout(PROBE_TIMEOUT):
+                models, unsuitable = await self._query_models()
+        except UpstreamAuth:
+            self._update(UpstreamState.UNAUTHORISED, {}, frozenset())
+        except UpstreamBusy:
+            self._update(UpstreamState.LOADING, self.models, self.unsuitable)
+        except (aiohttp.ClientError, OSError, TimeoutError, XinflightError) as error:
+            log.debug("upstream probe failed", error=str(error), kind=type(error).__name__)
+            self._failures += 1
+            # A single lost answer of a busy server must not alarm every client.
+            if self.state is not UpstreamState.READY or self._failures > 1:
+                # A TimeoutError has no text.
+                cause = str(error) or f"no answer within {PROBE_TIMEOUT:g} s"
+                self._update(UpstreamState.UNREACHABLE, self.models, self.unsuitable, cause)
+            else:
+                self._probe_wanted.set()
+        else:
+            self._failures = 0
+            self._record_vanished(models)
+            missing = UpstreamState.LOADING if self.vanished else UpstreamState.NO_MODEL
+            self._update(UpstreamState.READY if models else missing, models, unsuitable)
+
+    def _record_vanished(self, models: dict[str, Model]) -> None:
+        now = self.clock.monotonic()
+        for uid, model in self.models.items():
+            if uid not in models:
+                self.vanished[uid] = model
+                self._vanished_at[uid] = now
+        for uid, when in list(self._vanished_at.items()):
+            if uid in models or now - when > VANISHED_SECONDS:
+                del self._vanished_at[uid], self.vanished[uid]
+
+    async def _query_models(self) -> tuple[dict[str, Model], frozenset[str]]:
+        """Return the models that can do one of KINDS, and the uids of those that can't."""
+        entries = parse(await self._query("/v1/models"), ModelList).data
+        if self.state is not UpstreamState.READY:
+            # It may be another version than before.
+            self._registrations.clear()
+            paths = parse(await self._query("/openapi.json"), OpenApi).paths
+            self._version_has_true_cancel = "/sdapi/v1/interrupt" in paths
+        abilities = {kind.ability for kind in KINDS.values()}
+        suitable = [entry for entry in entries if abilities.intersection(entry.model_ability)]
+        models = {entry.id: await self._model(entry) for entry in suitable}
+        return models, frozenset(entry.id for entry in entries) - models.keys()
+
+    async def _model(self, entry: ModelEntry) -> Model:
+        configured = self._settings.models.get(entry.id, ModelSettings())
+        registration = await self._registration(entry.model_name or entry.id)
+        config = (registration and registration.default_generate_config) or GenerateConfig()
+        guidance_scale = configured.guidance_scale
+        return Model(
+            uid=entry.id,
+            name=entry.model_name,
+            replicas=configured.replicas or max(entry.replica, 1),
+            size=configured.size or self._settings.default_size,
+            steps=configured.steps or config.num_inference_steps or config.steps,
+            guidance_scale=config.guidance_scale if guidance_scale is None else guidance_scale,
+            # Other engines have neither a serial lock nor a cancel (model/image/vllm/core.py).
+            true_cancel=self._version_has_true_cancel
+            and entry.id not in self._without_true_cancel
+            and entry.model_engine == "diffusers",
+            pool=configured.pool or entry.id,
+        )
+
+    async def _registration(self, name: str) -> Registration | None:
+        """Return the model's registration, or None if it has none or our key may not read it."""
+        if name not in self._registrations:
+            try:
+                body = await self._query(f"/v1/model_registrations/image/{quoted(name)}")
+                self._registrations[name] = parse(body, Registration)
+            except UpstreamAuth:
+                raise
+            except XinflightError:
+                self._registrations[name] = None
+        return self._registrations[name]
+
+    async def _query(self, path: str) -> bytes:
+        """Send a GET of the probe, whose own timeout bounds it, even while our key counts as refused."""
+        return await super().request("GET", path, seconds=None, max_bytes=LISTING_BYTES)
+
+    def _update(
+        self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str], cause: str = ""
+    ) -> None:
+        changed = state is not self.state or models != self.models
+        if state is not self.state:
+            write = log.info if state is UpstreamState.READY else log.warning
+            write(
+                "upstream state changed",
+                now=state,
+                models=list(models),
+                cause=cause,
+                cure=translate(f"cure.{state}", "en"),
+            )
+        self.state, self.models, self.unsuitable, self.cause = state, models, unsuitable, cause
+        if changed:
+            self._on_change()
