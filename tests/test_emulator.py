@@ -14,12 +14,12 @@ import pytest
 
 from kit import LONG, FakeClock, Recorder, ShiftedClock, eventually
 from xinflight.demo import (
+    DrawingRequest,
     EmulatedModel,
     Emulator,
     EmulatorOptions,
     Faults,
-    GenerationRequest,
-    demo_engine,
+    demo_emulator,
     serve_emulator,
 )
 from xinflight.demo import http as web_emulator
@@ -31,13 +31,13 @@ STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
 """For a clock that is moved by hand: sums of its steps are exact."""
 
 
-def paint(order: GenerationRequest) -> bytes:
+def paint(order: DrawingRequest) -> bytes:
     """Return bytes that tell the order: pictures are test_drawing's business."""
     return msgspec.json.encode(order)
 
 
-def ordered(picture: str) -> GenerationRequest:
-    return msgspec.json.decode(base64.b64decode(picture), type=GenerationRequest)
+def ordered(picture: str) -> DrawingRequest:
+    return msgspec.json.decode(base64.b64decode(picture), type=DrawingRequest)
 
 
 class Answer(msgspec.Struct):
@@ -817,7 +817,7 @@ async def test_garbage_is_a_200_that_is_no_picture(server: Server, garbage: str)
         case "base64":
             assert answer.body["images"] == ["?"]
         case _:
-            assert base64.b64decode(answer.body["images"][0]) == b"not a picture"
+            assert base64.b64decode(answer.body["images"][0]) == b"not an image"
 
 
 async def test_slow_frozen_and_thawed(serve: Serve) -> None:
@@ -889,7 +889,7 @@ async def test_people_write_faults_into_the_prompt(server: Server) -> None:
 
 async def test_the_demo_has_two_painters_and_a_reader() -> None:
     """The demo's first model can't paint, its first painter has two replicas, its second one."""
-    engine = demo_engine()
+    engine = demo_emulator()
     models = list(engine.models().values())
     painters = [model for model in models if "text2image" in model.abilities]
     assert models[0] not in painters

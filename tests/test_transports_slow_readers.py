@@ -15,7 +15,7 @@ from PIL import Image
 from conftest import Serve
 from kit import LONG, Json, WireClient, is_end, painter
 from streams import NDJSON, PackClient, lines, stored
-from xinflight.demo import Emulator, GenerationRequest
+from xinflight.demo import DrawingRequest, Emulator
 from xinflight.web import streams as web_stream
 from xinflight.web import websocket as web_ws
 
@@ -84,7 +84,7 @@ async def test_readers_that_stop_reading(
     picture = paint()
     assert PICTURE * 0.9 < len(picture) < PICTURE * 1.1
 
-    def painted(order: GenerationRequest) -> bytes:
+    def painted(order: DrawingRequest) -> bytes:
         return picture
 
     model = painter(replicas=TASKS, step_seconds=0.2)

@@ -27,7 +27,7 @@ from kit import hosted
 from process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
-from xinflight.demo import draw
+from xinflight.demo.drawing import draw
 from xinflight.model import MediaInfo, Output, Task
 from xinflight.storage import MemoryBlobs, SqliteStore, Write
 

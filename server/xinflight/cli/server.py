@@ -18,7 +18,7 @@ from aiohttp import web
 from xinflight.app import setup
 from xinflight.cli.collector import collect_cycles, settle_collector
 from xinflight.clock import SystemClock
-from xinflight.demo import demo_engine, serve_emulator
+from xinflight.demo import demo_emulator, serve_emulator
 from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.web import (
@@ -76,7 +76,7 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
     """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`."""
     async with AsyncExitStack() as stack:
         if demo:
-            url = await stack.enter_async_context(serve_emulator(demo_engine(SystemClock())))
+            url = await stack.enter_async_context(serve_emulator(demo_emulator(SystemClock())))
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
         folder = _data_folder(settings, demo=demo)
         settings = msgspec.structs.replace(settings, data_dir=str(folder))

@@ -1,26 +1,27 @@
-"""A small Xinference that draws, with the manners and the faults of the real one."""
+"""A small emulation of Xinference that draws images with Pillow, with the behaviour and faults of the real one."""
 
-from xinflight.demo.book import KeyGuard
-from xinflight.demo.drawing import draw
-from xinflight.demo.emulator import DemoUnavailable, EmulatedModel, Emulator, EmulatorOptions, Faults, demo_engine
+from xinflight.demo.auth import KeyGuard
+from xinflight.demo.bodies import GenerationsBody, Txt2imgBody
+from xinflight.demo.drawing_request import DrawingRequest
+from xinflight.demo.emulator import DemoUnavailable, Emulator, EmulatorOptions, demo_emulator
+from xinflight.demo.faults import Faults
 from xinflight.demo.http import emulator_app, serve_emulator
+from xinflight.demo.model import EmulatedModel
 from xinflight.demo.replica import Job, Replica
-from xinflight.demo.wire import GenerationRequest, GenerationsBody, Txt2imgBody
 
 __all__ = [
     "DemoUnavailable",
+    "DrawingRequest",
     "EmulatedModel",
     "Emulator",
     "EmulatorOptions",
     "Faults",
-    "GenerationRequest",
     "GenerationsBody",
     "Job",
     "KeyGuard",
     "Replica",
     "Txt2imgBody",
-    "demo_engine",
-    "draw",
+    "demo_emulator",
     "emulator_app",
     "serve_emulator",
 ]

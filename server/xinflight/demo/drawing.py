@@ -1,4 +1,4 @@
-"""Draw a picture from a prompt and a seed with Pillow (extra `demo`); it says in its corner that it is drawn.
+"""Draw an image from a prompt and a seed with Pillow (extra `demo`), with a label that says so.
 
 What is on it follows the prompt's words where they are known (mountains, sea, city, stars, flowers, colours,
 in English and Chinese), else a hash of prompt and seed. Steps add detail, guidance adds colour, a negative
@@ -20,7 +20,7 @@ __all__ = ["draw"]
 
 LABEL = "drawn, not generated"
 QUALITY = 88
-CANVAS = 1536  # longest side painted, in pixels; larger pictures are enlarged from it to bound time and memory
+CANVAS = 1536  # longest side painted, in pixels; larger images are enlarged from it to bound time and memory
 
 T = TypeVar("T")
 
@@ -70,12 +70,12 @@ def draw(
         detail=min(2.0, max(0.3, (steps / 12) ** 0.5)),
     )
     style(scene)
-    picture = _vignetted(scene.image)
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    _label(picture)
+    image = _vignetted(scene.image)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    _label(image)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY, comment=f"{LABEL}: by the demo of xinflight")
+    image.save(out, "JPEG", quality=QUALITY, comment=f"{LABEL}: by the demo of xinflight")
     return out.getvalue()
 
 
@@ -90,18 +90,18 @@ def _named(table: tuple[tuple[T, str], ...], prompt: str) -> T | None:
     return min(found, key=lambda hit: hit[0])[1] if found else None
 
 
-def _vignetted(picture: Image.Image) -> Image.Image:
+def _vignetted(image: Image.Image) -> Image.Image:
     # The radial gradient is 0 in the middle and 255 in the corners, which keep 75 % of their light.
     shade = Image.radial_gradient("L").point([255 - max(0, value - 110) * 64 // 145 for value in range(256)])
-    shade = shade.resize(picture.size, Image.Resampling.BILINEAR)
-    return ImageChops.multiply(picture, Image.merge("RGB", (shade, shade, shade)))
+    shade = shade.resize(image.size, Image.Resampling.BILINEAR)
+    return ImageChops.multiply(image, Image.merge("RGB", (shade, shade, shade)))
 
 
-def _label(picture: Image.Image) -> None:
-    width, height = picture.size
+def _label(image: Image.Image) -> None:
+    width, height = image.size
     size = max(8, min(20, min(width, height) // 54))
     text = LABEL if width >= size * 11 else LABEL.split(",")[0]
-    canvas = ImageDraw.Draw(picture, "RGBA")
+    canvas = ImageDraw.Draw(image, "RGBA")
     font = ImageFont.load_default(size)
     at = (width - size * 0.7, height - size * 0.6)
     canvas.text((at[0] + 1, at[1] + 1), text, fill=(0, 0, 0, 120), font=font, anchor="rb")

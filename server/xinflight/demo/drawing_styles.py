@@ -245,7 +245,7 @@ def flow(scene: Scene) -> None:
     scene.sky([scene.colour(0.2, 0.05), scene.colour(0.14, 0.04, 0.5)])
     side = 64
     field = scene.noise(2, 2).resize((side, side)).load()
-    assert field is not None, "a loaded picture has pixels"
+    assert field is not None, "a loaded image has pixels"
     base = rng.random() * math.tau
     tones = [scene.colour(0.45 + 0.45 * i / 7, 0.14, i / 7) for i in range(8)]
     large = Image.new("RGB", (scene.width * SMOOTH, scene.height * SMOOTH))

@@ -1,7 +1,7 @@
-"""A small Xinference that draws: the demo's upstream, and the tests'.
+"""Emulator of Xinference that draws images, the upstream of the demo and of tests.
 
-It keeps the measured behaviour of Xinference 4.1.0, odd corners included, apart from HTTP, which is
-`web_emulator`'s. Pictures are drawn with Pillow from the same inputs a diffusion model would get, and say so.
+It reproduces the measured behaviour of Xinference 4.1.0, including its quirks, except for HTTP, which is in `http`.
+Images are drawn with Pillow from the inputs a diffusion model would get, and are labelled as drawn.
 """
 
 import asyncio
@@ -12,30 +12,22 @@ from typing import Any
 import msgspec
 
 from xinflight.clock import Clock, SystemClock
-from xinflight.demo.book import IdRegister, KeyGuard, ProgressBook
+from xinflight.demo.auth import KeyGuard
+from xinflight.demo.bodies import GenerationsBody, Txt2imgBody
+from xinflight.demo.drawing_request import DrawingRequest, from_generations, from_txt2img
+from xinflight.demo.errors import SUPERVISOR, HttpError
+from xinflight.demo.faults import Faults, faults_in
+from xinflight.demo.model import EmulatedModel
+from xinflight.demo.progress import ProgressTracker
 from xinflight.demo.replica import Job, Paint, Replica, ReplicaView
-from xinflight.demo.wire import (
-    SUPERVISOR,
-    EmulatedModel,
-    Faults,
-    GenerationRequest,
-    GenerationsBody,
-    Refusal,
-    Txt2imgBody,
-    faults_in,
-    generations_orders,
-    txt2img_orders,
-)
+from xinflight.demo.request_ids import RequestIds
 
 __all__ = [
     "BLOCK_SECONDS",
     "DemoUnavailable",
-    "EmulatedModel",
     "Emulator",
     "EmulatorOptions",
-    "Faults",
-    "Refusal",
-    "demo_engine",
+    "demo_emulator",
 ]
 
 BLOCK_SECONDS = 30.0  # XINFERENCE_DEFAULT_CANCEL_BLOCK_DURATION
@@ -45,19 +37,19 @@ LISTING_SECONDS = 3.0  # XINFERENCE_LIST_MODELS_DEBOUNCE_SECONDS
 
 
 class DemoUnavailable(Exception):
-    """The demo can't draw on this machine; the text is one line with the cure."""
+    """Pillow is not installed. The text is one line with the command that installs it."""
 
 
 class EmulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Which server it is.
+    """Version and features of the emulated server.
 
     Attributes:
-        version: what `/v1/cluster/version` says.
-        txt2img_abort: False is a server before 3.4.0: txt2img takes no request id, so no abort.
-        progress_times: False is a server before 4.1.0: progress comes without elapsed and remaining seconds.
-        progress_span: how far progress must rise to be told (XINFERENCE_UPLOAD_PROGRESS_SPAN).
-        api_key: switches auth on, with this one key.
-        latency: seconds until an arrived request's id is known; an abort that comes earlier finds nothing.
+        version: the version in `/v1/cluster/version`.
+        txt2img_abort: False emulates a server before 3.4.0: txt2img has no request id and can't be aborted.
+        progress_times: False emulates a server before 4.1.0: progress has no elapsed and remaining seconds.
+        progress_span: smallest increase of progress that is reported (XINFERENCE_UPLOAD_PROGRESS_SPAN).
+        api_key: enables authentication with this key.
+        latency: seconds until the id of a request is known. An earlier abort finds nothing.
     """
 
     version: str = "4.1.0"
@@ -69,39 +61,39 @@ class EmulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Launched:
-    """A model and its replicas, dealt round robin."""
+    """A launched model and its replicas, which get requests round robin."""
 
     def __init__(self, model: EmulatedModel, make: Callable[[int], Replica]) -> None:
         self.model = model
         self.replicas = [make(index) for index in range(model.replicas)]
         self._next = 0
 
-    def deal(self) -> Replica:
+    def next_replica(self) -> Replica:
         replica = self.replicas[self._next % len(self.replicas)]
         self._next += 1
         return replica
 
     def gone(self) -> bool:
-        """Tell whether every replica is known to be dead."""
+        """Return whether every replica is known to be dead."""
         return all(replica.view().status == "TERMINATING" for replica in self.replicas)
 
 
 class Emulator:
-    """The engine behind the emulated endpoints.
+    """State and behaviour behind the emulated endpoints, for use on one event loop.
 
-    Use it on one event loop. `paint` replaces the Pillow painter: it is called in a thread with an
-    order and returns the picture's bytes. `aclose` ends every task it started.
+    `paint` replaces Pillow: it is called in a thread with a DrawingRequest and returns the bytes of the image.
+    `aclose` ends every asyncio task that the emulator started.
 
     Attributes:
-        faults: what strikes generations from now on; a prompt's own faults (`demo:slow=3`) go before.
-        unreachable: while True, every connection is torn without an answer; the work goes on.
-        clock: the time it lives by.
-        options: which server it is.
-        started: when it started, in Unix seconds.
-        closing: set when it goes down, for those who wait for an answer that never comes.
+        faults: faults of generations from now on. Faults in a prompt (`demo:slow=3`) take precedence.
+        unreachable: while True, every connection is aborted without a response; generations continue.
+        clock: the clock of all delays.
+        options: version and features.
+        started: time of the start, Unix time in seconds.
+        closing: set on shutdown, for handlers of requests that are never answered.
 
     Raises:
-        DemoUnavailable: no `paint` was given and Pillow is not installed.
+        DemoUnavailable: `paint` is None and Pillow is not installed.
     """
 
     def __init__(
@@ -125,11 +117,11 @@ class Emulator:
     def _boot(self, models: Iterable[EmulatedModel]) -> None:
         self.closing = asyncio.Event()
         self.started = self.clock.time()
-        self._book = ProgressBook(self.clock, self.options.progress_span)
-        self._ids: IdRegister[Job] = IdRegister(self.clock)
+        self._progress = ProgressTracker(self.clock, self.options.progress_span)
+        self._ids: RequestIds[Job] = RequestIds(self.clock)
         self._not_found: dict[str, float] = {}
         self._launched: dict[str, _Launched] = {}
-        # One entry per uid that was ever taken down, as upstream.
+        # Grows by one entry per terminated uid, as upstream.
         self._terminated: dict[str, _Launched] = {}
         self._listing: list[EmulatedModel] = []
         self._listed_at = -inf
@@ -137,7 +129,7 @@ class Emulator:
             self.launch(model)
 
     def launch(self, model: EmulatedModel) -> None:
-        """Launch a model, or launch it anew."""
+        """Launch or relaunch a model."""
         self.terminate(model.uid)
         self._not_found.pop(model.uid, None)
         self._launched[model.uid] = _Launched(model, lambda index: self._replica(model, index))
@@ -149,13 +141,13 @@ class Emulator:
             index,
             clock=self.clock,
             paint=self._paint,
-            book=self._book,
+            progress=self._progress,
             spawn=self._spawn,
             thawed=self._thawed,
         )
 
     def terminate(self, uid: str) -> None:
-        """Take a model down as DELETE does upstream: what runs on it fails. Unknown uids are ignored."""
+        """Terminate a model as DELETE does upstream. Its running jobs fail. Unknown uids are ignored."""
         if launched := self._launched.pop(uid, None):
             for replica in launched.replicas:
                 replica.terminate()
@@ -163,18 +155,18 @@ class Emulator:
             self._listed_at = -inf
 
     def kill(self, uid: str, replica: int = 0) -> None:
-        """Kill a replica's process; another takes its place after twelve seconds."""
+        """Kill the process of a replica. Another one replaces it after twelve seconds."""
         self._launched[uid].replicas[replica].kill()
 
     def thaw(self) -> None:
-        """Let frozen generations go on."""
+        """Resume frozen generations."""
         self._thawed.set()
         self._thawed.clear()
 
     async def aclose(self) -> None:
-        """Go down: pending requests fail, every task ends. Cancelling leaves tasks that are ending.
+        """Shut down: pending requests fail and every asyncio task ends. If cancelled, tasks may still be ending.
 
-        Used again afterwards, it is a server that was restarted with the same models.
+        Afterwards the emulator can be used again, like a server that was restarted with the same models.
         """
         self.closing.set()
         for launched in self._launched.values():
@@ -193,10 +185,10 @@ class Emulator:
         return task
 
     def check_key(self, address: str, authorization: str | None, scope: str) -> None:
-        """Let a request pass when auth is off, or its key is good.
+        """Check the API key of a request, unless authentication is disabled.
 
         Raises:
-            Refusal: 401, 403, or 429 for a banned address.
+            HttpError: 401, 403, or 429 for a banned address.
         """
         if self._guard is not None:
             self._guard.check(address, authorization, scope)
@@ -206,7 +198,7 @@ class Emulator:
         return {uid: launched.model for uid, launched in self._launched.items()}
 
     def listed(self) -> list[EmulatedModel]:
-        """Return the models that the server tells of: those of which a replica was there within three seconds."""
+        """Return the listed models: those with a live replica, checked at most every three seconds."""
         now = self.clock.monotonic()
         if now - self._listed_at >= LISTING_SECONDS:
             self._listing = [launched.model for launched in self._launched.values() if not launched.gone()]
@@ -217,106 +209,106 @@ class Emulator:
         """Return one model.
 
         Raises:
-            Refusal: 400, not launched, or none of its replicas is there.
+            HttpError: 400, not launched, or all of its replicas are dead.
         """
         launched = self._launched.get(uid)
         if launched is None or launched.gone():
             missing = f"{uid}-rep0" if launched else uid
-            raise Refusal(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
+            raise HttpError(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
         return launched.model
 
     def replicas(self, uid: str) -> list[ReplicaView]:
-        """Return the replicas of a model, also of one that was taken down; none for an unknown one."""
+        """Return the replicas of a model, even if it was terminated. Empty for an unknown model."""
         launched = self._launched.get(uid) or self._terminated.get(uid)
         return [replica.view() for replica in launched.replicas] if launched else []
 
     def progress(self, request_id: str) -> dict[str, float | None]:
-        """Return the progress answer of an id.
+        """Return the progress of a request id.
 
         Raises:
-            Refusal: 400 with the id in quotes: unknown, not begun or expired.
+            HttpError: 400 with the id in quotes: unknown, not started or expired.
         """
         try:
-            snapshot = self._book.snapshot(request_id)
+            snapshot = self._progress.snapshot(request_id)
         except KeyError as unknown:
-            raise Refusal(400, f"{SUPERVISOR} {unknown}") from unknown
+            raise HttpError(400, f"{SUPERVISOR} {unknown}") from unknown
         if not self.options.progress_times:
             return {"progress": snapshot.progress}
         return msgspec.structs.asdict(snapshot)
 
     def abort(self, uid: str, request_id: str, block_seconds: float = BLOCK_SECONDS) -> str:
-        """Abort an id on every replica of a model and block it; DONE when something was aborted, else NO_OP.
+        """Abort and block a request id on every replica of a model. Return DONE if something was aborted, else NO_OP.
 
         Raises:
-            Refusal: 500, a replica's process is dead.
+            HttpError: 500, the process of a replica is dead.
         """
         done = False
         if launched := self._launched.get(uid):
             for replica in launched.replicas:
                 done |= replica.abort(request_id, block_seconds)
-        # The front end keeps the ids of generations itself, which is why those answer at once.
+        # The front end has the ids of generations itself, so these are answered at once.
         if job := self._ids.abort(request_id, block_seconds):
-            job.refuse(job.cancelled())
+            job.fail(job.cancelled())
         return "DONE" if done else "NO_OP"
 
     async def txt2img(self, body: Txt2imgBody) -> Job:
-        """Take a txt2img request and return its job, which waits or runs.
+        """Submit a txt2img request and return its job, which waits or runs.
 
-        Cancelling takes nothing back that was submitted.
+        Cancelling doesn't revoke a submitted job.
 
         Raises:
-            Refusal: as Xinference words it.
+            HttpError: with the text of Xinference.
         """
-        replica = self._deal(body.model or body.override_settings.get("sd_model_checkpoint"))
-        faults = self._strike(body.prompt)
+        replica = self._replica_for(body.model or body.override_settings.get("sd_model_checkpoint"))
+        faults = self._next_faults(body.prompt)
         params = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
         params.update(_decoded(body.kwargs, 400))
         request_id = params.get("request_id") if self.options.txt2img_abort else None
-        job = Job("txt2img", request_id, faults, lambda: txt2img_orders(params, replica.model))
+        job = Job("txt2img", request_id, faults, lambda: from_txt2img(params, replica.model))
         await self._arrive()
         replica.submit(job)
         return job
 
     async def generations(self, body: GenerationsBody) -> Job:
-        """Take a generations request and return its job, which waits or runs.
+        """Submit a generations request and return its job, which waits or runs.
 
-        Cancelling takes nothing back that was submitted.
+        Cancelling doesn't revoke a submitted job.
 
         Raises:
-            Refusal: as Xinference words it.
+            HttpError: with the text of Xinference.
         """
-        replica = self._deal(body.model)
-        faults = self._strike(body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt))
+        replica = self._replica_for(body.model)
+        faults = self._next_faults(body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt))
         kwargs = _decoded(body.kwargs, 500)
         request_id: Hashable = kwargs.get("request_id")
-        job = Job("generations", request_id, faults, lambda: generations_orders(body, kwargs, replica.model))
+        job = Job("generations", request_id, faults, lambda: from_generations(body, kwargs, replica.model))
         await self._arrive()
         self._ids.add(request_id, job)
         job.answer.add_done_callback(lambda _: self._ids.remove(request_id, job))
         try:
             replica.submit(job)
-        except Refusal as refusal:
-            job.refuse(refusal)
+        except HttpError as error:
+            job.fail(error)
         return job
 
-    def _deal(self, uid: str | None) -> Replica:
+    def _replica_for(self, uid: str | None) -> Replica:
         if launched := self._launched.get(uid or ""):
-            return launched.deal()
+            return launched.next_replica()
         now = self.clock.monotonic()
         name = str(uid)
         if self._not_found.get(name, 0.0) > now:
             detail = f"Model not found in the model list, uid: {name} (cached, retry after {NOT_FOUND_SECONDS}s)"
-            raise Refusal(404, detail)
+            raise HttpError(404, detail)
         while len(self._not_found) >= NOT_FOUND_KEPT:
             del self._not_found[next(iter(self._not_found))]
         self._not_found[name] = now + NOT_FOUND_SECONDS
-        raise Refusal(
+        raise HttpError(
             404,
             f"{SUPERVISOR} Model not found in the model list, uid: {name}. "
             f"Available model uids: {list(self._launched)}",
         )
 
-    def _strike(self, prompt: str) -> Faults:
+    def _next_faults(self, prompt: str) -> Faults:
         faults = faults_in(prompt)
         if faults is None:
             faults = self.faults
@@ -324,8 +316,8 @@ class Emulator:
                 left = faults.requests - 1
                 self.faults = msgspec.structs.replace(faults, requests=left) if left > 0 else Faults()
         if faults.refuse is not None:
-            detail = "Model is loading, please retry later: the demo was asked to refuse"
-            raise Refusal(503, detail, headers={"Retry-After": str(faults.refuse)})
+            detail = "Model is loading, please retry later: requested by a fault of the demo"
+            raise HttpError(503, detail, headers={"Retry-After": str(faults.refuse)})
         return faults
 
     async def _arrive(self) -> None:
@@ -338,9 +330,9 @@ def _decoded(kwargs: str | None, status: int) -> dict[str, Any]:
         decoded = msgspec.json.decode(kwargs) if kwargs else {}
     except msgspec.DecodeError as wrong:
         detail = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-        raise Refusal(status, detail) from wrong
+        raise HttpError(status, detail) from wrong
     if not isinstance(decoded, dict):
-        raise Refusal(500, f"{type(decoded).__name__!r} object has no attribute 'get'")
+        raise HttpError(500, f"{type(decoded).__name__!r} object has no attribute 'get'")
     return decoded
 
 
@@ -350,14 +342,14 @@ def _pillow_painter() -> Paint:
     except ModuleNotFoundError as missing:
         raise DemoUnavailable("The demo draws with Pillow: pip install 'xinflight[demo]'") from missing
 
-    def paint(order: GenerationRequest) -> bytes:
-        return draw(**msgspec.structs.asdict(order))
+    def paint(drawing: DrawingRequest) -> bytes:
+        return draw(**msgspec.structs.asdict(drawing))
 
     return paint
 
 
-def demo_engine(clock: Clock | None = None) -> Emulator:
-    """Return the demo's engine: two painters, one of them slow and alone to show a queue, and a reader.
+def demo_emulator(clock: Clock | None = None) -> Emulator:
+    """Return the emulator of the demo: a fast model, a slow one with a single replica, and one without text2image.
 
     Raises:
         DemoUnavailable: Pillow is not installed.

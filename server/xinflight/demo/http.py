@@ -1,4 +1,4 @@
-"""The emulated Xinference over HTTP: FastAPI's manners on aiohttp."""
+"""HTTP endpoints of the emulated Xinference, with the responses of FastAPI on aiohttp."""
 
 import asyncio
 import base64
@@ -9,20 +9,22 @@ from uuid import uuid4
 import msgspec
 from aiohttp import web
 
-from xinflight.demo.emulator import BLOCK_SECONDS, EmulatedModel, Emulator, Refusal
+from xinflight.demo.bodies import decode_generations, decode_txt2img
+from xinflight.demo.emulator import BLOCK_SECONDS, Emulator
+from xinflight.demo.errors import HttpError
+from xinflight.demo.model import EmulatedModel
 from xinflight.demo.replica import Job
-from xinflight.demo.wire import decode_generations, decode_txt2img
 
 __all__ = ["emulator_app", "serve_emulator"]
 
 KEEPALIVE_SECONDS = 5.0  # XINFERENCE_HTTP_TIMEOUT_KEEP_ALIVE
-MAX_BODY = 8 * 1024 * 1024  # bytes; prompts of 100,000 characters are taken upstream
-IMAGE_FOLDER = "/xinference/image"  # where a real server leaves what it answers as `url`
+MAX_BODY = 8 * 1024 * 1024  # bytes; upstream accepts prompts of 100,000 characters
+IMAGE_FOLDER = "/xinference/image"  # folder of the files that a real server returns as `url`
 
-ENGINE = web.AppKey("engine", Emulator)
+EMULATOR = web.AppKey("emulator", Emulator)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# Which scope of a key each path wants; the others are open.
+# Scope of the key that each path requires. Other paths need no key.
 _SCOPES = {
     "/v1/models": "models:list",
     "/v1/models/{uid}": "models:list",
@@ -38,30 +40,30 @@ _SCOPES = {
 
 
 @web.middleware
-async def _manners(request: web.Request, handler: Handler) -> web.StreamResponse:
-    engine = request.app[ENGINE]
-    if engine.unreachable:
-        return _tear(request)
+async def _errors_as_fastapi(request: web.Request, handler: Handler) -> web.StreamResponse:
+    emulator = request.app[EMULATOR]
+    if emulator.unreachable:
+        return _abort_connection(request)
     resource = request.match_info.route.resource
     scope = _SCOPES.get(resource.canonical) if resource else None
     try:
         if scope:
-            engine.check_key(request.remote or "", request.headers.get("Authorization"), scope)
+            emulator.check_key(request.remote or "", request.headers.get("Authorization"), scope)
         return await handler(request)
-    except Refusal as refusal:
-        return _refused(refusal)
+    except HttpError as error:
+        return _error_response(error)
     except web.HTTPMethodNotAllowed:
-        # GET falls through to the server of its web page, which does not have it.
+        # GET falls through to the static files of the web page, which answer 404.
         status, detail = (404, "Not Found") if request.method == "GET" else (405, "Method Not Allowed")
         return _json({"detail": detail}, status=status)
     except web.HTTPNotFound:
         return _json({"detail": "Not Found"}, status=404)
 
 
-def _refused(refusal: Refusal) -> web.Response:
-    if refusal.plain:
-        return web.Response(text=refusal.detail, status=refusal.status, headers=refusal.headers)
-    return _json({"detail": refusal.detail}, status=refusal.status, headers=refusal.headers)
+def _error_response(error: HttpError) -> web.Response:
+    if error.plain:
+        return web.Response(text=error.detail, status=error.status, headers=error.headers)
+    return _json({"detail": error.detail}, status=error.status, headers=error.headers)
 
 
 def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -70,27 +72,27 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
     )
 
 
-def _tear(request: web.Request) -> web.StreamResponse:
+def _abort_connection(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
 async def _status(request: web.Request) -> web.Response:
-    engine = request.app[ENGINE]
-    now = engine.clock.time()
+    emulator = request.app[EMULATOR]
+    now = emulator.clock.time()
     worker = {"update_time": now, "failure_remaining_count": 5, "status": {}}
-    return _json({"uptime": int(now - engine.started), "workers": {"127.0.0.1:26588": worker}})
+    return _json({"uptime": int(now - emulator.started), "workers": {"127.0.0.1:26588": worker}})
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    engine = request.app[ENGINE]
+    emulator = request.app[EMULATOR]
     paths = [resource.canonical for resource in request.app.router.resources()]
-    if engine.options.txt2img_abort:
+    if emulator.options.txt2img_abort:
         paths.append("/sdapi/v1/interrupt")
     else:
         paths.remove("/sdapi/v1/progress")
-    info = {"title": "Xinference, emulated", "version": engine.options.version}
+    info = {"title": "Xinference, emulated", "version": emulator.options.version}
     return _json({"openapi": "3.1.0", "info": info, "paths": {path: {} for path in sorted(paths)}})
 
 
@@ -112,25 +114,25 @@ def _model_fields(model: EmulatedModel) -> dict[str, object]:
 
 async def _models(request: web.Request) -> web.Response:
     head = {"object": "model", "created": 0, "owned_by": "xinference"}
-    models = request.app[ENGINE].listed()
+    models = request.app[EMULATOR].listed()
     data = [{"id": model.uid, **head, **_model_fields(model)} for model in models]
     return _json({"object": "list", "data": data})
 
 
 async def _model(request: web.Request) -> web.Response:
-    model = request.app[ENGINE].model(request.match_info["uid"])
+    model = request.app[EMULATOR].model(request.match_info["uid"])
     return _json({"owned_by": "xinference", **_model_fields(model), "n_worker": 1})
 
 
 async def _replicas(request: web.Request) -> web.Response:
-    return _json(request.app[ENGINE].replicas(request.match_info["uid"]))
+    return _json(request.app[EMULATOR].replicas(request.match_info["uid"]))
 
 
 async def _registration(request: web.Request) -> web.Response:
     name = request.match_info["name"]
-    model = request.app[ENGINE].models().get(name)
+    model = request.app[EMULATOR].models().get(name)
     if model is None:
-        raise Refusal(400, f"Model {name} not found")
+        raise HttpError(400, f"Model {name} not found")
     return _json(
         {
             "version": 2,
@@ -145,26 +147,26 @@ async def _registration(request: web.Request) -> web.Response:
 
 
 async def _auth(request: web.Request) -> web.Response:
-    return _json({"auth": request.app[ENGINE].options.api_key is not None})
+    return _json({"auth": request.app[EMULATOR].options.api_key is not None})
 
 
 async def _version(request: web.Request) -> web.Response:
-    return _json({"version": request.app[ENGINE].options.version, "full-revisionid": "emulated"})
+    return _json({"version": request.app[EMULATOR].options.version, "full-revisionid": "emulated"})
 
 
 async def _progress(request: web.Request) -> web.Response:
-    return _json(request.app[ENGINE].progress(request.match_info["request_id"]))
+    return _json(request.app[EMULATOR].progress(request.match_info["request_id"]))
 
 
 async def _sdapi_progress(request: web.Request) -> web.Response:
-    engine = request.app[ENGINE]
-    if not engine.options.txt2img_abort:
+    emulator = request.app[EMULATOR]
+    if not emulator.options.txt2img_abort:
         raise web.HTTPNotFound
     request_id = request.query.get("request_id")
     if request_id is None:
         text = "1 validation error for SDAPIProgress\nrequest_id\n  field required (type=value_error.missing)"
-        raise Refusal(422, text)
-    return _json({"progress": engine.progress(request_id)["progress"]})
+        raise HttpError(422, text)
+    return _json({"progress": emulator.progress(request_id)["progress"]})
 
 
 class _AbortBody(msgspec.Struct):
@@ -175,62 +177,62 @@ async def _abort(request: web.Request) -> web.Response:
     try:
         body = msgspec.json.decode(await request.read(), type=_AbortBody)
     except msgspec.DecodeError as wrong:
-        raise Refusal(500, "Expecting value: line 1 column 1 (char 0)") from wrong
-    engine = request.app[ENGINE]
+        raise HttpError(500, "Expecting value: line 1 column 1 (char 0)") from wrong
+    emulator = request.app[EMULATOR]
     names = request.match_info
-    return _json({"msg": engine.abort(names["uid"], names["request_id"], body.block_duration)})
+    return _json({"msg": emulator.abort(names["uid"], names["request_id"], body.block_duration)})
 
 
 async def _txt2img(request: web.Request) -> web.StreamResponse:
-    engine = request.app[ENGINE]
-    job = await engine.txt2img(decode_txt2img(await request.read()))
+    emulator = request.app[EMULATOR]
+    job = await emulator.txt2img(decode_txt2img(await request.read()))
 
-    def answer(pictures: list[str]) -> object:
-        return {"images": pictures, "info": {"created": int(engine.clock.time())}, "parameters": {}}
+    def answer(images: list[str]) -> object:
+        return {"images": images, "info": {"created": int(emulator.clock.time())}, "parameters": {}}
 
     return await _answer(request, job, answer)
 
 
 async def _generations(request: web.Request) -> web.StreamResponse:
-    engine = request.app[ENGINE]
+    emulator = request.app[EMULATOR]
     body = decode_generations(await request.read())
-    job = await engine.generations(body)
+    job = await emulator.generations(body)
 
-    def answer(pictures: list[str]) -> object:
+    def answer(images: list[str]) -> object:
         if body.response_format == "b64_json":
-            data = [{"url": None, "b64_json": picture} for picture in pictures]
+            data = [{"url": None, "b64_json": image} for image in images]
         elif body.response_format == "url":
-            data = [{"url": f"{IMAGE_FOLDER}/{uuid4().hex}.jpg", "b64_json": None} for _ in pictures]
+            data = [{"url": f"{IMAGE_FOLDER}/{uuid4().hex}.jpg", "b64_json": None} for _ in images]
         else:
-            raise Refusal(500, f"Unsupported response format: {body.response_format}")
-        return {"created": int(engine.clock.time()), "data": data}
+            raise HttpError(500, f"Unsupported response format: {body.response_format}")
+        return {"created": int(emulator.clock.time()), "data": data}
 
     return await _answer(request, job, answer)
 
 
 async def _answer(request: web.Request, job: Job, shape: Callable[[list[str]], object]) -> web.StreamResponse:
-    """Wait for the job's end, or for its connection's, and answer with the faults that it asked for."""
+    """Wait until the job ends or its connection must be aborted, then respond, applying the faults of the job."""
     await asyncio.wait((job.answer, job.torn), return_when=asyncio.FIRST_COMPLETED)
     if job.torn.done():
-        return _tear(request)
+        return _abort_connection(request)
     if job.faults.hang:
-        await request.app[ENGINE].closing.wait()
-        return _tear(request)
-    pictures = job.answer.result()
+        await request.app[EMULATOR].closing.wait()
+        return _abort_connection(request)
+    images = job.answer.result()
     match job.faults.garbage:
         case "text":
             return web.Response(text="<html>it works</html>", content_type="text/html")
         case "shape":
             return _json({"images": 7, "data": "none"})
         case "base64":
-            return _json(shape(["?" for _ in pictures]))
+            return _json(shape(["?" for _ in images]))
         case "picture":
-            return _json(shape([base64.b64encode(b"not a picture").decode() for _ in pictures]))
-    response = _json(shape([base64.b64encode(picture).decode() for picture in pictures]))
-    return await _torn_answer(request, response) if job.faults.reset else response
+            return _json(shape([base64.b64encode(b"not an image").decode() for _ in images]))
+    response = _json(shape([base64.b64encode(image).decode() for image in images]))
+    return await _partial_response(request, response) if job.faults.reset else response
 
 
-async def _torn_answer(request: web.Request, response: web.Response) -> web.StreamResponse:
+async def _partial_response(request: web.Request, response: web.Response) -> web.StreamResponse:
     body = response.body
     assert isinstance(body, bytes), "JSON answers are bytes"
     torn = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
@@ -241,10 +243,10 @@ async def _torn_answer(request: web.Request, response: web.Response) -> web.Stre
     return torn
 
 
-def emulator_app(engine: Emulator) -> web.Application:
-    """Make an application that answers as Xinference does, for `engine`."""
-    app = web.Application(middlewares=[_manners], client_max_size=MAX_BODY)
-    app[ENGINE] = engine
+def emulator_app(emulator: Emulator) -> web.Application:
+    """Create an application with the endpoints of Xinference, backed by `emulator`."""
+    app = web.Application(middlewares=[_errors_as_fastapi], client_max_size=MAX_BODY)
+    app[EMULATOR] = emulator
     app.add_routes(
         [
             web.get("/status", _status),
@@ -266,17 +268,17 @@ def emulator_app(engine: Emulator) -> web.Application:
 
 
 @asynccontextmanager
-async def serve_emulator(engine: Emulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve `engine` over HTTP and yield the base URL, without a slash at its end. Port 0 takes a free one.
+async def serve_emulator(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `emulator` over HTTP and yield the base URL without a trailing slash. Port 0 chooses a free port.
 
-    On the way out the engine goes down first, as a killed server does, then the connections. A client that
-    leaves stops nothing.
+    On exit the emulator shuts down first, as a killed server does, then the connections. A client that disconnects
+    stops nothing.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     runner = web.AppRunner(
-        emulator_app(engine), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1.0
+        emulator_app(emulator), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1.0
     )
     await runner.setup()
     try:
@@ -284,5 +286,5 @@ async def serve_emulator(engine: Emulator, host: str = "127.0.0.1", port: int = 
         await site.start()
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
-        await engine.aclose()
+        await emulator.aclose()
         await runner.cleanup()

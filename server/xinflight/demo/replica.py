@@ -1,7 +1,7 @@
-"""One emulated replica: a process with one pipeline, a queue in front of it, and a way to die.
+"""One emulated replica: a process with one pipeline and a queue, which can be killed.
 
 Sources: Xinference 4.1.0, `core/model.py` (the actor's lock and limit),
-`model/image/stable_diffusion/core.py` and `model/image/sdapi.py` (what an abort reaches).
+`model/image/stable_diffusion/core.py` and `model/image/sdapi.py` (what an abort affects).
 """
 
 import asyncio
@@ -12,15 +12,19 @@ from typing import Any, Literal
 import msgspec
 
 from xinflight.clock import Clock
-from xinflight.demo.book import IdRegister, ProgressBook
-from xinflight.demo.wire import SUPERVISOR, EmulatedModel, Faults, GenerationRequest, Refusal
+from xinflight.demo.drawing_request import DrawingRequest
+from xinflight.demo.errors import SUPERVISOR, HttpError
+from xinflight.demo.faults import Faults
+from xinflight.demo.model import EmulatedModel
+from xinflight.demo.progress import ProgressTracker
+from xinflight.demo.request_ids import RequestIds
 
 __all__ = ["Job", "Paint", "Replica", "ReplicaView"]
 
-STALE_SECONDS = 0.3  # a dead process is still listed as READY
-RECOVERY_SECONDS = 12.0  # and is there again after this, as another process
+STALE_SECONDS = 0.3  # how long a dead process is still listed as READY
+RECOVERY_SECONDS = 12.0  # after this, another process has taken its place
 
-Paint = Callable[[GenerationRequest], bytes]
+Paint = Callable[[DrawingRequest], bytes]
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 _pids = itertools.count(13680, 237)
@@ -28,10 +32,10 @@ _ports = itertools.count(40537, 11)
 
 
 class Job:
-    """One request on its way through a replica.
+    """One request to a replica.
 
-    `answer` ends with the pictures or a `Refusal`. `torn` is done when the connection is to be cut,
-    whatever the compute does.
+    `answer` resolves to the images or an `HttpError`. `torn` is done when the connection must be aborted, whatever
+    the computation does.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class Job:
         route: Literal["txt2img", "generations"],
         request_id: Hashable,
         faults: Faults,
-        prepare: Callable[[], list[GenerationRequest]],
+        prepare: Callable[[], list[DrawingRequest]],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.route = route
@@ -52,18 +56,18 @@ class Job:
         self.stopping = False  # set by an abort, read at the end of each step; txt2img only
         self.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
-    def refuse(self, refusal: Refusal) -> None:
-        """End with an error, unless there is an end already."""
+    def fail(self, error: HttpError) -> None:
+        """Set an error as the answer, unless there is an answer already."""
         if not self.answer.done():
-            self.answer.set_exception(refusal)
+            self.answer.set_exception(error)
 
-    def cancelled(self) -> Refusal:
-        """Return what an aborted request answers."""
-        return Refusal(409, f"The request has been cancelled: {self.request_id}")
+    def cancelled(self) -> HttpError:
+        """Return the error response to an aborted request."""
+        return HttpError(409, f"The request has been cancelled: {self.request_id}")
 
 
 class ReplicaView(msgspec.Struct, frozen=True):
-    """An entry of `GET /v1/models/{uid}/replicas`; a dead one has no address and no accelerators."""
+    """An entry of `GET /v1/models/{uid}/replicas`; a dead replica has no address and no accelerators."""
 
     replica_id: int
     replica_model_uid: str
@@ -82,7 +86,7 @@ class _ModelDied(Exception):
 
 
 class Replica:
-    """A strictly serial, first in first out worker on one model, unless its engine has no lock."""
+    """A strictly serial, first in first out worker on one model, unless the engine has no lock."""
 
     def __init__(
         self,
@@ -91,7 +95,7 @@ class Replica:
         *,
         clock: Clock,
         paint: Paint,
-        book: ProgressBook,
+        progress: ProgressTracker,
         spawn: Spawn,
         thawed: asyncio.Event,
     ) -> None:
@@ -100,11 +104,11 @@ class Replica:
         self._index = index
         self._clock = clock
         self._paint = paint
-        self._book = book
+        self._progress = progress
         self._spawn = spawn
         self._thawed = thawed
         self._terminated = False
-        self._created = int(clock.time())  # the launch's time, which recovery keeps
+        self._created = int(clock.time())  # time of the launch, which a recovery doesn't change
         self._start_process()
 
     def _start_process(self) -> None:
@@ -112,10 +116,10 @@ class Replica:
         self._port = next(_ports)
         self._pid = next(_pids)
         self._lock = asyncio.Lock()
-        self._ids: IdRegister[Job] = IdRegister(self._clock)
+        self._ids: RequestIds[Job] = RequestIds(self._clock)
         self._jobs: set[Job] = set()
         self._computing: set[asyncio.Task[None]] = set()
-        # One scheduler per pipeline, shared by all that runs on it: its table's size, and where it is.
+        # One scheduler per pipeline, shared by all requests on it: the size of its table, and the current position.
         self._sigmas = 0
         self._sigma = 0
 
@@ -125,11 +129,11 @@ class Replica:
         if self._clock.monotonic() - self._died_at >= RECOVERY_SECONDS:
             self._start_process()
 
-    def _fault(self, error: Exception, status: int = 500) -> Refusal:
-        return Refusal(status, f"[address=127.0.0.1:{self._port}, pid={self._pid}] {error}")
+    def _fault(self, error: Exception, status: int = 500) -> HttpError:
+        return HttpError(status, f"[address=127.0.0.1:{self._port}, pid={self._pid}] {error}")
 
     def view(self) -> ReplicaView:
-        """Return what the server tells about this replica."""
+        """Return the state of this replica as the server reports it."""
         self._revive()
         stale = self._died_at is not None and self._clock.monotonic() - self._died_at < STALE_SECONDS
         there = not self._terminated and (self._died_at is None or stale)
@@ -144,23 +148,23 @@ class Replica:
         )
 
     def check_alive(self) -> None:
-        """Refuse as a dead process does.
+        """Raise the error of a dead process, unless the process is alive.
 
         Raises:
-            Refusal: 500, connection refused for a moment, then in stopping state.
+            HttpError: 500, first connection refused, then in stopping state.
         """
         self._revive()
         if self._died_at is None:
             return
         if self._clock.monotonic() - self._died_at < STALE_SECONDS:
-            raise Refusal(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
-        raise Refusal(500, f"{SUPERVISOR} Model {self.uid} is in stopping state")
+            raise HttpError(500, f"[Errno 111] Connect call failed ('127.0.0.1', {self._port})")
+        raise HttpError(500, f"{SUPERVISOR} Model {self.uid} is in stopping state")
 
     def submit(self, job: Job) -> None:
-        """Take a job: enter it, and let it wait its turn.
+        """Queue a job.
 
         Raises:
-            Refusal: 429 over the limit, 500 dead, no such ability, or an id that runs or is blocked.
+            HttpError: 429 over the limit; 500 dead process, missing ability, or an id that is running or blocked.
         """
         self.check_alive()
         limit = self.model.request_limit
@@ -171,20 +175,20 @@ class Replica:
             raise self._fault(AttributeError(f"Model {self.model.uid} is not for creating image."))
         if job.route == "txt2img" and not (self.model.txt2img and self.model.serial):
             raise self._fault(AttributeError(f"Model {self.model.uid} is not for txt2img."))
-        self._book.start(job.request_id)
+        self._progress.start(job.request_id)
         try:
             self._ids.add(job.request_id, job)
-        except Refusal as refusal:
-            self._book.finish(job.request_id)  # upstream, too, ends the progress of the one that runs
-            raise self._fault(refusal) from refusal
+        except HttpError as error:
+            self._progress.finish(job.request_id)  # as upstream, which ends the progress of the running one
+            raise self._fault(error) from error
         self._jobs.add(job)
         _ = self._spawn(self._serve(job), f"emulator {self.uid} serve {job.request_id}")
 
     def abort(self, request_id: Hashable, block_seconds: float) -> bool:
-        """Abort what runs or waits under an id, and block the id; True when there was something.
+        """Abort the running or waiting job of an id and block the id. Return whether there was one.
 
-        A running txt2img is asked to stop and answers when it has. A running generations request answers
-        at once, gives the lock away and computes on: the next picture meets it on the same scheduler.
+        A running txt2img is asked to stop and answered once it has. A running generations request is answered at once
+        and releases the lock, but computes on, so the next image shares the scheduler with it.
         """
         self.check_alive()
         job = self._ids.abort(request_id, block_seconds)
@@ -197,11 +201,11 @@ class Replica:
         return True
 
     def kill(self) -> None:
-        """Kill the process: what is pending fails, progress stays as it is, another process comes later."""
+        """Kill the process. Pending jobs fail, their progress stays, and another process starts later."""
         self._die("Server may be closed")
 
     def terminate(self) -> None:
-        """End the process for good, as an administrator does: what is pending fails in other words."""
+        """End the process for good, as an administrator does. Pending jobs fail with another text."""
         self._terminated = True
         self._die("0 bytes read on a total of 11 expected bytes")
 
@@ -211,17 +215,17 @@ class Replica:
         self._died_at = self._clock.monotonic()
         text = f"Remote server 127.0.0.1:{self._port} closed: {reason}"
         for job in self._jobs:
-            job.refuse(Refusal(500, text))
+            job.fail(HttpError(500, text))
         self._jobs.clear()
         for task in self._computing:
             task.cancel()
 
-    def _settle(self, job: Job, end: Refusal | list[bytes]) -> None:
-        self._book.finish(job.request_id)
+    def _settle(self, job: Job, end: HttpError | list[bytes]) -> None:
+        self._progress.finish(job.request_id)
         self._ids.remove(job.request_id, job)
         self._jobs.discard(job)
-        if isinstance(end, Refusal):
-            job.refuse(end)
+        if isinstance(end, HttpError):
+            job.fail(end)
         elif not job.answer.done():
             job.answer.set_result(end)
 
@@ -242,24 +246,24 @@ class Replica:
 
     async def _compute(self, job: Job) -> None:
         try:
-            pictures = await self._pipeline(job)
+            images = await self._pipeline(job)
         except _ModelDied:
             self.kill()
-        except Refusal as refusal:
-            self._settle(job, refusal)
+        except HttpError as error:
+            self._settle(job, error)
         except ValueError as wrong:
             self._settle(job, self._fault(wrong, 400 if job.route == "txt2img" else 500))
         except Exception as wrong:
             self._settle(job, self._fault(wrong))
         else:
-            self._settle(job, job.cancelled() if job.stopping else pictures)
+            self._settle(job, job.cancelled() if job.stopping else images)
 
     async def _pipeline(self, job: Job) -> list[bytes]:
         faults = job.faults
-        orders = job.prepare()
+        drawings = job.prepare()
         if faults.error is not None:
             raise RuntimeError(faults.error)
-        steps = orders[0].steps
+        steps = drawings[0].steps
         self._sigmas, self._sigma = steps + 1, 0
         for done in range(steps):
             if faults.drop == done and not job.torn.done():
@@ -273,7 +277,7 @@ class Replica:
         if faults.freeze == steps:
             await self._thawed.wait()
         await self._clock.sleep(self.model.decode_seconds)
-        return [await asyncio.to_thread(self._paint, order) for order in orders]
+        return [await asyncio.to_thread(self._paint, drawing) for drawing in drawings]
 
     def _end_step(self, job: Job, progress: float) -> None:
         if not self.model.serial:
@@ -284,4 +288,4 @@ class Replica:
             raise IndexError(f"index {size} is out of bounds for dimension 0 with size {size}")
         if job.stopping:
             raise job.cancelled()
-        self._book.report(job.request_id, progress)
+        self._progress.report(job.request_id, progress)

@@ -1,4 +1,4 @@
-"""An image in the making: colours, masks, light and grain (extra `demo`)."""
+"""Canvas and drawing operations: colours, masks, light and grain (extra `demo`)."""
 
 import math
 import random
@@ -54,7 +54,7 @@ def shades(colours: Sequence[Colour], number: int) -> list[Colour]:
 
 
 class Scene:
-    """A picture in the making, and the means to make it. Lengths are pixels of `image`."""
+    """An image being drawn, with operations to draw on it. Lengths are in pixels of `image`."""
 
     def __init__(
         self, *, rng: random.Random, width: int, height: int, hue: float, chroma: float, detail: float
@@ -79,7 +79,7 @@ class Scene:
         return max(1, round(number * self.detail))
 
     def sky(self, colours: Sequence[Colour], top: float = 0.0, bottom: float = 1.0) -> None:
-        """Fill a band of the picture, given as shares of its height, with a vertical gradient."""
+        """Fill a band of the image, given as shares of its height, with a vertical gradient."""
         box = (0, round(top * self.height), self.width, round(bottom * self.height))
         if box[3] > box[1]:
             self.image.paste(self.gradient(colours, (self.width, box[3] - box[1])), box[:2])
@@ -140,7 +140,7 @@ class Scene:
         return total.resize((self.width, self.height), Image.Resampling.BICUBIC)
 
     def outline(self, level: float, rough: float, jag: float) -> list[Point]:
-        """Return a ridge line across the picture around `level` (pixels from the top), left to right."""
+        """Return a ridge line across the image around `level` (pixels from the top), left to right."""
         points = [self.rng.uniform(-rough, rough) for _ in range(3)]
         while len(points) < 130:
             rough *= jag
