@@ -141,7 +141,7 @@ class Connected:
         self.owner = owner
         self.notices: list[Notice] = []
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         self.notices.append(notice)
 
     def upstream_changed(self) -> None:
@@ -157,7 +157,7 @@ async def test_telling_one_owner_does_not_grow_with_the_others() -> None:
         gateway = Gateway(Settings(), MemoryStore(10), MemoryBus(), MemoryBlobs(2**20), FakeClock())
         one = Connected("one")
         for connection in (one, *(Connected(f"owner-{number}") for number in range(others))):
-            gateway.joined(connection)
+            gateway.register(connection)
         with Steps() as steps:
             gateway.deleted("one", "a")
         assert [notice.task_id for notice in one.notices] == ["a"]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -16,44 +16,47 @@ from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, Sqlite
 from xinflight.web import (
     DOCUMENT,
     LOCAL,
-    PICTURE_ID,
+    OUTPUT_ID,
     Addresses,
+    Assets,
     Authenticate,
+    CustomPage,
+    Docs,
+    Endpoint,
+    ErrorBody,
+    Files,
     Handler,
+    HealthCheck,
     HttpContext,
     Identity,
+    Login,
+    OpenAi,
+    Page,
+    Preflight,
+    Rest,
+    Streams,
     Token,
-    asset_handler,
-    cancel_handler,
-    delete_handler,
-    docs_handler,
-    events_handler,
-    generations_handler,
-    guarded,
-    health_handler,
-    list_handler,
-    login_handler,
-    models_handler,
-    notices_handler,
+    WebSocket,
     openai_error,
-    openai_models_handler,
-    own_page_handler,
-    page_handler,
-    picture_handler,
-    preflight_handler,
-    prepare_templates,
     protect,
-    submit_handler,
-    task_events_handler,
-    task_handler,
-    task_picture_handler,
-    token_authenticate,
-    ws_handler,
 )
 
 __all__ = ["setup"]
 
-TASK = "{task_id:[^/]+}"
+TASK = "/api/v1/tasks/{task_id:[^/]+}"
+
+
+class _Route(NamedTuple):
+    """A route of an API: its errors become responses, and OPTIONS answers CORS preflight requests.
+
+    `error_body` encodes errors in another format than problem details.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    name: str | None = None
+    error_body: ErrorBody | None = None
 
 
 async def _everybody(request: web.Request, token: str | None) -> Identity:
@@ -73,18 +76,18 @@ def setup(
 ) -> Gateway:
     """Mount a gateway below `prefix` and return it; it opens and closes with the application.
 
-    `authenticate(request, token)` says who a request is from, None for nobody; without it everybody is `local`. With
-    `token` whoever knows it is, and `{prefix}/login` exchanges it for a cookie. Without `authenticate` the Host of a
-    request must be an IP address, localhost, or a name of the settings.
+    `authenticate(request, token)` returns who a request is from, or None without valid credentials; by default
+    everybody is `local`. With `token`, whoever presents it is `local`; `{prefix}/login` exchanges it for a cookie.
+    Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
     `{name}:openai`, `{name}:docs`, `{name}:picture`, `{name}:health`, with `token` `{name}:login`, and with
-    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes. No
-    signal handler, no logging, no global state is touched.
+    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
+    Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
-        ValueError: `prefix` does not start with a slash or ends with one, `name` is taken in `app`, or both
+        ValueError: `prefix` does not start with a slash or ends with one, `name` is already used in `app`, or both
             `authenticate` and `token` are given.
-        BadSettings: the setting `page` names no page.
+        BadSettings: the file in the setting `page` does not exist.
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
@@ -92,18 +95,18 @@ def setup(
         raise ValueError("either authenticate or token, not both")
     settings = settings or Settings()
     clock = clock or SystemClock()
-    store, images = _storage(settings)
-    gateway = Gateway(settings, store, MemoryBus(), images, clock)
+    store, blobs = _storage(settings)
+    gateway = Gateway(settings, store, MemoryBus(), blobs, clock)
     addresses = Addresses(settings, check_host=authenticate is None)
-    if token is not None:
-        authenticate = token_authenticate(token, addresses, clock)
-    door = HttpContext(gateway, name, authenticate or _everybody, addresses)
+    login = None if token is None else Login(token, addresses, clock)
+    if login is not None:
+        authenticate = login.authenticate
+    context = HttpContext(gateway, name, authenticate or _everybody, addresses)
     hosts_own = set(app.router.resources())
-    _add_routes(app, door, prefix)
-    if token is not None:
-        login = guarded(door, login_handler(token, addresses, clock))
-        app.router.add_post(f"{prefix}/login", login, name=f"{name}:login")
-    _add_page(app, door, prefix, ours=page)
+    _add_routes(app, context, prefix)
+    if login is not None:
+        app.router.add_post(f"{prefix}/login", Endpoint(context, login.create_session).handle, name=f"{name}:login")
+    _add_page(app, context, prefix, own=page)
     protect(app, set(app.router.resources()) - hosts_own)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
@@ -114,46 +117,60 @@ def setup(
         await gateway.drain()
 
     app.cleanup_ctx.append(lifetime)
-    # A cleanup_ctx alone ends only after the handlers did, and sockets last until they are closed.
+    # cleanup_ctx runs only after all handlers have returned, and those of sockets return when they are closed.
     app.on_shutdown.append(drain)
     return gateway
 
 
-def _add_routes(app: web.Application, door: HttpContext, prefix: str) -> None:
-    """Add every door but the page."""
+def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
+    """Add all routes but those of the page and the log-in."""
+    rest, streams, openai = Rest(context), Streams(context), OpenAi(context)
+    # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
+    for path, handler, name in (
+        ("/ws/generate", WebSocket(context).serve, "ws"),
+        (f"/pictures/{{picture_id:{OUTPUT_ID}}}", Files(context).output, "picture"),
+        ("/healthz", HealthCheck(context).status, "health"),
+    ):
+        app.router.add_get(prefix + path, handler, name=f"{context.name}:{name}")
+    _add_api(
+        app,
+        context,
+        prefix,
+        [
+            _Route("POST", "/api/v1/tasks", rest.submit, "tasks"),
+            _Route("GET", "/api/v1/tasks", rest.page),
+            _Route("GET", "/api/v1/events", streams.all_events, "events"),
+            _Route("GET", TASK, rest.task, "task"),
+            _Route("DELETE", TASK, rest.delete),
+            _Route("POST", f"{TASK}/cancel", rest.cancel),
+            _Route("GET", f"{TASK}/events", streams.task_events),
+            _Route("GET", f"{TASK}/pictures/{{index:[0-9]{{1,2}}}}", rest.output),
+            _Route("GET", "/api/v1/models", rest.models, "models"),
+            _Route("POST", "/api/v1/notices", rest.notify, "notices"),
+            _Route("GET", "/v1/models", openai.models, error_body=openai_error),
+            _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),
+            _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),
+        ],
+    )
+
+
+def _add_api(app: web.Application, context: HttpContext, prefix: str, routes: list[_Route]) -> None:
     methods: defaultdict[str, list[str]] = defaultdict(list)
-
-    def add(method: str, path: str, handler: Handler, name: str | None = None, **options: Any) -> None:
-        route = None if name is None else f"{door.name}:{name}"
-        resource = app.router.add_resource(prefix + path, name=route)
-        # A HEAD of what goes on would go on, too.
-        for verb in ("GET", "HEAD") if method == "GET" and not path.endswith("/events") else (method,):
-            resource.add_route(verb, guarded(door, handler, **options))
-            methods[path].append(verb)
-
-    app.router.add_get(f"{prefix}/ws/generate", ws_handler(door), name=f"{door.name}:ws")
-    pictures = picture_handler(door)
-    app.router.add_get(f"{prefix}/pictures/{{picture_id:{PICTURE_ID}}}", pictures, name=f"{door.name}:picture")
-    app.router.add_get(f"{prefix}/healthz", health_handler(door), name=f"{door.name}:health")
-    add("POST", "/api/v1/tasks", submit_handler(door), "tasks")
-    add("GET", "/api/v1/tasks", list_handler(door))
-    add("GET", "/api/v1/events", events_handler(door), "events")
-    add("GET", f"/api/v1/tasks/{TASK}", task_handler(door), "task")
-    add("DELETE", f"/api/v1/tasks/{TASK}", delete_handler(door))
-    add("POST", f"/api/v1/tasks/{TASK}/cancel", cancel_handler(door))
-    add("GET", f"/api/v1/tasks/{TASK}/events", task_events_handler(door))
-    add("GET", f"/api/v1/tasks/{TASK}/pictures/{{index:[0-9]{{1,2}}}}", task_picture_handler(door))
-    add("GET", "/api/v1/models", models_handler(door), "models")
-    add("POST", "/api/v1/notices", notices_handler(door), "notices")
-    add("GET", "/v1/models", openai_models_handler(door), shape=openai_error)
-    add("POST", "/v1/images/generations", generations_handler(door), "openai", shape=openai_error)
-    add("GET", f"/docs/{{name:{DOCUMENT}}}", docs_handler(), "docs")
-    for path, verbs in methods.items():
-        app.router.add_route("OPTIONS", prefix + path, preflight_handler(door, verbs))
+    for route in routes:
+        name = None if route.name is None else f"{context.name}:{route.name}"
+        resource = app.router.add_resource(prefix + route.path, name=name)
+        endpoint = Endpoint(context, route.handler, route.error_body)
+        # HEAD of an event stream would not end either.
+        with_head = route.method == "GET" and not route.path.endswith("/events")
+        for method in (route.method, "HEAD") if with_head else (route.method,):
+            resource.add_route(method, endpoint.handle)
+            methods[route.path].append(method)
+    for path, allowed in methods.items():
+        app.router.add_route("OPTIONS", prefix + path, Preflight(context, allowed).options)
 
 
 def _storage(settings: Settings) -> tuple[Store, Blobs]:
-    """Return where things are kept: in the data folder, or in memory where there is none."""
+    """Return the stores of tasks and files: in the data folder, or in memory without one."""
     if settings.data_dir is None:
         return MemoryStore(settings.kept_tasks), MemoryBlobs(settings.kept_bytes)
     folder = Path(settings.data_dir)
@@ -161,17 +178,16 @@ def _storage(settings: Settings) -> tuple[Store, Blobs]:
     return SqliteStore(folder, full=full), FileBlobs(folder / "pictures", full=full)
 
 
-def _add_page(app: web.Application, door: HttpContext, prefix: str, *, ours: bool) -> None:
-    """Serve somebody's own page if the settings name one, else ours if it is wanted."""
-    if door.gateway.settings.page is not None:
-        own = Path(door.gateway.settings.page)
-        index = own / "index.html" if own.is_dir() else own
+def _add_page(app: web.Application, context: HttpContext, prefix: str, *, own: bool) -> None:
+    """Serve the page of the settings if they name one, else with `own` the gateway's own page."""
+    if context.gateway.settings.page is not None:
+        page = Path(context.gateway.settings.page)
+        index = page / "index.html" if page.is_dir() else page
         if not index.is_file():
             raise BadSettings(f"There is no page at {index} (setting page).")
-        app.router.add_get(f"{prefix}/", own_page_handler(door, index), name=f"{door.name}:page")
-        if own.is_dir():
-            app.router.add_get(f"{prefix}/{{file:.+}}", asset_handler(own))
-    elif ours:
-        prepare_templates(app)
-        app.router.add_get(f"{prefix}/", page_handler(door, version("xinflight")), name=f"{door.name}:page")
-        app.router.add_get(f"{prefix}/assets/{{file:.+}}", asset_handler(), name=f"{door.name}:assets")
+        app.router.add_get(f"{prefix}/", CustomPage(context, index).index, name=f"{context.name}:page")
+        if page.is_dir():
+            app.router.add_get(f"{prefix}/{{file:.+}}", Assets(page).file)
+    elif own:
+        app.router.add_get(f"{prefix}/", Page(app, context, version("xinflight")).index, name=f"{context.name}:page")
+        app.router.add_get(f"{prefix}/assets/{{file:.+}}", Assets().file, name=f"{context.name}:assets")

@@ -35,7 +35,7 @@ class Connection(Protocol):
     owner: str
     lang: str
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Queue a notice; never waits."""
 
     def upstream_changed(self) -> None:
@@ -54,7 +54,7 @@ class _Reader:
         self.closing = False
         self._subscriber = subscriber
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Do nothing: notices are for people."""
 
     def upstream_changed(self) -> None:
@@ -138,7 +138,7 @@ class Gateway:
             return
         self.draining = True
         for connection in self._everybody():
-            connection.tell(self._notice("draining", translate("draining", connection.lang)))
+            connection.notify(self._notice("draining", translate("draining", connection.lang)))
         await self._front.drain(self.settings.drain)
         if self.journal.store.durable:
             await self._close_connections()
@@ -208,7 +208,7 @@ class Gateway:
         task = await self._front.delete(owner, task_id)
         if task is not None:
             for connection in tuple(self._connections.get(owner, ())):
-                connection.tell(self._notice("deleted", translate("deleted", connection.lang), task_id))
+                connection.notify(self._notice("deleted", translate("deleted", connection.lang), task_id))
         return task
 
     async def page(
@@ -257,7 +257,7 @@ class Gateway:
         context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
         subscriber = await self.subscribe(owner)
         reader = _Reader(subscriber, context.lang)
-        self.joined(reader)
+        self.register(reader)
         try:
             await self.submit(request, subscriber)
             ended = False
@@ -270,7 +270,7 @@ class Gateway:
                 elif reader.closing:
                     raise ShuttingDown
         finally:
-            self.left(reader)
+            self.unregister(reader)
             self.unsubscribe(subscriber)
 
     async def read(self, picture: Picture) -> bytes | None:
@@ -291,7 +291,7 @@ class Gateway:
     async def notify(self, owner: str | None, text: str) -> None:
         """Tell every connection of an owner, or with None everybody, something in the host's own words."""
         for connection in self._everybody() if owner is None else tuple(self._connections.get(owner, ())):
-            connection.tell(self._notice("host", text))
+            connection.notify(self._notice("host", text))
 
     def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
         return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
@@ -304,14 +304,14 @@ class Gateway:
         """Tell whether one more connection is one too many."""
         return self._connected >= self.settings.connections
 
-    def joined(self, connection: Connection) -> None:
+    def register(self, connection: Connection) -> None:
         """Register a connection, or close it right away if the gateway is closing."""
         self._connections[connection.owner].add(connection)
         self._connected += 1
         if self.closing:
             connection.close()
 
-    def left(self, connection: Connection) -> None:
+    def unregister(self, connection: Connection) -> None:
         """Forget a connection."""
         connections = self._connections[connection.owner]
         if connection in connections:

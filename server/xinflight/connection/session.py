@@ -72,7 +72,7 @@ class Session:
             )
         )
 
-    def tell(self, notice: Notice) -> None:
+    def notify(self, notice: Notice) -> None:
         """Queue a notice."""
         self.outbox.put(notice)
 

@@ -1,6 +1,6 @@
-"""What the handlers share: the gateway of a request, who it is from, and whether it may come."""
+"""What all handlers share: the gateway, who a request is from, and whether it is allowed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
@@ -15,16 +15,19 @@ from xinflight.render import RenderContext
 from xinflight.web.address import Addresses
 from xinflight.web.auth import Identity
 
-__all__ = ["Authenticate", "HttpContext", "body_in_time", "choose_type", "preflight_handler", "task_id_of"]
+__all__ = ["Authenticate", "Handler", "HttpContext", "body_in_time", "choose_type", "task_id_of"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
+"""Returns who a request is from, None without valid credentials. The second argument is always None so far."""
 
 BODY_SECONDS = 60.0
-"""Seconds that the body of a request may take, as nginx has it: most have arrived with the head."""
+"""Seconds within which a request body must arrive, as in nginx; most arrive together with the headers."""
 
 
 class HttpContext:
-    """One mounted gateway: its routes' names, and the checks that every request of it passes."""
+    """One mounted gateway: the names of its routes, and the checks that apply to each of its requests."""
 
     def __init__(self, gateway: Gateway, name: str, authenticate: Authenticate, addresses: Addresses) -> None:
         self.gateway = gateway
@@ -32,63 +35,63 @@ class HttpContext:
         self.authenticate = authenticate
         self.addresses = addresses
 
-    def check(self, request: web.Request) -> None:
-        """Refuse what is forbidden in words; raise HTTPForbidden with the setting that would allow it."""
+    def check_allowed(self, request: web.Request) -> None:
+        """Raise HTTPForbidden, with the setting that would allow it, for a Host or Origin that isn't allowed."""
         refusal = self.addresses.forbidden(request)
         if refusal is not None:
             raise web.HTTPForbidden(text=f"This {refusal.field} is not allowed here; see {refusal.limit}.\n")
 
+    def check_capacity(self) -> None:
+        """Raise TooManyConnections when the server has no capacity for another streaming response."""
+        if self.gateway.full:
+            raise TooManyConnections(limit=f"{self.gateway.settings.connections} connections")
+
     def cors(self, request: web.Request) -> dict[str, str]:
-        """Return the headers that let a page of the setting `allow_origins` read an answer (Fetch section 3.3)."""
+        """Return the headers that let pages of `allow_origins` read a response (Fetch section 3.3)."""
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or origin not in self.gateway.settings.allow_origins:
             return {hdrs.VARY: hdrs.ORIGIN}
         return {
             hdrs.VARY: hdrs.ORIGIN,
             hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
-            # The same pages may open a WebSocket, which carries cookies without asking.
+            # The same pages may open a WebSocket, which always sends cookies.
             hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
             hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Location, Link, Retry-After, Xinflight-Cursor",
         }
 
-    def check_room(self) -> None:
-        """Raise TooManyConnections when there is no room for one more answer that goes on."""
-        if self.gateway.full:
-            raise TooManyConnections(limit=f"{self.gateway.settings.connections} connections")
-
     async def identity(self, request: web.Request) -> Identity:
-        """Return who a request is from; raise Unauthorised for nobody."""
+        """Return who a request is from; raise Unauthorised without valid credentials."""
         identity = await self.authenticate(request, None)
         if identity is None:
             raise Unauthorised
         return identity
 
     async def owner(self, request: web.Request) -> str:
-        """Return whose the tasks of a request are; raise Unauthorised for nobody."""
+        """Return the owner whose tasks a request may access; raise Unauthorised without valid credentials."""
         return (await self.identity(request)).id
 
     def lang(self, request: web.Request) -> str:
-        """Return the language that a request asks for."""
+        """Return the language of a request's responses."""
         wanted = request.query.get("lang") or request.headers.get("Accept-Language")
         return choose_language(wanted, self.gateway.settings.lang)
 
     def path(self, request: web.Request, route: str, **parts: str) -> str:
-        """Return the path of one of our routes, prefixes of parent applications included."""
+        """Return the path of one of the gateway's routes, including prefixes of parent applications."""
         return str(request.app.router[f"{self.name}:{route}"].url_for(**parts))
 
     def url(self, request: web.Request, route: str, **parts: str) -> str:
-        """Return the absolute URL of one of our routes, as whoever asks reaches it."""
+        """Return the absolute URL of one of the gateway's routes, at the address that the client used."""
         return self.addresses.public(request).url + self.path(request, route, **parts)
 
     def render_context(self, request: web.Request) -> RenderContext:
-        """Return whom a request's answers are written for; URLs of pictures are absolute."""
+        """Return what messages in response to a request are rendered with; URLs of outputs are absolute."""
         marker = "0"
         url = self.url(request, "picture", picture_id=marker).removesuffix(marker)
-        return self.gateway.render_context(self.lang(request), lambda picture_id: f"{url}{picture_id}")
+        return self.gateway.render_context(self.lang(request), lambda output_id: f"{url}{output_id}")
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
-    """Return the media type that a request prefers of those offered; raise NotAcceptable when it wants none."""
+    """Return which of the offered media types a request prefers; raise NotAcceptable if it accepts none."""
     chosen = preferred_type(request.headers.getall(hdrs.ACCEPT, []), offered)
     if chosen is None:
         raise NotAcceptable(field="Accept", limit=", ".join(offered))
@@ -97,7 +100,7 @@ def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
 
 @asynccontextmanager
 async def body_in_time(clock: Clock) -> AsyncIterator[None]:
-    """Read a body inside the block; raise BodyTimeout when it does not come in time."""
+    """Limit the time for reading a request body inside the block; raise BodyTimeout after BODY_SECONDS."""
     try:
         async with clock.timeout(BODY_SECONDS):
             yield
@@ -106,29 +109,5 @@ async def body_in_time(clock: Clock) -> AsyncIterator[None]:
 
 
 def task_id_of(request: web.Request) -> str:
-    """Return the task id of a request's path; raise BadTaskId for what can't be one."""
+    """Return the task id in a request's path; raise BadTaskId if it is malformed."""
     return from_texts({"task_id": request.match_info["task_id"]}, Delete).task_id
-
-
-def preflight_handler(
-    door: HttpContext, methods: Collection[str]
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return the handler of OPTIONS: what a page of the setting `allow_origins` may send (Fetch section 3.3.2).
-
-    It asks for no log-in, since browsers send none with it.
-    """
-    allow = ", ".join(methods)
-
-    async def handle(request: web.Request) -> web.Response:
-        door.check(request)
-        headers = {hdrs.ALLOW: allow, **door.cors(request)}
-        if hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in headers:
-            headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = allow
-            # Whatever is asked for: OpenAI's clients send a dozen of their own, and the page is trusted.
-            asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
-            if asked is not None:
-                headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
-            headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
-        return web.Response(status=204, headers=headers)
-
-    return handle

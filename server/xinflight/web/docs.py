@@ -1,4 +1,4 @@
-"""The specifications over HTTP, and a page to read them."""
+"""The specifications of the protocol over HTTP, and a page that documents them."""
 
 import asyncio
 import functools
@@ -12,12 +12,11 @@ import msgspec
 from aiohttp import ETag, hdrs, web
 
 from xinflight.specs import documents, page_content
-from xinflight.web.errors import Handler
 
-__all__ = ["DOCUMENT", "docs_handler"]
+__all__ = ["DOCUMENT", "Docs"]
 
 DOCUMENT = "[A-Za-z.]*"
-"""What the name of a document is made of; none is the page."""
+"""Characters of a document's name; the page has an empty one."""
 
 _TYPES = {"css": "text/css", "json": "application/json", "html": "text/html", "ts": "text/plain"}
 _HEADERS: dict[str, str] = {
@@ -35,11 +34,12 @@ class _Document(msgspec.Struct, frozen=True):
     etag: str
 
 
-def docs_handler() -> Handler:
-    """Return the handler of the page and the files that it leads to; links are relative, so any prefix will do."""
+class Docs:
+    """The page that documents the protocol, and the specifications that it links to."""
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        # Made when somebody asks for the first time: it takes a tenth of a second.
+    async def document(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /docs/{name}; no name is the page. Links are relative, so they work below any prefix."""
+        # Generated on the first request, which takes a tenth of a second.
         document = (await asyncio.to_thread(_documents)).get(request.match_info["name"])
         if document is None:
             raise web.HTTPNotFound(text="There is no such document.\n")
@@ -54,12 +54,10 @@ def docs_handler() -> Handler:
         response.etag = ETag(document.etag)
         return response
 
-    return handle
-
 
 @functools.cache
 def _documents() -> dict[str, _Document]:
-    """Return every file by its name, the page by none; the same in every application of this process."""
+    """Return every document by its name, the page by the empty one. Cached for all gateways of the process."""
     browser_side = files("xinflight.client_static")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["ticked"] = _ticked
@@ -82,5 +80,5 @@ def _document(name: str, body: bytes) -> _Document:
 
 
 def _ticked(text: str) -> markupsafe.Markup:
-    """Return text as HTML, with what stands in backticks as code."""
+    """Return text as HTML, with code in backticks marked up as code."""
     return markupsafe.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markupsafe.escape(text))))  # noqa: S704

@@ -1,8 +1,7 @@
-"""Errors as HTTP says them: problem details (RFC 9457) with the same codes as the wire."""
+"""HTTP errors: problem details (RFC 9457) with the same codes as the WebSocket's `error`."""
 
 import math
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
@@ -12,62 +11,82 @@ from aiohttp import hdrs, web
 from xinflight.errors import Internal, Unauthorised, UnsupportedType, XinflightError
 from xinflight.i18n import translate
 from xinflight.protocol import Problem
-from xinflight.web.context import HttpContext
+from xinflight.web.context import Handler, HttpContext
 
-__all__ = ["Handler", "guarded"]
+__all__ = ["Endpoint", "ErrorBody"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ErrorBody = Callable[[XinflightError, str], bytes]
+"""Encodes an error in a language, for APIs that don't use problem details."""
 
-COME_BACK = 5.0
-"""Seconds after which it is worth while to ask again, where nothing better is known."""
+RETRY_AFTER = 5.0
+"""Seconds sent as Retry-After with 429 and 503 where the error has no better estimate."""
 
 
-def guarded(
-    door: HttpContext, handler: Handler, shape: Callable[[XinflightError, str], bytes] | None = None
-) -> Handler:
-    """Return `handler` behind the checks of the door, its errors turned into answers.
+class Endpoint:
+    """An HTTP handler behind the checks of Host, Origin and Content-Encoding, its errors turned into responses.
 
-    `shape(error, lang)` writes the body where another dialect than problem details is spoken.
+    `error_body` encodes errors in another format than problem details.
     """
 
-    @wraps(handler)
-    async def handle(request: web.Request) -> web.StreamResponse:
+    def __init__(self, context: HttpContext, handler: Handler, error_body: ErrorBody | None = None) -> None:
+        self._context = context
+        self._handler = handler
+        self._error_body = error_body
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Check the request, call the handler, and add the CORS headers to whatever comes of it."""
+        context = self._context
         try:
-            response = await _handled(door, handler, request)
+            response = await self._checked(request)
         except XinflightError as error:
-            door.gateway.refusals.write("request refused", error)
-            response = _answer(error, door.lang(request), shape)
+            context.gateway.refusals.write("request refused", error)
+            response = self._error_response(error, context.lang(request))
         except web.HTTPException as error:
-            error.headers.update(door.cors(request))
+            error.headers.update(context.cors(request))
             raise
         except ConnectionError:
-            # The client left; nobody reads this answer (499 is nginx's word for it).
+            # The client disconnected and nobody reads this response; 499 is nginx's code for it.
             response = web.Response(status=499)
         except Exception:
             log.exception("request failed", code=Internal.code)
-            response = _answer(Internal(), door.lang(request), shape)
+            response = self._error_response(Internal(), context.lang(request))
         if not response.prepared:
-            response.headers.update(door.cors(request))
+            response.headers.update(context.cors(request))
         return response
 
-    return handle
+    async def _checked(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._context.addresses.forbidden(request)
+        if refusal is not None:
+            raise refusal
+        _check_content_encoding(request)
+        return await self._handler(request)
+
+    def _error_response(self, error: XinflightError, lang: str) -> web.Response:
+        # Without no-store a cache may keep the 404 of a task that is created later (RFC 9111 section 4.2.2).
+        headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
+        retry_after = error.retry_after
+        if retry_after is None and error.status in (429, 503):
+            retry_after = RETRY_AFTER
+        if retry_after is not None:
+            headers[hdrs.RETRY_AFTER] = str(math.ceil(retry_after))
+        if isinstance(error, Unauthorised):
+            headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        if self._error_body is None:
+            body, content_type = _problem(error, lang, retry_after), "application/problem+json"
+        else:
+            body, content_type = self._error_body(error, lang), "application/json"
+            # By default OpenAI's clients retry after 409 and every 5xx, which would generate the image twice.
+            headers["X-Should-Retry"] = str(error.retryable).lower()
+        return web.Response(status=error.status, body=body, content_type=content_type, headers=headers)
 
 
-async def _handled(door: HttpContext, handler: Handler, request: web.Request) -> web.StreamResponse:
-    refusal = door.addresses.forbidden(request)
-    if refusal is not None:
-        raise refusal
-    _check_coding(request)
-    return await handler(request)
+def _check_content_encoding(request: web.Request) -> None:
+    """Raise UnsupportedType for a body with a Content-Encoding.
 
-
-def _check_coding(request: web.Request) -> None:
-    """Refuse a body with a Content-Encoding; raise UnsupportedType.
-
-    An embedding service may have aiohttp inflate bodies, which goes on while an unread rest is thrown away: closing
-    the protocol stops that, for a body that is small on the wire can take seconds of the loop.
+    A host application may have aiohttp decompress bodies, which continues while the unread rest is discarded. Closing
+    the protocol stops that: a body of a few KB on the wire could block the event loop for seconds.
     """
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() == "identity":
         return
@@ -76,30 +95,16 @@ def _check_coding(request: web.Request) -> None:
     raise UnsupportedType(field="Content-Encoding", limit="identity")
 
 
-def _answer(error: XinflightError, lang: str, shape: Callable[[XinflightError, str], bytes] | None) -> web.Response:
-    status = error.status
-    # Without the second, a cache may keep a 404 for a task that comes to be (RFC 9111 section 4.2.2).
-    headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
-    retry_after = error.retry_after
-    if retry_after is None and status in (429, 503):
-        retry_after = COME_BACK
-    if retry_after is not None:
-        headers[hdrs.RETRY_AFTER] = str(math.ceil(retry_after))
-    if isinstance(error, Unauthorised):
-        headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
-    if shape is not None:
-        # OpenAI's clients send again after 409 and every 5xx, which would make the picture twice, unless told.
-        headers["X-Should-Retry"] = str(error.retryable).lower()
-        return web.Response(status=status, body=shape(error, lang), content_type="application/json", headers=headers)
-    problem = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=translate(error.code, lang),
-        code=error.code,
-        field=error.field,
-        limit=error.limit,
-        retryable=error.retryable,
-        retry_after=retry_after,
+def _problem(error: XinflightError, lang: str, retry_after: float | None) -> bytes:
+    return msgspec.json.encode(
+        Problem(
+            title=HTTPStatus(error.status).phrase,
+            status=error.status,
+            detail=translate(error.code, lang),
+            code=error.code,
+            field=error.field,
+            limit=error.limit,
+            retryable=error.retryable,
+            retry_after=retry_after,
+        )
     )
-    body = msgspec.json.encode(problem)
-    return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)

@@ -1,6 +1,7 @@
-"""Response headers that keep browsers from making more of an answer than it is."""
+"""Response headers that limit what browsers do with a response."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import partial
 
 from aiohttp import hdrs, web
 
@@ -8,29 +9,30 @@ __all__ = ["hide_versions", "protect"]
 
 _PROTECTION = {
     "X-Content-Type-Options": "nosniff",
-    # Not no-referrer: with that, browsers send the Origin `null`.
+    # Not no-referrer, which makes browsers send the Origin `null`.
     "Referrer-Policy": "same-origin",
-    # Other websites may embed only what says otherwise; those of `allow_origins` use CORS, which this does not touch.
+    # Other websites may embed only what a handler allows; CORS for `allow_origins` isn't affected by this header.
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
 def protect(app: web.Application, resources: Iterable[web.AbstractResource]) -> None:
-    """Add the headers to every answer of some resources of an application, where a handler has not set its own."""
-    ours = frozenset(resources)
+    """Add the protective headers to every response of some resources, unless the handler has set them itself."""
+    app.on_response_prepare.append(partial(_add_protection, frozenset(resources)))
 
-    async def add(request: web.Request, response: web.StreamResponse) -> None:
-        if request.match_info.route.resource in ours:
-            for name, value in _PROTECTION.items():
-                response.headers.setdefault(name, value)
 
-    app.on_response_prepare.append(add)
+async def _add_protection(
+    resources: Collection[web.AbstractResource], request: web.Request, response: web.StreamResponse
+) -> None:
+    if request.match_info.route.resource in resources:
+        for name, value in _PROTECTION.items():
+            response.headers.setdefault(name, value)
 
 
 def hide_versions(app: web.Application) -> None:
-    """Leave out of every answer of an application which versions of Python and aiohttp run it."""
+    """Remove the header that names the versions of Python and aiohttp from every response of an application."""
+    app.on_response_prepare.append(_remove_server)
 
-    async def remove(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.popall(hdrs.SERVER, None)
 
-    app.on_response_prepare.append(remove)
+async def _remove_server(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall(hdrs.SERVER, None)

@@ -1,4 +1,4 @@
-"""One token instead of accounts: as bearer for scripts, as a session cookie for browsers."""
+"""One token in place of accounts: as a bearer token for scripts, as a session cookie for browsers."""
 
 import asyncio
 
@@ -9,79 +9,83 @@ from xinflight.clock import Clock
 from xinflight.errors import Unauthorised
 from xinflight.web.address import Addresses
 from xinflight.web.auth import Identity, Token
-from xinflight.web.context import Authenticate, body_in_time
-from xinflight.web.errors import Handler
+from xinflight.web.context import body_in_time
 
-__all__ = ["login_handler", "token_authenticate"]
+__all__ = ["Login"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 SESSION = 30 * 86400
 """Seconds that a browser stays logged in."""
 
-LONGEST = 256
-"""Bytes of a body above which it is no token."""
+MAX_BODY = 256
+"""Bytes of a body above which it can't be a token."""
 
 WRONG_PAUSE = 1.0
-"""Seconds that the answer to a wrong token takes."""
+"""Seconds by which the response to a wrong token is delayed."""
 
-WRONG_AT_ONCE = 8
-"""Wrong tokens that are being answered; more are refused at once, so that guessing costs neither memory nor log."""
+MAX_DELAYED = 8
+"""Delayed responses at a time; further wrong tokens are refused at once, so guessing fills neither memory nor log."""
 
 
-def token_authenticate(token: Token, addresses: Addresses, clock: Clock) -> Authenticate:
-    """Return the function that lets in whoever has the token, or a session that was made for it."""
+class Login:
+    """Authenticate requests by the token or by a session cookie, and exchange the token for such a cookie."""
 
-    async def authenticate(request: web.Request, first_message: str | None) -> Identity | None:
+    def __init__(self, token: Token, addresses: Addresses, clock: Clock) -> None:
+        self._token = token
+        self._addresses = addresses
+        self._clock = clock
+        self._delayed = 0
+
+    async def authenticate(self, request: web.Request, first_message: str | None) -> Identity | None:
+        """Return LOCAL for the bearer token or a valid session, else None."""
         scheme, _, bearer = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.lower() == "bearer":
-            return token.identify(bearer.strip())
-        return token.identify_session(request.cookies.get(_cookie(addresses, request)), clock.time())
+            return self._token.identify(bearer.strip())
+        return self._token.identify_session(request.cookies.get(self._cookie_name(request)), self._clock.time())
 
-    return authenticate
+    async def create_session(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /login: exchange the token in the body for a cookie that scripts of a page can't read.
 
-
-def login_handler(token: Token, addresses: Addresses, clock: Clock) -> Handler:
-    """Return the handler that turns the token of a POST's body into a cookie that scripts of a page can't read."""
-    waiting = 0
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        nonlocal waiting
-        if token.identify(await _given(request, clock)) is None:
-            if waiting >= WRONG_AT_ONCE:
-                raise web.HTTPTooManyRequests(text="Too many wrong tokens.\n", headers={hdrs.RETRY_AFTER: "1"})
-            waiting += 1
-            try:
-                await clock.sleep(WRONG_PAUSE)
-            finally:
-                waiting -= 1
+        Raises:
+            Unauthorised: the token is wrong; after WRONG_PAUSE.
+            HTTPTooManyRequests: too many wrong tokens at a time.
+            BodyTimeout: the body does not arrive in time.
+        """
+        if self._token.identify(await self._read_token(request)) is None:
+            await self._delay()
             log.warning("wrong token", remote=request.remote)
             raise Unauthorised
         response = web.Response(status=204)
         response.set_cookie(
-            _cookie(addresses, request),
-            token.session(int(clock.time()) + SESSION),
+            self._cookie_name(request),
+            self._token.session(int(self._clock.time()) + SESSION),
             httponly=True,
             samesite="Strict",
-            secure=addresses.public(request).scheme == "https",
+            secure=self._addresses.public(request).scheme == "https",
             max_age=SESSION,
             path="/",
         )
         return response
 
-    return handle
+    async def _delay(self) -> None:
+        if self._delayed >= MAX_DELAYED:
+            raise web.HTTPTooManyRequests(text="Too many wrong tokens.\n", headers={hdrs.RETRY_AFTER: "1"})
+        self._delayed += 1
+        try:
+            await self._clock.sleep(WRONG_PAUSE)
+        finally:
+            self._delayed -= 1
 
+    def _cookie_name(self, request: web.Request) -> str:
+        # Browsers share a host's cookies between its ports, so the name must tell servers on one machine apart.
+        return f"xinflight-{self._addresses.public(request).port}"
 
-def _cookie(addresses: Addresses, request: web.Request) -> str:
-    """Return the name of the cookie: cookies belong to a host whatever the port, so the name tells servers apart."""
-    return f"xinflight-{addresses.public(request).port}"
-
-
-async def _given(request: web.Request, clock: Clock) -> str | None:
-    """Return the token of a body, or None for a body that is too long to be one."""
-    try:
-        async with body_in_time(clock):
-            await request.content.readexactly(LONGEST + 1)
-    except asyncio.IncompleteReadError as short:
-        return short.partial.decode("ascii", "replace").strip()
-    return None
+    async def _read_token(self, request: web.Request) -> str | None:
+        """Return the token in a body, or None if the body is too long to be one."""
+        try:
+            async with body_in_time(self._clock):
+                await request.content.readexactly(MAX_BODY + 1)
+        except asyncio.IncompleteReadError as short:
+            return short.partial.decode("ascii", "replace").strip()
+        return None

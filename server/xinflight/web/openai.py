@@ -1,6 +1,6 @@
-"""The door for clients of OpenAI's image API, so that they work unchanged.
+"""OpenAI's image API, so that its clients work unchanged.
 
-Shapes: platform.openai.com/docs/api-reference/images/create and .../images-streaming.
+Formats: platform.openai.com/docs/api-reference/images/create and .../images-streaming.
 """
 
 import msgspec
@@ -29,17 +29,19 @@ from xinflight.protocol import (
 )
 from xinflight.render import RenderContext, render
 from xinflight.web.context import HttpContext
-from xinflight.web.errors import Handler
 from xinflight.web.rest import read_body
 from xinflight.web.streams import EVENT_STREAM, KEEPALIVE, Reader, stream_headers
 
-__all__ = ["generations_handler", "openai_error", "openai_models_handler"]
+__all__ = ["OpenAi", "openai_error"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 def openai_error(error: XinflightError, lang: str) -> bytes:
-    """Write an error as OpenAI does, with our code; its clients show nothing but the message."""
+    """Encode an error in OpenAI's format, with the code of the protocol.
+
+    Field and limit are part of the message, since OpenAI's clients show nothing else.
+    """
     hints = ": ".join(hint for hint in (error.field, error.limit) if hint)
     problem = OpenAiProblem(
         message=translate(error.code, lang) + (f" ({hints})" if hints else ""),
@@ -50,81 +52,80 @@ def openai_error(error: XinflightError, lang: str) -> bytes:
     return msgspec.json.encode(OpenAiError(error=problem))
 
 
-def openai_models_handler(door: HttpContext) -> Handler:
-    """Return the handler of GET /v1/models."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        await door.owner(request)
-        models = [OpenAiModel(id=info.id) for info in door.gateway.upstream.infos()]
-        body = msgspec.json.encode(OpenAiModels(data=models))
-        return web.Response(body=body, content_type="application/json")
-
-    return handle
-
-
 class _Streamed(msgspec.Struct):
     stream: bool | None = None
 
 
-def generations_handler(door: HttpContext) -> Handler:
-    """Return the handler of POST /v1/images/generations. A client that closes its request cancels it at once."""
+class OpenAi:
+    """The handlers of `/v1/`."""
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        owner = await door.owner(request)
-        body = await read_body(door, request)
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._gateway = context.gateway
+
+    async def models(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /v1/models: return the models that generate images from text."""
+        await self._context.owner(request)
+        models = [OpenAiModel(id=info.id) for info in self._gateway.upstream.infos()]
+        body = msgspec.json.encode(OpenAiModels(data=models))
+        return web.Response(body=body, content_type="application/json")
+
+    async def generations(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /v1/images/generations: return the images of one task, or stream them as they are completed.
+
+        The request stands for the task: a client that closes its connection cancels it immediately.
+        """
+        context, gateway = self._context, self._gateway
+        owner = await context.owner(request)
+        body = await read_body(context, request)
         generate = _decode(body)
         inline = generate.response_format == "b64_json"
-        # Here it says how this one request is answered; the task keeps URLs.
+        # It applies to this response only; in the history the task has URLs.
         generate.response_format = "url"
         streamed = from_json(body, _Streamed).stream
-        door.check_room()
-        gateway = door.gateway
+        context.check_capacity()
         subscriber = await gateway.subscribe(owner)
-        reader = Reader(door, request, subscriber)
+        reader = Reader(context, request, subscriber)
         started = None
         try:
-            with reader.joined():
+            with reader.registered():
                 task, fresh = await gateway.submit(generate, subscriber)
                 if fresh:
                     started = task
+                render_context = context.render_context(request)
                 if streamed:
-                    return await _stream(reader, request, task.params.size)
-                return await _whole(reader, door.render_context(request), inline=inline)
+                    return await _stream(reader, request, render_context, task.params.size)
+                return await _whole(reader, render_context, inline=inline)
         finally:
             gateway.unsubscribe(subscriber)
             if started is not None and not started.ended:
                 await gateway.cancel(owner, started.task_id)
 
-    return handle
-
 
 def _decode(body: bytes) -> Generate:
-    """Return the generation that is asked for.
-
-    Fields that only OpenAI's models know are left alone; the others have the bounds of `generate`.
-    """
-    asked = from_json(body, dict[str, msgspec.Raw])
+    """Decode a request body, with the bounds of `generate`; fields that only OpenAI's models know are ignored."""
+    given = from_json(body, dict[str, msgspec.Raw])
     known = Generate.__struct_fields__
-    fields = {name: value for name, value in asked.items() if name in known and bytes(value) != b"null"}
+    fields = {name: value for name, value in given.items() if name in known and bytes(value) != b"null"}
     if bytes(fields.get("size", b"")) == b'"auto"':
         del fields["size"]
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader, context: RenderContext) -> EventMessage | None:
-    """Return the next event of the one task, or None when there was none for KEEPALIVE seconds.
+async def _next(reader: Reader, render_context: RenderContext) -> EventMessage | None:
+    """Return the next event of the task, or None when there was none for KEEPALIVE seconds.
 
     Raises:
-        ConnectionResetError: the client left.
-        ShuttingDown: the server stops, and nobody could come back for the picture.
+        ConnectionResetError: the client disconnected.
+        ShuttingDown: the server is shutting down; this API has no way to resume.
     """
-    clock = reader.door.gateway.clock
+    clock = reader.context.gateway.clock
     while True:
         item = await reader.subscriber.next_item()
         if isinstance(item, Event):
-            return await render(item, context)
+            return await render(item, render_context)
         if reader.gone:
-            raise ConnectionResetError("the client left")
+            raise ConnectionResetError("the client disconnected")
         if reader.closing:
             raise ShuttingDown
         try:
@@ -134,16 +135,15 @@ async def _next(reader: Reader, context: RenderContext) -> EventMessage | None:
             return None
 
 
-async def _whole(reader: Reader, context: RenderContext, *, inline: bool) -> web.StreamResponse:
-    """Answer when the task has ended."""
+async def _whole(reader: Reader, render_context: RenderContext, *, inline: bool) -> web.StreamResponse:
+    """Wait for the task's end and return all images; raise the error that it ended with."""
     while True:
-        message = await _next(reader, context)
+        message = await _next(reader, render_context)
         match message:
             case Result():
-                found = message.data.data
                 data = [
-                    OpenAiImage(b64_json=await _bytes(reader, picture)) if inline else OpenAiImage(url=picture.url)
-                    for picture in found
+                    OpenAiImage(b64_json=await _bytes(reader, output)) if inline else OpenAiImage(url=output.url)
+                    for output in message.data.data
                 ]
                 body = msgspec.json.encode(OpenAiImages(created=message.data.created, data=data))
                 return web.Response(body=body, content_type="application/json")
@@ -151,29 +151,32 @@ async def _whole(reader: Reader, context: RenderContext, *, inline: bool) -> web
                 raise _failure(message)
 
 
-async def _stream(reader: Reader, request: web.Request, size: str) -> web.StreamResponse:
-    """Answer with each picture as it comes; what goes wrong is told in the stream, which has begun by then."""
-    response = web.StreamResponse(headers=stream_headers(reader.door, request, EVENT_STREAM))
+async def _stream(
+    reader: Reader, request: web.Request, render_context: RenderContext, size: str
+) -> web.StreamResponse:
+    """Stream each image when it is completed. An error becomes an event, since the status was sent before."""
+    response = web.StreamResponse(headers=stream_headers(reader.context, request, EVENT_STREAM))
     await response.prepare(request)
     try:
         try:
-            await _write_pictures(reader, request, response, size)
+            await _write_images(reader, render_context, response, size)
         except XinflightError as error:
             log.info("stream failed", code=error.code)
             await reader.write(response, b"event: error\ndata: %b\n\n" % openai_error(error, reader.lang))
         await response.write_eof()
     except ConnectionError:
-        log.info("client left", path=request.path)
+        log.info("client disconnected", path=request.path)
     except Exception:
-        log.exception("stream broken off")
+        log.exception("stream aborted")
         reader.abort()
     return response
 
 
-async def _write_pictures(reader: Reader, request: web.Request, response: web.StreamResponse, size: str) -> None:
-    context = reader.door.render_context(request)
+async def _write_images(
+    reader: Reader, render_context: RenderContext, response: web.StreamResponse, size: str
+) -> None:
     while True:
-        message = await _next(reader, context)
+        message = await _next(reader, render_context)
         match message:
             case None:
                 await reader.write(response, b": keep-alive\n\n")
@@ -192,11 +195,11 @@ async def _write_pictures(reader: Reader, request: web.Request, response: web.St
                 raise _failure(message)
 
 
-async def _bytes(reader: Reader, picture: PictureRef | Picture) -> bytes:
-    """Return a picture's bytes; its rendered URL ends with its id."""
-    data = await reader.door.gateway.blobs.read(picture.url.rpartition("/")[2])
+async def _bytes(reader: Reader, output: PictureRef | Picture) -> bytes:
+    """Return the bytes of an output, whose rendered URL ends with its id; raise UpstreamFailed if it was deleted."""
+    data = await reader.context.gateway.blobs.read(output.url.rpartition("/")[2])
     if data is None:
-        raise UpstreamFailed(detail="the picture is gone")
+        raise UpstreamFailed(detail="the output was deleted")
     return data
 
 

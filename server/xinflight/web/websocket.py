@@ -1,7 +1,7 @@
-"""The WebSocket: a thin handler around a session."""
+"""The WebSocket endpoint: a thin layer between aiohttp and a session."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from aiohttp import WSMsgType, web
@@ -11,25 +11,35 @@ from xinflight.errors import StorageUnavailable
 from xinflight.protocol import CODECS, JSON, CloseCode
 from xinflight.web.context import HttpContext
 
-__all__ = ["ws_handler"]
+__all__ = ["WebSocket"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 MAX_FRAME = 2**20
-"""Bytes above which RFC 6455's 1009 closes the socket; from the soft limit to here an error is answered."""
+"""Bytes above which the socket is closed with 1009 (RFC 6455). From `limits.frame_bytes` up to here a frame is
+answered with an error."""
 
 
-def ws_handler(door: HttpContext) -> Callable[[web.Request], Awaitable[web.WebSocketResponse]]:
-    """Return the handler of one mounted gateway."""
+class WebSocket:
+    """Serve WebSocket connections."""
 
-    async def handle(request: web.Request) -> web.WebSocketResponse:
-        door.check(request)
-        identity = await door.authenticate(request, None)
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """Handle GET /ws/generate: serve one connection until either side closes it.
+
+        A connection that can't be served is accepted and closed with a code, which browsers report to a page; they
+        hide the status of a failed handshake.
+        """
+        context = self._context
+        context.check_allowed(request)
+        identity = await context.authenticate(request, None)
         ws = web.WebSocketResponse(
             protocols=tuple(CODECS),
-            # The pong is due within half of this, so a dead peer is found within one and a half.
-            heartbeat=door.gateway.settings.heartbeat,
-            # Deflate costs 1.6 times the CPU and 259 KB a socket, and can't be left out for one frame.
+            # A pong is due within half of this, so a dead peer is detected within one and a half times this.
+            heartbeat=context.gateway.settings.heartbeat,
+            # Deflate costs 1.6 times the CPU and 259 KB per socket, and can't be disabled for a single frame.
             compress=False,
             max_msg_size=MAX_FRAME,
         )
@@ -39,65 +49,59 @@ def ws_handler(door: HttpContext) -> Callable[[web.Request], Awaitable[web.WebSo
             await ws.close(code=CloseCode.UNAUTHORISED, message=b"a token is needed")
         elif offered is not None and ws.ws_protocol is None:
             await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=", ".join(CODECS).encode())
-        elif door.gateway.draining:
+        elif context.gateway.draining:
             await ws.close(code=CloseCode.RESTART, message=b"restarting")
-        elif door.gateway.full:
+        elif context.gateway.full:
             await ws.close(code=CloseCode.FULL, message=b"too many connections")
         else:
-            await _speak(door, request, ws, identity.id)
+            await self._run(request, ws, identity.id)
         return ws
 
-    return handle
-
-
-async def _speak(door: HttpContext, request: web.Request, ws: web.WebSocketResponse, owner: str) -> None:
-    """Serve one connection until either side ends it; leaves nothing behind."""
-    gateway = door.gateway
-    context = door.render_context(request)
-    try:
-        subscriber = await gateway.subscribe(owner)
-    except StorageUnavailable as error:
-        log.error("history not read", detail=error.detail)
-        await ws.close(code=CloseCode.FULL, message=b"try again")
-        return
-
-    codec = CODECS.get(ws.ws_protocol or "", JSON)
-    kind = WSMsgType.BINARY if codec.binary else WSMsgType.TEXT
-
-    async def send(frame: bytes) -> None:
-        await ws.send_frame(frame, kind)
-
-    outbox = Outbox(send, subscriber, context, codec, gateway.clock, patience=gateway.settings.heartbeat)
-    session = Session(gateway, subscriber, outbox, context, codec)
-    with structlog.contextvars.bound_contextvars(connection=session.connection_id):
-        session.welcome()
-        gateway.joined(session)
-        started = gateway.clock.monotonic()
-        writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
+    async def _run(self, request: web.Request, ws: web.WebSocketResponse, owner: str) -> None:
+        """Exchange messages until either side closes the connection, then release all that it used."""
+        gateway = self._context.gateway
         try:
-            frames = await _read(session, ws)
-        finally:
-            gateway.left(session)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
-            gateway.unsubscribe(subscriber)
-            # A peer that is gone would hold the buffers of the socket for long.
-            if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
-                _abort(request)
-        seconds = round(gateway.clock.monotonic() - started, 3)
-        log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
+            subscriber = await gateway.subscribe(owner)
+        except StorageUnavailable as error:
+            log.error("history not read", detail=error.detail)
+            await ws.close(code=CloseCode.FULL, message=b"try again")
+            return
+
+        codec = CODECS.get(ws.ws_protocol or "", JSON)
+        send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
+        render_context = self._context.render_context(request)
+        outbox = Outbox(send, subscriber, render_context, codec, gateway.clock, patience=gateway.settings.heartbeat)
+        session = Session(gateway, subscriber, outbox, render_context, codec)
+        with structlog.contextvars.bound_contextvars(connection=session.connection_id):
+            session.welcome()
+            gateway.register(session)
+            started = gateway.clock.monotonic()
+            writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
+            try:
+                frames = await _read(session, ws)
+            finally:
+                gateway.unregister(session)
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+                gateway.unsubscribe(subscriber)
+                # The kernel would keep the socket's buffers for minutes if the peer is gone without a close.
+                if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
+                    _abort(request)
+            seconds = round(gateway.clock.monotonic() - started, 3)
+            log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
 
 
 async def _read(session: Session, ws: web.WebSocketResponse) -> int:
-    """Hand every frame to the session; return how many there were.
+    """Pass every frame to the session; return how many arrived.
 
-    A frame waits until there is room for its answer. Frames that come when nothing is sent any more are dropped.
+    A frame is not processed before the outbox has room for its reply. Once nothing is sent any more, frames are
+    discarded.
     """
     frames = 0
     async for frame in ws:
         frames += 1
-        # Frames that have arrived together are read without waiting: the loop must turn between them, or thousands
-        # would be acted on before anybody else, or the writer of this very connection, has a turn.
+        # Frames that arrived together are read without suspending. Without this, thousands of them would be processed
+        # before any other connection, or the writer of this one, has a turn.
         await asyncio.sleep(0)
         if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY) and await session.outbox.room():
             await session.receive(frame.data)
@@ -105,19 +109,19 @@ async def _read(session: Session, ws: web.WebSocketResponse) -> int:
 
 
 async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request) -> None:
-    """Send what the outbox has; when it is closed or the peer too slow, close the socket."""
+    """Send what the outbox has; close the socket when the outbox is closed or the peer is too slow."""
     try:
         await outbox.run()
     except SlowReader:
         log.info("slow reader dropped")
         _abort(request)
     except (ConnectionError, OSError):
-        log.debug("peer went while it was written to")
+        log.debug("peer disconnected during a write")
     except StorageUnavailable as error:
         log.error("replay not read", detail=error.detail)
         await ws.close(code=CloseCode.FULL, message=b"try again")
     except Exception:
-        # A bug of ours: a socket that stays open and says nothing would be worse than one that comes back.
+        # A bug: an open socket that sends nothing would leave the client waiting, while after an abort it reconnects.
         log.exception("connection broke")
         _abort(request)
     else:
