@@ -25,7 +25,7 @@ function setUp(answer = () => ({ type: "ok", tasks: [] })) {
   return { cancels: new Cancels(ask, tasks), sent, add };
 }
 
-test("one picture of several is named, the only one is not", () => {
+test("one output of several is named, the only one is not", () => {
   const { cancels, sent, add } = setUp();
   cancels.one(add("one"), 0);
   cancels.one(add("many", { n: 3 }), 2);
@@ -69,7 +69,7 @@ test("a refused cancel is told and may be asked for again; a lost line only defe
   assert.equal(sent.length, 3);
 });
 
-test("a task that the server does not know has failed; a picture that was cancelled already is", async () => {
+test("a task that the server does not know has failed; an output that was cancelled already is", async () => {
   const { cancels, add } = setUp(({ task_id, index }) => ({
     type: "ok",
     tasks: [{ task_id, index, was: index === undefined ? "unknown" : "cancelled" }],

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { countsText } from "../../client_static/assets/page/counts.js";
-import { PictureState } from "../../client_static/assets/page/picture_state.js";
-import { picture, progress } from "./factories.js";
+import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { output, progress } from "./factories.js";
 
 function made({ running = 0, queued = 0, unsent = 0, ready = 0 }) {
   const some = (count, act) =>
     Array.from({ length: count }, () => {
-      const state = new PictureState();
+      const state = new OutputState();
       act(state);
       return state;
     });
@@ -16,7 +16,7 @@ function made({ running = 0, queued = 0, unsent = 0, ready = 0 }) {
     ...some(running, (state) => state.advance(progress({}), 0)),
     ...some(queued, (state) => state.acknowledged()),
     ...some(unsent, () => {}),
-    ...some(ready, (state) => state.finish(picture(0))),
+    ...some(ready, (state) => state.finish(output(0))),
   ];
 }
 

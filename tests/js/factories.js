@@ -7,7 +7,7 @@ export function info(fields) {
   return { task_id: "t", state: "queued", created: 100, params: PARAMS, ...fields };
 }
 
-export function picture(index) {
+export function output(index) {
   const media_type = "image/jpeg";
   return { url: `http://localhost/pictures/${index}`, index, seed: 7 + index, width: 64, height: 64, bytes: 1, media_type };
 }

@@ -2,16 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { eventsOf } from "../../client_static/assets/client/history.js";
-import { PARAMS, info, picture } from "./factories.js";
+import { PARAMS, info, output } from "./factories.js";
 
 const types = (listed) => [...eventsOf(listed)].map(({ type }) => type);
 const end = (listed) => [...eventsOf(listed)].at(-1);
 
 test("an unfinished task begins with its params and goes on to what there is", () => {
-  const listed = info({ state: "running", data: [picture(0)], failed: [1], cancelled: [2] });
+  const listed = info({ state: "running", data: [output(0)], failed: [1], cancelled: [2] });
   const [accepted, made, ...stopped] = eventsOf(listed);
   assert.deepEqual(accepted, { type: "accepted", task_id: "t", params: PARAMS, timestamp: 100 });
-  assert.equal(made.url, picture(0).url);
+  assert.equal(made.url, output(0).url);
   assert.deepEqual(stopped.map(({ type, index, state }) => [type, index, state]), [
     ["progress", 1, "failed"],
     ["progress", 2, "cancelled"],
@@ -19,17 +19,17 @@ test("an unfinished task begins with its params and goes on to what there is", (
 });
 
 test("no event of a list has a number, so none can hide one of the wire", () => {
-  const listed = info({ state: "completed", ended: 200.7, data: [picture(0)] });
+  const listed = info({ state: "completed", ended: 200.7, data: [output(0)] });
   assert.ok([...eventsOf(listed)].every(({ seq }) => seq === undefined));
 });
 
 test("every end is told as the wire tells it", () => {
-  const completed = info({ state: "completed", ended: 200.7, data: [picture(0)], failed: [1], cancelled: [2] });
+  const completed = info({ state: "completed", ended: 200.7, data: [output(0)], failed: [1], cancelled: [2] });
   assert.deepEqual(types(completed), ["accepted", "picture", "result"]);
   assert.deepEqual(end(completed), {
     type: "result",
     task_id: "t",
-    data: { created: 200, data: [picture(0)] },
+    data: { created: 200, data: [output(0)] },
     failed: [1],
     cancelled: [2],
   });

@@ -2,30 +2,30 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Overall } from "../../client_static/assets/page/overall.js";
-import { PictureState } from "../../client_static/assets/page/picture_state.js";
-import { picture, progress } from "./factories.js";
+import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { output, progress } from "./factories.js";
 
 function at(percent) {
-  const state = new PictureState();
+  const state = new OutputState();
   state.advance(progress({ progress: percent }), 0);
   return state;
 }
 
-test("a finished picture counts until all are finished", () => {
+test("a finished output counts until all are finished", () => {
   const overall = new Overall();
   const [quick, slow] = [at(0), at(60)];
   overall.update([quick, slow]);
   assert.deepEqual([overall.percent, overall.left], [30, 2]);
-  quick.finish(picture(0));
+  quick.finish(output(0));
   // Its generation has ended, so only the other one is told of.
   overall.update([slow]);
   assert.deepEqual([overall.percent, overall.left], [80, 1]);
-  slow.finish(picture(0));
+  slow.finish(output(0));
   overall.update([]);
   assert.deepEqual([overall.percent, overall.left], [0, 0]);
 });
 
-test("it does not fall when more is asked for, or when a picture begins anew", () => {
+test("it does not fall when more is asked for, or when an output begins anew", () => {
   const overall = new Overall();
   const first = at(60);
   overall.update([first]);
@@ -47,7 +47,7 @@ test("what comes after a pause begins at nothing", () => {
 test("it is below 100 while anything is to come, and what vanished holds nothing back", () => {
   const overall = new Overall();
   const many = Array.from({ length: 300 }, () => at(99));
-  for (const state of many.slice(1)) state.finish(picture(0));
+  for (const state of many.slice(1)) state.finish(output(0));
   overall.update(many);
   assert.equal(overall.percent, 99);
   const other = new Overall();

@@ -24,7 +24,7 @@ test("an id is of the form that the server takes, with and without randomUUID", 
   assert.match(randomId(), /^[0-9a-f]{32}$/);
 });
 
-test("the seed of the last of 64 pictures is still exact", () => {
+test("the seed of the last of 64 outputs is still exact", () => {
   assert.ok(Number.isSafeInteger(MAX_SEED + 63));
   assert.equal(MAX_SEED, 9007199254740927);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Task } from "../../client_static/assets/client/task.js";
-import { PARAMS, accepted, info, picture, progress, result } from "./factories.js";
+import { PARAMS, accepted, info, output, progress, result } from "./factories.js";
 
 const asked = (fields) => new Task({ prompt: "a boat", n: 3, task_id: "t", ...fields });
 
@@ -30,9 +30,9 @@ test("what is asked for can't be changed afterwards, since it may be sent again"
 test("a stored event is told once, however often a replay brings it; progress always", () => {
   const task = asked();
   const events = recorded(task, "event");
-  const picture1 = { type: "picture", task_id: "t", seq: 5, ...picture(1) };
+  const output1 = { type: "picture", task_id: "t", seq: 5, ...output(1) };
   assert.deepEqual(
-    [accepted({ seq: 3 }), picture1, accepted({ seq: 3 }), picture1, progress({})].map((e) => task.receive(e)),
+    [accepted({ seq: 3 }), output1, accepted({ seq: 3 }), output1, progress({})].map((e) => task.receive(e)),
     [true, true, false, false, true],
   );
   assert.deepEqual(events.map(({ type }) => type), ["accepted", "picture", "progress"]);
@@ -67,13 +67,13 @@ test("a cancel of all makes one of a part needless, and an ended task wants none
 });
 
 test("one from a list stands where the list says", () => {
-  const running = Task.from(info({ state: "running", data: [picture(0)] }));
+  const running = Task.from(info({ state: "running", data: [output(0)] }));
   assert.deepEqual([running.taken, running.count, running.created, running.end], [true, 3, 100, null]);
-  const done = Task.from(info({ state: "completed", ended: 200, data: [picture(0)] }));
+  const done = Task.from(info({ state: "completed", ended: 200, data: [output(0)] }));
   assert.equal(done.end.type, "result");
 });
 
-test("events can be iterated to the end; of progress that waits, the newest of each picture", async () => {
+test("events can be iterated to the end; of progress that waits, the newest of each output", async () => {
   const task = asked();
   const events = task[Symbol.asyncIterator]();
   const first = events.next();

@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PictureState } from "../../client_static/assets/page/picture_state.js";
+import { OutputState } from "../../client_static/assets/page/output_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/tile_words.js";
-import { picture, progress } from "./factories.js";
+import { output, progress } from "./factories.js";
 
 function after(...events) {
-  const state = new PictureState();
+  const state = new OutputState();
   for (const event of events) state.advance(progress(event), 0);
   return state;
 }
 
-test("what a picture does is said in the order of its life", () => {
-  const state = new PictureState();
+test("what an output does is said in the order of its life", () => {
+  const state = new OutputState();
   const said = [stepText(state)];
   const then = (act) => {
     act();
     said.push(stepText(state));
   };
-  then(() => state.line(true));
+  then(() => state.setLive(true));
   then(() => state.acknowledged());
   then(() => state.advance(progress({ state: "queued", position: 3 }), 0));
   then(() => state.advance(progress({ state: "queued", position: 1 }), 0));
@@ -26,7 +26,7 @@ test("what a picture does is said in the order of its life", () => {
   then(() => state.advance(progress({ step: "decoding" }), 0));
   then(() => state.advance(progress({ step: "from_the_future", message: "Polishing" }), 0));
   then(() => (state.cancelling = true));
-  then(() => state.finish(picture(0)));
+  then(() => state.finish(output(0)));
   assert.deepEqual(said, [
     "goes out when connected",
     "sending",
@@ -57,19 +57,19 @@ test("a figure is shown once there is something to show, with a sign where it is
 
 test("a cancel says what it achieved, as far as it is known", () => {
   const cancelled = (outcome) => {
-    const state = new PictureState();
+    const state = new OutputState();
     state.cancel(outcome);
     return verdictText(state);
   };
   assert.equal(cancelled({ upstream: "stopped", seconds: 0.384 }), "Stopped after 0.38 s: the model is free again.");
   assert.equal(cancelled({ upstream: "stopped" }), "Stopped: the model is free again.");
-  assert.equal(cancelled({}), "This picture was cancelled.");
+  assert.equal(cancelled({}), "This image was cancelled.");
 });
 
 test("a failure says why, or that it is one", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   state.fail(null, "failed");
-  assert.equal(verdictText(state), "This picture could not be made.");
+  assert.equal(verdictText(state), "This image could not be made.");
   state.fail({ code: "timeout" }, "expired");
   assert.equal(verdictText(state), "It took longer than allowed.");
 });
@@ -81,8 +81,8 @@ test("another attempt is told with its reason", () => {
   assert.equal(noteText(after({ details: { attempt: 3, retry_reason: "from_the_future" } })), "3rd attempt");
 });
 
-test("a picture is called by its prompt, shortened, and its place", () => {
+test("an output is called by its prompt, shortened, and its place", () => {
   assert.equal(tileName("a boat", 0, 1), "“a boat”");
-  assert.equal(tileName("a boat", 1, 3), "“a boat”, picture 2 of 3");
+  assert.equal(tileName("a boat", 1, 3), "“a boat”, image 2 of 3");
   assert.equal(tileName("x".repeat(41), 0, 1), `“${"x".repeat(39)}…”`);
 });

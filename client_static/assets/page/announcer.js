@@ -1,12 +1,12 @@
 // @ts-check
 import { byId } from "./dom.js";
 
-/** Between two announcements, so that a screen reader can finish. */
+/** Milliseconds between two announcements, so that a screen reader can finish the first one. */
 const GAP = 4000;
-/** How many pieces of news one announcement holds; older ones are left out, their tiles still say it. */
+/** Most messages in one announcement. Older ones are dropped; their tiles still show them. */
 const MOST = 4;
 
-/** Tells people who do not look at the page what happens on it, not too often. */
+/** Announces changes to screen readers through a live region, at a limited rate. */
 export class Announcer {
   #region = byId("announcer", HTMLElement);
   /** @type {string[]} */
@@ -15,7 +15,7 @@ export class Announcer {
   /** @type {number | undefined} */
   #timer;
 
-  /** @param {string} text */
+  /** Queue a message for the next announcement. @param {string} text */
   say(text) {
     this.#waiting.push(text);
     if (this.#timer !== undefined) return;
@@ -24,9 +24,9 @@ export class Announcer {
   }
 
   /**
-   * Say something only if nothing was said for a while.
+   * Announce a message only if nothing was announced for a while; otherwise drop it.
    * @param {string} text
-   * @param {number} quiet in milliseconds
+   * @param {number} quiet milliseconds of silence that are required
    */
   mention(text, quiet) {
     if (this.#timer === undefined && performance.now() - this.#last > quiet) this.say(text);

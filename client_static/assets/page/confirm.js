@@ -1,7 +1,7 @@
 // @ts-check
 import { byId, part } from "./dom.js";
 
-/** Asks once before something is gone for good. Escape and the keyboard's first stop keep it. */
+/** The confirmation dialog before a deletion. Escape, a click outside and the button focused first all cancel. */
 export class Confirm {
   #dialog = byId("confirm", HTMLDialogElement);
   #title = byId("confirm-title", HTMLElement);
@@ -21,9 +21,10 @@ export class Confirm {
   }
 
   /**
+   * Open the dialog and wait for the answer.
    * @param {string} title
    * @param {string} text
-   * @returns {Promise<boolean>} whether to go on
+   * @returns {Promise<boolean>} true if the person confirmed
    */
   ask(title, text) {
     this.#title.textContent = title;

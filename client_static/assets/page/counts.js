@@ -1,18 +1,19 @@
 // @ts-check
 import { t } from "../words/words.js";
 
-/** @typedef {import("./picture_state.js").PictureState} PictureState */
+/** @typedef {import("./output_state.js").OutputState} OutputState */
 
 /**
- * How many pictures are in which state. Without a line nobody knows what runs: then it is said as what was heard last.
- * @param {PictureState[]} states
- * @param {{live: boolean, more: boolean}} page `more`: there are older generations than those shown
+ * Summarize how many images are in which state. While offline, the counts of running and queued images may be out of
+ * date, so they are marked as last known.
+ * @param {OutputState[]} states
+ * @param {{live: boolean, more: boolean}} page `more`: the server has older generations that are not loaded
  */
 export function countsText(states, { live, more }) {
   const unsent = states.filter(({ phase }) => phase === "offline").length;
   const waiting = states.filter(({ waiting }) => waiting).length - unsent;
   const running = states.filter(({ ended, waiting }) => !ended && !waiting).length;
-  const ready = states.filter(({ picture }) => picture !== null).length;
+  const ready = states.filter(({ output }) => output !== null).length;
   const heard = [];
   if (running) heard.push(t("counts.running", { n: running }));
   if (waiting) heard.push(t("counts.queued", { n: waiting }));

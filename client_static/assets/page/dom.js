@@ -2,7 +2,7 @@
 import { fillWords } from "../words/words.js";
 
 /**
- * The element with that id, which the page must have.
+ * Return the element with that id. Throws a TypeError if it is missing or of another kind.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} kind
@@ -15,7 +15,7 @@ export function byId(id, kind) {
 }
 
 /**
- * The part of an element that is marked `data-part=name`.
+ * Return the descendant with `data-part=name`. Throws a TypeError if it is missing or of another kind.
  * @template {HTMLElement} T
  * @param {ParentNode} root
  * @param {string} name
@@ -29,7 +29,7 @@ export function part(root, name, kind) {
 }
 
 /**
- * A copy of the one element in a template, with its words.
+ * Clone the single element of a template and fill in its texts.
  * @param {string} id
  * @returns {HTMLElement}
  */
@@ -41,7 +41,7 @@ export function fromTemplate(id) {
 }
 
 /**
- * Show a text where there is one, hide the element where there is none.
+ * Set the text of an element, and hide the element if the text is empty.
  * @param {HTMLElement} element
  * @param {string} text
  */
@@ -51,8 +51,8 @@ export function showText(element, text) {
 }
 
 /**
- * Change what is below `root`; if that takes away or hides what had the focus, the next best gets it, so that a
- * keyboard is not sent to the top of the page.
+ * Call `change`; if it removes or hides the focused element below `root`, move the focus to `nextBest`. Without this
+ * the browser resets the focus to the top of the page.
  * @param {HTMLElement} root
  * @param {() => void} change
  * @param {() => HTMLElement} nextBest

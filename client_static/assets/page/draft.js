@@ -1,20 +1,20 @@
 // @ts-check
 import { keep, readKept } from "./storage.js";
 
-/** @typedef {Record<string, string>} Values what stands in the fields, as it was typed */
+/** @typedef {Record<string, string>} Values the raw content of each form field by name */
 
-/** What a person typed and has not sent, kept over a reload of this tab and shown to nobody else. */
+/** The unsent content of the form. It survives a reload of this tab and is never shown to another user. */
 export class Draft {
   #place;
-  /** @type {string | null} whose it is; null until the server has told */
+  /** @type {string | null} the draft's owner; null until the server names one */
   #owner = null;
 
-  /** @param {string} key what tells this server from others at the same origin */
+  /** @param {string} key distinguishes this server from others at the same origin */
   constructor(key) {
     this.#place = `xinflight.draft ${key}`;
   }
 
-  /** @returns {Values | null} */
+  /** Return the saved draft, or null if there is none or it is malformed. @returns {Values | null} */
   load() {
     const kept = readKept(this.#place);
     if (!isRecord(kept) || !isRecord(kept.values)) return null;
@@ -29,14 +29,14 @@ export class Draft {
   }
 
   /**
-   * The server has told who this is. False: the draft is somebody else's, who used this tab before. It is gone now.
+   * Bind the draft to the current user. Returns false if it belonged to another user of this tab; it is then deleted.
    * @param {string} owner
    */
   claim(owner) {
     const mine = this.#owner === null || this.#owner === owner;
     const values = mine ? this.load() : null;
     this.#owner = owner;
-    // Also a draft from before anybody was known is from now on the owner's.
+    // A draft that was typed before the first `welcome` has no owner yet; from now on it is this user's.
     if (values) this.save(values);
     else keep(this.#place, null);
     return mine;

@@ -1,9 +1,9 @@
 // @ts-check
+import { MAX_SEED } from "../client/xinflight.js";
+import { onLang, t } from "../words/words.js";
 import { byId, showText } from "./dom.js";
 import { ModelChoice } from "./model_choice.js";
-import { MAX_SEED } from "../client/xinflight.js";
 import { SizeField } from "./size_field.js";
-import { onLang, t } from "../words/words.js";
 
 /** @typedef {import("./draft.js").Draft} Draft */
 /** @typedef {import("./draft.js").Values} Values */
@@ -11,10 +11,10 @@ import { onLang, t } from "../words/words.js";
 /** @typedef {import("../client/xinflight.js").Limits} Limits */
 /** @typedef {import("../client/xinflight.js").ModelInfo} ModelInfo */
 
-/** Above this part of the allowed length a counter is shown. */
+/** Fraction of the allowed prompt length above which a counter is shown. */
 const COUNT_FROM = 0.8;
 
-/** The form: what to make and how, within the server's limits, around the chosen model's defaults. */
+/** The form for a new generation: prompt and settings, checked against the server's limits. */
 export class Form {
   #form = byId("form", HTMLFormElement);
   #prompt = byId("prompt", HTMLTextAreaElement);
@@ -32,7 +32,7 @@ export class Form {
   #limits = null;
 
   /**
-   * @param {Draft} draft keeps over a reload what stands here
+   * @param {Draft} draft keeps the form's content over a reload
    * @param {(params: GenerateParams) => void} generate
    */
   constructor(draft, generate) {
@@ -62,12 +62,12 @@ export class Form {
     byId("settings", HTMLDetailsElement).open = matchMedia("(min-width: 700px)").matches;
     this.#restore(draft.load() ?? {});
     onLang(() => this.#showModels());
-    // `change` comes after a field's own listener; `toggle`, of a fold, does not bubble.
+    // The form's `change` listener runs after those of the fields. `toggle` does not bubble, hence the capture phase.
     for (const name of ["input", "change"]) this.#form.addEventListener(name, () => this.#keep());
     this.#form.addEventListener("toggle", () => this.#keep(), true);
   }
 
-  /** Empty every field: what stands here is somebody else's. */
+  /** Reset every field, because the content belongs to another user. */
   clear() {
     this.#choice.chosen = null;
     this.#form.reset();
@@ -75,7 +75,7 @@ export class Form {
     this.#showModels();
   }
 
-  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} what is kept as it was typed */
+  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} fields whose raw value is saved, by name */
   get #typed() {
     const fields = [this.#prompt, this.#negative, this.#n, this.#steps, this.#guidance, this.#seed];
     return Object.fromEntries(fields.map((field) => [field.name, field]));
@@ -88,7 +88,7 @@ export class Form {
     this.#draft.save({ ...Object.fromEntries([...texts, ...folds]), model, size: this.#size.value });
   }
 
-  /** @param {Values} values as they were kept */
+  /** @param {Values} values of a saved draft */
   #restore(values) {
     for (const [name, field] of Object.entries(this.#typed)) field.value = values[name] ?? field.value;
     for (const fold of this.#folds) fold.open = (values[fold.id] ?? (fold.open ? "open" : "")) === "open";
@@ -113,7 +113,7 @@ export class Form {
     this.#showModels();
   }
 
-  /** Put the values of an earlier generation into the form. @param {GenerateParams} params */
+  /** Fill the form with the parameters of an earlier generation. @param {GenerateParams} params */
   fill(params) {
     this.#prompt.value = params.prompt;
     this.#negative.value = params.negative_prompt ?? "";
@@ -130,7 +130,7 @@ export class Form {
   }
 
   /**
-   * Say what is wrong with a field and bring the person there; false for a field that is not in the form.
+   * Show a problem at a field and focus the field. Returns false if the form has no such field.
    * @param {string} field
    * @param {string} text
    */
@@ -147,11 +147,11 @@ export class Form {
   }
 
   /**
-   * The values, or null after having said what is wrong with the first bad one.
+   * Return the form's values, or null after showing the problem of the first invalid field.
    * @returns {GenerateParams | null}
    */
   read() {
-    this.#forgive();
+    this.#clearProblems();
     const prompt = this.#prompt.value.trim();
     const negative = this.#negative.value.trim();
     const size = this.#size.read();
@@ -177,7 +177,7 @@ export class Form {
     };
   }
 
-  #forgive() {
+  #clearProblems() {
     for (const place of this.#form.querySelectorAll(".problem")) if (place instanceof HTMLElement) showText(place, "");
     for (const input of this.#form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
   }
@@ -219,7 +219,7 @@ export class Form {
     showText(byId("prompt-count", HTMLElement), n > limit * COUNT_FROM ? t("form.prompt_count", { n, limit }) : "");
   }
 
-  /** Offer the models, and show what applies where the person says nothing. */
+  /** Fill the model list, and show the model's defaults as placeholders. */
   #showModels() {
     const { options, id, info, away } = this.#choice;
     this.#model.replaceChildren(...options.map((option) => new Option(optionText(option), option.id, option.first)));

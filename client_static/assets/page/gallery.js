@@ -1,11 +1,11 @@
 // @ts-check
+import { onLang } from "../words/words.js";
 import { countsText } from "./counts.js";
 import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
 import { More } from "./more.js";
-import { onLang } from "../words/words.js";
 
-/** @typedef {import("./picture_state.js").PictureState} PictureState */
+/** @typedef {import("./output_state.js").OutputState} OutputState */
 /** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
 /** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
 /** @typedef {import("../client/xinflight.js").Task} Task */
@@ -15,15 +15,15 @@ import { onLang } from "../words/words.js";
 /**
  * @typedef {object} GalleryHost
  * @property {(params: GenerateParams) => void} reuse fill the form
- * @property {(tile: Tile, all: Tile[]) => void} open show a picture in full size
+ * @property {(tile: Tile, all: Tile[]) => void} open show an image in full size
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
- * @property {(states: PictureState[]) => void} changed with all pictures of unfinished generations
- * @property {(prompt: string, pictures: number) => Promise<boolean>} mayDelete
+ * @property {(states: OutputState[]) => void} changed called with the states of all outputs of unfinished generations
+ * @property {(prompt: string, outputs: number) => Promise<boolean>} mayDelete ask for confirmation
  * @property {(error: XinflightError) => void} problem
- * @property {(n: number) => void} grown older generations were fetched
+ * @property {(n: number) => void} grown called after older generations were fetched
  */
 
-/** Every generation that is known here, the newest first. */
+/** The list of all loaded generations, newest first. */
 export class Gallery {
   /** @type {Generation[]} */
   #generations = [];
@@ -99,20 +99,20 @@ export class Gallery {
     for (const { ended, tiles } of this.#generations) if (!ended) tiles.forEach((tile) => tile.tick(now));
   }
 
-  /** Bring the newest generation into view, where the form has pushed it out. */
+  /** Scroll the newest generation into view: on a narrow screen the form may have pushed it out. */
   showNewest() {
     this.#generations[0]?.element.scrollIntoView({ block: "nearest" });
   }
 
-  /** @param {Generation} generation whose news are to be shown */
+  /** Schedule a render of one generation. @param {Generation} generation */
   #soon(generation) {
     this.#later();
     this.#stale.add(generation);
   }
 
   /**
-   * Show what is new with the next frame's worth of other news. No animation frame: a hidden page has none, and its
-   * title must still change.
+   * Schedule one render for all changes of the next 16 ms. A timer, not an animation frame: a hidden page gets no
+   * frames, and its title must still change.
    */
   #later() {
     this.#timer ??= setTimeout(() => this.#render(this.#stale), 16);
@@ -139,22 +139,22 @@ export class Gallery {
   }
 
   #finished() {
-    return this.#tiles().filter(({ state }) => state.picture !== null);
+    return this.#tiles().filter(({ state }) => state.output !== null);
   }
 
   /**
-   * All that is needed to make it again.
+   * Fill the form with the parameters of a generation.
    * @param {Generation} generation
-   * @param {Tile | null} tile one picture of it
+   * @param {Tile | null} tile one image of it, to reuse its seed
    */
   #reuse({ params }, tile) {
     const { prompt, negative_prompt, model, n, size, steps, guidance_scale } = params;
-    const seed = tile?.state.picture?.seed ?? params.seed;
+    const seed = tile?.state.output?.seed ?? params.seed;
     this.#host.reuse({ prompt, negative_prompt, model, n: tile ? 1 : n, size, steps, guidance_scale, seed });
   }
 
   /**
-   * Ask again for a picture that is not there; when it was the only one, in its place.
+   * Request an image again that failed or was cancelled. If it was its generation's only one, replace the generation.
    * @param {Generation} generation
    * @param {Tile} tile
    */
@@ -167,14 +167,14 @@ export class Gallery {
     this.#generations[0]?.element.focus();
   }
 
-  /** Delete a generation for good; pictures are asked about. @param {Generation} generation */
+  /** Delete a generation permanently; asks for confirmation if it has images. @param {Generation} generation */
   async #remove({ task, tiles }) {
-    const pictures = tiles.filter(({ state }) => state.picture !== null).length;
-    if (pictures && !(await this.#host.mayDelete(task.request.prompt, pictures))) return;
+    const outputs = tiles.filter(({ state }) => state.output !== null).length;
+    if (outputs && !(await this.#host.mayDelete(task.request.prompt, outputs))) return;
     await this.#client.delete(task.id).catch(this.#host.problem);
   }
 
-  /** Take a task off the page. @param {Task} task */
+  /** Remove a deleted task from the page. @param {Task} task */
   #drop(task) {
     const at = this.#generations.findIndex((other) => other.task === task);
     const [generation] = this.#generations.splice(at, 1);

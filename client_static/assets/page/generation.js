@@ -1,8 +1,8 @@
 // @ts-check
-import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { eventsOf } from "../client/xinflight.js";
-import { Tile } from "./tile.js";
 import { errorText, plural, t, when } from "../words/words.js";
+import { fromTemplate, keepFocus, part, showText } from "./dom.js";
+import { Tile } from "./tile.js";
 
 /** @typedef {import("../client/xinflight.js").End} End */
 /** @typedef {import("../client/xinflight.js").PictureRef} PictureRef */
@@ -11,7 +11,8 @@ import { errorText, plural, t, when } from "../words/words.js";
 /** @typedef {import("./tile.js").TileAction} TileAction */
 
 /**
- * What a generation wants done; `changed` after every change, `news` for what a person should hear of a tile.
+ * What a generation asks of its gallery. `changed` is called after every change, `news` for each change of a tile that
+ * should be announced.
  * @typedef {object} GenerationHost
  * @property {(generation: Generation, index?: number) => void} cancel
  * @property {(generation: Generation) => void} cancelOthers
@@ -23,14 +24,14 @@ import { errorText, plural, t, when } from "../words/words.js";
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
  */
 
-/** One task and its tiles. */
+/** One task and the tiles of its outputs. */
 export class Generation {
   element = fromTemplate("generation-template");
   /** @type {Tile[]} */
   tiles = [];
   task;
   #host;
-  /** What a list told is no news. */
+  /** True while the constructor replays known events, which must not be announced. */
   #quiet = true;
   #parts = {
     prompt: part(this.element, "prompt", HTMLElement),
@@ -76,23 +77,23 @@ export class Generation {
     return this.task.end !== null;
   }
 
-  /** In effect where known, else as asked for. */
+  /** The parameters in effect, or those requested until the server has accepted the task. */
   get params() {
     return this.task.params ?? this.task.request;
   }
 
-  /** Where it stands among others, the newest first; one that nobody has accepted yet is the newest. */
+  /** The sort key, newest first: Unix seconds, or Infinity until the server has accepted the task. */
   get created() {
     return this.task.created ?? Infinity;
   }
 
-  /** The line came or went. @param {boolean} live */
+  /** Update the tiles after a connect or a disconnect. @param {boolean} live */
   connection(live) {
-    for (const tile of this.tiles) tile.state.line(live);
+    for (const tile of this.tiles) tile.state.setLive(live);
     this.render();
   }
 
-  /** Show the button that cancels all others, while there are any. @param {boolean} there */
+  /** Show or hide the button that cancels all other generations. @param {boolean} there */
   offerOthers(there) {
     keepFocus(this.element, () => (this.#parts.others.hidden = !there), () => this.element);
   }
@@ -154,13 +155,13 @@ export class Generation {
   #taken() {
     for (const tile of this.tiles) {
       tile.state.acknowledged();
-      if (!tile.state.picture) tile.shape(this.params.size);
+      if (!tile.state.output) tile.shape(this.params.size);
     }
     this.#changed();
   }
 
   /**
-   * @param {number | null} index null for every picture
+   * @param {number | null} index null for every output
    * @param {boolean} cancelling
    */
   #mark(index, cancelling) {
@@ -196,19 +197,19 @@ export class Generation {
     this.#changed();
   }
 
-  /** @param {PictureRef} picture */
-  #finish(picture) {
-    const tile = this.tiles[picture.index];
+  /** @param {PictureRef} output */
+  #finish(output) {
+    const tile = this.tiles[output.index];
     if (!tile) return;
     const known = tile.state.phase === "done";
-    tile.state.finish(picture);
+    tile.state.finish(output);
     if (!known) this.#news(tile, "ready");
   }
 
   /** @param {End} end */
   #end(end) {
-    const pictures = end.type === "result" ? end.data.data : end.type === "cancelled" ? (end.data ?? []) : [];
-    pictures.forEach((picture) => this.#finish(picture));
+    const outputs = end.type === "result" ? end.data.data : end.type === "cancelled" ? (end.data ?? []) : [];
+    outputs.forEach((output) => this.#finish(output));
     for (const tile of this.tiles) {
       if (tile.state.phase === "done") continue;
       const told = tile.state.ended;
@@ -218,7 +219,7 @@ export class Generation {
   }
 
   /**
-   * @param {Tile} tile one that has no picture
+   * @param {Tile} tile one without an output
    * @param {End} end
    */
   #stop({ state, index }, end) {

@@ -1,9 +1,9 @@
 // @ts-check
 
 /**
- * Take the token out of the page's address (`#token=…`, as the server prints it at its start) and turn it into a
- * cookie that scripts can't read. A wrong one shows when the connection is refused.
- * @param {URL} place the log-in's address
+ * Exchange the token in the page's address (`#token=…`, as the server prints it at startup) for an HttpOnly cookie,
+ * and remove it from the address. Errors are ignored: with a wrong token the WebSocket is refused, which the page shows.
+ * @param {URL} place the address of the log-in endpoint
  */
 export async function login(place) {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");

@@ -1,4 +1,6 @@
 // @ts-check
+import { Xinflight } from "../client/xinflight.js";
+import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "../words/words.js";
 import { Announcer } from "./announcer.js";
 import { Confirm } from "./confirm.js";
 import { byId } from "./dom.js";
@@ -11,12 +13,10 @@ import { StatusBar } from "./status.js";
 import { shortened } from "./tile_words.js";
 import { Title } from "./title.js";
 import { Viewer } from "./viewer.js";
-import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "../words/words.js";
-import { Xinflight } from "../client/xinflight.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
 
-/** Progress of a single picture is worth saying only after a silence. */
+/** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
 
 const { lang: served = "en", wsPath = "/ws/generate" } = document.documentElement.dataset;
@@ -35,6 +35,7 @@ const confirm = new Confirm();
 const status = new StatusBar(client);
 
 /**
+ * Announce a change of a tile, and count it in the title.
  * @param {Tile} tile
  * @param {"ready" | "failed" | "cancelled" | "progress"} what
  */

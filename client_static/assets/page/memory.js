@@ -5,10 +5,10 @@ import { keep, readKept } from "./storage.js";
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /**
- * Keep over a reload what the server has not yet said that it has: asked for again under the same id, it is started
- * once. All else of a generation is kept by the server.
+ * Save requests that the server has not acknowledged yet, and send them again after a reload. The same `task_id` makes
+ * the server start each of them once. Acknowledged tasks are stored by the server.
  * @param {Xinflight} client
- * @param {string} key what tells this server from others at the same origin
+ * @param {string} key distinguishes this server from others at the same origin
  */
 export function remember(client, key) {
   const place = `xinflight.untaken ${key}`;

@@ -1,37 +1,37 @@
 // @ts-check
 
 /** @typedef {import("../client/xinflight.js").ModelInfo} ModelInfo */
-/** @typedef {{id: string, first: boolean, away: boolean}} ModelOption `first` is the default, `away` does not run now */
+/** @typedef {{id: string, first: boolean, away: boolean}} ModelOption `first`: the default; `away`: not running now */
 
 /**
- * Which model is asked for. What a person chose stands, also while that model is away, until the person chooses
- * another; who chose nothing goes with the server's default.
+ * The model to request. A model that the person chose stays selected until they choose another one, even while it is
+ * not running; otherwise the server's default applies.
  */
 export class ModelChoice {
-  /** @type {string | null} null where nothing was chosen */
+  /** @type {string | null} null until the person chooses one */
   chosen = null;
-  /** @type {ModelInfo[] | null} null until the server has told */
+  /** @type {ModelInfo[] | null} null until the first `welcome` */
   #models = null;
-  /** @type {Map<string, ModelInfo>} as last told, also of those that are away */
+  /** @type {Map<string, ModelInfo>} the latest info of every model seen, including those no longer running */
   #known = new Map();
 
-  /** @param {ModelInfo[]} models that run now */
+  /** @param {ModelInfo[]} models that are running now */
   set models(models) {
     this.#models = models;
     for (const model of models) this.#known.set(model.id, model);
   }
 
-  /** What to ask for: always the one that is shown. @returns {string | undefined} */
+  /** The id to request; always the one that the form shows. @returns {string | undefined} */
   get id() {
     return this.chosen ?? (this.#models?.find((model) => model.default) ?? this.#models?.[0])?.id;
   }
 
-  /** What is known of it, its defaults above all. */
+  /** The latest info of the selected model, with its defaults. */
   get info() {
     return this.id === undefined ? undefined : this.#known.get(this.id);
   }
 
-  /** Whether it is known not to run now. */
+  /** Whether the chosen model is known not to be running. */
   get away() {
     return this.chosen !== null && this.#models?.every(({ id }) => id !== this.chosen) === true;
   }

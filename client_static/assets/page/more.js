@@ -4,9 +4,9 @@ import { byId } from "./dom.js";
 /** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
-/** The way back through the history, page by page. */
+/** The button that loads older generations, page by page. */
 export class More {
-  /** Whether there are older generations than those shown; null until the server has told. @type {boolean | null} */
+  /** Whether the server has older generations than those loaded; null until it has answered. @type {boolean | null} */
   there = null;
   #button = byId("more", HTMLButtonElement);
   #client;
@@ -26,7 +26,7 @@ export class More {
     this.#button.addEventListener("click", () => this.#fetch());
   }
 
-  /** The keyboard goes on with what came: the button has moved down, or is gone. */
+  /** Load a page and move the focus to its first generation, because the button moves down or disappears. */
   async #fetch() {
     if (this.#button.getAttribute("aria-disabled") === "true") return;
     const last = this.#host.oldest();

@@ -1,22 +1,23 @@
 // @ts-check
 
-/** @typedef {import("./picture_state.js").PictureState} PictureState */
+/** @typedef {import("./output_state.js").OutputState} OutputState */
 
 /**
- * How far everything is that was asked for since nothing was on its way. Finished pictures count until all are; what
- * comes in between may keep the percentage where it is, but never lets it fall.
+ * The total progress of all outputs since the last time that none was unfinished. Finished outputs count until all are
+ * finished. New requests may hold the percentage, but never lower it.
  */
 export class Overall {
-  /** @type {Set<PictureState>} */
+  /** @type {Set<OutputState>} */
   #batch = new Set();
-  /** 0 to 99: with 100 nothing would be on its way. */
+  /** 0 to 99; reset to 0 when no output is unfinished. */
   percent = 0;
-  /** How many pictures are still to come. */
+  /** The number of unfinished outputs. */
   left = 0;
 
-  /** @param {PictureState[]} states of all pictures of unfinished generations */
+  /** @param {OutputState[]} states of all outputs of unfinished generations */
   update(states) {
-    // What ended stays in the batch; what is gone from the page without an end would hold the rest back for ever.
+    // Ended outputs stay in the batch. Those that left the page without an end must not, or they would hold the
+    // percentage down forever.
     this.#batch = new Set([...[...this.#batch].filter(({ ended }) => ended), ...states]);
     this.left = states.filter(({ ended }) => !ended).length;
     if (this.left === 0) {

@@ -1,13 +1,13 @@
 // @ts-check
+import { t } from "../words/words.js";
 import { byId } from "./dom.js";
 import { presets, sideAllowed } from "./sizes.js";
-import { t } from "../words/words.js";
 
 /** @typedef {import("../client/xinflight.js").Limits} Limits */
 
 const CUSTOM = "custom";
 
-/** The choice of a size: the model's own, a common shape, or two numbers. */
+/** The size field: the model's own size, a preset, or a width and height. */
 export class SizeField {
   #select = byId("size", HTMLSelectElement);
   #sides = [byId("width", HTMLInputElement), byId("height", HTMLInputElement)];
@@ -29,7 +29,7 @@ export class SizeField {
     }
   }
 
-  /** Offer what goes with a model, and keep what was chosen. @param {string} own the model's size */
+  /** Offer the presets for a model and keep the current choice. @param {string} own the model's size */
   offer(own) {
     const chosen = this.value;
     this.#own = own;
@@ -42,7 +42,7 @@ export class SizeField {
     this.set(chosen);
   }
 
-  /** @param {string} size empty for the model's own */
+  /** Select a size. @param {string} size empty for the model's own */
   set(size) {
     const value = size === this.#own ? "" : size;
     const offered = [...this.#select.options].some((option) => option.value === value);
@@ -51,24 +51,24 @@ export class SizeField {
     this.#showSides();
   }
 
-  /** @returns {string | null} empty for the model's own, null when it is not allowed */
+  /** Return the size, checked. @returns {string | null} empty for the model's own, null if it is not allowed */
   read() {
     if (this.#select.value !== CUSTOM) return this.#select.value;
     return this.#wrongSide ? null : this.#typed;
   }
 
-  /** What is allowed, for people. */
+  /** The text that describes which sizes are allowed. */
   get rule() {
     const { size_min: min, size_max: max, size_multiple: multiple } = this.#limits ?? {};
     return t("problem.size", { min: min ?? "", max: max ?? "", multiple: multiple ?? "" });
   }
 
-  /** What is chosen or typed, allowed or not; empty for the model's own. */
+  /** The current size, unchecked; empty for the model's own. */
   get value() {
     return this.#select.value === CUSTOM ? this.#typed : this.#select.value;
   }
 
-  /** Bring the person to the side that is wrong. */
+  /** Focus the invalid side, or the list if both are valid. */
   focus() {
     (this.#wrongSide ?? this.#select).focus();
   }
@@ -98,7 +98,7 @@ export class SizeField {
   }
 }
 
-/** @param {string} size */
+/** Format a size for display. @param {string} size */
 function written(size) {
   return size.replace("x", " × ");
 }

@@ -5,8 +5,8 @@
 const SHAPES = [[1, 1], [4, 3], [3, 4], [3, 2], [2, 3], [16, 9], [9, 16]];
 
 /**
- * Sizes worth offering: common shapes with about as many pixels as the model's own size, and small squares for a
- * quick try; the model's own is not among them.
+ * Return the preset sizes for a model: common aspect ratios with about as many pixels as the model's own size, and
+ * small squares for quick tests. The model's own size is not among them.
  * @param {string} own WIDTHxHEIGHT
  * @param {Limits} limits
  * @returns {string[]}
@@ -22,6 +22,7 @@ export function presets(own, limits) {
 }
 
 /**
+ * Tell whether a width or height is within the server's limits.
  * @param {number} side
  * @param {Limits} limits
  */
@@ -30,6 +31,7 @@ export function sideAllowed(side, { size_min, size_max, size_multiple }) {
 }
 
 /**
+ * Round a side to the nearest allowed multiple.
  * @param {number} side
  * @param {number} multiple
  */

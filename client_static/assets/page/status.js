@@ -5,22 +5,22 @@ import { errorText, isKey, onLang, plural, t } from "../words/words.js";
 /** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
-/** The close code of a server that stops or restarts. */
+/** The close code that a server sends when it stops or restarts. */
 const RESTART = 1012;
 
-/** How long the pill tells of a reconnect, in milliseconds. */
+/** How long the connection pill shows what a reconnect recovered, in milliseconds. */
 const TELL = 20_000;
 
-/** The line to the server, the model server behind it, and what either has to say. */
+/** The status bar: the connection, the state of the model server, and notices. */
 export class StatusBar {
   #pill = byId("connection", HTMLElement);
   #connect = byId("connect", HTMLButtonElement);
   #upstream = byId("upstream", HTMLElement);
   #notice = byId("notice", HTMLElement);
   #client;
-  /** @type {() => string} written anew when the language changes */
-  #word = () => "";
-  /** What the connection has to say beside being there. @type {() => string} */
+  /** The notice; a function, so that it can be shown again in another language. */
+  #noticeText = () => "";
+  /** A temporary text in place of the connection's state. */
   #news = () => "";
   #restarts = false;
   /** @type {number | undefined} */
@@ -45,16 +45,16 @@ export class StatusBar {
     onLang(() => {
       this.#showStatus();
       this.#showUpstream();
-      showText(this.#notice, this.#word());
+      showText(this.#notice, this.#noticeText());
     });
   }
 
-  /** @param {XinflightError} error */
+  /** Show an error as a notice. @param {XinflightError} error */
   complain(error) {
     this.#say(() => errorText(error));
   }
 
-  /** @param {number | null} events that were missed */
+  /** @param {number | null} events number of missed events; null after a gap */
   #resumed(events) {
     const restarted = this.#restarts;
     this.#restarts = false;
@@ -65,17 +65,17 @@ export class StatusBar {
     this.#timer = setTimeout(() => this.#tell(() => ""), TELL);
   }
 
-  /** @param {() => string} news */
+  /** Show a text in place of the connection's state; empty shows the state again. @param {() => string} news */
   #tell(news) {
     clearTimeout(this.#timer);
     this.#news = news;
     this.#showStatus();
   }
 
-  /** @param {() => string} word */
-  #say(word) {
-    this.#word = word;
-    showText(this.#notice, word());
+  /** Show a notice. @param {() => string} text */
+  #say(text) {
+    this.#noticeText = text;
+    showText(this.#notice, text());
   }
 
   #showStatus() {
@@ -100,7 +100,7 @@ export class StatusBar {
   }
 }
 
-/** @param {number | null} events that were missed; null: it can't be told */
+/** @param {number | null} events number of missed events; null if unknown because of a gap */
 function caughtUpText(events) {
   if (events === null) return t("connection.reloaded");
   return events === 0 ? t("connection.resumed_none") : plural("connection.resumed", events);

@@ -1,10 +1,10 @@
 // @ts-check
 
-// What this tab keeps over a reload. It is the tab's own, and gone when the tab is closed. Storage may be switched off
-// or full: then a reload loses what would have been kept, and nothing else happens.
+// Values that survive a reload of this tab, in the session storage. Storage may be disabled or full; then the values
+// are lost on reload and nothing else changes.
 
 /**
- * What was kept there; null where there is nothing, or nothing that can be read.
+ * Return a stored value, or null if there is none or it can't be parsed.
  * @param {string} place
  * @returns {unknown}
  */
@@ -17,14 +17,15 @@ export function readKept(place) {
 }
 
 /**
+ * Store a value as JSON. Null removes it.
  * @param {string} place
- * @param {unknown} value null keeps nothing there
+ * @param {unknown} value
  */
 export function keep(place, value) {
   try {
     if (value === null) sessionStorage.removeItem(place);
     else sessionStorage.setItem(place, JSON.stringify(value));
   } catch {
-    // See above.
+    // Storage is disabled or full, see above.
   }
 }

@@ -1,18 +1,18 @@
 // @ts-check
+import { percent, t } from "../words/words.js";
 import { fromTemplate, keepFocus, part, showText } from "./dom.js";
-import { PictureState } from "./picture_state.js";
+import { OutputState } from "./output_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "./tile_words.js";
 import { fileName } from "./viewer.js";
-import { percent, t } from "../words/words.js";
 
 /** @typedef {"cancel" | "retry" | "open" | "seed"} TileAction */
 
-/** One picture from its first second on: how far it is, then what became of it. */
+/** The tile of one output: its progress, then the image or the reason why there is none. */
 export class Tile {
   element = fromTemplate("tile-template");
-  state = new PictureState();
+  state = new OutputState();
   index;
-  /** Why the server refused a cancel, if it did. */
+  /** Text saying why the server refused a cancel; empty if it did not. */
   kept = "";
   prompt;
   #count;
@@ -57,19 +57,19 @@ export class Tile {
     return tileName(this.prompt, this.index, this.#count);
   }
 
-  /** Give the place the picture's shape before it is there. @param {string | undefined} size */
+  /** Reserve space in the image's aspect ratio before it is loaded. @param {string | undefined} size */
   shape(size) {
     const [width, height] = (size ?? "1x1").split("x").map(Number);
     this.#parts.frame.style.setProperty("--shape", `${width} / ${height}`);
   }
 
-  /** Show what the state says; call after every change of it, and of the language. */
+  /** Update the tile. Call after every change of its state or of the language. */
   render() {
     const { state } = this;
     const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
     this.element.setAttribute("aria-label", this.name);
-    if (state.picture) this.#show(state.picture);
+    if (state.output) this.#show(state.output);
     showText(this.#parts.figure, figureText(state));
     showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
     showText(this.#parts.note, this.kept && !state.ended ? this.kept : noteText(state));
@@ -77,7 +77,7 @@ export class Tile {
     this.tick(performance.now());
   }
 
-  /** What changes by time alone. @param {number} now in milliseconds */
+  /** Update what changes with time alone. @param {number} now in milliseconds */
   tick(now) {
     const { state } = this;
     const step = state.ended ? this.#endWord() : stepText(state);
@@ -104,25 +104,25 @@ export class Tile {
     const { cancel, retry, seed, download, open, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
-    if (this.#count > 1) cancel.setAttribute("aria-label", t("act.cancel_picture", { i: this.index + 1 }));
+    if (this.#count > 1) cancel.setAttribute("aria-label", t("act.cancel_image", { i: this.index + 1 }));
     retry.hidden = !state.stopped;
-    seed.hidden = download.hidden = state.picture === null;
-    open.hidden = state.picture === null || this.#unavailable;
+    seed.hidden = download.hidden = state.output === null;
+    open.hidden = state.output === null || this.#unavailable;
     load.hidden = !this.#unavailable;
   }
 
-  /** @param {import("../client/xinflight.js").PictureRef} picture */
-  #show(picture) {
+  /** @param {import("../client/xinflight.js").PictureRef} output */
+  #show(output) {
     const { image, open, download, seed, seedText } = this.#parts;
     image.alt = this.prompt;
     open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
-    seed.title = t("act.use_seed", { seed: String(picture.seed) });
+    seed.title = t("act.use_seed", { seed: String(output.seed) });
     seed.setAttribute("aria-label", seed.title);
-    seedText.textContent = String(picture.seed);
-    if (download.getAttribute("href") === picture.url) return;
-    download.href = picture.url;
-    download.download = fileName(picture.seed, picture.media_type);
-    this.shape(`${picture.width}x${picture.height}`);
+    seedText.textContent = String(output.seed);
+    if (download.getAttribute("href") === output.url) return;
+    download.href = output.url;
+    download.download = fileName(output.seed, output.media_type);
+    this.shape(`${output.width}x${output.height}`);
     this.#load();
   }
 
@@ -130,10 +130,10 @@ export class Tile {
     const { image } = this.#parts;
     this.element.dataset.loaded = "false";
     image.removeAttribute("src");
-    if (this.state.picture) image.src = this.state.picture.url;
+    if (this.state.output) image.src = this.state.output.url;
   }
 
-  /** @param {boolean} well */
+  /** @param {boolean} well whether the image loaded */
   #arrived(well) {
     this.element.dataset.loaded = String(well);
     if (this.#unavailable === !well) return;
@@ -141,7 +141,7 @@ export class Tile {
     this.render();
   }
 
-  /** What most likely is wanted next. */
+  /** The element to focus when the focused button disappears. */
   get #nextBest() {
     const { open, retry, cancel } = this.#parts;
     return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;

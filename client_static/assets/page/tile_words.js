@@ -1,12 +1,12 @@
 // @ts-check
 import { duration, errorText, isKey, measured, ordinal, percent, t } from "../words/words.js";
 
-/** @typedef {import("./picture_state.js").PictureState} PictureState */
+/** @typedef {import("./output_state.js").OutputState} OutputState */
 /** @typedef {import("../client/xinflight.js").Progress} Progress */
 
 /**
- * What a picture is doing, in a few words.
- * @param {PictureState} state
+ * Describe the current step of an output.
+ * @param {OutputState} state
  * @returns {string}
  */
 export function stepText(state) {
@@ -21,15 +21,15 @@ export function stepText(state) {
   return isKey(key) ? t(key) : message || step;
 }
 
-/** @param {PictureState} state */
+/** @param {OutputState} state */
 function phaseKey({ phase }) {
   if (phase === "offline" || phase === "sending") return /** @type {const} */ (`step.${phase}`);
   return "step.accepted";
 }
 
 /**
- * How long it will take, or nothing where nobody knows.
- * @param {PictureState} state
+ * Describe the time left; empty if it is unknown.
+ * @param {OutputState} state
  * @param {number} now in milliseconds
  */
 export function etaText(state, now) {
@@ -40,8 +40,8 @@ export function etaText(state, now) {
 }
 
 /**
- * The percentage as a figure; a sign says that it is estimated. Nothing before the computing starts.
- * @param {PictureState} state
+ * Format the progress, with `≈` if it is an estimate; empty before the computation starts.
+ * @param {OutputState} state
  */
 export function figureText(state) {
   if (state.ended || !state.progress || state.shown === 0) return "";
@@ -49,21 +49,21 @@ export function figureText(state) {
 }
 
 /**
- * How a picture ended, when it did not end well.
- * @param {PictureState} state
+ * Explain why an output failed or was cancelled; empty for any other state.
+ * @param {OutputState} state
  */
 export function verdictText(state) {
   if (state.error) return errorText(state.error);
   if (state.phase === "failed" || state.phase === "expired") return t("end.failed");
   if (state.phase !== "cancelled") return "";
-  if (!state.outcome) return t("end.picture");
+  if (!state.outcome) return t("end.image");
   const { upstream, seconds } = state.outcome;
   return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
 }
 
 /**
- * Why it is tried again, when it is.
- * @param {PictureState} state
+ * Explain why an output is being retried; empty during the first attempt.
+ * @param {OutputState} state
  */
 export function noteText(state) {
   if (state.ended || state.attempt < 2) return "";
@@ -74,7 +74,7 @@ export function noteText(state) {
 }
 
 /**
- * What a picture is called where it can't be pointed at.
+ * Return the accessible name of an output.
  * @param {string} prompt
  * @param {number} index
  * @param {number} count
@@ -84,7 +84,7 @@ export function tileName(prompt, index, count) {
   return count > 1 ? t("tile.name", { prompt: short, i: index + 1, n: count }) : t("tile.name_one", { prompt: short });
 }
 
-/** Enough of a prompt to know it by. @param {string} prompt */
+/** Shorten a prompt to at most 40 characters. @param {string} prompt */
 export function shortened(prompt) {
   return prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
 }

@@ -2,9 +2,9 @@
 import { Overall } from "./overall.js";
 import { percent, t } from "../words/words.js";
 
-/** @typedef {import("./picture_state.js").PictureState} PictureState */
+/** @typedef {import("./output_state.js").OutputState} OutputState */
 
-/** The window's title: how far the pictures are, and what was finished while nobody looked. */
+/** The document's title: the total progress, and what finished while the page was hidden. */
 export class Title {
   #name = document.title;
   #overall = new Overall();
@@ -18,13 +18,13 @@ export class Title {
     });
   }
 
-  /** @param {PictureState[]} states of all pictures of unfinished generations */
+  /** @param {OutputState[]} states of all outputs of unfinished generations */
   show(states) {
     this.#overall.update(states);
     this.render();
   }
 
-  /** @param {"ready" | "failed"} what became of a picture */
+  /** Count an output that ended while the page is hidden. @param {"ready" | "failed"} what */
   count(what) {
     if (!document.hidden) return;
     if (what === "ready") this.#ready += 1;

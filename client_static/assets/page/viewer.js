@@ -3,7 +3,7 @@ import { byId, part } from "./dom.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
 
-/** Pictures in full size: fitted to the window, a click shows every pixel; arrow keys go on to the next. */
+/** The full-size view: fitted to the window, or at actual size after a click. Arrow keys move between images. */
 export class Viewer {
   #dialog = byId("viewer", HTMLDialogElement);
   #image = /** @type {HTMLImageElement} */ (this.#dialog.querySelector("img"));
@@ -30,8 +30,9 @@ export class Viewer {
   }
 
   /**
-   * @param {Tile} tile
-   * @param {Tile[]} all those one may go on to
+   * Open the view.
+   * @param {Tile} tile the one to show first
+   * @param {Tile[]} all tiles to move between
    */
   open(tile, all) {
     this.#tiles = all;
@@ -43,9 +44,9 @@ export class Viewer {
   /** @param {number} by */
   #go(by) {
     const tile = this.#tiles[this.#at + by];
-    if (!tile?.state.picture) return;
+    if (!tile?.state.output) return;
     this.#at += by;
-    const { url, seed, width, height, media_type } = tile.state.picture;
+    const { url, seed, width, height, media_type } = tile.state.output;
     this.#dialog.classList.remove("actual");
     this.#image.src = url;
     this.#image.alt = tile.name;
@@ -58,7 +59,7 @@ export class Viewer {
 }
 
 /**
- * What a downloaded picture is called.
+ * Return the file name of a downloaded image.
  * @param {number} seed
  * @param {string} mediaType
  */

@@ -24,7 +24,7 @@ export function lang() {
 }
 
 /**
- * Choose at start: what the address asks for, else what was chosen here before, else what the server found best.
+ * Set the initial language: from the address (`?lang=`), else the one chosen here before, else the server's choice.
  * @param {string} served
  */
 export function chooseLang(served) {
@@ -32,13 +32,13 @@ export function chooseLang(served) {
   setLang(asked ?? remembered() ?? served);
 }
 
-/** Speak the other language from now on, and remember it. */
+/** Switch to the other language and remember it. */
 export function switchLang() {
   setLang(current === "en" ? "zh-CN" : "en");
   try {
     localStorage.setItem(REMEMBERED, current);
   } catch {
-    // Storage may be switched off; then the choice lasts as long as the page.
+    // Storage may be disabled; then the choice is lost on reload.
   }
   const url = new URL(location.href);
   url.searchParams.delete("lang");
@@ -46,7 +46,7 @@ export function switchLang() {
 }
 
 /**
- * Call back after each change of language.
+ * Call `listener` after each change of the language, until the returned function is called.
  * @param {() => void} listener
  */
 export function onLang(listener) {
@@ -55,7 +55,7 @@ export function onLang(listener) {
 }
 
 /**
- * The text of a key, with `{name}` filled in.
+ * Return the text of a key in the current language, with its `{name}` placeholders replaced.
  * @param {Key} key
  * @param {Values} [values]
  * @returns {string}
@@ -65,7 +65,7 @@ export function t(key, values = {}) {
 }
 
 /**
- * The text of a key in `_one` or `_other`, chosen by `n`.
+ * Return the text of `stem` with the suffix `_one` or `_other`, depending on `n`.
  * @param {Plural} stem
  * @param {number} n
  */
@@ -74,7 +74,7 @@ export function plural(stem, n) {
 }
 
 /**
- * The words for an error; the server's own where the code is unknown here.
+ * Return the text for an error: ours if the code is known, else the server's message.
  * @param {{code: string, message?: string, limit?: string}} error
  */
 export function errorText({ code, message, limit }) {
@@ -84,6 +84,7 @@ export function errorText({ code, message, limit }) {
 }
 
 /**
+ * Tell whether a text exists for a key.
  * @param {string} key
  * @returns {key is Key}
  */
@@ -91,20 +92,20 @@ export function isKey(key) {
   return Object.hasOwn(en, key);
 }
 
-/** @param {number} n */
+/** Format an ordinal number. @param {number} n */
 export function ordinal(n) {
   const rule = new Intl.PluralRules(current, { type: "ordinal" }).select(n);
   const key = `ordinal.${rule}`;
   return t(isKey(key) ? key : "ordinal.other", { n });
 }
 
-/** @param {number} value 0 to 100 */
+/** Format a percentage. @param {number} value 0 to 100 */
 export function percent(value) {
   return new Intl.NumberFormat(current, { style: "percent" }).format(value / 100);
 }
 
 /**
- * A length of time as a person says it: the longer, the rounder.
+ * Format an estimated duration; the longer it is, the more it is rounded.
  * @param {number} seconds
  */
 export function duration(seconds) {
@@ -116,7 +117,7 @@ export function duration(seconds) {
 }
 
 /**
- * A point in time: the day where it is not today, and everything in full.
+ * Format a point in time: `short` omits the date if it is today, `full` has date and time.
  * @param {number} seconds Unix time
  * @param {"short" | "full"} length
  */
@@ -131,7 +132,7 @@ export function when(seconds, length) {
 }
 
 /**
- * A measured time, to two digits where more would say nothing.
+ * Format a measured duration: two significant digits below 10 s, else whole seconds.
  * @param {number} seconds
  */
 export function measured(seconds) {
@@ -140,8 +141,8 @@ export function measured(seconds) {
 }
 
 /**
- * Put the words into every element below `root` that names them: `data-t` for its text, `data-t-label`,
- * `data-t-hint` and `data-t-title` for its accessible name, placeholder and tooltip.
+ * Fill in the texts of all elements below `root` by their attributes: `data-t` names the key of an element's text,
+ * `data-t-label`, `data-t-hint` and `data-t-title` those of its accessible name, placeholder and tooltip.
  * @param {ParentNode} root
  */
 export function fillWords(root) {

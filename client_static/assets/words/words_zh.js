@@ -1,12 +1,12 @@
 // @ts-check
 
-/** 简体中文. Has every key of English; plural and ordinal forms are the same here. @type {typeof import("./words_en.js").en} */
+/** Simplified Chinese (简体中文) texts. Plural and ordinal forms don't differ. @type {typeof import("./words_en.js").en} */
 export const zh = {
   "language.other": "English",
   "language.switch": "Show in English",
 
   "page.tagline": "以文生图",
-  "page.pictures": "图片",
+  "page.images": "图片",
   "page.empty": "图片会显示在这里。",
   "page.empty_hint": "写下你想看到的画面。前面的图片还在生成时，就可以开始下一张。",
 
@@ -45,7 +45,7 @@ export const zh = {
   "problem.limit": "{text}限制：{limit}",
 
   "act.cancel": "取消",
-  "act.cancel_picture": "取消第 {i} 张",
+  "act.cancel_image": "取消第 {i} 张",
   "act.cancel_generation_other": "取消这 {n} 张",
   "act.cancel_generation_one": "取消",
   "act.cancel_all": "取消我的全部任务",
@@ -119,7 +119,7 @@ export const zh = {
   "end.failed": "这张图片未能生成。",
   "end.running_on": "已放弃：此模型无法中途停止，会继续算到结束。",
   "end.unconfirmed": "已取消，但 {time}后模型服务仍未确认停止。",
-  "end.picture": "这张图片已取消。",
+  "end.image": "这张图片已取消。",
   "end.kept": "取消被拒绝：{why}",
 
   "eta.left": "约剩 {time}",

@@ -6,37 +6,37 @@
 /** @typedef {import("../client/xinflight.js").UpstreamEnd} UpstreamEnd */
 
 /**
- * What a cancel achieved, and in how many seconds, as far as it is known.
+ * What a cancel achieved upstream, and after how many seconds, if known.
  * @typedef {{upstream: UpstreamEnd, seconds?: number}} Outcome
  */
 
 /** @typedef {"offline"|"sending"|"accepted"|"active"|"done"|"failed"|"expired"|"cancelled"} Phase */
 
-/** What is known of one picture. Nothing here touches the page. */
-export class PictureState {
+/** The state of one output as the page shows it. It does not use the DOM. */
+export class OutputState {
   /** @type {Phase} */
   phase = "offline";
-  /** Whether a cancel was asked for. */
+  /** Whether a cancel was requested. */
   cancelling = false;
-  /** @type {Progress | null} the newest */
+  /** @type {Progress | null} the latest snapshot */
   progress = null;
-  /** Percent to show: never falls within an attempt. */
+  /** Percent to show; it never falls within an attempt. */
   shown = 0;
   /** @type {PictureRef | null} */
-  picture = null;
+  output = null;
   /** @type {Pick<ErrorMessage, "code" | "message" | "limit"> | null} */
   error = null;
   /** @type {Outcome | null} */
   outcome = null;
   #attempt = 1;
-  /** @type {number | null} when the newest progress came, in milliseconds; null where the line broke since */
+  /** @type {number | null} arrival of the latest progress, in milliseconds; null after a disconnect */
   #heardAt = null;
 
   get ended() {
     return this.phase === "done" || this.stopped;
   }
 
-  /** Ended without a picture. */
+  /** Ended without an output. */
   get stopped() {
     return this.phase === "failed" || this.phase === "expired" || this.phase === "cancelled";
   }
@@ -45,17 +45,17 @@ export class PictureState {
     return this.#attempt;
   }
 
-  /** Not yet being computed. */
+  /** Not being computed yet. */
   get waiting() {
     return !this.ended && (this.progress === null || this.progress.state === "queued");
   }
 
   /**
-   * The line came or went. A request that nobody has taken yet goes out, or has to wait for the line; without one
-   * nothing is known of the time left, nor afterwards until the server tells.
+   * Update after a connect or a disconnect. A request without an `ack` is sent, or waits for a connection. While
+   * offline the time left is unknown, and stays so until the next progress.
    * @param {boolean} live
    */
-  line(live) {
+  setLive(live) {
     if (!live) this.#heardAt = null;
     if (this.phase === "offline" || this.phase === "sending") this.phase = live ? "sending" : "offline";
   }
@@ -73,7 +73,7 @@ export class PictureState {
     else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
     const attempt = progress.details?.attempt ?? 1;
-    // Back in the queue, the attempt before is over, and the next one begins at nothing.
+    // An output that is back in the queue has lost its attempt; the next one starts from zero.
     const anew = attempt > this.#attempt || progress.state === "queued";
     this.shown = anew ? progress.progress : Math.max(this.shown, progress.progress);
     this.#attempt = Math.max(attempt, this.#attempt);
@@ -83,15 +83,15 @@ export class PictureState {
     if (progress.state === "cancelling") this.cancelling = true;
   }
 
-  /** A picture counts whatever was said before: a cancel may cross it. @param {PictureRef} picture */
-  finish(picture) {
+  /** Store the output, even after a cancel: the two may cross on the wire. @param {PictureRef} output */
+  finish(output) {
     this.phase = "done";
-    this.picture = picture;
+    this.output = output;
     this.shown = 100;
   }
 
   /**
-   * A picture of several fails without its reason, which comes with the end of the task.
+   * Mark the output as failed. If it is one of several, its error is null at first and comes with the task's end.
    * @param {Pick<ErrorMessage, "code" | "message" | "limit"> | null} error
    * @param {"failed" | "expired"} phase
    */
@@ -100,17 +100,20 @@ export class PictureState {
     if (this.phase === "failed" || this.phase === "expired") this.error = error;
   }
 
-  /** What it achieved may come later, or never; once told it stands. @param {Partial<Outcome>} outcome of this picture */
+  /**
+   * Mark the output as cancelled. The outcome may arrive later or never; the first one counts.
+   * @param {Partial<Outcome>} outcome
+   */
   cancel({ upstream, seconds }) {
     if (!this.ended) this.phase = "cancelled";
     if (this.phase === "cancelled" && upstream) this.outcome ??= { upstream, seconds };
   }
 
   /**
-   * The whole task ends as cancelled. That tells the worst of its pictures, so it says nothing of one that has its own
-   * end already, nor of one among several that was waiting when another had to be stopped.
+   * Apply the end of a cancelled task. It carries only the worst outcome of all outputs, so it is not applied to an
+   * output that has ended already, nor to one of several that was still waiting (unless none of them had started).
    * @param {Partial<Outcome>} worst
-   * @param {number} count of the task's pictures
+   * @param {number} count number of the task's outputs
    */
   cancelWithTask(worst, count) {
     if (this.ended) return;
@@ -119,7 +122,7 @@ export class PictureState {
   }
 
   /**
-   * Seconds until the picture is there, counted down since the server said so; null when nobody knows.
+   * Return the seconds until the output is ready, counted down from the latest estimate; null if unknown.
    * @param {number} now in milliseconds
    */
   remaining(now) {

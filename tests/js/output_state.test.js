@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { PictureState } from "../../client_static/assets/page/picture_state.js";
-import { picture, progress } from "./factories.js";
+import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { output, progress } from "./factories.js";
 
 test("only a new attempt may show less, and being back in the queue begins one", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   const told = [["running", 40, 1], ["running", 30, 1], ["running", 5, 2], ["running", 4, 1], ["queued", 0, 2]];
   const shown = told.map(([name, percent, attempt]) => {
     state.advance(progress({ state: name, progress: percent, details: { attempt } }), 0);
@@ -16,38 +16,38 @@ test("only a new attempt may show less, and being back in the queue begins one",
 });
 
 test("a request waits for the line, goes out, and is taken", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   assert.equal(state.phase, "offline");
-  state.line(true);
+  state.setLive(true);
   assert.equal(state.phase, "sending");
-  state.line(false);
+  state.setLive(false);
   assert.equal(state.phase, "offline");
   state.acknowledged();
   assert.equal(state.phase, "accepted");
-  state.line(false);
+  state.setLive(false);
   assert.equal(state.phase, "accepted");
 });
 
 test("whatever is not being computed waits", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   assert.ok(state.waiting);
   state.advance(progress({ state: "queued" }), 0);
   assert.ok(state.waiting);
   state.advance(progress({}), 0);
   assert.ok(!state.waiting);
-  state.finish(picture(0));
+  state.finish(output(0));
   assert.ok(!state.waiting);
 });
 
-test("a picture counts, whatever was said before", () => {
-  const state = new PictureState();
+test("an output counts, whatever was said before", () => {
+  const state = new OutputState();
   state.cancel({});
-  state.finish(picture(0));
-  assert.deepEqual([state.phase, state.shown, state.picture], ["done", 100, picture(0)]);
+  state.finish(output(0));
+  assert.deepEqual([state.phase, state.shown, state.output], ["done", 100, output(0)]);
 });
 
-test("nothing moves a picture that has ended", () => {
-  const state = new PictureState();
+test("nothing moves an output that has ended", () => {
+  const state = new OutputState();
   state.advance(progress({ state: "failed" }), 0);
   assert.ok(state.ended && state.stopped);
   state.advance(progress({ progress: 50 }), 0);
@@ -56,7 +56,7 @@ test("nothing moves a picture that has ended", () => {
 });
 
 test("the reason of a failure may come after it", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   state.fail(null, "failed");
   state.fail({ code: "upstream_died" }, "failed");
   assert.equal(state.error.code, "upstream_died");
@@ -64,7 +64,7 @@ test("the reason of a failure may come after it", () => {
 });
 
 test("an estimate counts down to nothing, and not for who is being cancelled", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   assert.equal(state.remaining(0), null);
   state.advance(progress({ estimated_time: 3 }), 1000);
   assert.deepEqual([1000, 2500, 9000].map((now) => state.remaining(now)), [3, 1.5, 0]);
@@ -74,11 +74,11 @@ test("an estimate counts down to nothing, and not for who is being cancelled", (
 });
 
 test("nobody counts down without a line, nor after it until the server tells", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   state.advance(progress({ estimated_time: 90 }), 1000);
-  state.line(false);
+  state.setLive(false);
   assert.equal(state.remaining(2000), null);
-  state.line(true);
+  state.setLive(true);
   assert.equal(state.remaining(3000), null);
   state.advance(progress({ estimated_time: 80 }), 4000);
   assert.equal(state.remaining(5000), 79);
@@ -87,16 +87,16 @@ test("nobody counts down without a line, nor after it until the server tells", (
 const cancelled = (upstream) => progress({ state: "cancelled", details: { upstream } });
 const WORST = { upstream: "stopped", seconds: 0.38 };
 
-test("a picture's own end stands when the task tells the worst of all", () => {
-  const state = new PictureState();
+test("an output's own end stands when the task tells the worst of all", () => {
+  const state = new OutputState();
   state.advance(cancelled("never_started"), 0);
   state.cancelWithTask(WORST, 4);
   state.cancel(WORST);
   assert.deepEqual(state.outcome, { upstream: "never_started", seconds: undefined });
 });
 
-test("the task's end is that of its only picture, of one that ran, and of all when none started", () => {
-  const [only, ran, waited] = [new PictureState(), new PictureState(), new PictureState()];
+test("the task's end is that of its only output, of one that ran, and of all when none started", () => {
+  const [only, ran, waited] = [new OutputState(), new OutputState(), new OutputState()];
   ran.advance(progress({}), 0);
   only.cancelWithTask(WORST, 1);
   ran.cancelWithTask(WORST, 4);
@@ -105,7 +105,7 @@ test("the task's end is that of its only picture, of one that ran, and of all wh
 });
 
 test("of one that waited beside one that was stopped, or whose end was told without more, nothing is claimed", () => {
-  const [waited, listed] = [new PictureState(), new PictureState()];
+  const [waited, listed] = [new OutputState(), new OutputState()];
   listed.cancel({});
   for (const state of [waited, listed]) state.cancelWithTask(WORST, 4);
   assert.deepEqual([waited, listed].map(({ phase, outcome }) => [phase, outcome]), [
@@ -115,7 +115,7 @@ test("of one that waited beside one that was stopped, or whose end was told with
 });
 
 test("what a cancel achieved may come after the news that it did", () => {
-  const state = new PictureState();
+  const state = new OutputState();
   state.cancel({});
   state.advance(cancelled("running_on"), 0);
   assert.equal(state.outcome.upstream, "running_on");
