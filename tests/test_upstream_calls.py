@@ -181,6 +181,11 @@ def test_a_failure_without_words_is_told_by_its_status() -> None:
     assert failure(500, b'{"detail":"[address=127.0.0.1:1, pid=2] "}').detail == "HTTP 500"
 
 
+def test_a_failure_of_any_depth_is_one() -> None:
+    body = b'{"more":' + b"[" * 60_000
+    assert failure(503, body).code == "upstream_busy"
+
+
 # Answers that never come
 
 

@@ -129,8 +129,8 @@ def parse(body: bytes, shape: type[_T]) -> _T:
 def failure(status: int, body: bytes, retry_after: str | None = None) -> XinflightError:
     """Return the exception for a response other than 200. Its text goes to `detail`, which is only logged."""
     try:
-        text = msgspec.json.decode(body, type=_ErrorBody).detail
-    except (msgspec.DecodeError, UnicodeError):
+        text = parse(body, _ErrorBody).detail
+    except UpstreamGarbage:
         text = body[:500].decode("utf-8", "replace")
     text = _PREFIX.sub("", text)[:500] or f"HTTP {status}"
     low = text.lower()
