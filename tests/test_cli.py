@@ -57,7 +57,7 @@ async def test_defaults_and_cancels_that_need_a_hand(run: Run, emulate: Serve) -
     result = await doctor(run, "--xinference", url)
     assert result.exit_code == 0
     assert "[models.painter]" in result.output
-    assert "gives up the picture" in result.output
+    assert "gives up the image" in result.output
     assert "3.4.0" in result.output
 
 

@@ -101,7 +101,7 @@ def load(file: str | None, flags: dict[str, Any]) -> Settings:
 
 
 async def examine(settings: Settings) -> int:
-    """Print what is found; return 0 when pictures can be made, else 1."""
+    """Print what runs on Xinference and what to do about what is missing; return 0 if images can be made, else 1."""
     clock = SystemClock()
     upstream = Xinference(settings, clock, Supervisor(clock), on_change=lambda: None)
     await upstream.start()
@@ -140,7 +140,7 @@ def describe(model: Model, *, default: bool) -> list[str]:
     lines = [
         f"Model        {model.uid}{' (default)' if default else ''}, {model.replicas} replica(s)",
         f"  defaults   size {model.size}, steps {steps}, guidance {guidance}",
-        f"  cancel     {'frees the model' if model.true_cancel else 'gives up the picture; the model works on'}",
+        f"  cancel     {'frees the model' if model.true_cancel else 'gives up the image; the model works on'}",
     ]
     if not model.defaults_known:
         lines.append(
