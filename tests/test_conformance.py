@@ -20,9 +20,9 @@ from xinflight.testing import (
     OPERATORS,
     BadPattern,
     Connect,
+    Connection,
     Exchange,
     ExchangeFailed,
-    Line,
     Message,
     Mismatch,
     Step,
@@ -126,7 +126,7 @@ def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
 class Liar:
     """A line that changes what the server says."""
 
-    def __init__(self, line: Line, lie: "Lie") -> None:
+    def __init__(self, line: Connection, lie: "Lie") -> None:
         self._line = line
         self._lie = lie
         self._waiting: list[Message] = []
@@ -210,7 +210,7 @@ async def test_a_server_that_does_something_else_is_found_out(
 
 
 @asynccontextmanager
-async def deceive(honest: Connect, offer: Sequence[str] | None, lie: Lie) -> AsyncIterator[Line]:
+async def deceive(honest: Connect, offer: Sequence[str] | None, lie: Lie) -> AsyncIterator[Connection]:
     async with honest(offer) as line:
         yield Liar(line, lie)
 
@@ -326,7 +326,7 @@ async def test_the_command(server: str) -> None:
     assert "FAILED 9. " in said
     said, code = await told("ws://127.0.0.1:9/ws/generate", "--only", "3")
     assert code == 1
-    assert "Error: Can't speak with" in said
+    assert "Error: Can't connect to" in said
 
 
 async def told(*arguments: str) -> tuple[str, int]:

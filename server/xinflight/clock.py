@@ -1,4 +1,4 @@
-"""Time as a value that is passed in, so that a test can move it."""
+"""Clock interface and the system clock. Tests pass a clock that they can advance."""
 
 import asyncio
 import time
@@ -10,50 +10,50 @@ __all__ = ["Clock", "SystemClock", "Timer"]
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Take the call back; nothing happens when it has run already."""
+        """Cancel the call. Does nothing if it has run already."""
 
 
 class Clock(Protocol):
-    """What the package knows of time. Durations are seconds as float."""
+    """Source of time for the whole package. Durations are seconds as float."""
 
     def time(self) -> float:
-        """Return Unix seconds, for what people and other machines read."""
+        """Return Unix time in seconds, for people and other machines."""
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, for measuring."""
+        """Return monotonic seconds, for measuring durations."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait; cancelling loses nothing."""
+        """Sleep. Safe to cancel."""
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` on the running loop after `seconds`."""
+        """Schedule `callback` on the running loop after `seconds`."""
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
-        """Raise TimeoutError in the body after `seconds`; None never does."""
+        """Return a context manager that raises TimeoutError after `seconds`, or never if None."""
 
 
 class SystemClock:
-    """The clock of this machine and of the running event loop."""
+    """Clock of this machine and of the running event loop."""
 
     def time(self) -> float:
-        """Return Unix seconds."""
+        """Return Unix time in seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic seconds."""
+        """Return monotonic seconds of the machine."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait on the running loop."""
+        """Sleep on the running loop."""
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call `callback` on the running loop after `seconds`."""
+        """Schedule `callback` on the running loop after `seconds`."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[object]:
-        """Return asyncio's own timeout."""
+        """Return `asyncio.timeout(seconds)`."""
         return asyncio.timeout(seconds)

@@ -1,7 +1,7 @@
-"""The address under which people reach the server, from X-Forwarded-* headers of trusted proxies. No aiohttp here.
+"""Public address of the server, from the X-Forwarded-* headers of trusted proxies. Does not use aiohttp.
 
-The headers are a convention without a standard, so a value may be a list to which each proxy appended; the first
-entry is what the outermost one saw. Anybody can send them: only those of a trusted peer count.
+The headers are a convention without a standard: a value may be a list to which each proxy appended, so the first
+entry is from the outermost proxy. Anyone can send these headers, so only those of a trusted peer are used.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ _PREFIX = re.compile(r"(?:/[\w.~%@:+-]+)+", re.ASCII)
 
 
 class PublicAddress(Struct, frozen=True):
-    """Scheme, host with its port, and path prefix (empty, or `/x` without a slash at its end)."""
+    """Scheme, host with port, and path prefix (empty, or `/x` without a trailing slash)."""
 
     scheme: str
     host: str
@@ -28,17 +28,17 @@ class PublicAddress(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """The URL below which every route is, without a slash at its end."""
+        """Base URL of all routes, without a trailing slash."""
         return f"{self.scheme}://{self.host}{self.prefix}"
 
     @property
     def hostname(self) -> str:
-        """The host without its port."""
+        """Host without port."""
         return urlsplit(f"//{self.host}").hostname or ""
 
     @property
     def port(self) -> int:
-        """The port, that of the scheme where the host names none."""
+        """Port, by default that of the scheme."""
         try:
             port = urlsplit(f"//{self.host}").port
         except ValueError:
@@ -47,12 +47,12 @@ class PublicAddress(Struct, frozen=True):
 
 
 def read_network(text: str) -> Network:
-    """Read an address (`127.0.0.1`) or a network (`10.0.0.0/8`, `fd00::/8`); raise ValueError for anything else."""
+    """Parse an address (`127.0.0.1`) or a network (`10.0.0.0/8`, `fd00::/8`); raise ValueError for anything else."""
     return ipaddress.ip_network(text, strict=False)
 
 
 def read_public_url(text: str) -> PublicAddress:
-    """Read an URL that consists of scheme, host and prefix; raise ValueError for anything else."""
+    """Parse a URL that consists of scheme, host and prefix; raise ValueError for anything else."""
     parts = urlsplit(text)
     prefix = parts.path.rstrip("/")
     if (
@@ -67,18 +67,18 @@ def read_public_url(text: str) -> PublicAddress:
 
 
 def in_networks(address: str | None, networks: Iterable[Network]) -> bool:
-    """Tell whether the address of a peer belongs to one of the networks."""
+    """Return whether the address of a peer is in one of the networks."""
     try:
         peer = ipaddress.ip_address(address or "")
     except ValueError:
         return False
-    # A socket bound to `::` shows IPv4 peers as ::ffff:10.0.0.1.
+    # A socket bound to `::` reports IPv4 peers as ::ffff:10.0.0.1.
     mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
     return any((mapped or peer) in network for network in networks)
 
 
 def public_address(headers: Mapping[str, str], seen: PublicAddress) -> PublicAddress:
-    """Return the address that a trusted proxy forwards for; what it does not say, or garbles, is as `seen`."""
+    """Return the public address from the headers of a trusted proxy. Missing or invalid parts are those of `seen`."""
     scheme = _first(headers.get("X-Forwarded-Proto")).lower()
     host = _first(headers.get("X-Forwarded-Host"))
     prefix = _first(headers.get("X-Forwarded-Prefix")).rstrip("/")

@@ -1,4 +1,4 @@
-"""Content negotiation: what the values of Accept and Accept-Language prefer (RFC 9110 section 12)."""
+"""Content negotiation with Accept and Accept-Language headers (RFC 9110 section 12)."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,9 @@ __all__ = ["preferred_type", "weights"]
 
 
 def weights(values: Iterable[str]) -> dict[str, float]:
-    """Return each entry of a header's values, in small letters and in their order, with its quality from 0 to 1.
+    """Parse the entries of header values, in lower case and in order, with their quality from 0 to 1.
 
-    A quality that makes no sense counts as 0, which means "not acceptable"; of equal entries the first counts.
+    An invalid quality counts as 0, "not acceptable". Of equal entries the first counts.
     """
     found: dict[str, float] = {}
     for part in ",".join(values).split(","):
@@ -31,19 +31,19 @@ def _quality(parameters: str) -> float:
 
 
 def preferred_type(accept: Iterable[str], offered: Iterable[str]) -> str | None:
-    """Return the media type that the values of Accept prefer of those offered, or None where they want none of them.
+    """Return the offered media type that Accept prefers, or None if it accepts none of them.
 
-    Of those that are liked alike, it is the one that is named first, then the one that is offered first.
+    Of types with equal quality, the one named first in Accept wins, then the one offered first.
     """
     ranges = weights(accept) or {"*/*": 1.0}
     order = list(ranges)
     best: tuple[tuple[float, int], str] | None = None
     for kind in offered:
-        most_exact = (kind, f"{kind.partition('/')[0]}/*", "*/*")
-        name = next((name for name in most_exact if name in ranges), None)
+        by_precision = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        name = next((name for name in by_precision if name in ranges), None)
         if name is None:
             continue
-        liked = (ranges[name], -order.index(name))
-        if liked[0] > 0 and (best is None or liked > best[0]):
-            best = (liked, kind)
+        rank = (ranges[name], -order.index(name))
+        if rank[0] > 0 and (best is None or rank > best[0]):
+            best = (rank, kind)
     return None if best is None else best[1]

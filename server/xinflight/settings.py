@@ -1,6 +1,6 @@
-"""Every setting, in one frozen struct. `Settings(...)` reads nothing, `Settings.load()` the environment.
+"""All settings in one frozen struct. `Settings(...)` reads nothing, `Settings.load()` the environment and a file.
 
-Both check every value: one that is out of bounds or can never work raises BadSettings, which names it.
+Both validate every value and raise BadSettings with the name of the invalid setting.
 """
 
 import os
@@ -22,19 +22,19 @@ Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
 
-# RFC 6454 section 6.2, as browsers write it: in small letters, without a slash at its end.
+# RFC 6454 section 6.2, as browsers send it: lower case, without a trailing slash.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class BadSettings(Exception):
-    """A setting that can't be used; the text names it and where it came from."""
+    """Invalid setting. The text contains its name and source."""
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is said of one model under `[models.<uid>]`; None leaves it to the model.
+    """Settings of one model under `[models.<uid>]`. None means the model's own value.
 
-    `pool` is a name under which several uids share one queue. `replicas` overrides what Xinference tells.
+    Models with the same `pool` share one queue. `replicas` overrides the number that Xinference reports.
     """
 
     steps: Count | None = None
@@ -48,88 +48,88 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of one gateway. Durations are seconds, lengths characters, sizes pixels; None switches off.
+    """Settings of one gateway. Durations are in seconds, lengths in characters, sizes in pixels.
 
     Raises:
-        BadSettings: a value is of the wrong type, out of bounds, or can never work; the text names the setting.
+        BadSettings: a value has the wrong type, is out of bounds, or can't work. The text names the setting.
     """
 
     xinference_url: str = "http://localhost:9997"
-    """Where Xinference answers."""
+    """URL of Xinference."""
     api_key: str | None = None
-    """Our key at Xinference. People's own tokens are never sent there."""
+    """API key for Xinference. Tokens of users are never sent there."""
     model: str | None = None
-    """The default model; None takes the first that makes pictures from text."""
+    """Default model. None means the first text-to-image model."""
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
-    """What is said of single models."""
+    """Settings of individual models, by uid."""
     host: str = "127.0.0.1"
-    """The address that `serve` binds to."""
+    """Address that `serve` binds to."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
-    """The port that `serve` binds to; 0 takes a free one."""
+    """Port that `serve` binds to. 0 chooses a free port."""
     data_dir: str | None = None
-    """The folder for what is kept; None keeps it in memory."""
+    """Folder for tasks and images. None keeps them in memory."""
     page: str | None = None
-    """Somebody's own page, a file or a folder, served at / in place of ours."""
+    """Custom page, a file or a folder, served at / instead of the built-in one."""
     allow_origins: tuple[str, ...] = ()
-    """Origins besides our own whose pages may connect, like https://example.org."""
+    """Additional origins whose pages may connect, such as https://example.org."""
     allow_hosts: tuple[str, ...] = ()
-    """Names besides localhost and IP addresses under which we may be asked."""
+    """Host names, besides localhost and IP addresses, accepted in the `Host` header."""
     auth: bool | None = None
-    """Whether `serve` asks for a token; None asks where it is bound to an address beyond loopback."""
+    """Whether `serve` requires a token. None requires one unless bound to a loopback address."""
     lang: Literal["en", "zh-CN"] = "en"
-    """The language of `message` where nobody asked for one: en or zh-CN."""
+    """Language of `message` if the client requests none: en or zh-CN."""
     default_size: Size = "1024x1024"
-    """The size of a picture when neither the user nor the model says one."""
+    """Size of an image if neither the user nor the model specifies one."""
     prompt_length: Count = 5000
-    """The longest prompt, and negative prompt."""
+    """Maximum length of a prompt and of a negative prompt."""
     pictures: Annotated[int, Meta(ge=1, le=64)] = 8
-    """The most pictures of one generation."""
+    """Maximum number of images per generation."""
     size_min: Count = 64
-    """The shortest side of a picture."""
+    """Minimum side length of an image."""
     size_max: Count = 2048
-    """The longest side of a picture."""
+    """Maximum side length of an image."""
     steps: Count = 200
-    """The most steps of a picture."""
+    """Maximum number of inference steps."""
     guidance_scale: Annotated[float, Meta(ge=0)] = 30.0
-    """The highest guidance scale."""
+    """Maximum guidance scale."""
     timeout: Seconds = 3600.0
-    """The time a generation has from its acceptance when it says none."""
+    """Default timeout of a generation, counted from its acceptance."""
     timeout_max: Seconds = 86400.0
-    """The most time a generation may ask for."""
+    """Maximum timeout that a generation may request."""
     tasks_per_owner: Count = 1000
-    """The most unfinished generations of one owner, over all connections and APIs."""
+    """Maximum number of unfinished generations per owner, over all connections and APIs."""
     tasks: Count = 10000
-    """The most unfinished generations in all."""
+    """Maximum number of unfinished generations in total."""
     connections: Count = 10000
-    """The most open sockets and streams; one more is told to come back (1013, or 503)."""
+    """Maximum number of open WebSockets and streams. Further ones are refused with 1013 or 503."""
     heartbeat: Seconds = 25.0
-    """The pause between pings; a dead peer is found within two."""
+    """Interval between pings. A dead peer is detected within two intervals."""
     disconnect_grace: Seconds = 30.0
-    """How long an owner may have no follower before `on_disconnect: cancel` acts."""
+    """Time without any subscriber of the owner after which `on_disconnect: cancel` applies."""
     kept_tasks: Count = 1000
-    """Without a data folder: the most ended generations that are kept in memory."""
+    """Without a data folder: maximum number of ended generations in memory."""
     kept_bytes: Count = 268435456
-    """Without a data folder: the most bytes of pictures that are kept in memory."""
+    """Without a data folder: maximum bytes of images in memory."""
     history_bytes: Annotated[int, Meta(ge=0)] = 20_000_000_000
-    """The most bytes of the history, pictures and all else; above it the oldest generations are deleted."""
+    """Maximum bytes of the history, including images. Above it, the oldest generations are deleted."""
     history_tasks: Count = 100_000
-    """The most ended generations in the history; above it the oldest are deleted."""
+    """Maximum number of ended generations in the history. Above it, the oldest are deleted."""
     history_age: Seconds | None = None
-    """How long ended generations are kept; None keeps them until the caps. Counts after an hour of an even clock."""
+    """Maximum age of ended generations; None means no limit. Applied once the clock has run evenly for an hour."""
     durability: Literal["normal", "full"] = "normal"
-    """What a commit survives: normal the death of the server, full that of the machine."""
+    """What a commit survives: normal a crash of the server, full also a power failure."""
     inline_bytes: Annotated[int, Meta(ge=0)] = 4194304
-    """The most bytes of pictures that one message carries as base64 for who asks for it."""
+    """Maximum bytes of images that one message contains as base64, if requested."""
     held_bytes: Annotated[int, Meta(ge=0)] = 134217728
-    """The most bytes of finished pictures that are held while the disk takes nothing."""
+    """Maximum bytes of finished images buffered in memory while the disk is not writable."""
     public_url: str | None = None
-    """Scheme, host and prefix under which people reach us, for the URLs of pictures; None takes each request's."""
+    """Public scheme, host and prefix of the server, for image URLs. None uses those of each request."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses and networks of proxies whose X-Forwarded-Proto, -Host and -Prefix are believed."""
+    """Addresses and networks of proxies whose X-Forwarded-Proto, -Host and -Prefix are trusted."""
     drain: Annotated[float, Meta(ge=0)] = 10.0
-    """How long a server that stops lets running generations go on."""
+    """Time that running generations get to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is logged by `serve`: debug, info, warning or error."""
+    """Minimum log level of `serve`: debug, info, warning or error."""
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -156,12 +156,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         environ: Mapping[str, str] = os.environ,
         file: str | None = None,
     ) -> Self:
-        """Read settings from flags, `XINFLIGHT_*` variables and a TOML file, in that order of strength.
+        """Load settings from flags, `XINFLIGHT_*` variables and a TOML file, in that order of precedence.
 
         The file is `file`, else `XINFLIGHT_CONFIG`, else a `xinflight.toml` in the working folder.
 
         Raises:
-            BadSettings: a value can't be used, or the file can't be read; the text names the setting.
+            BadSettings: a value is invalid, or the file can't be read. The text names the setting.
         """
         named = file or environ.get("XINFLIGHT_CONFIG")
         values = _from_file(Path(named or "xinflight.toml"), must_exist=named is not None)
@@ -177,7 +177,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _check_types(settings: Struct) -> None:
-    """Convert every field to its type; raise BadSettings where it does not fit the type and its bounds."""
+    """Convert every field to its type; raise BadSettings if a value doesn't fit its type and bounds."""
     for field in msgspec.structs.fields(settings):
         try:
             value = msgspec.convert(getattr(settings, field.name), field.type)
@@ -187,7 +187,7 @@ def _check_types(settings: Struct) -> None:
 
 
 def _check(name: str, text: str, read: Callable[[str], object]) -> None:
-    """Raise BadSettings where `read` can't make anything of a text."""
+    """Raise BadSettings if `read` can't parse the text."""
     try:
         read(text)
     except ValueError as error:
@@ -207,7 +207,7 @@ def _read_url(text: str) -> None:
 
 def _read_origin(text: str) -> None:
     if text == "*":
-        # With cookies, and on loopback without a log-in, that would hand everything to any website that is visited.
+        # With cookies, or on loopback without a log-in, every website that a user visits would have full access.
         raise ValueError("'*' would let every website in; name each one, like https://example.org")
     if not _ORIGIN.fullmatch(text):
         raise ValueError(
@@ -221,7 +221,7 @@ def _read_name(text: str) -> None:
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
-    """Read a TOML file; an absent one is empty unless it was named."""
+    """Read a TOML file. A missing file is empty unless it must exist."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -233,7 +233,7 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
 
 
 def _from_text(name: str, text: str) -> object:
-    """Turn a variable's text into a value: lists are parted by commas, `models` is JSON."""
+    """Parse the text of a variable: list items are separated by commas, `models` is JSON."""
     if name in ("allow_origins", "allow_hosts", "trusted_proxies"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if name == "models":

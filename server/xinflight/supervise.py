@@ -1,4 +1,4 @@
-"""Run long-lived asyncio tasks so that none dies unseen: a failure is logged, told, and the task started again."""
+"""Supervise long-lived asyncio tasks: log and report every failure, and restart the task with backoff."""
 
 import asyncio
 import contextvars
@@ -15,13 +15,13 @@ __all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "STEADY", "Supervisor"]
 log = structlog.stdlib.get_logger(__name__)
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before a failed task is started again; they double with each failure in a row."""
+"""Seconds before a failed task is restarted. The pause doubles with each consecutive failure."""
 STEADY = 60.0
-"""Seconds of running after which the failures before no longer count."""
+"""Seconds of running after which earlier failures no longer count."""
 
 
 class _Supervised(Struct, eq=False, kw_only=True):
-    """One task: `started` is the monotonic time of its latest start, None while it waits for the next one."""
+    """A supervised task. `started` is the monotonic time of its latest start, None while it waits for a restart."""
 
     name: str
     run: Callable[[], Coroutine[Any, Any, None]]
@@ -31,10 +31,11 @@ class _Supervised(Struct, eq=False, kw_only=True):
 
 
 class Supervisor:
-    """Own the long-lived tasks of one gateway, each under a name of its own.
+    """Owner of the long-lived asyncio tasks of one gateway, each with a unique name.
 
-    A task that returns is over. One that fails is logged with its traceback, named in `failing`, and started again
-    after a pause that doubles from SHORTEST_PAUSE to LONGEST_PAUSE, so `run` has to be able to go on where it was.
+    A task that returns is finished. A task that fails is logged with its traceback, listed in `failing`, and
+    restarted after a pause that doubles from SHORTEST_PAUSE to LONGEST_PAUSE, so `run`
+    must be able to continue where it was.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -45,18 +46,18 @@ class Supervisor:
 
     @property
     def failing(self) -> list[str]:
-        """Return the names of the tasks that failed and have not run for STEADY seconds since."""
+        """Names of the tasks that failed and have not run for STEADY seconds since."""
         return [one.name for one in self._supervised.values() if one.failures and not self._steady(one)]
 
     def _steady(self, one: _Supervised) -> bool:
         return one.started is not None and self._clock.monotonic() - one.started >= STEADY
 
     def start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `run()` as a task until it returns, `stop` or `close`; raise ValueError when the name is taken."""
+        """Run `run()` as a task until it returns, `stop` or `close`. Raise ValueError if the name is in use."""
         if name in self._tasks:
             raise ValueError(f"a task {name!r} is running already")
         one = self._supervised[name] = _Supervised(name=name, run=run)
-        # A context of its own: its log lines must not carry the connection of whoever happened to start it.
+        # A new context: its log lines must not carry the connection id of the caller.
         task = asyncio.create_task(self._keep_running(one), name=name, context=contextvars.Context())
         self._tasks[name] = task
         task.add_done_callback(lambda _: self._forget(name))
@@ -73,7 +74,7 @@ class Supervisor:
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 assert task is not None  # this is one
-                # A future that was awaited in there may have been cancelled; that is a failure like any other.
+                # Without a cancel of this task, `run` awaited a cancelled future: a failure like any other.
                 if task.cancelling():
                     raise
                 self._failed(one, error)
@@ -94,16 +95,16 @@ class Supervisor:
         log.error("background task failed", name=one.name, failures=one.failures, exc_info=error)
 
     async def finish(self, name: str) -> None:
-        """Wait until a task has come to its own end; if it fails from here on, that is its end.
+        """Wait until a task returns or fails; it is not restarted from now on.
 
-        A pause before its next start ends at once. Nothing happens when there is no such task.
+        A pause before a restart ends at once. Does nothing if there is no such task.
         """
         if name in self._tasks:
             self._supervised[name].finishing.set()
             await asyncio.wait([self._tasks[name]])
 
     async def stop(self, name: str) -> None:
-        """Cancel a task and wait for its end; nothing happens when there is no such task."""
+        """Cancel a task and wait for its end. Does nothing if there is no such task."""
         if name in self._tasks:
             task = self._tasks[name]
             task.cancel()

@@ -1,6 +1,6 @@
-"""Hold any server of the protocol against the exchanges of the conformance kit.
+"""Run the conformance kit against a server.
 
-`python -m xinflight.testing ws://127.0.0.1:8000/ws/generate` runs them all; docs/conformance.md describes them.
+`python -m xinflight.testing ws://127.0.0.1:8000/ws/generate` runs all exchanges; docs/conformance.md describes them.
 """
 
 import asyncio
@@ -15,18 +15,27 @@ import click
 import msgspec
 
 from xinflight.protocol import CODECS, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
-from xinflight.testing.run import SECONDS, Connect, ExchangeFailed, Kit, Line, LineClosed, Message, run_exchange
+from xinflight.testing.run import (
+    SECONDS,
+    Connect,
+    Connection,
+    ConnectionClosed,
+    ExchangeFailed,
+    Kit,
+    Message,
+    run_exchange,
+)
 
 __all__ = ["connector", "kit", "main", "run_exchange"]
 
 
 def kit() -> Kit:
-    """Return the kit that this version comes with."""
+    """Return the kit of this version."""
     return msgspec.json.decode((files("xinflight.testing") / "conformance.json").read_bytes(), type=Kit)
 
 
 class _Socket:
-    """A line over a real WebSocket, in JSON or MessagePack."""
+    """A connection over a WebSocket, in JSON or MessagePack."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, binary: bool) -> None:
         self._socket = socket
@@ -48,17 +57,17 @@ class _Socket:
         frame = await self._socket.receive()
         kind = aiohttp.WSMsgType.BINARY if self._binary else aiohttp.WSMsgType.TEXT
         if frame.type is not kind:
-            raise LineClosed(self._socket.close_code)
+            raise ConnectionClosed(self._socket.close_code)
         decode = msgspec.msgpack.decode if self._binary else msgspec.json.decode
         message: Message = decode(frame.data, type=dict[str, Any])
         return message
 
 
 def connector(http: aiohttp.ClientSession, url: str, subprotocol: str = SUBPROTOCOL_JSON) -> Connect:
-    """Return what opens connections to a server's WebSocket."""
+    """Return a function that opens connections to the WebSocket of a server."""
 
     @asynccontextmanager
-    async def connect(offer: Sequence[str] | None) -> AsyncIterator[Line]:
+    async def connect(offer: Sequence[str] | None) -> AsyncIterator[Connection]:
         async with http.ws_connect(url, protocols=offer or [subprotocol], max_msg_size=0) as socket:
             yield _Socket(socket, binary=CODECS[subprotocol].binary)
 
@@ -66,7 +75,7 @@ def connector(http: aiohttp.ClientSession, url: str, subprotocol: str = SUBPROTO
 
 
 async def _run_all(url: str, subprotocol: str, only: Sequence[int], token: str | None, seconds: float) -> int:
-    """Run the kit against a server, tell what came of it, and return how many exchanges failed."""
+    """Run the kit against a server, print the results, and return the number of failed exchanges."""
     found = kit()
     failed = 0
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -87,17 +96,17 @@ async def _run_all(url: str, subprotocol: str, only: Sequence[int], token: str |
 
 @click.command()
 @click.argument("url", metavar="ws://HOST:PORT/ws/generate")
-@click.option("--only", type=int, multiple=True, metavar="N", help="Only the exchange of this number.")
-@click.option("--msgpack", is_flag=True, help="Speak MessagePack in place of JSON.")
-@click.option("--token", metavar="T", help="Where the server asks for one.")
-@click.option("--seconds", type=float, default=SECONDS, metavar="S", help="How long a message is waited for.")
+@click.option("--only", type=int, multiple=True, metavar="N", help="Run only the exchange with this number.")
+@click.option("--msgpack", is_flag=True, help="Use MessagePack instead of JSON.")
+@click.option("--token", metavar="T", help="Token, if the server requires one.")
+@click.option("--seconds", type=float, default=SECONDS, metavar="S", help="Timeout for a message.")
 def main(url: str, only: tuple[int, ...], msgpack: bool, token: str | None, seconds: float) -> None:
-    """Hold a server against the conformance kit; run it while nobody else uses that server."""
+    """Run the conformance kit against a server, while nobody else is using it."""
     subprotocol = SUBPROTOCOL_MSGPACK if msgpack else SUBPROTOCOL_JSON
     try:
         failed = asyncio.run(_run_all(url, subprotocol, only, token, seconds))
     except aiohttp.ClientError as error:
-        raise click.ClickException(f"Can't speak with {url}: {error}") from None
+        raise click.ClickException(f"Can't connect to {url}: {error}") from None
     sys.exit(1 if failed else 0)
 
 

@@ -1,4 +1,4 @@
-"""The matching language of the conformance kit; docs/conformance.md describes it."""
+"""Pattern matching of the conformance kit, as described in docs/conformance.md."""
 
 import base64
 import binascii
@@ -15,15 +15,15 @@ _ABSENT = object()
 
 
 class Mismatch(Exception):
-    """A value is not what a pattern wants; the text says where and why."""
+    """A value doesn't match a pattern. The text says where and why."""
 
 
 class BadPattern(Exception):
-    """A pattern that says nothing, or a variable that nobody has set."""
+    """An invalid pattern, or a variable that is not set."""
 
 
 def fill(template: Any, variables: Variables) -> Any:
-    """Return a template with its variables filled in; a text that is nothing but one takes the variable's type.
+    """Substitute the variables of a template. A text that consists of one variable gets the type of its value.
 
     Raises:
         BadPattern: a variable is not set.
@@ -44,11 +44,11 @@ def fill(template: Any, variables: Variables) -> Any:
 
 
 def match(pattern: Any, value: Any, variables: Variables) -> Variables:
-    """Hold a value against a pattern; return what the pattern saves of it.
+    """Match a value against a pattern and return the variables that the pattern saves.
 
     Raises:
-        Mismatch: it does not match.
-        BadPattern: the pattern itself is wrong.
+        Mismatch: the value doesn't match.
+        BadPattern: the pattern is invalid.
     """
     saved: Variables = {}
     _match(fill(pattern, variables), value, saved, "")
@@ -100,7 +100,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_bytes(value: Any) -> bool:
-    """Tell whether a value is bytes, as MessagePack has them or as base64."""
+    """Return whether a value is non-empty bytes, as such (MessagePack) or as base64 (JSON)."""
     if isinstance(value, bytes):
         return bool(value)
     try:

@@ -1,4 +1,4 @@
-"""One exchange of the conformance kit, held against whatever answers."""
+"""Run one exchange of the conformance kit against a server."""
 
 import asyncio
 import secrets
@@ -14,11 +14,11 @@ from xinflight.testing.patterns import BadPattern, Mismatch, Variables, fill, ma
 __all__ = [
     "SECONDS",
     "Connect",
+    "Connection",
+    "ConnectionClosed",
     "Exchange",
     "ExchangeFailed",
     "Kit",
-    "Line",
-    "LineClosed",
     "Message",
     "Rule",
     "Step",
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 SECONDS = 60.0
-"""How long one message is waited for, unless told otherwise: a real model may be slow."""
+"""Default timeout for one message. A real model may be slow."""
 
 Message = dict[str, Any]
 
 
 class Step(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """One thing that the client does, or that the server must do; exactly one of the first six is given."""
+    """One action of the client, or one expectation of the server. Exactly one of the first six fields is set."""
 
     send: Message | None = None
     send_text: str | None = None
@@ -46,14 +46,14 @@ class Step(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True)
 
 
 class Rule(Struct, forbid_unknown_fields=True, rename={"when": "if"}, kw_only=True):
-    """What must hold for every message that matches `if`."""
+    """A pattern (`then`) that every message matching `if` must match."""
 
     when: Message
     then: Message
 
 
 class Exchange(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """One conversation: what is said, what must be answered, and what must not."""
+    """One conversation: the messages to send, and the expected and forbidden ones."""
 
     number: int
     title: str
@@ -65,7 +65,7 @@ class Exchange(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
 
 
 class Kit(Struct, forbid_unknown_fields=True, kw_only=True):
-    """All exchanges, and the rules that hold in each of them."""
+    """All exchanges, and the rules that apply to each of them."""
 
     protocol: int
     about: str
@@ -73,33 +73,33 @@ class Kit(Struct, forbid_unknown_fields=True, kw_only=True):
     exchanges: list[Exchange]
 
 
-class LineClosed(Exception):
-    """The other side closed the connection; `code` says why."""
+class ConnectionClosed(Exception):
+    """The server closed the connection with the close code `code`."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(f"the connection was closed with {code}")
         self.code = code
 
 
-class Line(Protocol):
-    """One connection, as the runner needs it."""
+class Connection(Protocol):
+    """A connection to the server under test."""
 
     async def send(self, message: Message) -> None:
         """Send a message."""
 
     async def send_frame(self, frame: str | bytes) -> None:
-        """Send a frame as it is: text or binary."""
+        """Send a raw frame: text or binary."""
 
     async def receive(self) -> Message:
-        """Return the next message; raise LineClosed when there is none any more."""
+        """Return the next message. Raise ConnectionClosed if the server has closed the connection."""
 
 
-Connect = Callable[[Sequence[str] | None], AbstractAsyncContextManager[Line]]
-"""Opens a connection; offers these sub-protocols, or with None the one under test."""
+Connect = Callable[[Sequence[str] | None], AbstractAsyncContextManager[Connection]]
+"""Open a connection that offers these sub-protocols, or with None the one under test."""
 
 
 class ExchangeFailed(Exception):
-    """A server that did not do what an exchange expects; the text says what, and what had been said before."""
+    """The server did not behave as an exchange expects. The text has the reason and the last messages."""
 
     def __init__(self, exchange: Exchange, step: int, why: str, said: list[str]) -> None:
         last = "\n".join(f"    {line:.240}" for line in said[-12:])
@@ -112,73 +112,73 @@ class ExchangeFailed(Exception):
 async def run_exchange(
     exchange: Exchange, connect: Connect, *, always: Sequence[Rule] = (), seconds: float = SECONDS
 ) -> None:
-    """Hold one conversation. `always` are rules beside the exchange's own, `seconds` the time for each message.
+    """Run one exchange. `always` are additional rules, `seconds` is the timeout for each message.
 
     Cancelling closes its connections.
 
     Raises:
-        ExchangeFailed: the server did something else.
-        BadPattern: the exchange itself is wrong.
+        ExchangeFailed: the server behaved differently.
+        BadPattern: the exchange is invalid.
     """
     async with AsyncExitStack() as stack:
         run = _Run(exchange, connect, [*always, *exchange.always], seconds, stack)
         for number, step in enumerate(exchange.steps, 1):
             try:
-                await run.take(step)
-            except (Mismatch, LineClosed) as wrong:
-                raise ExchangeFailed(exchange, number, str(wrong), run.said) from None
+                await run.execute(step)
+            except (Mismatch, ConnectionClosed) as wrong:
+                raise ExchangeFailed(exchange, number, str(wrong), run.transcript) from None
 
 
 class _Run:
-    """One conversation as far as it has come."""
+    """State of a running exchange: connections, variables, transcript."""
 
     def __init__(
         self, exchange: Exchange, connect: Connect, always: list[Rule], seconds: float, stack: AsyncExitStack
     ) -> None:
-        self.said: list[str] = []
+        self.transcript: list[str] = []
         self._connect = connect
         self._always = always
         self._seconds = seconds
         self._stack = stack
-        # Names of tasks carry `run`, so that the kit can be held against the same server again.
+        # Task ids contain `run`, so that the kit can be run against the same server again.
         self._variables: Variables = {"run": secrets.token_hex(4), **exchange.given}
-        self._lines: dict[str, tuple[Line, AsyncExitStack]] = {}
+        self._connections: dict[str, tuple[Connection, AsyncExitStack]] = {}
 
-    async def take(self, step: Step) -> None:
-        """Do one step; raise Mismatch or LineClosed when the server does something else."""
+    async def execute(self, step: Step) -> None:
+        """Execute one step. Raise Mismatch or ConnectionClosed if the server behaves differently."""
         if step.close:
-            _, stack = self._lines.pop(step.on)
+            _, stack = self._connections.pop(step.on)
             await stack.aclose()
             return
-        line = await self._line(step)
+        connection = await self._connection(step)
         if step.send is not None:
             message = fill(step.send, self._variables)
-            self.said.append(f"C({step.on}): {_shown(message)}")
-            await line.send(message)
+            self.transcript.append(f"C({step.on}): {_shown(message)}")
+            await connection.send(message)
         elif step.send_text is not None:
-            await line.send_frame(step.send_text)
+            await connection.send_frame(step.send_text)
         elif step.send_hex is not None:
-            await line.send_frame(bytes.fromhex(step.send_hex))
+            await connection.send_frame(bytes.fromhex(step.send_hex))
         elif step.expect is not None:
-            await self._expect(line, step, step.expect)
+            await self._expect(connection, step, step.expect)
         elif step.closed is not None:
-            await self._closed(line, step, step.closed)
+            await self._closed(connection, step, step.closed)
         else:
             raise BadPattern("a step that does nothing")
 
-    async def _line(self, step: Step) -> Line:
-        if step.on not in self._lines:
+    async def _connection(self, step: Step) -> Connection:
+        if step.on not in self._connections:
             stack = await self._stack.enter_async_context(AsyncExitStack())
-            self._lines[step.on] = (await stack.enter_async_context(self._connect(step.offer)), stack)
-        return self._lines[step.on][0]
+            self._connections[step.on] = (await stack.enter_async_context(self._connect(step.offer)), stack)
+        return self._connections[step.on][0]
 
-    async def _expect(self, line: Line, step: Step, wanted: Message) -> None:
-        """Receive until a message is wanted; what comes before it must be none of `without`."""
+    async def _expect(self, connection: Connection, step: Step, wanted: Message) -> None:
+        """Receive messages until one matches `wanted`; earlier ones must not match `without`."""
         nearest = "nothing of its type came"
         try:
             async with asyncio.timeout(self._seconds):
                 while True:
-                    message = await self._receive(line, step)
+                    message = await self._receive(connection, step)
                     try:
                         self._variables |= match(wanted, message, self._variables)
                     except Mismatch as wrong:
@@ -194,21 +194,21 @@ class _Run:
         except TimeoutError:
             raise Mismatch(f"{_shown(wanted)} did not come within {self._seconds:g} s; {nearest}") from None
 
-    async def _closed(self, line: Line, step: Step, code: int) -> None:
+    async def _closed(self, connection: Connection, step: Step, code: int) -> None:
         try:
             async with asyncio.timeout(self._seconds):
                 while True:
-                    await self._receive(line, step)
-        except LineClosed as closed:
+                    await self._receive(connection, step)
+        except ConnectionClosed as closed:
             if closed.code != code:
                 raise
         except TimeoutError:
             raise Mismatch(f"the connection was not closed within {self._seconds:g} s") from None
 
-    async def _receive(self, line: Line, step: Step) -> Message:
-        """Return the next message, once it has kept all rules."""
-        message = await line.receive()
-        self.said.append(f"S({step.on}): {_shown(message)}")
+    async def _receive(self, connection: Connection, step: Step) -> Message:
+        """Receive a message and check it against all rules."""
+        message = await connection.receive()
+        self.transcript.append(f"S({step.on}): {_shown(message)}")
         for rule in self._always:
             if self._matches(rule.when, message):
                 self._variables |= match(rule.then, message, self._variables)

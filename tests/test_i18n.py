@@ -1,4 +1,4 @@
-"""What people read: complete in both languages, and chosen as they asked."""
+"""Texts for people: complete in both languages, and in the language that was requested."""
 
 import string
 
@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import WireClient
-from xinflight import errors
-from xinflight import i18n as words
+from xinflight import errors, i18n
 from xinflight.i18n import LANGUAGES, choose_language, translate
 from xinflight.protocol import CancelOutcome, State, Step, UpstreamState
 
@@ -24,8 +23,8 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", sorted(set(KEYS)))
-def test_every_word_is_there_in_both_languages(key: str) -> None:
-    """A code without words would end the connection that it is told on."""
+def test_every_text_is_there_in_both_languages(key: str) -> None:
+    """A code without a text would end the connection that it is sent on."""
     english, chinese = (translate(key, lang) for lang in LANGUAGES)
     if key != "cure.ready":
         assert english
@@ -42,7 +41,7 @@ def test_a_code_of_another_version() -> None:
 
 def test_no_word_is_left_over() -> None:
     """Every entry is said somewhere."""
-    assert set(words._WORDS) == set(KEYS)
+    assert set(i18n._TEXTS) == set(KEYS)
 
 
 @pytest.mark.parametrize(
