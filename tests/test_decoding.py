@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from life import Life, turns
+
 from xinflight import protocol
 from xinflight.connection import Outbox, Session
 from xinflight.errors import BadMessage, BadTaskId, BadValue, OutOfBounds, UpstreamGarbage, XinflightError

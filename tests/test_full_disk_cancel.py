@@ -2,10 +2,10 @@
 
 import pytest
 
-from life import Life, turns
+from scripted_gateway import ScriptedGateway, turns
 
 
-async def full(picture_id: str, data: bytes) -> None:
+async def full(output_id: str, data: bytes) -> None:
     raise OSError(28, "No space left on device")
 
 
@@ -15,32 +15,32 @@ async def test_a_cancel_counts_while_the_disk_is_full(
     crossed: bool, held_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it comes while the picture waits for the disk, or crosses the picture: it ends at once."""
-    async with Life.begin(held_bytes=held_bytes) as life:
+    async with ScriptedGateway.begin(held_bytes=held_bytes) as gateway:
         with monkeypatch.context() as patch:
-            patch.setattr(life.images, "put", full)
-            await life.submit(task_id="a")
+            patch.setattr(gateway.blobs, "put", full)
+            await gateway.submit(task_id="a")
             await turns()
             if crossed:
-                await life.manager.cancel("ann", "a")
-            life.upstream.pending[0].end("picture")
+                await gateway.front.cancel("ann", "a")
+            gateway.upstream.pending[0].end("picture")
             await turns()
             if not crossed:
-                await life.drain()
-                assert life.ends("ann", "a") == []
-                await life.manager.cancel("ann", "a")
+                await gateway.drain()
+                assert gateway.ends("ann", "a") == []
+                await gateway.front.cancel("ann", "a")
             await turns()
-            await life.drain()
-            (end,) = life.ends("ann", "a")
+            await gateway.drain()
+            (end,) = gateway.ends("ann", "a")
             assert (type(end.message).__name__, getattr(end.message, "upstream", None)) == ("Cancelled", "stopped")
-            task = await life.manager.find("ann", "a")
+            task = await gateway.front.find("ann", "a")
             assert task is not None
-            assert task.jobs[0].code is None
-        await life.clock.advance(10.0)
-        await life.submit(task_id="b")
+            assert task.outputs[0].code is None
+        await gateway.clock.advance(10.0)
+        await gateway.submit(task_id="b")
         await turns()
-        life.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("picture")
         await turns()
-        await life.drain()
-        (end,) = life.ends("ann", "b")
+        await gateway.drain()
+        (end,) = gateway.ends("ann", "b")
         assert type(end.message).__name__ == "Result"
-        assert len(life.images._pictures) == 1
+        assert len(gateway.blobs._pictures) == 1

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from factories import finished
 from kit import FakeClock, Steps
-from life import Life, turns
+from scripted_gateway import ScriptedGateway, turns
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
 from xinflight.model import Task
@@ -22,111 +23,110 @@ BURST = 500
 
 
 @asynccontextmanager
-async def busy_life() -> AsyncIterator[Life]:
-    """Begin a life with one slot, in which a task runs."""
-    async with Life.begin(tasks=2 * OWNERS * EACH, disconnect_grace=0.5) as life:
-        assert isinstance(await life.submit("first", task_id="running"), Task)
+async def busy_gateway() -> AsyncIterator[ScriptedGateway]:
+    """Begin a gateway with one slot, in which a task runs."""
+    async with ScriptedGateway.begin(tasks=2 * OWNERS * EACH, disconnect_grace=0.5) as gateway:
+        assert isinstance(await gateway.submit("first", task_id="running"), Task)
         await turns()
-        yield life
+        yield gateway
 
 
-async def crowd(life: Life, owners: int, name: str = "t") -> None:
+async def crowd(gateway: ScriptedGateway, owners: int, name: str = "t") -> None:
     """Let so many owners, who all watch, wait for EACH tasks more."""
     numbers = [(number % owners, f"{name}{number}") for number in range(owners * EACH)]
     for owner in range(owners):
-        if f"owner-{owner}" not in life.told:
-            life.manager.followed(f"owner-{owner}")
+        await gateway.watch(f"owner-{owner}")
     for first in range(0, len(numbers), BURST):
         burst = numbers[first : first + BURST]
-        submits = [life.submit(f"owner-{owner}", task_id=task_id) for owner, task_id in burst]
+        submits = [gateway.submit(f"owner-{owner}", task_id=task_id) for owner, task_id in burst]
         assert all(isinstance(task, Task) for task in await asyncio.gather(*submits))
     await turns()
-    await life.clock.advance(2.0)
-    await life.drain()
+    await gateway.clock.advance(2.0)
+    await gateway.drain()
 
 
-async def steps_of_accept(life: Life, name: str) -> float:
+async def steps_of_accept(gateway: ScriptedGateway, name: str) -> float:
     """Return the steps of one accept, from the message to the snapshot with its place."""
     owner = "owner-0"
     tasks = 10
     with Steps() as steps:
         for number in range(tasks):
-            assert isinstance(await life.submit(owner, task_id=f"{name}{number}"), Task)
+            assert isinstance(await gateway.submit(owner, task_id=f"{name}{number}"), Task)
             await turns()
     for number in range(tasks):
-        await life.manager.cancel(owner, f"{name}{number}")
+        await gateway.front.cancel(owner, f"{name}{number}")
     await turns()
-    await life.drain()
+    await gateway.drain()
     return steps.count / tasks
 
 
-def frames(life: Life, before: dict[str, int]) -> Counter[str]:
-    """Return how many events each owner was told since."""
-    return Counter({owner: len(told) - before.get(owner, 0) for owner, told in life.told.items()})
+def frames(gateway: ScriptedGateway, before: dict[str, int]) -> Counter[str]:
+    """Return how many events each owner was sent since."""
+    return Counter({owner: len(events) - before.get(owner, 0) for owner, events in gateway.sent.items()})
 
 
 async def test_accepts_and_frames_do_not_grow_with_the_crowd() -> None:
     """An accept takes the same steps beside 10, 1,000 and 10,000 others; a move is one frame per own task."""
-    async with busy_life() as life:
-        await crowd(life, 1, "few")
-        few = await steps_of_accept(life, "a")
-        await crowd(life, OWNERS // 10, "more")
+    async with busy_gateway() as gateway:
+        await crowd(gateway, 1, "few")
+        few = await steps_of_accept(gateway, "a")
+        await crowd(gateway, OWNERS // 10, "more")
         # At once, so that what grows fails here and not after the minutes that the rest then takes.
-        assert await steps_of_accept(life, "b") < 1.3 * few
-        await crowd(life, OWNERS)
-        assert await steps_of_accept(life, "c") < 1.3 * few
+        assert await steps_of_accept(gateway, "b") < 1.3 * few
+        await crowd(gateway, OWNERS)
+        assert await steps_of_accept(gateway, "c") < 1.3 * few
         waiting = {f"owner-{owner}": EACH if owner >= OWNERS // 10 else 2 * EACH for owner in range(1, OWNERS)}
         # Nothing moves: nothing is told.
-        before = {owner: len(told) for owner, told in life.told.items()}
-        await life.clock.advance(10.0)
-        await life.drain()
-        assert frames(life, before).total() == 0
+        before = {owner: len(events) for owner, events in gateway.sent.items()}
+        await gateway.clock.advance(10.0)
+        await gateway.drain()
+        assert frames(gateway, before).total() == 0
         # Everybody moves, some times within the same second.
         for _ in range(3):
-            life.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("picture")
             await turns()
-        await life.clock.advance(1.0)
-        await life.drain()
-        told = frames(life, before)
+        await gateway.clock.advance(1.0)
+        await gateway.drain()
+        sent = frames(gateway, before)
         # The three were of these two.
-        del told["first"], told["owner-0"]
-        assert told == waiting
+        del sent["first"], sent["owner-0"]
+        assert sent == waiting
 
 
-PER_OWNER = pytest.mark.xfail(strict=True, raises=AssertionError, reason="per-owner index comes with the ledger")
-"""What still looks at everybody's to find one owner's; it fails as soon as it no longer does."""
+async def of_owner(gateway: ScriptedGateway) -> None:
+    assert len(gateway.pools.of_owner("one")) == 2
 
 
-async def unfinished(life: Life) -> None:
-    life.manager.unfinished_uids("one")
+async def cancel_all(gateway: ScriptedGateway) -> None:
+    await gateway.front.cancel_all("one", [])
 
 
-async def cancel_all(life: Life) -> None:
-    await life.manager.cancel_all("one", [])
-
-
-async def leave_alone(life: Life) -> None:
-    life.manager.unfollowed("one")
+async def leave_alone(gateway: ScriptedGateway) -> None:
+    gateway.leave("one")
     # Less than the second between two rounds of places, which take in everybody.
-    await life.clock.advance(life.settings.disconnect_grace)
+    await gateway.clock.advance(gateway.settings.disconnect_grace)
 
 
-async def snapshots(life: Life) -> None:
-    life.journal.running("one")
+async def snapshots(gateway: ScriptedGateway) -> None:
+    assert len(gateway.journal.running("one")) == 2
 
 
-@PER_OWNER
-@pytest.mark.parametrize("work", [unfinished, cancel_all, leave_alone, snapshots])
-async def test_what_concerns_one_owner_does_not_grow_with_the_others(work: Callable[[Life], Awaitable[None]]) -> None:
+@pytest.mark.parametrize("work", [of_owner, cancel_all, leave_alone, snapshots])
+async def test_what_concerns_one_owner_does_not_grow_with_the_others(
+    work: Callable[[ScriptedGateway], Awaitable[None]],
+) -> None:
     async def count(others: int) -> int:
-        async with busy_life() as life:
-            life.manager.followed("one")
+        async with busy_gateway() as gateway:
+            await gateway.join("one")
             for number in range(2):
-                await life.submit("one", task_id=f"mine{number}", on_disconnect="cancel")
-            await crowd(life, others)
+                await gateway.submit("one", task_id=f"mine{number}", on_disconnect="cancel")
+            await crowd(gateway, others)
             with Steps() as steps:
-                await work(life)
+                await work(gateway)
                 await turns()
+            await gateway.drain()
+            gone = work in (cancel_all, leave_alone)
+            assert [len(gateway.ends("one", f"mine{number}")) for number in range(2)] == [gone, gone]
             return steps.count
 
     assert await count(50) < 1.3 * await count(2) + 10
@@ -151,16 +151,17 @@ class Connected:
         """Nothing waits here."""
 
 
-@PER_OWNER
-async def test_telling_one_owner_does_not_grow_with_the_others() -> None:
-    def count(others: int) -> int:
-        gateway = Gateway(Settings(), MemoryStore(10), MemoryBus(), MemoryBlobs(2**20), FakeClock())
+async def test_telling_one_owner_of_a_deletion_does_not_grow_with_the_others() -> None:
+    async def count(others: int) -> int:
+        store = MemoryStore(10)
+        await finished(store, "a", owner="one")
+        gateway = Gateway(Settings(), store, MemoryBus(), MemoryBlobs(2**20), FakeClock())
         one = Connected("one")
         for connection in (one, *(Connected(f"owner-{number}") for number in range(others))):
             gateway.register(connection)
         with Steps() as steps:
-            gateway.deleted("one", "a")
+            assert await gateway.delete("one", "a") is not None
         assert [notice.task_id for notice in one.notices] == ["a"]
         return steps.count
 
-    assert count(1000) < 1.3 * count(2) + 10
+    assert await count(1000) < 1.3 * await count(2) + 10

@@ -3,9 +3,9 @@
 import aiohttp
 import pytest
 from aiohttp import web
+from life import Life, turns
 
 from kit import hosted
-from life import Life, turns
 from xinflight import Identity, Settings, XinflightError, setup
 from xinflight.errors import TaskTimeout, by_code, leaves
 from xinflight.protocol import Error

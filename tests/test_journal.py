@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from life import turns
 
 from factories import accepted, make_task, picture, progress, result
 from kit import FakeClock, eventually
-from life import turns
 from xinflight.connection import Outbox, SlowReader
 from xinflight.connection.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS
 from xinflight.journal import Follower, Journal, MemoryBus

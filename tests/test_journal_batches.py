@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from life import Life, turns
 
 from factories import accepted, end, make_task, result
 from kit import FakeClock
-from life import Life, turns
 from xinflight.journal import Journal, MemoryBus
 from xinflight.journal import journal as journal_module
 from xinflight.storage import MemoryStore, Write

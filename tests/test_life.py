@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from life import MODELS, Life, turns
+from scripted_gateway import MODELS, ScriptedGateway, turns
 from xinflight.model import ENDED, MOVES, Task
 from xinflight.protocol import State, UpstreamState
-from xinflight.storage import MemoryStore, Write
+from xinflight.storage import MemoryStore, Outcome, Write
 
 OWNERS = st.sampled_from(["ann", "bob"])
 IDS = st.sampled_from(["t0", "t1", "t2", "t3"])
@@ -53,8 +53,8 @@ OPS = st.one_of(
     st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
     st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
     st.tuples(st.just("obey"), st.integers(0, 5)),
-    st.tuples(st.just("follow"), OWNERS),
-    st.tuples(st.just("unfollow"), OWNERS),
+    st.tuples(st.just("join"), OWNERS),
+    st.tuples(st.just("leave"), OWNERS),
     st.tuples(st.just("upstream"), STATES),
     st.tuples(st.just("wait"), st.sampled_from([0.05, 0.5, 3.0, 31.0, 700.0])),
 )
@@ -65,64 +65,64 @@ PLAYS = st.lists(st.tuples(OPS, st.sampled_from([0, 1, 2, 3, 5, 8, 40])), min_si
 class Player:
     """Play steps; what a step needs and is not there makes it nothing."""
 
-    def __init__(self, life: Life) -> None:
-        self.life = life
-        self.followed: Counter[str] = Counter()
-        self.accepted: dict[tuple[str, str], Task] = {}
+    def __init__(self, gateway: ScriptedGateway) -> None:
+        self.gateway = gateway
+        self.present: Counter[str] = Counter()
+        self.accepted: set[tuple[str, str]] = set()
         self.calls: list[asyncio.Task[Any]] = []
 
     async def play(self, step: Sequence[Any]) -> None:
-        life = self.life
+        gateway = self.gateway
         match step:
             case ("submit", owner, fields):
-                await life.watch(owner)
+                await gateway.watch(owner)
                 self._call(self._submit(owner, fields))
             case ("cancel", owner, task_id, index):
-                self._call(life.manager.cancel(owner, task_id, index))
+                self._call(gateway.front.cancel(owner, task_id, index))
             case ("cancel all", owner, keep):
-                self._call(life.manager.cancel_all(owner, keep))
-            case ("progress", which, value) if which < len(life.upstream.pending):
-                life.upstream.advance(life.upstream.pending[which], value)
-            case ("answer", which, how) if which < len(life.upstream.pending):
-                life.upstream.pending[which].end(how)
-            case ("obey", which) if which < len(life.upstream.pending):
-                if life.upstream.pending[which].aborted:
-                    life.upstream.pending[which].end("aborted")
-            case ("follow", owner):
-                self.followed[owner] += 1
-                life.manager.followed(owner)
-            case ("unfollow", owner) if self.followed[owner]:
-                self.followed[owner] -= 1
-                life.manager.unfollowed(owner)
+                self._call(gateway.front.cancel_all(owner, keep))
+            case ("progress", which, value) if which < len(gateway.upstream.pending):
+                gateway.upstream.advance(gateway.upstream.pending[which], value)
+            case ("answer", which, how) if which < len(gateway.upstream.pending):
+                gateway.upstream.pending[which].end(how)
+            case ("obey", which) if which < len(gateway.upstream.pending):
+                if gateway.upstream.pending[which].aborted:
+                    gateway.upstream.pending[which].end("aborted")
+            case ("join", owner):
+                self.present[owner] += 1
+                await gateway.join(owner)
+            case ("leave", owner) if self.present[owner]:
+                self.present[owner] -= 1
+                gateway.leave(owner)
             case ("upstream", state):
-                life.upstream.become(state)
+                gateway.upstream.become(state)
             case ("wait", seconds):
-                await life.clock.advance(seconds)
+                await gateway.clock.advance(seconds)
 
     def _call(self, work: Any) -> None:
         self.calls.append(asyncio.create_task(work, name="call"))
 
     async def _submit(self, owner: str, fields: dict[str, Any]) -> None:
-        task = await self.life.submit(owner, **fields)
+        task = await self.gateway.submit(owner, **fields)
         if isinstance(task, Task):
-            self.accepted[owner, task.task_id] = task
+            self.accepted.add((owner, task.task_id))
 
     async def finish(self) -> None:
         """Answer everything with a picture until nothing is under way."""
-        life = self.life
-        life.upstream.become(UpstreamState.READY)
+        gateway = self.gateway
+        gateway.upstream.become(UpstreamState.READY)
         for _ in range(2000):
             await turns()
-            for post in life.upstream.pending:
+            for post in gateway.upstream.pending:
                 post.end("aborted" if post.aborted else "picture")
-            for post in life.upstream.posts:
+            for post in gateway.upstream.posts:
                 # Those whose answer was lost come to their end, too.
                 post.running, post.progress = False, 1.0
             await turns()
-            await life.drain()
-            if not life.manager._live and not life.manager._running:
+            await gateway.drain()
+            if not gateway.pools.size and not gateway.running:
                 break
-            await life.clock.advance(5.0)
+            await gateway.clock.advance(5.0)
         await asyncio.gather(*self.calls)
 
 
@@ -134,31 +134,34 @@ def test_any_order_of_events(play: list[tuple[Sequence[Any], int]]) -> None:
 
 
 async def _any_order(play: list[tuple[Sequence[Any], int]]) -> None:
-    async with Life.begin(disconnect_grace=30.0) as life:
-        player = Player(life)
+    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
+        player = Player(gateway)
         for step, pause in play:
             await player.play(step)
             await turns(pause)
-            await life.drain()
+            await gateway.drain()
         await player.finish()
-        assert not life.manager._live, "a task without an end"
-        assert not life.manager._running, "a picture without an end"
+        assert not gateway.pools.size, "a task without an end"
+        assert not gateway.running, "an output without an end"
         for uid in MODELS:
-            assert life.manager._scheduler.busy(uid) == 0, "a slot is lost"
-            assert life.upstream.running(uid) == 0, "something runs on upstream"
-        for (owner, task_id), task in player.accepted.items():
-            (end,) = life.ends(owner, task_id)
+            assert gateway.runner(uid)._scheduler.busy(uid) == 0, "a slot is lost"
+            assert gateway.upstream.running(uid) == 0, "something runs on upstream"
+        for owner, task_id in player.accepted:
+            (end,) = gateway.ends(owner, task_id)
+            task = await gateway.front.find(owner, task_id)
+            assert task is not None
             assert task.state in ENDED
-            assert "internal" not in [job.code for job in task.jobs]
+            assert "internal" not in [output.code for output in task.outputs]
             if getattr(end.message, "upstream", None) == "never_started":
-                assert not any(job.attempt for job in task.jobs if job.state is State.CANCELLED)
-        for events in life.told.values():
+                assert not any(output.attempt for output in task.outputs if output.state is State.CANCELLED)
+        for events in gateway.sent.values():
             hold_order(events)
 
 
 def hold_order(events: list[Any]) -> None:
     """Hold what one owner was told to the promises of the wire."""
-    seqs = [event.seq for event in events]
+    seqs = [event.seq for event in events if event.stored]
+    assert all(event.seq == 0 for event in events if not event.stored)
     assert all(earlier < later for earlier, later in pairwise(seqs))
     shown: dict[tuple[str, int, int], int] = {}
     begun: set[str] = set()
@@ -192,96 +195,102 @@ def test_moves_lead_to_an_end(state: State) -> None:
 
 
 async def test_a_cancel_that_meets_the_saving_of_the_acceptance() -> None:
-    """Before the acceptance is stored a cancel from elsewhere counts: the task is never sent."""
-    async with Life.begin() as life:
-        store = SlowStore(life)
-        submitting = asyncio.create_task(life.submit(task_id="a"))
+    """While the acceptance is being stored a cancel from elsewhere waits for it: the task is never sent."""
+    async with ScriptedGateway.begin() as gateway:
+        store = SlowStore(gateway)
+        submitting = asyncio.create_task(gateway.submit(task_id="a"))
         await store.entered.wait()
-        answer = await life.manager.cancel("ann", "a")
-        assert answer.was == "queued"
+        cancelling = asyncio.create_task(gateway.front.cancel("ann", "a"))
+        await turns()
+        assert not cancelling.done()
         store.go_on.set()
+        assert (await cancelling).was in (State.QUEUED, State.STARTING)
         assert isinstance(await submitting, Task)
         await turns()
-        await life.drain()
-        (end,) = life.ends("ann", "a")
+        await gateway.drain()
+        (end,) = gateway.ends("ann", "a")
         assert end.message.upstream == "never_started"  # type: ignore[union-attr]
-        assert life.upstream.posts == []
+        assert gateway.upstream.posts == []
 
 
 async def test_an_acceptance_whose_caller_has_gone() -> None:
     """Who stops waiting for the acceptance does not take it back: the task runs to its end."""
-    async with Life.begin() as life:
-        store = SlowStore(life)
-        submitting = asyncio.create_task(life.submit(task_id="a"))
+    async with ScriptedGateway.begin() as gateway:
+        store = SlowStore(gateway)
+        submitting = asyncio.create_task(gateway.submit(task_id="a"))
         await store.entered.wait()
         submitting.cancel()
         await asyncio.gather(submitting, return_exceptions=True)
         store.go_on.set()
         await turns()
-        life.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("picture")
         await turns()
-        await life.drain()
-        assert len(life.ends("ann", "a")) == 1
+        await gateway.drain()
+        assert len(gateway.ends("ann", "a")) == 1
 
 
 async def test_two_submits_of_one_id_at_once() -> None:
     """The second one finds the first one, although that is not stored yet."""
-    async with Life.begin() as life:
-        tasks = await asyncio.gather(life.submit(task_id="a"), life.submit(task_id="a"), life.submit(task_id="b"))
+    async with ScriptedGateway.begin() as gateway:
+        tasks = await asyncio.gather(
+            gateway.submit(task_id="a"), gateway.submit(task_id="a"), gateway.submit(task_id="b")
+        )
         first, again, other = tasks
         assert isinstance(first, Task)
-        assert first is again
+        assert isinstance(again, Task)
+        assert first.uid == again.uid
+        assert gateway.pools.size == 2
         assert isinstance(other, Task)
-        assert len(life.upstream.posts) <= 1
-        conflict = await life.submit(task_id="a", prompt="ship")
+        assert len(gateway.upstream.posts) <= 1
+        conflict = await gateway.submit(task_id="a", prompt="ship")
         assert getattr(conflict, "code", None) == "task_id_conflict"
 
 
 async def test_ended_tasks_are_forgotten_and_new_ones_go_on() -> None:
     """The store in memory keeps its cap, task after task."""
-    async with Life.begin() as life:
-        life.store._kept_tasks = 2
+    async with ScriptedGateway.begin() as gateway:
+        gateway.store._ended_tasks = 2
         for number in range(8):
-            task = await life.submit(task_id=f"t{number}")
+            task = await gateway.submit(task_id=f"t{number}")
             assert isinstance(task, Task)
             await turns()
-            life.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("picture")
             await turns()
-            await life.drain()
-            assert len(life.ends("ann", f"t{number}")) == 1
-        assert await life.store.task("ann", "t5") is None
-        assert await life.store.task("ann", "t7") is not None
+            await gateway.drain()
+            assert len(gateway.ends("ann", f"t{number}")) == 1
+        assert await gateway.store.task("ann", "t5") is None
+        assert await gateway.store.task("ann", "t7") is not None
 
 
 class SlowStore:
     """Make a store's commits wait."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, gateway: ScriptedGateway) -> None:
         self.entered, self.go_on = asyncio.Event(), asyncio.Event()
         commit = MemoryStore.commit
 
-        async def slow(writes: Sequence[Write]) -> None:
+        async def slow(writes: Sequence[Write]) -> list[Outcome]:
             self.entered.set()
             await self.go_on.wait()
-            await commit(life.store, writes)
+            return await commit(gateway.store, writes)
 
-        life.store.commit = slow  # type: ignore[method-assign]
+        gateway.store.commit = slow  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("pause", range(12))
 async def test_a_cancel_at_every_moment_around_the_answer(pause: int) -> None:
     """However a cancel meets the answer of the POST, one end comes and no helper is left behind."""
-    async with Life.begin() as life:
-        await life.submit(task_id="a")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a")
         await turns()
-        life.upstream.advance(life.upstream.pending[0], 0.5)
-        await life.clock.advance(0.5)
-        life.upstream.pending[0].end("picture")
+        gateway.upstream.advance(gateway.upstream.pending[0], 0.5)
+        await gateway.clock.advance(0.5)
+        gateway.upstream.pending[0].end("picture")
         await turns(pause)
-        await life.manager.cancel("ann", "a")
+        await gateway.front.cancel("ann", "a")
         await turns()
-        await life.drain()
-        (end,) = life.ends("ann", "a")
+        await gateway.drain()
+        (end,) = gateway.ends("ann", "a")
         assert type(end.message).__name__ == "Result"
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert not [name for name in names if name.startswith(("watch", "abort", "progress", "post"))]
@@ -289,68 +298,68 @@ async def test_a_cancel_at_every_moment_around_the_answer(pause: int) -> None:
 
 async def test_a_task_that_wants_no_viewerless_life_ends_after_the_grace() -> None:
     """`on_disconnect: cancel` acts when its owner had no follower for the grace, not before, and not for others."""
-    async with Life.begin(disconnect_grace=30.0) as life:
+    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
         for owner in ("ann", "bob"):
-            life.manager.followed(owner)
-        await life.submit("ann", task_id="stays")
-        await life.submit("ann", task_id="goes", on_disconnect="cancel")
-        await life.submit("bob", task_id="his", on_disconnect="cancel")
-        life.manager.unfollowed("ann")
-        await life.clock.advance(29.0)
-        await life.drain()
-        assert life.ends("ann", "goes") == []
+            await gateway.join(owner)
+        await gateway.submit("ann", task_id="stays")
+        await gateway.submit("ann", task_id="goes", on_disconnect="cancel")
+        await gateway.submit("bob", task_id="his", on_disconnect="cancel")
+        gateway.leave("ann")
+        await gateway.clock.advance(29.0)
+        await gateway.drain()
+        assert gateway.ends("ann", "goes") == []
         # Back in time, then away again: the grace starts anew.
-        life.manager.followed("ann")
-        await life.clock.advance(10.0)
-        life.manager.unfollowed("ann")
-        await life.clock.advance(29.0)
-        await life.drain()
-        assert life.ends("ann", "goes") == []
-        await life.clock.advance(2.0)
-        await life.drain()
-        (end,) = life.ends("ann", "goes")
+        await gateway.join("ann")
+        await gateway.clock.advance(10.0)
+        gateway.leave("ann")
+        await gateway.clock.advance(29.0)
+        await gateway.drain()
+        assert gateway.ends("ann", "goes") == []
+        await gateway.clock.advance(2.0)
+        await gateway.drain()
+        (end,) = gateway.ends("ann", "goes")
         assert type(end.message).__name__ == "Cancelled"
-        assert life.ends("ann", "stays") == []
-        assert life.ends("bob", "his") == []
-        life.manager.unfollowed("bob")
-        while life.upstream.pending:
-            for post in life.upstream.pending:
+        assert gateway.ends("ann", "stays") == []
+        assert gateway.ends("bob", "his") == []
+        gateway.leave("bob")
+        while gateway.upstream.pending:
+            for post in gateway.upstream.pending:
                 post.end("picture")
             await turns()
 
 
 async def test_a_second_follower_keeps_the_first_ones_task() -> None:
     """The grace starts with the last follower's going."""
-    async with Life.begin(disconnect_grace=30.0) as life:
-        life.manager.followed("ann")
-        life.manager.followed("ann")
-        await life.submit("ann", task_id="a", on_disconnect="cancel")
-        life.manager.unfollowed("ann")
-        await life.clock.advance(100.0)
-        await life.drain()
-        assert life.ends("ann", "a") == []
-        life.manager.unfollowed("ann")
-        await life.clock.advance(31.0)
-        life.upstream.pending[0].end("aborted")
+    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
+        await gateway.join("ann")
+        await gateway.join("ann")
+        await gateway.submit("ann", task_id="a", on_disconnect="cancel")
+        gateway.leave("ann")
+        await gateway.clock.advance(100.0)
+        await gateway.drain()
+        assert gateway.ends("ann", "a") == []
+        gateway.leave("ann")
+        await gateway.clock.advance(31.0)
+        gateway.upstream.pending[0].end("aborted")
         await turns()
-        await life.drain()
-        assert len(life.ends("ann", "a")) == 1
+        await gateway.drain()
+        assert len(gateway.ends("ann", "a")) == 1
 
 
 async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
     """A refused key, as any error of the question, is no proof that the old request has ended: its slot stays out."""
-    async with Life.begin() as life:
-        await life.submit(task_id="a", model="m")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a", model="m")
         await turns()
-        life.upstream.become(UpstreamState.UNAUTHORISED)
-        life.upstream.pending[0].end("lost")
-        await life.clock.advance(20.0)
-        assert life.manager._scheduler.busy("m") == 1
-        life.upstream.become(UpstreamState.READY)
-        await life.clock.advance(20.0)
-        assert len(life.upstream.aborts) == 1
-        assert len(life.upstream.posts) == 2
-        life.upstream.pending[0].end("picture")
+        gateway.upstream.become(UpstreamState.UNAUTHORISED)
+        gateway.upstream.pending[0].end("lost")
+        await gateway.clock.advance(20.0)
+        assert gateway.runner("m")._scheduler.busy("m") == 1
+        gateway.upstream.become(UpstreamState.READY)
+        await gateway.clock.advance(20.0)
+        assert len(gateway.upstream.aborts) == 1
+        assert len(gateway.upstream.posts) == 2
+        gateway.upstream.pending[0].end("picture")
         await turns()
-        await life.drain()
-        assert len(life.ends("ann", "a")) == 1
+        await gateway.drain()
+        assert len(gateway.ends("ann", "a")) == 1

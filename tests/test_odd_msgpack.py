@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from life import Life, turns
+
 from xinflight.connection import Outbox, Session
 from xinflight.protocol import JSON, MSGPACK, Codec
 from xinflight.refusals import RefusalLog

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from life import Life, Post, turns
+from scripted_gateway import Post, ScriptedGateway, turns
 from xinflight.protocol import Cancelled
 from xinflight.upstream import TEXT2IMAGE
 
@@ -21,22 +21,22 @@ async def never() -> bytes:
     return await answer
 
 
-async def given_up(life: Life) -> Post:
+async def given_up(gateway: ScriptedGateway) -> Post:
     """Cancel a picture of a model with one slot, whose request then never ends; return the request."""
-    await life.submit(task_id="a", model="m")
+    await gateway.submit(task_id="a", model="m")
     await turns()
-    [post] = life.upstream.pending
-    await life.manager.cancel("ann", "a")
-    await life.submit(task_id="b", model="m")
+    [post] = gateway.upstream.pending
+    await gateway.front.cancel("ann", "a")
+    await gateway.submit(task_id="b", model="m")
     await turns()
     return post
 
 
-def ways(life: Life) -> dict[str, Callable[[], Awaitable[bytes]]]:
+def ways(gateway: ScriptedGateway) -> dict[str, Callable[[], Awaitable[bytes]]]:
     """Return what may become of the calls that ask about it."""
 
     async def unheard() -> bytes:
-        await life.clock.sleep(10.0)
+        await gateway.clock.sleep(10.0)
         raise aiohttp.ConnectionTimeoutError
 
     async def torn() -> bytes:
@@ -48,48 +48,48 @@ def ways(life: Life) -> dict[str, Callable[[], Awaitable[bytes]]]:
 @pytest.mark.parametrize("how", ["held open", "unheard", "torn", None])
 async def test_the_slot_comes_back_after_ten_minutes(how: str | None) -> None:
     """Not before, and not much later, be the questions about it answered or not."""
-    async with Life.begin() as life:
-        post = await given_up(life)
-        began = life.clock.monotonic()
-        life.upstream.calls = None if how is None else ways(life)[how]
-        await life.clock.advance(SILENCE - SECONDS)
-        assert life.upstream.posts == [post]
-        while len(life.upstream.posts) == 1 and life.clock.monotonic() - began < 2 * SILENCE:
-            await life.clock.advance(1.0)
-        assert life.clock.monotonic() - began <= SILENCE + SECONDS
-        life.upstream.calls = None
+    async with ScriptedGateway.begin() as gateway:
+        post = await given_up(gateway)
+        began = gateway.clock.monotonic()
+        gateway.upstream.calls = None if how is None else ways(gateway)[how]
+        await gateway.clock.advance(SILENCE - SECONDS)
+        assert gateway.upstream.posts == [post]
+        while len(gateway.upstream.posts) == 1 and gateway.clock.monotonic() - began < 2 * SILENCE:
+            await gateway.clock.advance(1.0)
+        assert gateway.clock.monotonic() - began <= SILENCE + SECONDS
+        gateway.upstream.calls = None
         post.running = False
 
 
 async def test_a_sign_of_life_begins_it_anew() -> None:
     """Ten minutes count from the last progress."""
-    async with Life.begin() as life:
-        post = await given_up(life)
+    async with ScriptedGateway.begin() as gateway:
+        post = await given_up(gateway)
         for progress in (0.2, 0.4, 0.6):
-            await life.clock.advance(SILENCE - SECONDS)
-            life.upstream.advance(post, progress)
-            await life.clock.advance(10.0)
-        await life.clock.advance(SILENCE - 2 * SECONDS)
-        assert life.upstream.posts == [post]
-        await life.clock.advance(3 * SECONDS)
-        assert len(life.upstream.posts) == 2
+            await gateway.clock.advance(SILENCE - SECONDS)
+            gateway.upstream.advance(post, progress)
+            await gateway.clock.advance(10.0)
+        await gateway.clock.advance(SILENCE - 2 * SECONDS)
+        assert gateway.upstream.posts == [post]
+        await gateway.clock.advance(3 * SECONDS)
+        assert len(gateway.upstream.posts) == 2
         post.running = False
 
 
 async def test_a_cancel_that_nobody_confirms_says_so_however_slow_the_steps_are() -> None:
     """Steps of some minutes give the model more time, but not until its request is taken for gone."""
-    async with Life.begin() as life:
-        await life.submit(task_id="a", model="m")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a", model="m")
         await turns()
-        [post] = life.upstream.pending
+        [post] = gateway.upstream.pending
         for progress in (0.1, 0.2):
-            await life.clock.advance(200.0)
-            life.upstream.advance(post, progress)
-            await life.clock.advance(5.0)
-        await life.manager.cancel("ann", "a")
-        await life.clock.advance(SILENCE + SECONDS)
-        await life.drain()
-        [end] = life.ends("ann", "a")
+            await gateway.clock.advance(200.0)
+            gateway.upstream.advance(post, progress)
+            await gateway.clock.advance(5.0)
+        await gateway.front.cancel("ann", "a")
+        await gateway.clock.advance(SILENCE + SECONDS)
+        await gateway.drain()
+        [end] = gateway.ends("ann", "a")
         assert isinstance(end.message, Cancelled)
         assert end.message.upstream == "unconfirmed"
         post.running = False

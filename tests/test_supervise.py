@@ -10,7 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from kit import FakeClock
-from life import Life, turns
+from scripted_gateway import ScriptedGateway, turns
 from streams import shared_server
 from xinflight.journal import MemoryBus
 from xinflight.storage import MemoryStore
@@ -194,24 +194,24 @@ async def test_the_server_outlives_a_failure_of_each_background_task(
             raise KeyError("a bug")
         return real(self, *args, **kwargs)
 
-    async with Life.begin() as life:
-        await life.watch("ann")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.watch("ann")
         monkeypatch.setattr(part, method, broken)
-        await life.clock.advance(pause)
-        await life.submit(task_id="first")
+        await gateway.clock.advance(pause)
+        await gateway.submit(task_id="first")
         await turns()
-        assert life.supervisor.failing == [name]
-        await life.clock.advance(pause + 1.0)
+        assert gateway.supervisor.failing == [name]
+        await gateway.clock.advance(pause + 1.0)
         assert len(calls) >= 2
-        await life.submit(task_id="second")
+        await gateway.submit(task_id="second")
         await turns()
         for _ in range(2):
-            life.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("picture")
             await turns()
-        await life.drain()
-        assert len(life.ends("ann", "second")) == 1
-        await life.clock.advance(STEADY)
-        assert life.supervisor.failing == []
+        await gateway.drain()
+        assert len(gateway.ends("ann", "second")) == 1
+        await gateway.clock.advance(STEADY)
+        assert gateway.supervisor.failing == []
 
 
 async def test_health_names_a_background_task_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:

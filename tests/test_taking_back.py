@@ -1,4 +1,4 @@
-"""What a start does with what an earlier life left: for what only waited, next to nothing."""
+"""What a start does with what an earlier process left: for what only waited, next to nothing."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from factories import accept, make_task
 from kit import Steps
-from life import Life, turns
+from scripted_gateway import ScriptedGateway, turns
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore
 
@@ -22,9 +22,9 @@ async def left(count: int, **states: State) -> MemoryStore:
     return store
 
 
-async def cancel_all(life: Life) -> None:
-    await life.manager.cancel_all("ann", [])
-    for post in life.upstream.pending:
+async def cancel_all(gateway: ScriptedGateway) -> None:
+    await gateway.front.cancel_all("ann", [])
+    for post in gateway.upstream.pending:
         post.end("aborted")
     await turns()
 
@@ -33,38 +33,38 @@ async def test_only_requests_that_may_have_been_sent_are_asked_about_and_stopped
     """What only waited is not mentioned upstream; it goes on at once, in its order."""
     store = await left(50, t0=State.STARTING, t1=State.RUNNING)
     ids = [task.jobs[0].request_id for task in await store.claim("", 0.0)]
-    async with Life.begin(store=store) as life:
+    async with ScriptedGateway.begin(store=store) as gateway:
         await turns()
-        assert sorted(path.split("/")[-2] for path in life.upstream.aborts) == sorted(ids[:2])
-        assert len(life.upstream.posts) == 1
+        assert sorted(path.split("/")[-2] for path in gateway.upstream.aborts) == sorted(ids[:2])
+        assert len(gateway.upstream.posts) == 1
         for number in range(3):
-            assert life.manager.unfinished("ann", f"t{number}")
-            life.upstream.pending[0].end("picture")
+            assert gateway.unfinished("ann", f"t{number}")
+            gateway.upstream.pending[0].end("picture")
             await turns()
-            assert not life.manager.unfinished("ann", f"t{number}")
-        await cancel_all(life)
+            assert not gateway.unfinished("ann", f"t{number}")
+        await cancel_all(gateway)
 
 
 async def test_a_request_is_stored_before_it_is_sent() -> None:
     """At the moment of every POST the store names its id: a crash right after it finds it."""
-    async with Life.begin() as life:
-        send = life.upstream._send
+    async with ScriptedGateway.begin() as gateway:
+        send = gateway.upstream._send
 
         async def looked_at(method: str, path: str, *rest: Any, **more: Any) -> bytes:
             if method == "POST" and not path.endswith("/abort"):
                 body = rest[0]
-                (task,) = await life.store.claim("", 0.0)
+                (task,) = await gateway.store.claim("", 0.0)
                 named.append((task.jobs[0].state, task.jobs[0].request_id == body["request_id"]))
             return await send(method, path, *rest, **more)
 
         named: list[tuple[State, bool]] = []
-        life.upstream._send = looked_at  # type: ignore[method-assign]
-        await life.submit(task_id="a")
+        gateway.upstream._send = looked_at  # type: ignore[method-assign]
+        await gateway.submit(task_id="a")
         await turns()
-        life.upstream.pending[0].end("died")
+        gateway.upstream.pending[0].end("died")
         await turns()
-        await life.clock.advance(1.0)
-        life.upstream.pending[0].end("picture")
+        await gateway.clock.advance(1.0)
+        gateway.upstream.pending[0].end("picture")
         await turns()
     assert named == [(State.STARTING, True)] * 2
 
@@ -76,10 +76,10 @@ async def test_a_start_costs_the_same_for_each_however_many_there_are(state: Sta
     async def start(count: int) -> float:
         store = await left(count, **{f"t{number}": state for number in range(count)})
         with Steps() as steps:
-            async with Life.begin(store=store) as life:
+            async with ScriptedGateway.begin(store=store) as gateway:
                 await turns(20 * count)
                 so_far = steps.count
-                await cancel_all(life)
+                await cancel_all(gateway)
         return so_far / count
 
     assert await start(1000) < 1.3 * await start(50)

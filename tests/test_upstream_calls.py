@@ -10,7 +10,7 @@ from aiohttp import web
 
 from conftest import Serve
 from kit import FakeClock, Recorder, WireClient, eventually, hosted
-from life import ANSWER, Life, turns
+from scripted_gateway import ANSWER, ScriptedGateway, turns
 from xinflight.demo import Faults, emulator_app
 from xinflight.protocol import Result, UpstreamState
 from xinflight.settings import Settings
@@ -246,19 +246,19 @@ async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyP
 async def test_requests_that_were_never_sent_are_tried_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their slot is free at once, nothing is asked about them, and however many they are, the picture comes."""
     monkeypatch.setattr(runner, "RETRY_PAUSES", (1.0,))
-    async with Life.begin() as life:
-        await life.submit(task_id="a", model="m")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a", model="m")
         await turns()
         for _ in range(4):
-            life.upstream.pending[0].end("unheard")
+            gateway.upstream.pending[0].end("unheard")
             await turns()
-            await life.clock.advance(1.0)
-        assert len(life.upstream.posts) == 5
-        assert life.upstream.aborts == []
-        life.upstream.pending[0].end("picture")
+            await gateway.clock.advance(1.0)
+        assert len(gateway.upstream.posts) == 5
+        assert gateway.upstream.aborts == []
+        gateway.upstream.pending[0].end("picture")
         await turns()
-        await life.drain()
-        [end] = life.ends("ann", "a")
+        await gateway.drain()
+        [end] = gateway.ends("ann", "a")
         assert isinstance(end.message, Result)
 
 

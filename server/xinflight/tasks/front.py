@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-from collections import Counter
 from collections.abc import Collection
 
 import structlog
@@ -43,9 +42,9 @@ class Front:
         self._retention = retention
         self._clock = clock
         self._presence = Presence(pools, clock, settings.disconnect_grace)
-        # Being stored; counted with the unfinished ones. Bounded as those are.
-        self._accepting: dict[asyncio.Task[Task | None], str] = {}
-        self._accepting_of: Counter[str] = Counter()
+        # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
+        self._accepting: dict[str, dict[asyncio.Task[Task | None], str]] = {}
+        self._accepting_count = 0
         self._draining = False
 
     async def open(self) -> None:
@@ -81,9 +80,9 @@ class Front:
         accepting = asyncio.create_task(
             self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()
         )
-        self._accepting[accepting] = owner
-        self._accepting_of[owner] += 1
-        accepting.add_done_callback(self._accepted)
+        self._accepting.setdefault(owner, {})[accepting] = task.task_id
+        self._accepting_count += 1
+        accepting.add_done_callback(lambda _: self._accepted(owner, accepting))
         try:
             known = await asyncio.shield(accepting)
         except StorageUnavailable:
@@ -100,9 +99,9 @@ class Front:
             raise ShuttingDown
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
-        if self._pools.size + len(self._accepting) >= self._settings.tasks:
+        if self._pools.size + self._accepting_count >= self._settings.tasks:
             raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
-        if self._pools.count(owner) + self._accepting_of[owner] >= self._settings.tasks_per_owner:
+        if self._pools.count(owner) + len(self._accepting.get(owner, ())) >= self._settings.tasks_per_owner:
             raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} unfinished")
 
     async def _store(self, task: Task) -> Task | None:
@@ -111,15 +110,27 @@ class Front:
         if known is None:
             log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
             self._pools.submit(task)
+            # The last subscriber may have left while it was stored.
+            self._presence.absent(task.owner)
         return known
 
-    def _accepted(self, accepting: asyncio.Task[Task | None]) -> None:
-        owner = self._accepting.pop(accepting)
-        self._accepting_of[owner] -= 1
-        if not self._accepting_of[owner]:
-            del self._accepting_of[owner]
+    def _accepted(self, owner: str, accepting: asyncio.Task[Task | None]) -> None:
+        del self._accepting[owner][accepting]
+        if not self._accepting[owner]:
+            del self._accepting[owner]
+        self._accepting_count -= 1
         if not accepting.cancelled() and accepting.exception() is not None:
             log.debug("task not accepted", error=str(accepting.exception()))
+
+    async def _settled(self, owner: str, task_id: str | None = None) -> None:
+        """Wait for an owner's acceptances that are being stored, or for those of one id.
+
+        A cancel from another connection would otherwise miss the task that it means, and that task would run.
+        """
+        of_owner = self._accepting.get(owner, {})
+        accepting = [one for one, known in of_owner.items() if task_id is None or known == task_id]
+        if accepting:
+            await asyncio.wait(accepting)
 
     def _attach(self, request: Generate, known: Task, subscriber: Subscriber) -> Task:
         """Subscribe to a known task from its start; raise TaskIdConflict when it was another request."""
@@ -155,6 +166,7 @@ class Front:
 
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
         """Cancel a task or one output of it; tell what it was. Idempotent; unknown and ended are soft answers."""
+        await self._settled(owner, task_id)
         task = await self.find(owner, task_id)
         if task is None or (index is not None and index >= len(task.outputs)):
             return CancelledTask(task_id=task_id, was="unknown", index=index)
@@ -164,6 +176,7 @@ class Front:
 
     async def cancel_all(self, owner: str, keep: Collection[str]) -> list[CancelledTask]:
         """Cancel an owner's unfinished tasks but those whose ids are in `keep`. Others run between two of them."""
+        await self._settled(owner)
         cancelled = []
         for task in self._pools.of_owner(owner):
             if task.task_id not in keep:
@@ -210,6 +223,6 @@ class Front:
     async def close(self) -> None:
         """Abort what runs; what is unfinished goes on after the next start, if the store is durable."""
         self._presence.close()
-        if self._accepting:
-            await asyncio.wait(list(self._accepting))
+        for owner in list(self._accepting):
+            await self._settled(owner)
         await self._pools.close()

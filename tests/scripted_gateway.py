@@ -1,4 +1,4 @@
-"""A manager on a scripted upstream and a clock that is moved by hand: every order of events can be played."""
+"""A gateway's tasks on a scripted upstream and a clock that is moved by hand: every order of events can be played."""
 
 import asyncio
 import base64
@@ -15,13 +15,14 @@ from PIL import Image
 
 from kit import FakeClock
 from xinflight.errors import XinflightError
-from xinflight.journal import Follower, Journal, MemoryBus
-from xinflight.model import MediaInfo, Task, identify
+from xinflight.journal import Journal, MemoryBus, Subscriber
+from xinflight.model import Event, MediaInfo, Task, identify
 from xinflight.protocol import Generate, UpstreamState
 from xinflight.settings import Settings
-from xinflight.storage import Event, MemoryBlobs, MemoryStore, StoredFile
+from xinflight.storage import MemoryBlobs, MemoryStore, Retention, Store, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Manager
+from xinflight.tasks import Front, Pools
+from xinflight.tasks.pool_runner import PoolRunner
 from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 
 T = TypeVar("T")
@@ -91,26 +92,27 @@ class Post:
         self.answer.exception()
 
 
-class Script(Xinference):
+class ScriptedUpstream(Xinference):
     """An upstream that does what a test says, and holds on to the promise that no model is overloaded."""
 
     def __init__(self, settings: Settings, clock: FakeClock, supervisor: Supervisor) -> None:
         super().__init__(settings, clock, supervisor, on_change=lambda: self.changed())
         self.posts: list[Post] = []
         self.aborts: list[str] = []
-        self.manager: Manager | None = None
+        self.pools: Pools | None = None
         # What becomes of every call but those for a picture; None answers them.
         self.calls: Callable[[], Awaitable[bytes]] | None = None
         self.state = UpstreamState.READY
         self.models = dict(MODELS)
 
     def changed(self) -> None:
-        if self.manager is not None:
-            self.manager.upstream_changed()
+        if self.pools is not None:
+            self.pools.upstream_changed()
 
-    def become(self, state: UpstreamState) -> None:
-        """Change what is known of it."""
-        self._update(state, self.models, self.unsuitable)
+    def become(self, state: UpstreamState, *uids: str) -> None:
+        """Change what is known of it: its state, and with `uids` which of MODELS it has."""
+        models = {uid: MODELS[uid] for uid in uids} if uids else self.models
+        self._update(state, models, self.unsuitable)
 
     @property
     def pending(self) -> list[Post]:
@@ -154,16 +156,16 @@ class Script(Xinference):
         return msgspec.json.encode({"progress": found.progress})
 
 
-class InlineImages(MemoryBlobs):
-    """Pictures in memory that are looked at on the loop: a thread would be back after any number of its turns."""
+class InlineBlobs(MemoryBlobs):
+    """Files in memory that are identified on the loop: a thread would be back after any number of its turns."""
 
-    async def put(self, picture_id: str, data: bytes) -> MediaInfo:
+    async def put(self, output_id: str, data: bytes) -> MediaInfo:
         info = identify(data)
-        self._pictures[picture_id] = StoredFile(media_type=info.media_type, data=data)
+        self._pictures[output_id] = StoredFile(media_type=info.media_type, data=data)
         return info
 
 
-class Inline(ThreadPoolExecutor):
+class InlineExecutor(ThreadPoolExecutor):
     """Runs what is meant for a thread at once, so that a count of the loop's turns tells when all is at rest."""
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -175,83 +177,111 @@ class Inline(ThreadPoolExecutor):
         return done
 
 
-class Life:
-    """The parts together, and every event that each owner was told."""
+class ScriptedGateway:
+    """The parts together, and every event that each owner was sent. `watching` False subscribes nobody by itself."""
 
-    def __init__(self, store: MemoryStore | None = None, **settings: Any) -> None:
+    watching = True
+
+    def __init__(self, store: Store | None = None, **settings: Any) -> None:
         self.clock = FakeClock()
         self.supervisor = Supervisor(self.clock)
         self.settings = Settings(default_size="64x64", **settings)
         self.store = store or MemoryStore(1000)
         self.journal = Journal(self.store, MemoryBus(), self.clock, self.supervisor)
-        self.upstream = Script(self.settings, self.clock, self.supervisor)
-        self.images = InlineImages(2**20)
-        self.manager = Manager(
-            self.settings, self.upstream, self.journal, self.images, self.clock, self.supervisor, runner_id="test"
-        )
-        self.upstream.manager = self.manager
-        self.told: dict[str, list[Event]] = {}
-        self._watchers: dict[str, Follower] = {}
+        self.upstream = ScriptedUpstream(self.settings, self.clock, self.supervisor)
+        self.blobs = InlineBlobs(2**20)
+        self.retention = Retention(self.store, self.blobs, self.settings, self.clock, self.supervisor)
+        self.pools = Pools(self.settings, self.upstream, self.journal, self.blobs, self.clock, self.supervisor)
+        self.front = Front(self.settings, self.upstream, self.journal, self.pools, self.retention, self.clock)
+        self.upstream.pools = self.pools
+        self.sent: dict[str, list[Event]] = {}
+        self._watchers: dict[str, Subscriber] = {}
+        self._present: dict[str, list[Subscriber]] = {}
 
     @classmethod
     @asynccontextmanager
-    async def begin(cls, store: MemoryStore | None = None, **settings: Any) -> AsyncIterator["Life"]:
-        """Open everything, on an empty store or what an earlier life left; hold that nothing is left behind."""
-        asyncio.get_running_loop().set_default_executor(Inline())
+    async def begin(cls, store: Store | None = None, **settings: Any) -> AsyncIterator["ScriptedGateway"]:
+        """Open everything, on an empty store or what an earlier process left; hold that nothing is left behind."""
+        asyncio.get_running_loop().set_default_executor(InlineExecutor())
         before = asyncio.all_tasks()
-        life = cls(store, **settings)
-        await life.journal.open()
-        await life.manager.start()
-        life.upstream.changed()
+        gateway = cls(store, **settings)
+        await gateway.journal.open()
+        await gateway.front.open()
+        gateway.retention.start()
         await turns()
-        yield life
-        closing = asyncio.create_task(life.close())
+        yield gateway
+        closing = asyncio.create_task(gateway.close())
         while not closing.done():
-            await life.clock.advance(1.0)
+            await gateway.clock.advance(1.0)
         await closing
         leaked = asyncio.all_tasks() - before
         assert not leaked, f"left behind: {sorted(task.get_name() for task in leaked)}"
 
     async def close(self) -> None:
         """Stop as the gateway does."""
-        await self.manager.drain(0.0)
-        await self.manager.stop()
+        await self.front.drain(0.0)
+        await self.front.close()
+        await self.retention.close()
         await self.journal.close()
 
     async def watch(self, owner: str) -> None:
-        """Start to note down what an owner is told."""
+        """Start to note down what an owner is sent, without counting as the owner's presence."""
         if owner not in self._watchers:
-            await self.journal.load(owner)
-            follower = self.journal.follow(owner)
-            follower.watch_all([], after=None)
-            self._watchers[owner] = follower
-            self.told[owner] = []
+            subscriber = await self.journal.subscribe(owner)
+            subscriber.subscribe_all(after=None)
+            self._watchers[owner] = subscriber
+            self.sent.setdefault(owner, [])
+
+    async def unwatch(self, owner: str) -> None:
+        """Stop that, after what waits."""
+        await self.drain()
+        self.journal.unsubscribe(self._watchers.pop(owner))
 
     async def drain(self) -> None:
         """Note down what waits."""
-        for owner, follower in self._watchers.items():
-            while follower.wake.is_set():
-                item = await follower.take()
+        for owner, subscriber in self._watchers.items():
+            while subscriber.wake.is_set():
+                item = await subscriber.next_item()
                 if isinstance(item, Event):
-                    self.told[owner].append(item)
+                    self.sent[owner].append(item)
+
+    async def join(self, owner: str) -> None:
+        """Let an owner be there, by one more connection."""
+        self._present.setdefault(owner, []).append(await self.front.subscribe(owner))
+
+    def leave(self, owner: str) -> None:
+        """Close one of the owner's connections."""
+        self.front.unsubscribe(self._present[owner].pop())
 
     async def submit(self, owner: str = "ann", **fields: Any) -> Task | XinflightError:
         """Submit and return the task, or why it was refused."""
-        await self.watch(owner)
-        message = Generate(**{"prompt": "boat", **fields})
+        if self.watching:
+            await self.watch(owner)
+        subscriber = await self.journal.subscribe(owner)
         try:
-            task, _ = await self.manager.submit(message, owner, lambda task: None)
+            task, _ = await self.front.accept(Generate(**{"prompt": "boat", **fields}), owner, subscriber)
         except XinflightError as error:
             return error
+        finally:
+            self.journal.unsubscribe(subscriber)
         return task
 
+    def unfinished(self, owner: str, task_id: str) -> bool:
+        """Tell whether a task is on its way."""
+        return self.pools.find(owner, task_id) is not None
+
+    def runner(self, pool: str) -> PoolRunner:
+        """Return the runner of a pool."""
+        return self.pools._runners[pool]
+
+    @property
+    def running(self) -> int:
+        """How many outputs are in a slot."""
+        return sum(len(runner._running) for runner in self.pools._runners.values())
+
     def ends(self, owner: str, task_id: str) -> list[Event]:
-        """Return the ends that an owner was told of a task."""
-        return [
-            event
-            for event in self.told[owner]
-            if event.message.task_id == task_id and event.message.stored and event.message.ends
-        ]
+        """Return the ends that an owner was sent of a task."""
+        return [event for event in self.sent[owner] if event.message.task_id == task_id and event.ends]
 
 
 async def turns(count: int = 40) -> None:
