@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from factories import finished
+from factories import finished, lease
 from kit import FakeClock, Steps
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.gateway import Gateway
@@ -154,6 +154,7 @@ class Connected:
 async def test_telling_one_owner_of_a_deletion_does_not_grow_with_the_others() -> None:
     async def count(others: int) -> int:
         store = MemoryStore(10)
+        await lease(store)
         await finished(store, "a", owner="one")
         gateway = Gateway(Settings(), store, MemoryBus(), MemoryBlobs(2**20), FakeClock())
         one = Connected("one")

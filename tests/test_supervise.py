@@ -15,6 +15,7 @@ from streams import shared_server
 from xinflight.journal import MemoryBus
 from xinflight.storage import MemoryStore
 from xinflight.supervise import LONGEST_PAUSE, STEADY, Supervisor
+from xinflight.tasks import Pools
 
 
 @pytest.fixture
@@ -176,8 +177,8 @@ async def test_a_task_has_a_log_context_of_its_own(supervisor: Supervisor) -> No
 @pytest.mark.parametrize(
     ("name", "part", "method", "pause"),
     [
-        ("lease", MemoryStore, "renew", 20.0),
-        ("history keeper", MemoryStore, "prune", 60.0),
+        ("pools", Pools, "_assign", 0.0),
+        ("retention", MemoryStore, "prune", 60.0),
         ("journal", MemoryBus, "publish", 0.0),
     ],
 )
@@ -197,6 +198,7 @@ async def test_the_server_outlives_a_failure_of_each_background_task(
     async with ScriptedGateway.begin() as gateway:
         await gateway.watch("ann")
         monkeypatch.setattr(part, method, broken)
+        gateway.upstream.changed()
         await gateway.clock.advance(pause)
         await gateway.submit(task_id="first")
         await turns()
@@ -231,4 +233,4 @@ async def test_health_names_a_background_task_that_failed(monkeypatch: pytest.Mo
         monkeypatch.setattr(MemoryStore, "prune", broken)
         async with shared_server(xinference_url=nobody) as (base, _):
             status, told = await health(http, base)
-    assert (status, told["status"], told["failing"]) == (200, "degraded", ["history keeper"])
+    assert (status, told["status"], told["failing"]) == (200, "degraded", ["retention"])

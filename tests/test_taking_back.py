@@ -14,7 +14,7 @@ from xinflight.storage import MemoryStore
 async def left(count: int, **states: State) -> MemoryStore:
     """Return a store with tasks that waited; those named were in other states."""
     store = MemoryStore(1000)
-    tasks = [make_task(f"t{number}") for number in range(count)]
+    tasks = [make_task(f"t{number}", pool="m") for number in range(count)]
     for task in tasks:
         task.deadline = 1_800_000_000.0
         task.outputs[0].state = states.get(task.task_id, State.QUEUED)
@@ -32,7 +32,7 @@ async def cancel_all(gateway: ScriptedGateway) -> None:
 async def test_only_requests_that_may_have_been_sent_are_asked_about_and_stopped() -> None:
     """What only waited is not mentioned upstream; it goes on at once, in its order."""
     store = await left(50, t0=State.STARTING, t1=State.RUNNING)
-    ids = [task.jobs[0].request_id for task in await store.claim("", 0.0)]
+    ids = [task.outputs[0].request_id for task in await store.unfinished("m")]
     async with ScriptedGateway.begin(store=store) as gateway:
         await turns()
         assert sorted(path.split("/")[-2] for path in gateway.upstream.aborts) == sorted(ids[:2])
@@ -53,8 +53,8 @@ async def test_a_request_is_stored_before_it_is_sent() -> None:
         async def looked_at(method: str, path: str, *rest: Any, **more: Any) -> bytes:
             if method == "POST" and not path.endswith("/abort"):
                 body = rest[0]
-                (task,) = await gateway.store.claim("", 0.0)
-                named.append((task.jobs[0].state, task.jobs[0].request_id == body["request_id"]))
+                (task,) = await gateway.store.unfinished("m")
+                named.append((task.outputs[0].state, task.outputs[0].request_id == body["request_id"]))
             return await send(method, path, *rest, **more)
 
         named: list[tuple[State, bool]] = []

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from xinflight.clock import Clock
@@ -116,9 +117,10 @@ class PoolRunner:
 
     def adopt(self, task: Task, sequence: int) -> None:
         """Take over a task that waited in another pool, and store that it is here."""
-        task.pool = self.pool
-        self.submit(task, sequence)
-        self.ledger.save(task)
+        # A copy: writes of the other pool that wait to be stored carry that pool's fence.
+        adopted = msgspec.structs.replace(task, pool=self.pool)
+        self.submit(adopted, sequence)
+        self.ledger.save(adopted)
 
     def _start_deadline(self, active: ActiveTask) -> None:
         if not active.task.ended:
@@ -190,11 +192,12 @@ class PoolRunner:
         return self.ledger.size == 0 and not self._running and not self._recovery.settling
 
     def waiting(self) -> list[ActiveTask]:
-        """Return the tasks of which nothing was sent, so that another pool may run them."""
-        return [active for active in self.ledger.all() if all(self._waits(run) for run in active.runs)]
+        """Return the tasks of which nothing is under way, so that another pool may run them."""
+        unfinished = [active for active in self.ledger.all() if not active.task.ended]
+        return [active for active in unfinished if all(self._waits(run) for run in active.runs)]
 
     def _waits(self, run: OutputRun) -> bool:
-        return run.phase is Phase.WAITING and not self._recovery.involves(run)
+        return run.output.ended or (run.phase is Phase.WAITING and not self._recovery.involves(run))
 
     def hand_over(self, active: ActiveTask) -> Task:
         """Remove a task that waits here, for another pool to run, and return it."""

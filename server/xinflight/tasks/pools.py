@@ -91,8 +91,15 @@ class Pools:
         return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
 
     def submit(self, task: Task) -> None:
-        """Run a stored task."""
-        self._runners[task.pool].submit(task, next(self._sequence))
+        """Run a stored task. While it was stored, its pool may have been opened, or closed."""
+        pool = task.pool
+        if pool == UNASSIGNED or pool not in self._runners:
+            pool = self.pool_of(self._upstream.find(task.params.model))
+        runner = self._runners[pool]
+        if pool == task.pool:
+            runner.submit(task, next(self._sequence))
+        else:
+            runner.adopt(task, next(self._sequence))
 
     def find(self, owner: str, task_id: str) -> Task | None:
         """Return an unfinished task as it stands now, or None."""
@@ -147,12 +154,15 @@ class Pools:
             await self._changed.wait()
 
     async def _apply_upstream(self) -> None:
-        if not self._closing:
-            for pool in self._model_pools():
-                await self._open(pool)
-        for runner in list(self._runners.values()):
+        # First what can't fail: opening a pool waits while the store accepts nothing.
+        for runner in self._runners.values():
             runner.upstream_changed()
-            if runner.deserted and not self._closing:
+        if self._closing:
+            return
+        for pool in self._model_pools():
+            await self._open(pool)
+        for runner in list(self._runners.values()):
+            if runner.deserted:
                 self._assign(runner)
                 if runner.empty and runner.pool != UNASSIGNED:
                     del self._runners[runner.pool]
