@@ -138,6 +138,7 @@ class Assembler:
         """Resume all on a new connection and follow until it breaks or is closed."""
         highest = self.seen
         last: dict[str, int] = {}
+        over: set[str] = set()
         recovered = False
         async with (
             aiohttp.ClientSession() as http,
@@ -157,9 +158,13 @@ class Assembler:
                     recovered = True
                 elif message["type"] == "ack":
                     self.acks[message["task_id"]] = message
+                elif message["type"] == "progress":
+                    self._show(message, over)
                 elif "seq" in message:
                     self._take(message, last)
                     highest = max(highest, message["seq"])
+                    if is_end(message):
+                        over.add(message["task_id"])
                 if recovered:
                     # Not before: a replay that was cut off must be asked for again.
                     self.seen = highest
@@ -169,15 +174,19 @@ class Assembler:
         """Wait until so many generations have been acknowledged."""
         await eventually(lambda: len(self.acks) >= count)
 
+    def _show(self, message: Json, over: set[str]) -> None:
+        """Hold a snapshot against the promises. A client ignores one of a task that it saw ending on another line."""
+        task_id = message["task_id"]
+        assert "seq" not in message, "a snapshot with a number"
+        assert task_id not in over, "a snapshot after the end, on the same connection"
+        if task_id in self.ended:
+            return
+        key = task_id, message["index"], message.get("details", {}).get("attempt", 1)
+        assert message["progress"] >= self.shown.get(key, 0), "the percentage fell"
+        self.shown[key] = message["progress"]
+
     def _take(self, message: Json, last: dict[str, int]) -> None:
         task_id, seq = message["task_id"], message["seq"]
-        if message["type"] == "progress":
-            assert seq >= last.get(task_id, 0), "a snapshot out of order"
-            assert task_id not in self.ended, "a snapshot after the end"
-            key = task_id, message["index"], message.get("details", {}).get("attempt", 1)
-            assert message["progress"] >= self.shown.get(key, 0), "the percentage fell"
-            self.shown[key] = message["progress"]
-            return
         assert seq > last.get(task_id, 0), "an event twice, or out of order"
         last[task_id] = seq
         known = self.events.setdefault(seq, message)
