@@ -50,12 +50,15 @@ class QueuePositions:
             self._timer = self._clock.call_later(PAUSE, self._round)
 
     def added(self, runs: Iterable[OutputRun]) -> None:
-        """Show the places of runs that have just come; the others, and the times, follow in the next round."""
-        step = self._step(self._model_uids())
+        """Show the places of runs that have just come, but for those that start now.
+
+        The places of others, and the times, follow in the next round.
+        """
+        step, free = self._step(self._model_uids()), self._scheduler.free
         for run in runs:
             place = self._scheduler.place(run)
-            if place is not None:
-                run.view.position, run.view.step = place + 1, step
+            if place is not None and place >= free:
+                run.view.position, run.view.step = place - free + 1, step
                 self._ledger.show(run)
         self.changed()
 

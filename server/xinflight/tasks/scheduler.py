@@ -92,6 +92,11 @@ class Scheduler(Generic[Q]):
         """Those who wait, the next one first."""
         return self._queue
 
+    @property
+    def free(self) -> int:
+        """How many slots are free; so many at the head of the queue start in this turn of the loop."""
+        return sum(max(slots - self.busy(uid), 0) for uid, slots in self._slots.items())
+
     def busy(self, uid: str) -> int:
         """Return how many slots of a model are taken."""
         return self._busy.get(uid, 0)
