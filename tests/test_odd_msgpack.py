@@ -7,12 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from life import Life, turns
 
-from xinflight.connection import Outbox, Session
+from scripted_gateway import ScriptedGateway, turns
+from scripted_session import conversation
 from xinflight.protocol import JSON, MSGPACK, Codec
-from xinflight.refusals import RefusalLog
-from xinflight.render import RenderContext
 
 pack = msgspec.msgpack.encode
 
@@ -34,41 +32,14 @@ ODD_METADATA: list[Any] = [{1: 2}, {b"a": 1}, [{True: 1}], b"bytes", {None: [{(1
 
 async def answers(codec: Codec, frames: list[bytes]) -> tuple[list[Any], set[str]]:
     """Say frames to one session; return its direct answers, and the ids of the tasks that there are then."""
-    async with Life.begin() as life:
-        await life.journal.load("ann")
-        follower = life.journal.follow("ann")
-
-        async def no_bytes(picture_id: str) -> bytes | None:
-            return None
-
-        sent: list[bytes] = []
-
-        async def send(frame: bytes) -> None:
-            sent.append(frame)
-
-        viewer = RenderContext(lang="en", picture_url=str, picture_bytes=no_bytes, inline_bytes=0)
-        outbox = Outbox(send, follower, viewer, codec, life.clock, patience=5.0)
-        session = Session(
-            life.manager,
-            follower,
-            outbox,
-            life.settings,
-            life.clock,
-            viewer,
-            codec,
-            deleted=lambda task_id: None,
-            refusals=RefusalLog(life.clock),
-        )
-        writer = asyncio.create_task(outbox.run(), name="writer")
-        for frame in frames:
-            await session.receive(frame if codec.binary else frame.decode())
-        await turns()
-        outbox.close()
-        await writer
+    async with ScriptedGateway.begin() as parts:
+        async with conversation(parts, codec) as (session, sent):
+            for frame in frames:
+                await session.receive(frame if codec.binary else frame.decode())
+            await turns()
         decode = msgspec.msgpack.decode if codec.binary else msgspec.json.decode
-        tasks, _ = await life.manager.history.page("ann", cursor=None, limit=200, state=None)
+        tasks, _ = await parts.front.page("ann", cursor=None, limit=200, state=None)
         told = [decode(frame) for frame in sent]
-        follower.close()
         return [m for m in told if "seq" not in m and m["type"] != "progress"], {task.task_id for task in tasks}
 
 

@@ -1,0 +1,38 @@
+"""A session without sockets: frames of one client, whatever they are made of, to the parts of a scripted gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from scripted_gateway import ScriptedGateway
+from xinflight.connection import Outbox, Session
+from xinflight.gateway import Gateway
+from xinflight.journal import MemoryBus
+from xinflight.protocol import Codec
+
+
+def put_together(parts: ScriptedGateway) -> Gateway:
+    """Return a gateway of these parts; opening and closing them stays theirs."""
+    gateway = Gateway(parts.settings, parts.store, MemoryBus(), parts.blobs, parts.clock)
+    gateway.upstream, gateway.journal = parts.upstream, parts.journal
+    gateway._front, gateway._pools, gateway._retention = parts.front, parts.pools, parts.retention
+    return gateway
+
+
+@asynccontextmanager
+async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tuple[Session, list[bytes]]]:
+    """Give a session of "ann" and what it sends; at the end of the block all that waits is sent."""
+    gateway = put_together(parts)
+    sent: list[bytes] = []
+
+    async def send(frame: bytes) -> None:
+        sent.append(frame)
+
+    subscriber = await gateway.subscribe("ann")
+    context = gateway.render_context("en", str)
+    outbox = Outbox(send, subscriber, context, codec, parts.clock, patience=5.0)
+    writer = asyncio.create_task(outbox.run(), name="writer")
+    yield Session(gateway, subscriber, outbox, context, codec), sent
+    outbox.close()
+    await writer
+    gateway.unsubscribe(subscriber)
