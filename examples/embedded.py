@@ -1,7 +1,7 @@
-"""A service of one's own with xinflight inside: its users, its routes, its words.
+"""An aiohttp service with xinflight embedded, using its own users and routes.
 
-Run it with `python examples/embedded.py`; `GET /poster?prompt=...` with the header `X-User` answers a picture, and
-`/images/ws/generate` is the same WebSocket that `xinflight serve` has.
+Run it with `python examples/embedded.py`. `GET /poster?prompt=...` with the header `X-User` returns an image, and
+`/images/ws/generate` is the same WebSocket as that of `xinflight serve`.
 """
 
 from aiohttp import web
@@ -13,32 +13,32 @@ GATEWAY = web.AppKey("gateway", xinflight.Gateway)
 
 
 async def who(request: web.Request, token: str | None) -> xinflight.Identity | None:
-    """Say whose a request is; None turns it away. Put your own log-in here: a header alone proves nothing."""
+    """Return the owner of a request, or None to reject it. Use your own log-in here: a header proves nothing."""
     name = request.headers.get("X-User")
     return xinflight.Identity(id=name) if name else None
 
 
 async def poster(request: web.Request) -> web.Response:
-    """Make one picture and answer with it."""
+    """Generate one image and return it."""
     user = await who(request, None)
     if user is None:
         raise web.HTTPUnauthorized
     gateway = request.app[GATEWAY]
-    picture = data = None
+    image = data = None
     try:
         async for event in gateway.generate(prompt=request.query.get("prompt", ""), size="512x512", owner=user.id):
             if isinstance(event, Picture):
-                picture, data = event, await gateway.read(event)
+                image, data = event, await gateway.read(event)
     except xinflight.XinflightError as error:
         raise web.HTTPBadRequest(text=f"{error.code} {error.field or ''}\n") from None
     await gateway.notify(user.id, "Your poster is finished")
-    if picture is None or data is None:
-        raise web.HTTPBadGateway(text="No picture was made.\n")
-    return web.Response(body=data, content_type=picture.media_type)
+    if image is None or data is None:
+        raise web.HTTPBadGateway(text="No image was generated.\n")
+    return web.Response(body=data, content_type=image.media_type)
 
 
 def create_app(settings: xinflight.Settings) -> web.Application:
-    """Put the gateway below /images, beside a route of our own."""
+    """Mount the gateway at /images, beside a route of the service."""
     app = web.Application()
     app[GATEWAY] = xinflight.setup(app, settings, prefix="/images", authenticate=who)
     app.router.add_get("/poster", poster)

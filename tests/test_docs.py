@@ -122,7 +122,7 @@ def test_bounds_of_numbers_and_texts() -> None:
 def metas(hint: Any) -> list[msgspec.Meta]:
     """Return the bounds of a type, inside of optional ones too."""
     own = [meta for meta in get_args(hint)[1:] if isinstance(meta, msgspec.Meta)] if is_annotated(hint) else []
-    return own or [meta for part in get_args(hint) if part is not hint for meta in metas(part)]
+    return own + [meta for part in get_args(hint) if part is not hint for meta in metas(part)]
 
 
 def is_annotated(hint: Any) -> bool:
@@ -339,7 +339,7 @@ RUN = "from xinflight.cli import main; main(prog_name='xinflight')"
 
 @pytest.mark.process
 async def test_the_script_of_the_readme(demo_url: str) -> None:
-    script = ROOT / "examples" / "three_pictures.py"
+    script = ROOT / "examples" / "three_images.py"
     url = demo_url.replace("http", "ws", 1) + "ws/generate"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", script, url, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

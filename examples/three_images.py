@@ -1,6 +1,6 @@
-"""Ask for three pictures at once, cancel the second, and get the other two.
+"""Generate three images at once, cancel the second, and get the other two.
 
-Start a server with `xinflight serve --demo`, then run this with `python examples/three_pictures.py`.
+Start a server with `xinflight serve --demo`, then run this with `python examples/three_images.py`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 async def main(url: str) -> None:
     """Run the three generations over one WebSocket."""
-    # An id of one's own makes it safe to send the same message again after a lost connection.
+    # A client-chosen id makes it safe to send the same message again after a lost connection.
     dawn, noon, night = (f"{name}-{uuid4()}" for name in ("dawn", "noon", "night"))
     unfinished = {dawn, noon, night}
     cancelled = False
