@@ -810,10 +810,10 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `out_of_bounds`: A value is out of bounds; `field` and `limit` name it and its bound
  * - `prompt_missing`: The prompt is missing or empty
  * - `bad_task_id`: The task id is malformed
- * - `lora_tag`: The prompt contains a `<lora:` tag
+ * - `lora_tag`: The prompt contains a `<lora:` tag; choose a model launched with the LoRA instead
  * - `unauthorised`: Missing or invalid credentials
  * - `forbidden`: The caller is not allowed to do this
- * - `not_found`: The caller has nothing with this id
+ * - `not_found`: Nothing with this id belongs to the caller; ids of other owners are reported as not found, too
  * - `task_id_conflict`: The task id is already used by a request with different content
  * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
  * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
@@ -829,7 +829,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  * - `timeout`: The task exceeded its timeout
- * - `cancelled`: The task was cancelled
+ * - `cancelled`: The task was cancelled; reported only where one request stands for one task
  * - `internal`: A bug in xinflight; the log has the traceback
  */
 export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});

@@ -209,7 +209,7 @@ class BadTaskId(BadValue):
 
 
 class LoraTag(BadValue):
-    """The prompt contains a `<lora:` tag. Choose a model that was launched with the LoRA instead."""
+    """The prompt contains a `<lora:` tag; choose a model launched with the LoRA instead."""
 
     code = "lora_tag"
     status = 422
@@ -234,7 +234,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """The caller has nothing with this id. What belongs to another owner is reported as not found, too."""
+    """Nothing with this id belongs to the caller; ids of other owners are reported as not found, too."""
 
     code = "not_found"
     status = 404
@@ -360,7 +360,7 @@ class TaskTimeout(XinflightError):
 
 
 class TaskCancelled(XinflightError):
-    """The task was cancelled. Reported only where one request stands for one task."""
+    """The task was cancelled; reported only where one request stands for one task."""
 
     code = "cancelled"
     status = 409

@@ -1,4 +1,4 @@
-"""The parts put together, without HTTP: what `setup` returns, and what a host's own code talks to."""
+"""The gateway without HTTP: what transports use, what `setup` returns, and what a host's own code calls."""
 
 import asyncio
 from collections import defaultdict
@@ -30,7 +30,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Connection(Protocol):
-    """Whoever is connected: a WebSocket, or a streaming response over HTTP."""
+    """A connected client: a WebSocket, or a streaming response over HTTP."""
 
     owner: str
     lang: str
@@ -42,11 +42,11 @@ class Connection(Protocol):
         """Note that Xinference or its models changed; never waits."""
 
     def close(self) -> None:
-        """End once everything that waits now is sent; never waits."""
+        """Close the connection once everything that is queued now is sent; never waits."""
 
 
 class _Reader:
-    """Host's own code that reads a generation's events: told nothing else, but ended when the gateway closes."""
+    """A loop of the host's own code over the events of a generation. Ends when the gateway closes."""
 
     def __init__(self, subscriber: Subscriber, lang: str) -> None:
         self.owner = subscriber.owner
@@ -55,13 +55,13 @@ class _Reader:
         self._subscriber = subscriber
 
     def notify(self, notice: Notice) -> None:
-        """Do nothing: notices are for people."""
+        """Do nothing: the iterator yields the events of one generation only."""
 
     def upstream_changed(self) -> None:
-        """Do nothing: what it means for the generation is told by its events."""
+        """Do nothing: what it means for the generation is reported by its events."""
 
     def close(self) -> None:
-        """End once everything that waits now is read."""
+        """End the iteration once everything that is queued now is read."""
         self.closing = True
         self._subscriber.wake.set()
 
@@ -74,7 +74,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Gateway:
-    """One gateway between people and one Xinference. Open it before use; `setup` does that for an application."""
+    """A gateway to one Xinference. An async context manager; `setup` opens and closes it with an application."""
 
     def __init__(self, settings: Settings, store: Store, bus: Bus, blobs: Blobs, clock: Clock) -> None:
         self.settings = settings
@@ -89,21 +89,21 @@ class Gateway:
         self.refusals = RefusalLog(clock)
         self.draining = False
         self.closing = False
-        # By owner, so that a word to one does not look at everybody's. Bounded by settings.connections.
+        # By owner, so that a notice to one owner doesn't visit all connections. Bounded by settings.connections.
         self._connections: defaultdict[str, set[Connection]] = defaultdict(set)
         self._connected = 0
         self._empty = asyncio.Event()
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Open the store, look for Xinference, and take up what an earlier process left.
+        """Open the store, query Xinference, and recover the unfinished tasks of an earlier process.
 
         Raises:
             StoreUnusable: the data folder can't be used; the text says what to do.
         """
         async with AsyncExitStack() as stack:
-            # Each part is closed also when its own opening fails half way, or is cancelled: a folder's lock, threads
-            # and a session would stay behind in the host's process.
+            # Registered before each part opens: when opening fails half-way or is cancelled, a lock, threads and an
+            # HTTP session would otherwise stay behind in the host's process.
             stack.push_async_callback(self.supervisor.close)
             stack.push_async_callback(self.journal.close)
             await self.journal.open()
@@ -129,15 +129,15 @@ class Gateway:
         await self._opened.aclose()
 
     async def drain(self) -> None:
-        """Refuse new work, tell everybody, let what runs go on for a while, then close the connections.
+        """Refuse new work, notify all clients, wait up to `drain` seconds for running outputs, close all connections.
 
-        Unfinished tasks go on after the next start, or fail with `shutting_down` where nothing is stored. Safe to
-        call twice. Takes at most the setting `drain` and some 10 s, whatever clients and Xinference do.
+        Unfinished tasks resume after the next start, or fail with `shutting_down` without a data folder. Idempotent.
+        Takes at most `drain` plus some 10 s, whatever clients and Xinference do.
         """
         if self.draining:
             return
         self.draining = True
-        for connection in self._everybody():
+        for connection in self._all_connections():
             connection.notify(self._notice("draining", translate("draining", connection.lang)))
         await self._front.drain(self.settings.drain)
         if self.journal.store.durable:
@@ -149,10 +149,10 @@ class Gateway:
         await self._retention.close()
 
     async def _close_connections(self) -> None:
-        """Let every connection send what waits, then close it."""
+        """Close every connection once what it has queued is sent, waiting up to 5 s."""
         self.closing = True
         self._empty.clear()
-        for connection in self._everybody():
+        for connection in self._all_connections():
             connection.close()
         if self._connected:
             try:
@@ -163,7 +163,7 @@ class Gateway:
 
     @property
     def storing(self) -> bool:
-        """Tell whether what is made can be stored now."""
+        """Whether events and files can be stored now."""
         return self.journal.storing and not self._pools.unsaved.bytes
 
     # Tasks
@@ -175,10 +175,10 @@ class Gateway:
         task they are replayed. The task is stored when this returns; cancelling the call does not take it back.
 
         Raises:
-            PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
-            UpstreamAuth: Xinference refuses our key.
-            TaskIdConflict: the id stands for other content.
-            TooManyTasks, ShuttingDown, StorageUnavailable: not now.
+            PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: the request is invalid.
+            UpstreamAuth: Xinference rejects the server's API key.
+            TaskIdConflict: the id is already used by a request with different content.
+            TooManyTasks, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
         return await self._front.accept(request, subscriber.owner, subscriber)
 
@@ -187,23 +187,23 @@ class Gateway:
         return await self._front.find(owner, task_id)
 
     def is_active(self, task: Task) -> bool:
-        """Tell whether events of a task may still come."""
+        """Return whether events of a task may still come."""
         return self._front.is_active(task)
 
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
-        """Cancel a task or one output of it; return what it was. Idempotent; unknown and ended are soft answers."""
+        """Cancel a task or one of its outputs; return its state before, `unknown` for an unknown id. Idempotent."""
         return await self._front.cancel(owner, task_id, index)
 
     async def cancel_all(self, owner: str, keep: set[str]) -> list[CancelledTask]:
-        """Cancel an owner's unfinished tasks but those whose ids are in `keep`."""
+        """Cancel all unfinished tasks of an owner except those with ids in `keep`; return their states before."""
         return await self._front.cancel_all(owner, keep)
 
     async def delete(self, owner: str, task_id: str) -> Task | None:
-        """Delete an ended task and its files, tell the owner's connections, and return it; None for an unknown one.
+        """Delete an ended task and its files, notify the owner's connections, and return it; None for an unknown id.
 
         Raises:
-            TaskUnfinished: it is on its way.
-            StorageUnavailable: not now.
+            TaskUnfinished: it has not ended; cancel it first.
+            StorageUnavailable: the store can't be read or written now.
         """
         task = await self._front.delete(owner, task_id)
         if task is not None:
@@ -214,23 +214,24 @@ class Gateway:
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
     ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last."""
+        """Return a page of an owner's tasks, newest first, and the cursor of the next page, None after the last."""
         return await self._front.page(owner, cursor=cursor, limit=limit, state=state)
 
     # Events
 
     async def subscribe(self, owner: str) -> Subscriber:
-        """Return a subscriber that watches nothing yet; `unsubscribe` it when done. May raise StorageUnavailable."""
+        """Return a subscriber without any subscription; `unsubscribe` it when done. May raise StorageUnavailable."""
         return await self._front.subscribe(owner)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Deliver nothing more to a subscriber."""
+        """End all subscriptions of a subscriber."""
         self._front.unsubscribe(subscriber)
 
     async def resolve_cursor(self, owner: str, cursor: str, *, single: bool) -> Position:
-        """Return where a cursor of an owner with a subscriber points.
+        """Return where a cursor points. The owner must have a subscriber.
 
-        All that is stored of a single task can be told again; of all tasks nothing before what was deleted.
+        With `single` the cursor is for one task, all of whose events are stored as long as it exists. Otherwise it
+        must not be older than the newest deleted event.
         """
         epoch, after = parse_cursor(cursor)
         recovered = epoch == self.journal.epoch and after <= self.journal.position(owner)
@@ -243,20 +244,20 @@ class Gateway:
         return f"{self.journal.epoch}:{await self.journal.store.last_seq(owner)}"
 
     async def generate(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage]:
-        """Start a generation and yield its events, the end last. `fields` are those of a `generate` message.
+        """Start a generation and yield its events up to its end. `fields` are those of a `generate` message.
 
-        Breaking off leaves the generation to go on, unless `on_disconnect="cancel"`.
+        Leaving the loop early doesn't cancel the generation, unless `on_disconnect="cancel"`.
 
         Raises:
-            ShuttingDown: the gateway closes before the end; with a data folder the generation goes on after the next
+            ShuttingDown: the gateway closes before the end; with a data folder the generation resumes after the next
                 start, and the same call with the same `task_id` finds it.
-            XinflightError: it is refused; `code`, `field` and `limit` say why.
+            XinflightError: the request is refused; see `code`, `field` and `limit`.
         """
-        # A struct made by code has seen no bounds yet; the wire's hold here, too.
+        # msgspec checks bounds only when it decodes, and `fields` must have the same bounds as a message.
         request = JSON.decode_generate(JSON.encode(Generate(**fields)))
-        context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
+        render_context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
         subscriber = await self.subscribe(owner)
-        reader = _Reader(subscriber, context.lang)
+        reader = _Reader(subscriber, render_context.lang)
         self.register(reader)
         try:
             await self.submit(request, subscriber)
@@ -266,16 +267,16 @@ class Gateway:
                 item = await subscriber.next_item()
                 if isinstance(item, Event):
                     ended = item.ends
-                    yield await render(item, context)
+                    yield await render(item, render_context)
                 elif reader.closing:
                     raise ShuttingDown
         finally:
             self.unregister(reader)
             self.unsubscribe(subscriber)
 
-    async def read(self, picture: Picture) -> bytes | None:
-        """Return the bytes of an image that `generate` yielded, wherever it is stored; None once it was deleted."""
-        return await self.blobs.read(picture.url)
+    async def read(self, output: Picture) -> bytes | None:
+        """Return the bytes of an output that `generate` yielded; None once it was deleted."""
+        return await self.blobs.read(output.url)
 
     def render_context(self, lang: str, output_url: Callable[[str], str]) -> RenderContext:
         """Return what messages to one client are rendered with."""
@@ -289,19 +290,19 @@ class Gateway:
     # Connections
 
     async def notify(self, owner: str | None, text: str) -> None:
-        """Tell every connection of an owner, or with None everybody, something in the host's own words."""
-        for connection in self._everybody() if owner is None else tuple(self._connections.get(owner, ())):
+        """Send a text of the host to all connections of an owner, or with None to all connections."""
+        for connection in self._all_connections() if owner is None else tuple(self._connections.get(owner, ())):
             connection.notify(self._notice("host", text))
 
     def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
         return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
 
-    def _everybody(self) -> Iterator[Connection]:
+    def _all_connections(self) -> Iterator[Connection]:
         return (connection for connections in tuple(self._connections.values()) for connection in tuple(connections))
 
     @property
     def full(self) -> bool:
-        """Tell whether one more connection is one too many."""
+        """Whether the limit of connections is reached."""
         return self._connected >= self.settings.connections
 
     def register(self, connection: Connection) -> None:
@@ -312,7 +313,7 @@ class Gateway:
             connection.close()
 
     def unregister(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection; does nothing if it is not registered."""
         connections = self._connections[connection.owner]
         if connection in connections:
             connections.remove(connection)
@@ -324,5 +325,5 @@ class Gateway:
 
     def _upstream_changed(self) -> None:
         self._pools.upstream_changed()
-        for connection in self._everybody():
+        for connection in self._all_connections():
             connection.upstream_changed()

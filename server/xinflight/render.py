@@ -1,4 +1,4 @@
-"""The last step before a frame: fill in what belongs to the subscriber, its language and its URLs."""
+"""The last step before encoding: fill in what depends on the client, its language and its URLs."""
 
 from collections.abc import Awaitable, Callable
 
@@ -30,8 +30,8 @@ __all__ = ["RenderContext", "error_message", "render", "render_task", "upstream_
 class RenderContext(Struct, frozen=True, kw_only=True):
     """What messages to one client are rendered with.
 
-    `output_url` turns an output's id into an URL that the client can load, `output_bytes` reads one for who asked for
-    base64; one message carries at most `inline_bytes` of them.
+    `output_url` returns the URL of an output's id, `output_bytes` its bytes for requests with `b64_json`; a message
+    contains at most `inline_bytes` of them.
     """
 
     lang: str
@@ -40,57 +40,57 @@ class RenderContext(Struct, frozen=True, kw_only=True):
     inline_bytes: int
 
 
-async def render(event: Event, context: RenderContext) -> EventMessage:
-    """Return the event's message as its subscriber gets it; the event itself stays as it is."""
-    lang = event.lang or context.lang
+async def render(event: Event, render_context: RenderContext) -> EventMessage:
+    """Return the event's message for one client. The event is shared between subscribers and is not changed."""
+    lang = event.lang or render_context.lang
     message = event.message
     match message:
         case Progress():
-            of_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
-            return replace(message, message=translate(message.state if of_state else message.step, lang))
+            by_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
+            return replace(message, message=translate(message.state if by_state else message.step, lang))
         case Picture():
-            b64_json, _ = await _inline(message, context, context.inline_bytes)
-            url = context.output_url(message.url)
+            b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
+            url = render_context.output_url(message.url)
             return replace(message, message=translate("picture", lang), url=url, b64_json=b64_json)
         case Accepted():
             return replace(message, message=translate("accepted", lang))
         case Result():
-            data = replace(message.data, data=_with_urls(message.data.data, context))
+            data = replace(message.data, data=_with_urls(message.data.data, render_context))
             return replace(message, message=translate("completed", lang), data=data)
         case Cancelled():
-            data_ = _with_urls(message.data, context)
+            data_ = _with_urls(message.data, render_context)
             return replace(message, message=translate(message.upstream, lang), data=data_)
         case Error():
             return replace(message, message=translate(message.code, lang))
 
 
-def _with_urls(pictures: list[PictureRef], context: RenderContext) -> list[PictureRef]:
-    """Fill in the URLs of an end. Who asked for base64 had it in each `picture`: twice would double the traffic."""
-    return [replace(picture, url=context.output_url(picture.url), b64_json=None) for picture in pictures]
+def _with_urls(outputs: list[PictureRef], render_context: RenderContext) -> list[PictureRef]:
+    """Fill in the URLs of an end; bytes are left out, since each `picture` carried them to whoever requested them."""
+    return [replace(output, url=render_context.output_url(output.url), b64_json=None) for output in outputs]
 
 
-async def _with_bytes(pictures: list[PictureRef], context: RenderContext) -> list[PictureRef]:
-    """Fill in the URLs, and the base64 where it was asked for, as long as there is room."""
-    room = context.inline_bytes
+async def _with_bytes(outputs: list[PictureRef], render_context: RenderContext) -> list[PictureRef]:
+    """Fill in the URLs and, where `b64_json` was requested, the bytes, in order and within `inline_bytes`."""
+    room = render_context.inline_bytes
     rendered = []
-    for picture in pictures:
-        b64_json, room = await _inline(picture, context, room)
-        rendered.append(replace(picture, url=context.output_url(picture.url), b64_json=b64_json))
+    for output in outputs:
+        b64_json, room = await _inline(output, render_context, room)
+        rendered.append(replace(output, url=render_context.output_url(output.url), b64_json=b64_json))
     return rendered
 
 
-async def _inline(picture: PictureRef | Picture, context: RenderContext, room: int) -> tuple[bytes | None, int]:
-    """Return a picture's bytes and the room left; None when it was not asked for, or has no room."""
-    if picture.b64_json is None or picture.bytes > room:
+async def _inline(output: PictureRef | Picture, render_context: RenderContext, room: int) -> tuple[bytes | None, int]:
+    """Return an output's bytes and the bytes left in the message; None if not requested, too large, or deleted."""
+    if output.b64_json is None or output.bytes > room:
         return None, room
-    data = await context.output_bytes(picture.url)
+    data = await render_context.output_bytes(output.url)
     if data is None:
         return None, room
     return data, room - len(data)
 
 
 def _describe(task: Task) -> TaskInfo:
-    """Return a task as clients see it; URLs are filled in for each."""
+    """Return a task as in the protocol, with ids of outputs in place of URLs."""
     failed = [output for output in task.outputs if output.state in (State.FAILED, State.EXPIRED)]
     return TaskInfo(
         task_id=task.task_id,
@@ -106,16 +106,16 @@ def _describe(task: Task) -> TaskInfo:
     )
 
 
-async def render_task(task: Task, context: RenderContext) -> TaskInfo:
-    """Describe a task of the history to a context."""
+async def render_task(task: Task, render_context: RenderContext) -> TaskInfo:
+    """Return the description of a task for one client."""
     info = _describe(task)
-    return replace(info, data=await _with_bytes(info.data, context))
+    return replace(info, data=await _with_bytes(info.data, render_context))
 
 
 def error_message(
     error: XinflightError, lang: str, now: float, *, ref: str | None = None, task_id: str | None = None
 ) -> Error:
-    """Turn an exception into the refusal that a client gets: the only place where that is done."""
+    """Return the `error` message for an exception. `detail` is never part of it."""
     return Error(
         code=error.code,
         message=translate(error.code, lang),
@@ -130,7 +130,7 @@ def error_message(
 
 
 def upstream_status(state: UpstreamState, lang: str) -> Upstream:
-    """Describe the state of Xinference and its cure in a language."""
+    """Describe the state of Xinference, and what to do about it, in a language."""
     return Upstream(state=state, message=translate(f"upstream.{state}", lang), cure=translate(f"cure.{state}", lang))
 
 

@@ -1,4 +1,4 @@
-"""Python's collector of reference cycles, set for a server: seldom in the way, and never far behind."""
+"""Tuning of Python's garbage collector for a server: short pauses, and bounded garbage."""
 
 import gc
 
@@ -7,17 +7,17 @@ from xinflight.clock import Clock
 __all__ = ["collect_cycles", "settle_collector"]
 
 YOUNG = 5.0
-"""Seconds between two collections of what was made of late; they take a few milliseconds."""
+"""Seconds between collections of the young generations, which take a few milliseconds."""
 ALL = 60.0
-"""Seconds between two collections of everything, at the least."""
+"""Minimum seconds between two full collections."""
 SHARE = 0.002
-"""Share of the time that collections of everything may take: with a million objects they take half a second each."""
+"""Share of the time that full collections may take: each takes half a second with a million objects."""
 
 
 def settle_collector() -> None:
-    """Leave out of collections what a started server keeps for good, and make those by count rare.
+    """Exclude the objects of a started server from collection, and make automatic collections rare.
 
-    By default they stop a busy server for 100 ms at a time.
+    With Python's defaults these pause a busy server for 100 ms at a time.
     """
     gc.collect()
     gc.freeze()
@@ -25,10 +25,11 @@ def settle_collector() -> None:
 
 
 async def collect_cycles(clock: Clock) -> None:
-    """Collect on a timer, until cancelled.
+    """Run the garbage collector periodically, until cancelled.
 
-    A connection that is torn while it is written to leaves its answer in a cycle (the exception of asyncio's future,
-    its traceback, the frame that holds the future), and by count alone such answers would stay for hours.
+    A connection that is lost during a write leaves its response in a reference cycle (the exception of asyncio's
+    future, its traceback, the frame with the future). Automatic collections alone would keep such responses for
+    hours.
     """
     done, pause = clock.monotonic(), ALL
     while True:

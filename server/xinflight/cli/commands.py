@@ -33,7 +33,7 @@ COMMON = [
 
 
 def common(command: Any) -> Any:
-    """Add the options that every command has."""
+    """Add the options that all commands share."""
     for option in reversed(COMMON):
         command = option(command)
     return command
@@ -65,19 +65,19 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     except OSError as error:
         raise click.ClickException(f"Can't start: {error}.") from None
     except KeyboardInterrupt:
-        # Ctrl+C where a loop has no signal handlers; the server has stopped in order by now.
+        # Ctrl+C where the event loop has no signal handlers (Windows); the server has shut down cleanly by now.
         pass
 
 
 def greet(url: str, settings: Settings, *, demo: bool) -> None:
-    """Say where the page is. A token is shown on a terminal only: elsewhere this is kept in logs that others read."""
+    """Print the address of the page. The token is printed to a terminal only: elsewhere output ends in logs."""
     page, _, token = url.partition("#")
     if token and not sys.stderr.isatty():
         url = f"{page}\n  its token is in {Path(settings.data_dir or '') / 'token'}"
     elif token:
         url += "\n  whoever has this address can do everything; later it is in the data folder, as `token`"
-    engine = "the demo engine (pictures are drawn, not generated)" if demo else settings.xinference_url
-    click.echo(f"xinflight is at {url}\n  pictures come from {engine}\n  Ctrl+C stops it", err=True)
+    engine = "the demo engine (images are drawn, not generated)" if demo else settings.xinference_url
+    click.echo(f"xinflight is at {url}\n  images come from {engine}\n  Ctrl+C stops it", err=True)
 
 
 @main.command()
@@ -90,7 +90,7 @@ def doctor(config_file: str | None, **flags: Any) -> None:
 
 
 def load(file: str | None, flags: dict[str, Any]) -> Settings:
-    """Read the settings; what can't be used ends the command with one line, what is no setting is told."""
+    """Read the settings; exit with a message for an invalid one, and warn about unknown environment variables."""
     for name in os.environ:
         if name.startswith("XINFLIGHT_") and name not in KNOWN_VARIABLES:
             click.echo(f"{name} is no setting of xinflight and is left alone.", err=True)
@@ -111,7 +111,7 @@ async def examine(settings: Settings) -> int:
         click.echo(f"API key      {'given' if settings.api_key else 'none given'}")
         click.echo(f"State        {state}: {translate(f'upstream.{state}', 'en')}")
         if upstream.cause:
-            # It may come from whoever answers there: nothing of it may steer the terminal.
+            # It may contain text of any server at that address: no escape sequence of it may reach the terminal.
             click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in upstream.cause)}")
         default = upstream.default()
         for model in upstream.models.values():
@@ -134,7 +134,7 @@ async def examine(settings: Settings) -> int:
 
 
 def describe(model: Model, *, default: bool) -> list[str]:
-    """Return the lines about one model."""
+    """Return the lines that describe one model."""
     guidance = "the model's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
     steps = "the model's own" if model.steps is None else str(model.steps)
     lines = [

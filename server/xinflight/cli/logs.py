@@ -1,4 +1,4 @@
-"""Logs of the standalone server; an application that mounts us sets up its own."""
+"""Logging of the standalone server; a host application configures its own."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ __all__ = ["formatter", "printable", "processors", "set_up_logs"]
 
 
 def set_up_logs(level: str) -> None:
-    """Write constant events with their values to stderr: for people on a terminal, as JSON lines otherwise."""
+    """Configure logging to stderr: readable lines on a terminal, JSON lines otherwise."""
     people = sys.stderr.isatty()
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *processors(people=people)],
@@ -23,7 +23,7 @@ def set_up_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(people=people))
     logging.basicConfig(handlers=[handler], level=level.upper())
-    # Its lines on every request would bury ours.
+    # One line per request would bury everything else.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
@@ -36,14 +36,14 @@ def _shared(*, people: bool) -> list[Processor]:
 
 
 def processors(*, people: bool) -> list[Processor]:
-    """Return what prepares an event of ours for `formatter`."""
+    """Return the structlog processors that prepare an event for `formatter`."""
     return [*_shared(people=people), structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 
 
 def formatter(*, people: bool) -> logging.Formatter:
-    """Return what writes a record, ours or a library's: as one line of JSON, traceback included, or for people.
+    """Return the formatter of all log records, those of libraries too: one line of JSON each, or readable text.
 
-    What people read has its control characters escaped: values and tracebacks may hold text of Xinference, and an
+    Readable text has its control characters escaped: values and tracebacks may contain text of Xinference, and an
     escape sequence in it could rewrite the terminal. JSON escapes them anyway.
     """
     writers: list[Processor] = (
@@ -58,14 +58,14 @@ def formatter(*, people: bool) -> logging.Formatter:
 
 
 def printable(text: str) -> str:
-    """Return a text with every control or format character escaped, line ends too; letters of any script stay."""
+    """Return a text with all control and format characters escaped, newlines too; letters of any script are kept."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def _escape_values(logger: WrappedLogger, name: str, event_dict: EventDict) -> EventDict:
-    # What is no text is written as its repr, which escapes by itself.
+    # Other values are written as their repr, which escapes control characters itself.
     return {key: printable(value) if isinstance(value, str) else value for key, value in event_dict.items()}
 
 

@@ -1,4 +1,4 @@
-"""The standalone server: an application of its own, built on `setup` like anybody's."""
+"""The standalone server: an aiohttp application that mounts one gateway with `setup`."""
 
 import asyncio
 import contextlib
@@ -36,23 +36,24 @@ __all__ = ["CantListen", "run", "serving"]
 log = structlog.stdlib.get_logger(__name__)
 
 IDLE = 75.0
-"""Seconds that a connection may have without a whole request: before the first one, within one, between two."""
+"""Seconds that a connection may stay open without a complete request: before, within and between requests."""
 
 
 class CantListen(Exception):
-    """The port can't be opened; the text says why, and what to try."""
+    """The server can't listen on its address; the message says why, and what to try."""
 
 
 async def run(settings: Settings, *, demo: bool, started: Callable[[str, Settings], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `started(url, settings)` is called when the port is open.
+    """Serve until SIGINT or SIGTERM; call `started(url, settings)` once the port is open.
 
     Raises:
-        CantListen: the port is taken, or the address is none of this machine.
-        StoreUnusable: the data folder can't be used.
+        CantListen: the port is in use, or the address isn't one of this machine.
+        StoreUnusable: the data folder is unusable.
         DemoUnavailable: the extra `demo` is not installed.
     """
     stop = asyncio.Event()
-    # Windows has no signal handlers of a loop: there Ctrl+C cancels this coroutine (asyncio.run), which stops it too.
+    # Event loops on Windows have no signal handlers: there Ctrl+C cancels this coroutine (asyncio.run), which stops
+    # the server as well.
     with contextlib.suppress(NotImplementedError):
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -86,7 +87,7 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         app = web.Application(middlewares=[connections.middleware])
         hide_versions(app)
         gateway = setup(app, settings, page=True, token=token)
-        # A body is read as it was sent: inflating a stranger's 200 KB to 200 MB would stop the loop for everybody.
+        # Bodies are not decompressed: inflating 200 KB to 200 MB would block the event loop for everybody.
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=5.0, auto_decompress=False, keepalive_timeout=IDLE
         )
@@ -98,14 +99,14 @@ async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str,
         except OSError as error:
             raise _cant_listen(settings, error) from None
         stack.callback(listening.close)
-        # Before the runner's cleanup, which reads nothing more from any connection (aiohttp/web_protocol.py,
-        # data_received): pongs and cancels would be lost while what runs has its time.
+        # Before the runner's cleanup, after which aiohttp ignores received data (web_protocol.py, data_received):
+        # pongs and cancels would be lost while running outputs still have time to finish.
         stack.push_async_callback(gateway.drain)
         yield _page_url(settings, listening.sockets[0].getsockname()[1], token), settings
 
 
 def _cant_listen(settings: Settings, error: OSError) -> CantListen:
-    """Return the error that tells why the port can't be opened, and what to try."""
+    """Return the error for a failed bind, with its cause and what to try."""
     match error.errno:
         case errno.EADDRINUSE:
             cure = f"try --port {settings.port + 1}"
@@ -114,22 +115,23 @@ def _cant_listen(settings: Settings, error: OSError) -> CantListen:
         case _:
             cure = "look at --host: it must be an address of this machine"
     if error.errno is None or isinstance(error, socket.gaierror):
-        # From Python 3.13 on, an address of another machine has no number; a name that is not found never had one.
+        # Since Python 3.13 the error for an address of another machine has no errno; that for an unknown name never
+        # had one.
         why = error.strerror or str(error)
     else:
-        # asyncio writes an essay into `strerror`.
+        # asyncio puts a long text into `strerror`.
         why = os.strerror(error.errno)
     return CantListen(f"Can't listen on {settings.host}:{settings.port}: {why}; {cure}.")
 
 
 def _data_folder(settings: Settings, *, demo: bool) -> Path:
-    """Return the folder for what is kept: the one of the settings, else the platform's for user data."""
+    """Return the data folder: that of the settings, or the platform's folder for user data."""
     if settings.data_dir is not None:
         return Path(settings.data_dir)
     return platformdirs.user_data_path("xinflight") / ("demo" if demo else "server")
 
 
 def _page_url(settings: Settings, port: int, token: Token | None) -> str:
-    """Return the URL for a browser; a token rides in the fragment, which browsers don't send."""
+    """Return the URL to open in a browser, with the token in the fragment, which browsers don't send to servers."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{port}/" + (f"#token={token.secret}" if token is not None else "")

@@ -1,4 +1,4 @@
-"""One client, without a transport: its requests, and what waits to be sent to it."""
+"""One client connection, independent of the transport: its requests, and its queue of outgoing messages."""
 
 from xinflight.connection.outbox import Outbox, SlowReader
 from xinflight.connection.session import Session

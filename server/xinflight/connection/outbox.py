@@ -1,7 +1,7 @@
-"""What goes out on one connection: answers first, then the subscriber's events. One writer; events never wait for it.
+"""The outgoing messages of one connection: replies first, then the subscriber's events, sent by a single writer.
 
-A peer that asks faster than it reads is not dropped for that: its requests are left unread until `room` is there, so
-that what waits for it is bounded in count and bytes. It is dropped when it takes nothing at all.
+A peer that sends requests faster than it reads replies isn't disconnected for that: its requests are left unread
+until there is room, so the queue is bounded in count and bytes. It is disconnected when it reads nothing at all.
 """
 
 import asyncio
@@ -18,44 +18,44 @@ from xinflight.render import RenderContext, render
 __all__ = ["Outbox", "SlowReader"]
 
 WAITING_ANSWERS = 256
-"""Messages that may wait for a peer: notices come whether it reads or not."""
+"""Messages that may be queued. Notices are queued whether the peer reads or not, so `room` can't bound them."""
 WAITING_BYTES = 2**20
-"""Bytes of them that may wait before one more is too many."""
+"""Bytes of queued messages above which one more is too many."""
 ROOM_ANSWERS = 64
-"""Answers that wait before no further request is read: enough to keep a socket busy."""
+"""Queued replies above which no further request is read: enough to keep a socket busy."""
 ROOM_BYTES = 2**18
-"""Bytes of answers that wait before no further request is read: one full page of `list`."""
+"""Bytes of queued replies above which no further request is read: one full page of `list`."""
 ROOM_REPLAYS = 8
-"""Replays that wait before no further request is read: each holds the ids of up to 1,000 tasks."""
+"""Pending replays above which no further request is read: each holds the ids of up to 1,000 tasks."""
 
 
 class SlowReader(Exception):
-    """The peer does not read; it can come back and resume."""
+    """The peer keeps the connection open without reading. It may reconnect and resume."""
 
 
 class Outbox:
-    """Send messages in order. `send` awaits the transport; `run` is the one task that calls it.
+    """Send messages in order. `send` passes a frame to the transport and waits while its buffer is full.
 
-    `patience` is the seconds that one frame may take to leave.
+    Only `run` calls `send`. One frame may take `patience` seconds.
     """
 
     def __init__(
         self,
         send: Callable[[bytes], Awaitable[None]],
         subscriber: Subscriber,
-        context: RenderContext,
+        render_context: RenderContext,
         codec: Codec,
         clock: Clock,
         patience: float,
     ) -> None:
         self._send = send
         self._subscriber = subscriber
-        self._context = context
+        self._render_context = render_context
         self._codec = codec
         self._clock = clock
         self._patience = patience
-        # Encoded, so that their bytes can be counted. Bounded by WAITING_ANSWERS and WAITING_BYTES: one more, and the
-        # peer is too slow.
+        # Encoded when queued, so that their bytes can be counted. Bounded by WAITING_ANSWERS and WAITING_BYTES: with
+        # one more, the peer counts as a slow reader.
         self._answers: deque[bytes] = deque()
         self._bytes = 0
         self._sent = asyncio.Event()
@@ -65,7 +65,7 @@ class Outbox:
         self._closing = False
 
     def put(self, message: ServerMessage) -> None:
-        """Queue an answer or a notice; never waits."""
+        """Queue a reply or a notice; never waits."""
         if len(self._answers) >= WAITING_ANSWERS or self._bytes >= WAITING_BYTES:
             self._overflow = True
         else:
@@ -75,7 +75,7 @@ class Outbox:
         self._subscriber.wake.set()
 
     async def room(self) -> bool:
-        """Wait until there is room for the answer to one more request; return False when nothing is sent any more."""
+        """Wait until there is room for the reply to one more request; return False once nothing is sent any more."""
         while not self._over and (
             len(self._answers) >= ROOM_ANSWERS
             or self._bytes >= ROOM_BYTES
@@ -87,7 +87,7 @@ class Outbox:
 
     @contextmanager
     def events_held(self) -> Iterator[None]:
-        """Keep events back while an answer that must come before them is being made."""
+        """Hold back events inside the block, so that a reply queued in it is sent before them."""
         self._holds += 1
         try:
             yield
@@ -96,32 +96,33 @@ class Outbox:
             self._subscriber.wake.set()
 
     def close(self) -> None:
-        """Let `run` return once everything that waits now is sent."""
+        """Make `run` return once everything that is queued now is sent."""
         self._closing = True
         self._subscriber.wake.set()
 
     async def run(self) -> None:
-        """Send until closed. Cancelling loses what waits.
+        """Send until closed. Cancellation discards what is queued.
 
         Raises:
-            SlowReader: a frame did not leave in time, or too many answers wait.
+            SlowReader: a frame could not be sent in time, or too many messages are queued.
+            StorageUnavailable: a replay can't be read.
         """
         try:
             while True:
                 await self._subscriber.wake.wait()
                 frame = await self._next()
                 if frame is not None:
-                    await self._leave(frame)
+                    await self._transmit(frame)
                 elif self._closing:
                     return
-                # Even without a frame: a replay may have ended.
+                # Even without a frame: the end of a replay makes room, too.
                 self._sent.set()
         finally:
-            # Whoever waits for room would wait for ever.
+            # Otherwise a reader that waits for room would wait for ever.
             self._over = True
             self._sent.set()
 
-    async def _leave(self, frame: bytes) -> None:
+    async def _transmit(self, frame: bytes) -> None:
         try:
             async with self._clock.timeout(self._patience):
                 await self._send(frame)
@@ -141,4 +142,4 @@ class Outbox:
         item = await self._subscriber.next_item()
         if item is None:
             return None
-        return self._codec.encode(await render(item, self._context) if isinstance(item, Event) else item)
+        return self._codec.encode(await render(item, self._render_context) if isinstance(item, Event) else item)

@@ -1,4 +1,4 @@
-"""One connection: frames come in as bytes, are decoded, acted on, and answered through the outbox."""
+"""One connection: decode incoming frames, carry out the requests, and queue the replies in the outbox."""
 
 import uuid
 
@@ -42,18 +42,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Session:
-    """Serve one client. The reader calls `receive` for one frame after the other."""
+    """Serve one client. `receive` must be called for one frame at a time, in the order of arrival."""
 
     def __init__(
-        self, gateway: Gateway, subscriber: Subscriber, outbox: Outbox, context: RenderContext, codec: Codec
+        self, gateway: Gateway, subscriber: Subscriber, outbox: Outbox, render_context: RenderContext, codec: Codec
     ) -> None:
         self.connection_id = str(uuid.uuid4())
         self.owner = subscriber.owner
-        self.lang = context.lang
+        self.lang = render_context.lang
         self.outbox = outbox
         self._gateway = gateway
         self._subscriber = subscriber
-        self._context = context
+        self._render_context = render_context
         self._codec = codec
 
     def welcome(self) -> None:
@@ -77,7 +77,7 @@ class Session:
         self.outbox.put(notice)
 
     def close(self) -> None:
-        """End the connection once everything that waits now is sent."""
+        """Close the connection once everything that is queued now is sent."""
         self.outbox.close()
 
     def upstream_changed(self) -> None:
@@ -86,9 +86,9 @@ class Session:
         self.outbox.put(upstream_notice(upstream.state, upstream.infos(), self.lang, self._gateway.clock.time()))
 
     async def receive(self, frame: str | bytes) -> None:
-        """Act on one frame and answer it; whatever is wrong with it, the connection lives on.
+        """Carry out the request in one frame and queue the reply. Any error becomes a reply; nothing is raised.
 
-        Cancelling may lose the answer, never an accepted task.
+        Cancellation may lose the reply, but never an accepted task.
         """
         ref = None
         task_id = None
@@ -140,7 +140,7 @@ class Session:
     async def _generate(self, message: Generate, frame: bytes) -> None:
         if message.prompt is None and not self._codec.fields(frame):
             message.prompt = DEFAULT_PROMPT
-        # Before the task is there: if this failed after it, the task would run without an `ack`.
+        # Before `submit`: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
             task, _ = await self._gateway.submit(message, self._subscriber)
@@ -177,9 +177,9 @@ class Session:
         await self._replay(message.ref, None if task_id is None else [task_id], message.after)
 
     async def _replay(self, ref: str | None, task_ids: list[str] | None, cursor: str | None) -> None:
-        """Subscribe to tasks, or all; first replay what came after the cursor, if what it stands for is still there.
+        """Subscribe to tasks, or to all; with a cursor, first replay the events after it, if they are still stored.
 
-        The answer comes when the replay is over, so that a client that is cut before asks for the same again.
+        The reply is sent after the replay: a client that is disconnected before it sends the same request again.
         """
         found = {}
         for task_id in task_ids or ():
@@ -214,14 +214,14 @@ class Session:
         return Ok(ref=message.ref, tasks=[CancelledTask(task_id=task_id, was=was)])
 
     async def _list(self, message: ListTasks) -> Tasks:
-        # The cursor first: what happens while the page is read comes again with a resume, and is not lost.
+        # Before the page: what happens while it is read must come again with a resume, not be skipped.
         cursor = self._gateway.journal.cursor(self.owner)
         tasks, following = await self._gateway.page(
             self.owner, cursor=message.cursor, limit=message.limit, state=message.state
         )
-        # A page is one message: with the bytes of all its pictures it would have no bound.
-        context = replace(self._context, inline_bytes=0)
-        infos = [await render_task(task, context) for task in tasks]
+        # A page is one message: with the bytes of all its outputs inline its size would be unbounded.
+        render_context = replace(self._render_context, inline_bytes=0)
+        infos = [await render_task(task, render_context) for task in tasks]
         return Tasks(ref=message.ref, tasks=infos, next=following, cursor=cursor)
 
     async def _delete(self, message: Delete) -> Ok:

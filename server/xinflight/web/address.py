@@ -1,4 +1,4 @@
-"""The address under which a request came, and whether it may come from there: Host, Origin, proxies."""
+"""The address at which a client reached the server, behind proxies too, and the checks of Host and Origin."""
 
 from aiohttp import hdrs, web
 
@@ -11,7 +11,7 @@ __all__ = ["Addresses"]
 
 
 class Addresses:
-    """The addresses of one mounted gateway, from its settings and from what requests say."""
+    """The public address of one mounted gateway, by its settings and the headers of a request."""
 
     def __init__(self, settings: Settings, *, check_host: bool) -> None:
         self._check_host = check_host
@@ -23,23 +23,23 @@ class Addresses:
             self._hosts.add(self._public.hostname)
 
     def public(self, request: web.Request) -> PublicAddress:
-        """Return the address for URLs that the sender of a request can load."""
+        """Return the address for URLs in the response to a request."""
         return self._public or self._reached(request)
 
     def forbidden(self, request: web.Request) -> Forbidden | None:
-        """Return why a request is refused: it is from another website, or under a name that is not ours."""
+        """Return the error for a request from another website or to an unknown host name, or None if allowed."""
         reached = self._reached(request)
         if self._check_host and not (
             host_allowed(request.host, self._hosts) and host_allowed(reached.host, self._hosts)
         ):
             return Forbidden(field="Host", limit="the setting allow_hosts")
-        # A proxy may pass on its own name for the upstream as Host (nginx does by default), so both are ours.
-        ours = {reached.host} if self._public is None else {reached.host, self._public.host}
-        if not origin_allowed(request.headers.get(hdrs.ORIGIN), ours, self._origins):
+        # A proxy may send its own name for the server as Host (nginx does by default), so both names are accepted.
+        own = {reached.host} if self._public is None else {reached.host, self._public.host}
+        if not origin_allowed(request.headers.get(hdrs.ORIGIN), own, self._origins):
             return Forbidden(field="Origin", limit="the setting allow_origins")
         return None
 
     def _reached(self, request: web.Request) -> PublicAddress:
-        """Return the address that a request names, or that a trusted proxy names for it."""
+        """Return the address in a request's own headers, or in those that a trusted proxy added."""
         seen = PublicAddress(request.scheme, request.host)
         return public_address(request.headers, seen) if in_networks(request.remote, self._proxies) else seen

@@ -1,7 +1,8 @@
-"""Whose a request is, and whether it may come at all: origin, host, token. No aiohttp here.
+"""Authentication by token, and the checks of Host and Origin. Independent of aiohttp.
 
-Any website can make a browser connect to a server on loopback, and a name that its owner points to 127.0.0.1
-passes for our own. So the Origin must be ours (RFC 6454, RFC 6455 section 10.2) and the Host one that we know.
+Any website can make a browser connect to a server on loopback, also by a host name of its own that resolves to
+127.0.0.1 (DNS rebinding). So the Origin must be the server's own (RFC 6454, RFC 6455 section 10.2), and the Host a
+known name.
 """
 
 import hmac
@@ -25,7 +26,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who somebody is. `id` owns tasks; `expires` is Unix seconds, None for never."""
+    """An authenticated caller. Tasks belong to `id`; `expires` is Unix seconds, None for never."""
 
     id: str
     admin: bool = False
@@ -33,34 +34,34 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 LOCAL = Identity(id="local", admin=True)
-"""Everybody, where nobody logs in."""
+"""The identity of all callers where there is no log-in, or only the token."""
 
 Authenticate = Callable[[Request, str | None], Awaitable[Identity | None]]
 
 
 class Token:
-    """One secret that makes whoever knows it `local`. Compared in constant time.
+    """A secret that identifies whoever knows it as `local`. Compared in constant time.
 
-    A browser gets a session in its place: signed with the secret, over after a while, and no way back to the secret.
+    Browsers get a session instead: a signed expiry time, from which the secret can't be derived.
     """
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
 
     def identify(self, given: str | None) -> Identity | None:
-        """Return LOCAL for the right secret, else None."""
-        # Bytes of a header that are no UTF-8 arrive as surrogates.
+        """Return LOCAL for the correct secret, else None."""
+        # Bytes of a header that aren't UTF-8 arrive as surrogates.
         known = given is not None and hmac.compare_digest(
             given.encode(errors="surrogateescape"), self.secret.encode()
         )
         return LOCAL if known else None
 
     def session(self, expires: int) -> str:
-        """Return the session that is valid until `expires`, Unix seconds."""
+        """Return a session that is valid until `expires`, Unix seconds."""
         return f"{expires}.{self._signature(expires)}"
 
     def identify_session(self, given: str | None, now: float) -> Identity | None:
-        """Return who has a session that is ours and not over, else None."""
+        """Return the identity of a session with a valid signature that has not expired, else None."""
         expires, _, signature = (given or "").partition(".")
         if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12):
             return None
@@ -76,10 +77,10 @@ class Token:
 
 
 def kept_token(folder: Path) -> Token:
-    """Return the token that a data folder keeps, made at the first call; only its owner may read it.
+    """Return the token stored in a data folder, created on the first call with mode 0600.
 
     Raises:
-        StoreUnusable: the file can't be read or made.
+        StoreUnusable: the file can't be read or created.
     """
     path = folder / "token"
     try:
@@ -92,7 +93,7 @@ def kept_token(folder: Path) -> Token:
 
 
 def _read_or_make(path: Path) -> str:
-    # An empty file, left by a crash or a full disk, must not become a token that anybody knows.
+    # An empty file, left by a crash or a full disk, would be a token that anybody can guess.
     if not path.exists() or not path.read_text("ascii").strip():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
@@ -101,7 +102,7 @@ def _read_or_make(path: Path) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether binding to `host` can be reached from this machine only."""
+    """Return whether a server bound to `host` can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -109,7 +110,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_allowed(host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a Host header may be answered: an IP address, localhost, or a name of the settings."""
+    """Return whether a Host header is allowed: an IP address, localhost, or a name in the settings."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost" or name.endswith(".localhost") or name in allowed:
@@ -121,7 +122,7 @@ def host_allowed(host: str, allowed: Collection[str]) -> bool:
 
 
 def origin_allowed(origin: str | None, hosts: Collection[str], allowed: Collection[str]) -> bool:
-    """Tell whether a page from `origin` may connect: no browser, one of our hosts, or one of the settings."""
+    """Return whether an Origin is allowed: none (not a browser), the server's own, or one in the settings."""
     if origin is None or origin in allowed:
         return True
     try:
@@ -129,7 +130,7 @@ def origin_allowed(origin: str | None, hosts: Collection[str], allowed: Collecti
     except ValueError:
         return False
     default = _DEFAULT_PORTS.get(parts.scheme)
-    # Browsers leave out the default port, some proxies do not.
+    # Browsers omit the default port, some proxies don't.
     return default is not None and any(
         parts.netloc.lower().removesuffix(default) == host.lower().removesuffix(default) for host in hosts
     )

@@ -1,8 +1,8 @@
-"""The TCP connections of the standalone server: never more than it has file descriptors for.
+"""Bound the TCP connections of the standalone server below its limit of file descriptors.
 
-asyncio accepts as long as the process has a descriptor. Without one it logs, for every connection that waits, and the
-database, the pictures and Xinference have none either. So the number of open connections is bounded well below the
-limit, and whoever comes when all are open takes the place of the one that has been idle for longest.
+asyncio accepts connections until the process has no descriptor left. From then on it logs an error for each pending
+connection, and the database, the files and Xinference have no descriptors either. So the number of open connections
+is bounded well below the limit; when it is reached, a new connection replaces the one that has been idle for longest.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ __all__ = ["Connections", "most_connections", "raise_descriptor_limit"]
 log = structlog.stdlib.get_logger(__name__)
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted: with 128, a thousand clients that come back at once wait for seconds."""
+"""Connections that may wait to be accepted: with 128, a thousand clients that reconnect at once wait for seconds."""
 AT_ONCE = 64
-"""Connections that are accepted in one turn of the loop: what is open exceeds its bound by no more."""
+"""Connections accepted in one iteration of the event loop, and the most by which the bound can be exceeded."""
 SPARE = 1024
-"""Connections for short requests, beside those that the setting `connections` allows to last."""
+"""Connections for short requests, in addition to the long-lived ones of the setting `connections`."""
 SILENCE = 60.0
-"""Seconds between two lines of the log that say how many connections were too many."""
+"""Seconds between two log lines about connections above the bound."""
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
     b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
@@ -36,7 +36,7 @@ FULL = (
 
 
 def raise_descriptor_limit(connections: int) -> None:
-    """Let this process open as many files as `connections` lasting connections need, if the system allows it."""
+    """Raise the limit of open files to what `connections` long-lived connections need, if the system allows it."""
     if sys.platform == "win32":
         return
     import resource
@@ -49,15 +49,15 @@ def raise_descriptor_limit(connections: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     except (ValueError, OSError) as error:
-        # macOS has a second limit, which it does not tell.
+        # macOS has a second limit that can't be queried.
         log.warning("limit of open files not raised", limit=soft, error=str(error))
 
 
 def most_connections(connections: int) -> int:
-    """Return how many TCP connections may be open where `connections` may last.
+    """Return how many TCP connections may be open with `connections` long-lived ones.
 
-    Three eighths of the descriptors at most: each connection may be sent a picture, which is a file, and a quarter is
-    for the database, for pictures that are written, and for Xinference.
+    At most three eighths of the descriptors: each connection may be sending a file, which needs a second descriptor,
+    and a quarter is reserved for the database, for files being written, and for Xinference.
     """
     wanted = connections + SPARE
     if sys.platform == "win32":
@@ -74,32 +74,33 @@ def most_connections(connections: int) -> int:
 class Connections:
     """Accept connections for an aiohttp server, at most `most` at a time.
 
-    `middleware` must be the first one of the application: it tells which connections have a request in hand.
+    `middleware` must be the outermost middleware of the application: it tracks which connections are handling a
+    request.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
         self._clock = clock
         self._open = 0
-        # Those without a request in hand, the one that has been so for longest first.
+        # Connections that aren't handling a request, the longest idle first.
         self._idle: dict[web.RequestHandler, asyncio.Transport] = {}
         self._surplus = 0
-        self._told = -SILENCE
+        self._logged = -SILENCE
 
     async def listen(self, server: web.Server, host: str, port: int) -> asyncio.Server:
-        """Listen on a host and a port, 0 for a free one; raise OSError when that can't be."""
+        """Listen on a host and a port, 0 for any free one; raise OSError if the address can't be bound."""
         listening = await asyncio.get_running_loop().create_server(
             lambda: self._accept(server), host, port, backlog=AT_ONCE
         )
         for listener in listening.sockets:
-            # asyncio takes the length of the queue also as the number to accept in one turn.
+            # asyncio uses `backlog` also as the number of connections to accept in one iteration, so it is set here.
             with socket.fromfd(listener.fileno(), listener.family, listener.type) as same:
                 same.listen(BACKLOG)
         return listening
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count a connection as busy while its request is handled. One that does not take its answer is idle."""
+        """Mark a connection as busy while its request is handled. Sending the rest of a response counts as idle."""
         self._idle.pop(request.protocol, None)
         try:
             return await handler(request)
@@ -108,34 +109,34 @@ class Connections:
                 self._idle[request.protocol] = request.transport
 
     def _accept(self, server: web.Server) -> asyncio.Protocol:
-        """Return the protocol of a new connection; make room for it if one is idle."""
+        """Return the protocol of a new connection, and abort the longest idle one if the bound is reached."""
         if self._open >= self._most:
-            self._tell()
+            self._log_surplus()
             if not self._idle:
                 return _Refusal()
             self._idle.pop(next(iter(self._idle))).abort()
         self._open += 1
         return _Connection(self, server())
 
-    def _tell(self) -> None:
+    def _log_surplus(self) -> None:
         self._surplus += 1
         now = self._clock.monotonic()
-        if now - self._told >= SILENCE:
+        if now - self._logged >= SILENCE:
             log.warning("too many connections; the idle ones are closed", most=self._most, surplus=self._surplus)
-            self._surplus, self._told = 0, now
+            self._surplus, self._logged = 0, now
 
     def made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a new connection as idle: it has no request yet."""
+        """Add a new connection, as idle: it has no request yet."""
         self._idle[handler] = transport
 
     def lost(self, handler: web.RequestHandler) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         self._idle.pop(handler, None)
         self._open -= 1
 
 
 class _Connection(ProtocolProxy):
-    """Tell when a connection begins and ends."""
+    """Reports the beginning and the end of a connection."""
 
     def __init__(self, connections: Connections, handler: web.RequestHandler) -> None:
         super().__init__(handler)
@@ -152,7 +153,7 @@ class _Connection(ProtocolProxy):
 
 
 class _Refusal(asyncio.Protocol):
-    """Answer that the server is full, whatever is asked."""
+    """Responds with 503 before any request is read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         tcp = cast(asyncio.Transport, transport)
