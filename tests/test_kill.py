@@ -96,10 +96,10 @@ async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     async with opened(aside) as store:
         return {
-            (task.params.prompt, job.seed): job.picture_id
+            (task.params.prompt, output.seed): output.output_id
             for task in await tasks_of(store)
-            for job in task.jobs
-            if job.picture_id in pictures
+            for output in task.outputs
+            if output.output_id in pictures
         }
 
 
@@ -156,7 +156,7 @@ async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]
     """Hold the store and the files against what the client put together."""
     async with opened(folder) as store:
         tasks = {task.task_id: task for task in await tasks_of(store)}
-        events = await store.events("local", after=0, upto=2**62, uids=None, limit=10**6)
+        events = await store.events_of_owner("local", after=0, upto=2**62, limit=10**6)
         assert acknowledged <= tasks.keys()
         ends = Counter(event.uid for event in events if event.message.ends)
         for task_id in acknowledged:
@@ -165,7 +165,7 @@ async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]
         known = {event.seq: event.message.task_id for event in events}
         assert known == {seq: event["task_id"] for seq, event in watcher.events.items()}
         files = {path.name for path in (folder / "pictures").glob("??/*")}
-        recorded = {job.picture_id for task in tasks.values() for job in task.jobs if job.picture is not None}
+        recorded = {output.output_id for task in tasks.values() for output in task.outputs if output.file is not None}
         assert files == recorded
 
 

@@ -66,6 +66,19 @@ async def test_places_follow_every_move_although_others_arrive() -> None:
         await finish(gateway)
 
 
+async def test_what_starts_at_once_has_no_place() -> None:
+    """Of several outputs that come together, the places are those of the outputs that find no free slot."""
+    async with ScriptedGateway.begin() as gateway:
+        await submit(gateway, "together", n=5, model="two")
+        await gateway.drain()
+        snapshots = [event.message for event in gateway.sent["ann"] if isinstance(event.message, Progress)]
+        assert {m.index: m.position for m in snapshots if m.position is not None} == {2: 1, 3: 2, 4: 3}
+        assert all(m.state != "queued" for m in snapshots if m.index < 2)
+        while gateway.upstream.pending:
+            gateway.upstream.pending[0].end("picture")
+            await turns()
+
+
 async def test_a_new_one_hears_its_place_at_once() -> None:
     """Its first snapshot has it, also that of one who goes before others."""
     async with ScriptedGateway.begin() as gateway:
