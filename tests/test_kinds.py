@@ -8,10 +8,14 @@ import aiohttp
 import msgspec
 import pytest
 
+from factories import accept, make_task
 from kit import FakeClock, Recorder, WireClient, eventually
+from scripted_gateway import ScriptedGateway, turns
 from xinflight.demo import Faults
 from xinflight.errors import UpstreamDied, UpstreamGarbage
+from xinflight.protocol import State
 from xinflight.settings import Settings
+from xinflight.storage import MemoryStore
 from xinflight.supervise import Supervisor
 from xinflight.upstream import KINDS, TEXT2IMAGE, Attempt, GenerationRequest, Kind, ProgressEstimator, Xinference
 from xinflight.upstream import failure as upstream_failure
@@ -154,6 +158,27 @@ async def test_when_a_request_that_is_not_known_has_ended(unknown_has_ended: boo
     assert run.done()
     with pytest.raises(UpstreamDied):
         await run
+
+
+@pytest.mark.parametrize("unknown_has_ended", [True, False])
+async def test_when_a_request_of_an_earlier_process_has_ended(
+    unknown_has_ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same after a restart: only then is its output asked for again."""
+    changed(monkeypatch, unknown_has_ended=unknown_has_ended)
+    task = make_task("a", pool="m")
+    task.deadline = 1_800_000_000.0
+    task.outputs[0].state = State.RUNNING
+    store = MemoryStore(1000)
+    await store.commit([accept(task)])
+    async with ScriptedGateway.begin(store=store) as gateway:
+        await gateway.clock.advance(TEXT2IMAGE.timeouts.silence - 20)
+        assert len(gateway.upstream.posts) == unknown_has_ended
+        await gateway.clock.advance(40)
+        [post] = gateway.upstream.posts
+        post.end("picture")
+        await turns()
+        assert not gateway.unfinished("ann", "a")
 
 
 async def test_a_kind_that_may_die_once_is_not_sent_again(
