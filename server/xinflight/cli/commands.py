@@ -26,7 +26,7 @@ KNOWN_VARIABLES = {
     *(f"XINFLIGHT_{name.upper()}" for name in Settings.__struct_fields__),
 }
 COMMON = [
-    click.option("--xinference", "xinference_url", metavar="URL", help="Where Xinference answers."),
+    click.option("--xinference", "xinference_url", metavar="URL", help="URL of Xinference."),
     click.option("--model", metavar="UID", help="The default model."),
     click.option("--config", "config_file", metavar="FILE", help="A settings file (TOML)."),
 ]
@@ -42,7 +42,7 @@ def common(command: Any) -> Any:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xinflight")
 def main() -> None:
-    """One WebSocket between people and their Xinference models."""
+    """A gateway between people and their Xinference models."""
 
 
 @main.command()
@@ -50,10 +50,10 @@ def main() -> None:
 @common
 @click.option("--host", metavar="H", help="Address to bind to (127.0.0.1).")
 @click.option("--port", type=int, metavar="P", help="Port to bind to (8000).")
-@click.option("--data-dir", metavar="D", help="Folder for what is kept.")
-@click.option("--page", metavar="PATH", help="Your own page at / in place of ours: a file, or a folder.")
-@click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="A website that may connect.")
-@click.option("--auth/--no-auth", default=None, help="Ask for a token always, or never (only beyond this machine).")
+@click.option("--data-dir", metavar="D", help="Folder for tasks and images.")
+@click.option("--page", metavar="PATH", help="Custom page at / instead of the built-in one: a file, or a folder.")
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="Origin of pages that may connect.")
+@click.option("--auth/--no-auth", default=None, help="Require a token always or never (by default: beyond loopback).")
 def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
     settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
@@ -75,7 +75,7 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
     if token and not sys.stderr.isatty():
         url = f"{page}\n  its token is in {Path(settings.data_dir or '') / 'token'}"
     elif token:
-        url += "\n  whoever has this address can do everything; later it is in the data folder, as `token`"
+        url += "\n  this address gives full access; the token is also in the data folder, as `token`"
     engine = "the demo engine (images are drawn, not generated)" if demo else settings.xinference_url
     click.echo(f"xinflight is at {url}\n  images come from {engine}\n  Ctrl+C stops it", err=True)
 
@@ -83,7 +83,7 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
 @main.command()
 @common
 def doctor(config_file: str | None, **flags: Any) -> None:
-    """Look at Xinference and say what is missing, and what to type to mend it."""
+    """Check Xinference and its models, and print how to fix what is missing."""
     settings = load(config_file, flags)
     set_up_logs("error")
     sys.exit(asyncio.run(examine(settings)))
@@ -144,7 +144,7 @@ def describe(model: Model, *, default: bool) -> list[str]:
     ]
     if not model.defaults_known:
         lines.append(
-            f"  to do      tell its defaults in xinflight.toml: [models.{model.uid}] steps = 9, guidance_scale = 0.0"
+            f"  to do      set its defaults in xinflight.toml: [models.{model.uid}] steps = 9, guidance_scale = 0.0"
         )
     if not model.true_cancel:
         lines.append("  to do      a true cancel needs Xinference 3.4.0 or newer and a diffusers model with txt2img")
