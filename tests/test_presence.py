@@ -64,11 +64,16 @@ def socket_url(url: str) -> str:
     return url.replace("http", "ws", 1) + "ws/generate"
 
 
+def unfinished(gateway: Gateway, task_id: str) -> bool:
+    """Tell whether a task is on its way."""
+    return gateway._pools.find("local", task_id) is not None
+
+
 def left_behind(gateway: Gateway) -> list[object]:
     """Return what is still there of connections."""
     bus: Any = gateway.journal.bus
     writers = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer")]
-    return [*gateway._connections, *gateway.manager._followers, *bus._listeners, *writers]
+    return [*gateway._everybody(), *gateway._front._presence._subscribers, *bus._listeners, *writers]
 
 
 @asynccontextmanager
@@ -103,18 +108,18 @@ async def test_a_frozen_process_is_noticed_by_the_heartbeat(
 
     monkeypatch.setattr(web_ws, "_abort", note)
     async with client_process(url) as process:
-        assert len(gateway._connections) == 1
+        assert gateway._connected == 1
         # A living client is not taken for dead: it answers the pings.
         await asyncio.sleep(1.5 * HEARTBEAT)
-        assert len(gateway._connections) == 1
+        assert gateway._connected == 1
         os.kill(process.pid, signal.SIGSTOP)
         await eventually(lambda: not left_behind(gateway))
         # A polite close would wait for the frozen peer to take what is in the buffers.
         assert len(aborted) == 1
         # Its task goes on, for that is what `on_disconnect` says by default.
-        assert gateway.manager.unfinished("local", "a")
-        await gateway.manager.cancel("local", "a")
-        await eventually(lambda: not gateway.manager.unfinished("local", "a"))
+        assert unfinished(gateway, "a")
+        await gateway.cancel("local", "a")
+        await eventually(lambda: not unfinished(gateway, "a"))
 
 
 @pytest.mark.process
@@ -125,7 +130,7 @@ async def test_a_process_that_is_killed_is_noticed_at_once(mount: Callable[..., 
         process.kill()
         await process.wait()
         await eventually(lambda: not left_behind(gateway))
-    await gateway.manager.cancel("local", "a")
+    await gateway.cancel("local", "a")
 
 
 async def test_a_torn_connection_leaves_nothing(mount: Callable[..., Awaitable[Mounted]]) -> None:
@@ -136,7 +141,7 @@ async def test_a_torn_connection_leaves_nothing(mount: Callable[..., Awaitable[M
         transport: Any = client.ws._writer.transport
         transport.abort()
         await eventually(lambda: not left_behind(gateway))
-    await eventually(lambda: not gateway.manager.unfinished("local", "a"))
+    await eventually(lambda: not unfinished(gateway, "a"))
     task = await gateway.journal.store.task("local", "a")
     assert task is not None
     assert task.state == "completed"
@@ -165,21 +170,21 @@ async def test_owners_are_counted_by_their_connections(
         for task_id in ("goes", "stays"):
             mode = "cancel" if task_id == "goes" else "continue"
             await client.ask(action="generate", prompt="boat", task_id=task_id, on_disconnect=mode)
-    await eventually(lambda: not gateway._connections)
+    await eventually(lambda: not gateway._connected)
     clock.advance(40.0)
     async with WireClient.connect(url) as client:
         clock.advance(40.0)
         await client.ask(action="ping")
-        assert gateway.manager.unfinished("local", "goes")
-    await eventually(lambda: not gateway._connections)
+        assert unfinished(gateway, "goes")
+    await eventually(lambda: not gateway._connected)
     await eventually(lambda: engine.posts)
     clock.advance(70.0)
     await eventually(lambda: engine.aborts)
     engine.thaw()
-    await eventually(lambda: not gateway.manager.unfinished("local", "goes"))
+    await eventually(lambda: not unfinished(gateway, "goes"))
     assert len(engine.aborts) == 1
-    assert gateway.manager.unfinished("local", "stays")
-    await gateway.manager.cancel("local", "stays")
+    assert unfinished(gateway, "stays")
+    await gateway.cancel("local", "stays")
 
 
 @asynccontextmanager
@@ -215,7 +220,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
     frame = masked(json.dumps(fields, ensure_ascii=False).encode())
     most = 0
     async with deaf(url) as writer, WireClient.connect(url) as other:
-        sessions = [one for one in gateway._connections if isinstance(one, Session)]
+        sessions = [one for one in gateway._everybody() if isinstance(one, Session)]
         (session,) = [one for one in sessions if one.connection_id != other.seen[0]["connection_id"]]
 
         async def shout() -> None:
@@ -227,7 +232,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
         shouting = asyncio.create_task(shout())
         try:
             async with asyncio.timeout(LONG):
-                while session in gateway._connections:
+                while session in gateway._everybody():
                     most = max(most, len(session.outbox._answers))
                     assert (await other.ask(action="ping"))["type"] == "pong"
         finally:
@@ -235,7 +240,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
             await asyncio.gather(shouting, return_exceptions=True)
         await other.ask(action="generate", prompt="boat", task_id="mine")
         assert (await other.ends("mine"))["mine"]["type"] == "result"
-        await eventually(lambda: len(gateway._connections) == 1)
+        await eventually(lambda: gateway._connected == 1)
     assert 0 < most <= WAITING_ANSWERS
 
 
@@ -245,6 +250,6 @@ async def test_a_full_server_says_come_back(mount: Callable[..., Awaitable[Mount
     async with WireClient.connect(url), connect(socket_url(url)) as ws:
         await ws.wait_closed()
         assert ws.close_code == 1013
-    await eventually(lambda: not gateway._connections)
+    await eventually(lambda: not gateway._connected)
     async with WireClient.connect(url) as client:
         assert client.seen[0]["type"] == "welcome"

@@ -275,7 +275,7 @@ async def test_a_written_picture_is_adopted_and_strangers_are_set_aside(place: O
     await store.close()
     assert task is not None
     drawn = draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=11)
-    picture = here.folder / "pictures" / task.jobs[0].picture_id[:2] / task.jobs[0].picture_id
+    picture = here.folder / "pictures" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
     lost = picture.name[:2] + "x" * 22
     strangers = [picture.with_name(lost), picture.with_name(f".{picture.name}")]
     picture.parent.mkdir(parents=True)
@@ -306,7 +306,7 @@ async def test_half_a_picture_is_made_again(place: Open) -> None:
     task = await store.task("local", "a")
     await store.close()
     assert task is not None
-    picture = here.folder / "pictures" / task.jobs[0].picture_id[:2] / task.jobs[0].picture_id
+    picture = here.folder / "pictures" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"\xff\xd8\xff")
     async with here.life() as (server, client):

@@ -1,13 +1,16 @@
 """Who runs when: in turn, in parallel where there are replicas, and told how long it takes."""
 
+import asyncio
+
 import pytest
 
 from conftest import Front
-from kit import Recorder, WireClient, eventually, painter
+from kit import LONG, Recorder, WireClient, eventually, painter
+from scripted_gateway import turns
 from xinflight.demo import Faults
 from xinflight.settings import ModelSettings
-from xinflight.tasks import Scheduler
 from xinflight.tasks import queue_positions as positions
+from xinflight.tasks.scheduler import Scheduler
 
 
 async def start(client: WireClient, *task_ids: str, **fields: object) -> None:
@@ -118,38 +121,71 @@ async def first_wait(client: WireClient, task_id: str) -> dict[str, float]:
 class Stub:
     """One in a queue."""
 
-    def __init__(self, order: int, priority: int = 0, pool: str = "p") -> None:
-        self.order, self.priority, self.pool = order, priority, pool
+    def __init__(self, sequence: int, priority: int = 0) -> None:
+        self.sequence, self.priority = sequence, priority
+
+
+async def started(scheduler: Scheduler[Stub], count: int) -> list[int]:
+    """Take so many from the scheduler that can start now, and hold that no further one can."""
+    sequences = []
+    for _ in range(count):
+        async with asyncio.timeout(LONG):
+            stub, _ = await scheduler.next()
+        sequences.append(stub.sequence)
+    waiting = asyncio.create_task(scheduler.next())
+    await turns()
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return sequences
 
 
 def test_waits_are_those_of_the_slot_that_is_free_first() -> None:
     """Each one starts where the earliest end is; slots without a job are free now."""
-    scheduler: Scheduler[Stub] = Scheduler(lambda waiting, uid: None)
-    assert scheduler.waits("p", [1.0], [5.0]) == []
-    scheduler.set_models({"p": {"m": 2}})
-    assert scheduler.waits("p", [3.0, 10.0], [4.0, 4.0, 4.0]) == [3.0, 7.0, 10.0]
-    assert scheduler.waits("p", [3.0], [4.0, 4.0]) == [0.0, 3.0]
-    assert scheduler.waits("p", [], []) == []
+    scheduler: Scheduler[Stub] = Scheduler()
+    assert scheduler.waits([1.0], [5.0]) == []
+    scheduler.set_slots({"m": 2})
+    assert scheduler.waits([3.0, 10.0], [4.0, 4.0, 4.0]) == [3.0, 7.0, 10.0]
+    assert scheduler.waits([3.0], [4.0, 4.0]) == [0.0, 3.0]
+    assert scheduler.waits([], []) == []
 
 
-def test_slots_go_away_and_come_back() -> None:
+async def test_slots_go_away_and_come_back() -> None:
     """With fewer slots nothing is taken away that runs; nothing starts until there is room again."""
-    started: list[tuple[int, str]] = []
-    scheduler: Scheduler[Stub] = Scheduler(lambda waiting, uid: started.append((waiting.order, uid)))
-    scheduler.set_models({"p": {"m": 2}})
-    stubs = [Stub(order) for order in range(4)]
+    scheduler: Scheduler[Stub] = Scheduler()
+    scheduler.set_slots({"m": 2})
+    stubs = [Stub(sequence) for sequence in range(4)]
     for stub in stubs:
         scheduler.add(stub)
-    assert started == [(0, "m"), (1, "m")]
-    scheduler.set_models({"p": {"m": 1}})
+    assert await started(scheduler, 2) == [0, 1]
+    scheduler.set_slots({"m": 1})
     scheduler.release("m")
-    assert len(started) == 2
+    assert await started(scheduler, 0) == []
     scheduler.release("m")
-    assert started[2:] == [(2, "m")]
-    scheduler.set_models({})
+    assert await started(scheduler, 1) == [2]
+    scheduler.set_slots({})
     scheduler.release("m")
-    assert len(started) == 3
+    assert await started(scheduler, 0) == []
     assert not scheduler.remove(stubs[0])
     assert scheduler.remove(stubs[3])
-    assert scheduler.queue("p") == []
+    assert list(scheduler.queue) == []
     assert scheduler.busy("m") == 0
+
+
+@pytest.mark.parametrize("pause", range(4))
+async def test_who_stops_waiting_for_the_next_one_takes_neither_it_nor_a_slot(pause: int) -> None:
+    """However a cancel of `next` meets what it waits for: one that was not returned is still in the queue."""
+    scheduler: Scheduler[Stub] = Scheduler()
+    scheduler.set_slots({"m": 1})
+    waiting = asyncio.create_task(scheduler.next())
+    await turns()
+    scheduler.add(Stub(0))
+    await turns(pause)
+    waiting.cancel()
+    (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+    if isinstance(outcome, asyncio.CancelledError):
+        assert scheduler.busy("m") == 0
+        assert await started(scheduler, 1) == [0]
+    else:
+        assert list(scheduler.queue) == []
+    assert scheduler.busy("m") == 1

@@ -102,7 +102,7 @@ class Front:
         if self._pools.size + self._accepting_count >= self._settings.tasks:
             raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
         if self._pools.count(owner) + len(self._accepting.get(owner, ())) >= self._settings.tasks_per_owner:
-            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} unfinished")
+            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} per owner")
 
     async def _store(self, task: Task) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
