@@ -17,9 +17,9 @@ from conftest import Front, Serve
 from kit import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight.demo import Faults
 from xinflight.demo.drawing import draw
-from xinflight.errors import StoreUnusable
+from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.model import MediaInfo, Task
-from xinflight.storage import FileBlobs, store_sqlite
+from xinflight.storage import FileBlobs, SqliteStore, sqlite_database, store_sqlite
 from xinflight.tasks import runner
 
 
@@ -56,7 +56,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try to write a picture again soon, and give a locked database up soon."""
     monkeypatch.setattr(runner, "STORAGE_PAUSE", 0.1)
-    monkeypatch.setattr(store_sqlite, "BUSY_TIMEOUT", 0.05)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.05)
 
 
 class Lock:
@@ -140,10 +140,10 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     faults: list[str] = []
     write = FileBlobs._put
 
-    def put(self: FileBlobs, picture_id: str, data: bytes) -> MediaInfo:
+    def put(self: FileBlobs, output_id: str, data: bytes) -> MediaInfo:
         if faults:
             raise OSError(errno.EROFS, faults[0])
-        return write(self, picture_id, data)
+        return write(self, output_id, data)
 
     monkeypatch.setattr(FileBlobs, "_put", put)
     return faults
@@ -248,16 +248,25 @@ async def test_a_cancel_frees_the_model_though_it_can_not_be_stored(
     assert (await client.ends("a"))["a"]["upstream"] == "stopped"
 
 
-@pytest.mark.usefixtures("quick_retries")
-async def test_who_connects_meanwhile_is_told_to_come_back(
-    serve: Serve, emulate: Serve, engine: Recorder, tmp_path: Path
-) -> None:
-    url = await serve(xinference_url=await emulate(engine))
+async def test_who_connects_meanwhile_is_welcome(server: str, tmp_path: Path) -> None:
+    """What is stored can be read: the welcome has the newest cursor."""
     with Lock(tmp_path / "data"):
-        async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws/generate") as ws:
+        async with WireClient.connect(server) as client:
+            assert client.seen[0]["type"] == "welcome"
+
+
+async def test_who_connects_while_nothing_can_be_read_is_told_to_come_back(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(self: SqliteStore, owner: str) -> int:
+        raise StorageUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "last_seq", unreadable)
+        async with aiohttp.ClientSession() as http, http.ws_connect(f"{server}ws/generate") as ws:
             await ws.receive()
             assert ws.close_code == 1013
-    async with WireClient.connect(url) as client:
+    async with WireClient.connect(server) as client:
         assert client.seen[0]["type"] == "welcome"
 
 
@@ -291,14 +300,14 @@ async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours in one batch refuses who is new and lets the others live."""
-    encode = store_sqlite._upsert
+    encode = store_sqlite._row
 
-    def fail(task: Task) -> object:
+    def fail(task: Task) -> dict[str, object]:
         if task.task_id == "poison":
             raise OverflowError("too large")
         return encode(task)
 
-    monkeypatch.setattr(store_sqlite, "_upsert", fail)
+    monkeypatch.setattr(store_sqlite, "_row", fail)
     engine.faults = Faults(freeze=1, requests=1)
     assert (await start(client, "a"))["type"] == "ack"
     await refused(client, "poison")
