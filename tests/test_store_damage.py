@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,14 +98,28 @@ async def test_an_unreadable_event_is_a_gap(sqlite: SqliteStore, tmp_path: Path,
 
 
 @pytest.mark.parametrize("pattern", [b"CREATE TABLE tasks", b"CREATE TABLE owners"])
-async def test_a_schema_that_is_no_text_is_damaged(tmp_path: Path, pattern: bytes) -> None:
+async def test_a_schema_that_is_no_text_is_damaged(
+    tmp_path: Path, pattern: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = SqliteStore(tmp_path, full=False)
     await store.open()
     await store.close()
     path = tmp_path / "xinflight.db"
     path.write_bytes(path.read_bytes().replace(pattern, b"CREATE \xff\xfeBLE" + pattern[12:]))
+    connections: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def note(*args: Any, **options: Any) -> sqlite3.Connection:
+        connections.append(connect(*args, **options))
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", note)
     with pytest.raises(StoreUnusable, match="damaged"):
         await SqliteStore(tmp_path, full=False).open()
+    (connection,) = connections
+    # One that stays open is a warning wherever it is collected, so in some other test.
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def remove_folder(folder: Path) -> None:

@@ -101,7 +101,11 @@ def make_private(path: Path) -> None:
 
 
 def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connection:
-    """Open a connection; `busy_timeout` is in seconds. Raises sqlite3.Error."""
+    """Open a connection; `busy_timeout` is in seconds.
+
+    Raises:
+        sqlite3.Error, UnicodeDecodeError: it can't be used; `explain` says what to do.
+    """
     connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False)
     try:
         # Before the first page is written; in a database that has tables it takes a VACUUM.
@@ -110,7 +114,7 @@ def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connectio
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         # From Python 3.13 on a connection that nobody closed is a ResourceWarning, wherever it is collected.
         connection.close()
         raise
