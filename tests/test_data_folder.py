@@ -17,7 +17,7 @@ from kit import Recorder, WireClient
 from xinflight.cli import serving
 from xinflight.model import MediaInfo, identify
 from xinflight.settings import Settings
-from xinflight.storage import blobs_files
+from xinflight.storage import MIGRATIONS, blobs_files
 from xinflight.web import kept_token
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -123,7 +123,7 @@ async def test_a_folder_of_before_becomes_private(life: Life, folder: Path) -> N
     (folder / "xinflight.db").chmod(0o644)
     async with life():
         assert mode(folder / "xinflight.db") == mode(folder / "xinflight.db-wal") == 0o600
-        assert mode(folder / "xinflight.before-2.db") == 0o600
+        assert mode(folder / f"xinflight.before-{len(MIGRATIONS)}.db") == 0o600
     assert mode(folder) == 0o755
 
 
@@ -143,7 +143,7 @@ async def test_a_folder_that_was_deleted_takes_no_more_work(life: Life, folder: 
 # What is made
 
 
-async def test_a_picture_is_looked_at_once_and_not_on_the_loop(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_is_identified_once_and_not_on_the_loop(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice on the loop, a large one would hold everybody up."""
     threads: list[threading.Thread] = []
 

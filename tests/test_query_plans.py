@@ -16,12 +16,9 @@ PACKAGE = Path(sql.__file__).parent
 STATEMENTS = {name: text for name, text in vars(sql).items() if name.isupper()}
 
 SCANS = {
-    "PICTURED": "SCAN tasks",
+    "WITH_FILES": "SCAN tasks",
     # A partial index holds what is unfinished and nothing else.
-    "CLAIM": "SCAN tasks USING INDEX tasks_unfinished",
-    "UNFINISHED": "SCAN tasks USING INDEX tasks_unfinished",
-    "RENEW": "SCAN tasks USING INDEX tasks_unfinished",
-    "RELEASE": "SCAN tasks USING INDEX tasks_unfinished",
+    "POOLS": "SCAN tasks USING INDEX tasks_unfinished",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }
@@ -33,8 +30,10 @@ INDEXES = {
     "TASKS": "tasks_of_owner (owner=? AND number<?)",
     "NUMBERS_OF_STATE": "COVERING INDEX tasks_of_state (owner=? AND state=? AND number<?)",
     "TASK_OF_NUMBER": "INTEGER PRIMARY KEY (rowid=?)",
-    "EVENTS": "PRIMARY KEY (owner=? AND seq>? AND seq<?)",
+    "EVENTS_OF_OWNER": "PRIMARY KEY (owner=? AND seq>? AND seq<?)",
     "EVENTS_OF_TASKS": "events_of_task (uid=? AND seq>? AND seq<?)",
+    "UNFINISHED": "tasks_unfinished (pool=?)",
+    "FENCE": "PRIMARY KEY (pool=?)",
     "ENDED_TOTALS": "COVERING INDEX tasks_ended (ended_at>?)",
     "OLDEST_ENDED": "tasks_ended (ended_at>?)",
 }
@@ -67,13 +66,15 @@ async def test_every_statement_uses_an_index(database: sqlite3.Connection, name:
 
 
 def texts(module: Path) -> Iterator[str]:
-    tree = ast.parse(module.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+    """Yield the texts of a module but for its docstrings, which may begin with a verb of SQL, too."""
+    nodes = list(ast.walk(ast.parse(module.read_text("utf-8"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.value
 
 
-@pytest.mark.parametrize("module", ["store_sqlite", "sqlite_schema"])
+@pytest.mark.parametrize("module", ["store_sqlite", "sqlite_database", "sqlite_schema"])
 def test_no_statement_is_anywhere_else(module: str) -> None:
     """One that stood in the store's own code would be held against no index."""
     statement = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH)\s+[A-Za-z*]+\s", re.IGNORECASE)

@@ -1,6 +1,7 @@
 """A data folder of an earlier version: `golden/schema-<n>.db` is a database as that schema's last version left it.
 
-Each was written by a server that drew for a client and was killed while one generation was under way.
+Each was written by a server that drew for a client and was killed while generations were under way. What is expected
+of the new store is read from the old bytes, by no code of the package.
 """
 
 import shutil
@@ -8,67 +9,149 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from conftest import Front
+from factories import EVERY_STATE, MANY, ids
+from kit import ShiftedClock, WireClient, painter
+from xinflight.errors import StoreUnusable
 from xinflight.protocol import State
-from xinflight.storage import MIGRATIONS, SqliteStore
+from xinflight.storage import MIGRATIONS, SqliteStore, sqlite_schema
+from xinflight.storage.store import Row
 
 GOLDEN = Path(__file__).parent / "golden"
-STATES = {
-    "waiting": State.QUEUED,
-    "late": State.EXPIRED,
-    "gone": State.CANCELLED,
-    "inline": State.COMPLETED,
-    "plain": State.COMPLETED,
-    "done": State.COMPLETED,
+NEWEST_FIRST = {
+    1: ["waiting", "late", "gone", "inline", "plain", "done"],
+    2: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
 }
+UNFINISHED = {1: ["waiting"], 2: ["running", "waiting", "cancelling"]}
+DELETED_TO, LAST_STORED, LAST_SHOWN = 8, 87, 93
+"""Seqs of schema 2: of a task that was deleted, of the newest event, and of the newest snapshot that a client saw."""
+
+
+class Old:
+    """A database of an earlier schema, in a data folder of its own; it is read as it was written."""
+
+    def __init__(self, schema: int, folder: Path) -> None:
+        self.schema, self.folder = schema, folder
+        folder.mkdir()
+        self.path = folder / "xinflight.db"
+        golden = GOLDEN / f"schema-{schema}.db"
+        shutil.copyfile(golden, self.path)
+        with closing(sqlite3.connect(f"file:{golden}?mode=ro&immutable=1", uri=True)) as connection:
+            (self.epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+            self.seqs = dict(connection.execute("SELECT owner, seq FROM owners").fetchall())
+            bodies = connection.execute("SELECT body FROM tasks ORDER BY number").fetchall()
+            told = connection.execute("SELECT owner, uid, lang, body FROM events ORDER BY owner, seq").fetchall()
+        self.tasks = [msgspec.msgpack.decode(body, type=dict[str, Any]) for (body,) in bodies]
+        self.events = [(owner, uid, lang, msgspec.msgpack.decode(body)) for owner, uid, lang, body in told]
+
+
+def dump(path: Path) -> list[str]:
+    """Return all that a database holds, and its version."""
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return [f"version {version}", *connection.iterdump()]
+
+
+@pytest.fixture(params=[1, 2])
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
+    """Give a data folder of each earlier schema."""
+    return Old(request.param, tmp_path / "data")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Give a data folder of schema 1."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    shutil.copyfile(GOLDEN / "schema-1.db", folder / "xinflight.db")
-    return folder
-
-
-@pytest.fixture
-async def store(folder: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(folder, full=False)
-    await store.open()
+async def store(old: Old) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(old.folder, full=False)
+    assert await store.open() == old.epoch
     yield store
     await store.close()
 
 
-async def test_everything_is_still_there(store: SqliteStore, folder: Path) -> None:
-    rows = await store.tasks("local", before=None, limit=10, states=set(State))
-    assert {row.task.task_id: row.task.state for row in rows} == STATES
-    done = rows[-1].task
-    assert [picture.bytes for picture in done.pictures] == [2067, 2126]
-    assert done.metadata == {"b": [1, "ü", None, 2.5], "a": {"y": 1, "x": True}}
-    events = await store.events("local", after=0, upto=2**62, uids=None, limit=100)
-    assert len(events) == 15
-    assert [e.message.ends for e in events if e.uid == done.uid] == [False, False, False, True]
-    assert len(await store.picture_ids()) == 4
-    assert [task.task_id for task in await store.claim("me", 0.0)] == ["waiting"]
+# The store
+
+
+async def test_every_task_is_still_what_it_was(store: SqliteStore, old: Old) -> None:
+    rows: list[Row] = []
+    for owner in old.seqs:
+        rows += reversed(await store.tasks(owner, before=None, limit=100, states=EVERY_STATE))
+    tasks = {row.task.uid: row.task for row in rows}
+    assert len(tasks) == len(old.tasks)
+    for was in old.tasks:
+        task = tasks[was["uid"]]
+        same = ("owner", "task_id", "digest", "created", "deadline", "metadata", "lang", "cancelled_at", "ended_at")
+        assert {name: getattr(task, name) for name in same} == {name: was[name] for name in same}
+        assert (task.state, task.kind, task.pool) == (was["state"], "text2image", was["params"].get("model") or "")
+        assert msgspec.to_builtins(task.params) == was["params"]
+        assert len(task.outputs) == len(was["jobs"])
+        for output, job in zip(task.outputs, was["jobs"], strict=True):
+            kept = ("index", "seed", "request_id", "state", "attempt", "code", "step", "upstream")
+            assert {name: getattr(output, name) for name in kept} == {name: job[name] for name in kept}
+            assert (output.output_id, output.abortable) == (job["picture_id"], job["stoppable"])
+            of_file = ("media_type", "width", "height", "bytes")
+            file = output.file and {name: getattr(output.file, name) for name in of_file}
+            assert file == (job["picture"] and {name: job["picture"][name] for name in of_file})
+            assert output.text is None
     assert not store.made_new
 
 
-async def test_what_it_takes_is_counted(store: SqliteStore, folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "xinflight.db")) as connection:
-        told = "SELECT sum(length(body)) FROM events WHERE uid = tasks.uid"
-        query = f"SELECT task_id, size - bytes - length(body) - ({told}) FROM tasks WHERE ended_at IS NOT NULL"
-        beside = dict(connection.execute(query).fetchall())
+async def test_every_event_is_still_what_it_was(store: SqliteStore, old: Old) -> None:
+    for owner in old.seqs:
+        events = await store.events_of_owner(owner, after=0, upto=MANY, limit=1000)
+        assert [
+            (event.owner, event.uid, event.lang, msgspec.msgpack.decode(msgspec.msgpack.encode(event.message)))
+            for event in events
+        ] == [told for told in old.events if told[0] == owner]
+
+
+async def test_pages_of_the_history_are_the_same(store: SqliteStore, old: Old) -> None:
+    newest_first = NEWEST_FIRST[old.schema]
+    assert await ids(store, "local") == newest_first
+    before, found = None, []
+    while page := await store.tasks("local", before=before, limit=4, states=EVERY_STATE):
+        found += [row.task.task_id for row in page]
+        before = page[-1].number
+    assert found == newest_first
+    states = {was["task_id"]: was["state"] for was in old.tasks if was["owner"] == "local"}
+    for state in State:
+        assert await ids(store, "local", states={state}) == [each for each in newest_first if states[each] == state]
+
+
+async def test_what_is_unfinished_and_what_has_files_is_known(store: SqliteStore, old: Old) -> None:
+    assert await store.pools() == sorted({was["params"]["model"] for was in old.tasks if was["ended_at"] is None})
+    unfinished = [task.task_id for pool in await store.pools() for task in await store.unfinished(pool)]
+    assert unfinished == UNFINISHED[old.schema]
+    made = {job["picture_id"] for was in old.tasks for job in was["jobs"] if job["picture"] or not was["ended_at"]}
+    assert await store.output_ids() == made
+
+
+async def test_what_it_takes_is_counted(store: SqliteStore, old: Old) -> None:
+    with closing(sqlite3.connect(old.path)) as connection:
+        told = "SELECT sum(length(body) + 150) FROM events WHERE uid = tasks.uid"
+        query = f"SELECT size - bytes - length(body) - ({told}) FROM tasks WHERE ended_at IS NOT NULL"
+        beside = connection.execute(query).fetchall()
         (total,) = connection.execute("SELECT sum(size) FROM tasks").fetchone()
-    assert beside == {"done": 1100, "plain": 950, "inline": 950, "gone": 800, "late": 800}, "500 each, 150 per event"
-    assert await store.prune(keep_bytes=total, keep_tasks=5, ended_before=0.0) == []
-    gone = await store.prune(keep_bytes=total - 1, keep_tasks=5, ended_before=0.0)
+    assert set(beside) == {(500,)}, "500 each, 150 per event"
+    count = len(beside)
+    assert await store.prune(keep_bytes=total, keep_tasks=count, ended_before=0.0) == []
+    gone = await store.prune(keep_bytes=total - 1, keep_tasks=count, ended_before=0.0)
     assert [task.task_id for task in gone] == ["done"]
 
 
-async def test_the_file_is_that_of_a_new_one(store: SqliteStore, folder: Path, tmp_path: Path) -> None:
+async def test_the_next_seq_is_above_all_that_a_client_may_have_seen(store: SqliteStore, old: Old) -> None:
+    """Snapshots drew numbers of the same series, up to a million beyond the newest stored event."""
+    for owner, seq in old.seqs.items():
+        assert await store.last_seq(owner) >= seq + 1_000_000
+    assert await store.trimmed_to("local") == (DELETED_TO if old.schema == 2 else 0)
+
+
+async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:
+    before = dump(old.path)
+    store = SqliteStore(old.folder, full=False)
+    await store.open()
     fresh = SqliteStore(tmp_path / "fresh", full=False)
     await fresh.open()
     await fresh.close()
@@ -77,10 +160,129 @@ async def test_the_file_is_that_of_a_new_one(store: SqliteStore, folder: Path, t
     def form(path: Path) -> list[object]:
         with closing(sqlite3.connect(path)) as connection:
             rows = connection.execute("SELECT type, name, tbl_name FROM sqlite_schema ORDER BY name").fetchall()
-            columns = connection.execute("SELECT name, type FROM pragma_table_info('tasks') ORDER BY name").fetchall()
+            tables = [name for kind, name, _ in rows if kind == "table"]
+            columns = [
+                connection.execute(f"SELECT name, type FROM pragma_table_info('{name}') ORDER BY name").fetchall()
+                for name in tables
+            ]
             pragmas = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "auto_vacuum")]
             return [rows, columns, pragmas]
 
-    assert form(folder / "xinflight.db") == form(tmp_path / "fresh" / "xinflight.db")
-    copy = folder / f"xinflight.before-{len(MIGRATIONS)}.db"
-    assert copy.read_bytes() == (GOLDEN / "schema-1.db").read_bytes()
+    assert form(old.path) == form(tmp_path / "fresh" / "xinflight.db")
+    assert dump(old.folder / f"xinflight.before-{len(MIGRATIONS)}.db") == before
+
+
+async def test_a_task_that_was_unreadable_stays_so(old: Old) -> None:
+    """It is set aside by whoever meets it, as one of today is; the others are brought up."""
+    with closing(sqlite3.connect(old.path)) as connection:
+        bad = [b"\xc1", "a text", msgspec.msgpack.encode({"uid": "x", "jobs": 5}), b""]
+        for body, (uid,) in zip(
+            bad, connection.execute("SELECT uid FROM tasks ORDER BY number").fetchall(), strict=False
+        ):
+            connection.execute("UPDATE tasks SET body = ? WHERE uid = ?", (body, uid))
+        connection.commit()
+    store = SqliteStore(old.folder, full=False)
+    await store.open()
+    left = NEWEST_FIRST[old.schema][:-4]
+    assert await ids(store, "local") == left
+    await store.close()
+
+
+@pytest.mark.parametrize("step", ["statement", "rows", "last"])
+async def test_an_upgrade_that_fails_half_way_changes_nothing(
+    old: Old, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dump(old.path)
+
+    def convert(connection: sqlite3.Connection) -> None:
+        convert_tasks(connection)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    convert_tasks = sqlite_schema.CONVERSIONS[3]
+    with monkeypatch.context() as patch:
+        if step == "rows":
+            patch.setitem(sqlite_schema.CONVERSIONS, 3, convert)
+        elif step == "statement":
+            bad = f"{MIGRATIONS[2]}; DROP TABLE no_such_table;"
+            patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS[:2], bad])
+        else:
+            patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS, "DROP TABLE no_such_table"])
+        with pytest.raises(StoreUnusable, match=r"no such table|disk is full"):
+            await SqliteStore(old.folder, full=False).open()
+    assert dump(old.path) == before
+    store = SqliteStore(old.folder, full=False)
+    assert await store.open() == old.epoch
+    assert await ids(store, "local") == NEWEST_FIRST[old.schema]
+    await store.close()
+
+
+# A server
+
+
+@pytest.fixture
+def then(old: Old, clock: ShiftedClock) -> None:
+    """Turn the clock back to when the old server was killed, so that no deadline has passed since."""
+    clock.shift = max(was["created"] for was in old.tasks) + 10.0 - clock.time()
+
+
+@pytest.mark.usefixtures("then")
+async def test_what_was_unfinished_goes_on(old: Old, front: Front) -> None:
+    engine, client = await front(painter(uid="demo-painter"), painter(uid="other-painter"))
+    unfinished = UNFINISHED[old.schema]
+    await client.ask(action="resume", after=f"{old.epoch}:0", tasks=unfinished)
+    ends = await client.ends(*unfinished)
+    assert {task_id: end["type"] for task_id, end in ends.items()} == {
+        task_id: "cancelled" if task_id == "cancelling" else "result" for task_id in unfinished
+    }
+    for task_id in unfinished:
+        seqs = [message["seq"] for message in client.of(task_id) if "seq" in message]
+        assert seqs == sorted(set(seqs)), "each event once and in order, those of before and those of now"
+        assert seqs[0] <= old.seqs["local"] < seqs[-1]
+    made = {was["task_id"]: was["params"]["n"] for was in old.tasks if was["task_id"] in unfinished}
+    for task_id, end in ends.items():
+        if end["type"] == "result":
+            assert [each["index"] for each in end["data"]["data"]] == list(range(made[task_id]))
+            assert [message["index"] for message in client.of(task_id, "picture")] == list(range(made[task_id]))
+    if old.schema == 2:
+        assert engine.prompts.count("two slow boats") == 1, "its first output was made before"
+
+
+async def recovered(client: WireClient, after: str, **scope: Any) -> tuple[bool, list[int]]:
+    """Resume; return whether nothing is missing, and the seqs of all that was replayed."""
+    seen = len(client.seen)
+    answer = await client.ask(action="resume", after=after, **scope)
+    replayed = [message for message in client.seen[seen:] if message.get("seq") and message["type"] != "recovered"]
+    assert answer["type"] == "recovered"
+    return answer["recovered"], [message["seq"] for message in replayed if message["seq"] <= LAST_STORED]
+
+
+@pytest.mark.usefixtures("then")
+@pytest.mark.parametrize("old", [2], indirect=True)
+@pytest.mark.parametrize(
+    ("after", "whole"),
+    [
+        (0, False),
+        (DELETED_TO - 1, False),
+        (DELETED_TO, True),
+        (40, True),
+        (LAST_STORED - 1, True),
+        (LAST_STORED, True),
+        (LAST_SHOWN, True),
+        (2_000_000, False),
+    ],
+)
+async def test_cursors_of_before_are_good_or_told_as_gaps(old: Old, front: Front, after: int, whole: bool) -> None:
+    """A cursor of a snapshot, too: nothing was stored between the newest event and that."""
+    _, client = await front(painter(uid="demo-painter"), painter(uid="other-painter"))
+    stored = [message["seq"] for owner, _, _, message in old.events if owner == "local"]
+    told = await recovered(client, f"{old.epoch}:{after}", scope="all")
+    assert told == (whole, [seq for seq in stored if seq > after] if whole else [])
+
+
+@pytest.mark.usefixtures("then")
+@pytest.mark.parametrize("old", [2], indirect=True)
+async def test_a_cursor_of_another_database_is_a_gap(old: Old, front: Front) -> None:
+    _, client = await front(painter(uid="demo-painter"), painter(uid="other-painter"))
+    assert (await recovered(client, "0123456789abcdef:40", scope="all"))[0] is False
+    whole, replayed = await recovered(client, f"{old.epoch}:0", tasks=["done"])
+    assert (whole, replayed) == (True, [9, 14, 18, 19]), "of one task nothing was deleted"

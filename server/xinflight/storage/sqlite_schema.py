@@ -139,11 +139,17 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
         copy = path.with_suffix(f".before-{len(MIGRATIONS)}.db")
         shutil.copyfile(path, copy)
         copy.chmod(0o600)
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+    if version < len(MIGRATIONS):
+        # One transaction for all steps: whoever fails half way finds the old database at the next start.
         with connection:
-            connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number};")
-            if number in CONVERSIONS:
-                CONVERSIONS[number](connection)
+            connection.execute("BEGIN IMMEDIATE")
+            for number, script in enumerate(MIGRATIONS[version:], version + 1):
+                # Not `executescript`, which commits what is open before it begins.
+                for statement in script.split(";"):
+                    connection.execute(statement)
+                if number in CONVERSIONS:
+                    CONVERSIONS[number](connection)
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
         _make_shrinkable(connection)
     return version == 0
