@@ -17,9 +17,9 @@ function setUp(answer = () => ({ type: "ok", tasks: [] })) {
     sent.push(message);
     return answer(message);
   };
-  const add = (id, { taken = true, n = 1 } = {}) => {
+  const add = (id, { acknowledged = true, n = 1 } = {}) => {
     const task = tasks.add(new Task({ prompt: "a", task_id: id, n }));
-    if (taken) task.take({ ...PARAMS, n });
+    if (acknowledged) task.acknowledge({ ...PARAMS, n });
     return task;
   };
   return { cancels: new Cancels(ask, tasks), sent, add };
@@ -37,14 +37,14 @@ test("one output of several is named, the only one is not", () => {
 
 test("what the server never heard of ends here, and nothing is sent", () => {
   const { cancels, sent, add } = setUp();
-  const task = add("unsent", { taken: false });
+  const task = add("unsent", { acknowledged: false });
   cancels.one(task, undefined);
   assert.deepEqual([task.end.type, task.end.upstream, sent], ["cancelled", "never_started", []]);
 });
 
 test("a cancel of all but some spares them here too", () => {
   const { cancels, sent, add } = setUp();
-  const [kept, other, unsent] = [add("kept"), add("other"), add("unsent", { taken: false })];
+  const [kept, other, unsent] = [add("kept"), add("other"), add("unsent", { acknowledged: false })];
   cancels.all(["kept"]);
   assert.deepEqual(sent, [{ action: "cancel", scope: "all", except: ["kept"] }]);
   assert.deepEqual([kept.wanted.size, other.wanted.size, unsent.end.type], [0, 1, "cancelled"]);
@@ -57,7 +57,7 @@ test("a refused cancel is told and may be asked for again; a lost line only defe
   });
   const task = add("t");
   const refused = [];
-  task.on("kept", (error) => refused.push(error.code));
+  task.on("cancelRefused", (error) => refused.push(error.code));
   cancels.one(task, undefined);
   await settled();
   assert.deepEqual([refused, task.wanted.size], [["internal"], 0]);

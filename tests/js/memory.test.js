@@ -33,9 +33,9 @@ function reloaded(key = "/ws") {
   return client;
 }
 
-test("what the server has not taken is asked for again after a reload, under the same id", () => {
+test("what the server has not acknowledged is requested again after a reload, under the same id", () => {
   const client = reloaded();
-  client.generate({ prompt: "sent", task_id: "a" }).take(PARAMS);
+  client.generate({ prompt: "sent", task_id: "a" }).acknowledge(PARAMS);
   client.generate({ prompt: "not sent", task_id: "b" });
   assert.deepEqual(reloaded().unfinished.map(({ request }) => request), [{ prompt: "not sent", task_id: "b" }]);
   assert.equal(reloaded().unfinished.length, 1);

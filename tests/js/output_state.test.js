@@ -15,7 +15,7 @@ test("only a new attempt may show less, and being back in the queue begins one",
   assert.equal(state.attempt, 2);
 });
 
-test("a request waits for the line, goes out, and is taken", () => {
+test("a request waits for a connection, is sent, and is acknowledged", () => {
   const state = new OutputState();
   assert.equal(state.phase, "offline");
   state.setLive(true);

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 
-import { MAX_SEED, XinflightError, comesBack, randomId } from "../../client_static/assets/client/protocol.js";
+import { MAX_SEED, XinflightError, reconnects, randomId } from "../../client_static/assets/client/protocol.js";
 
 test("a client comes back unless the same again would end the same", () => {
-  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]) assert.ok(comesBack(code), `${code}`);
-  for (const code of [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4406]) assert.ok(!comesBack(code), `${code}`);
+  for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 1013, 1014]) assert.ok(reconnects(code), `${code}`);
+  for (const code of [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4406]) assert.ok(!reconnects(code), `${code}`);
 });
 
 test("an id is of the form that the server takes, with and without randomUUID", (t) => {
@@ -33,7 +33,7 @@ test("an error tells what the server told, and is not retryable unless it was sa
   const told = { code: "too_many_tasks", message: "Too many", field: "n", limit: "8", retryable: true, retry_after: 3 };
   const error = new XinflightError(told);
   assert.deepEqual(
-    [error.message, error.code, error.field, error.limit, error.retryable, error.retryAfter, error.told],
+    [error.message, error.code, error.field, error.limit, error.retryable, error.retryAfter, error.details],
     ["Too many", "too_many_tasks", "n", "8", true, 3, told],
   );
   const bare = new XinflightError({ code: "lost" });

@@ -12,14 +12,14 @@ function recorded(task, name) {
   return heard;
 }
 
-test("it is taken once, by the answer or by its first event, with the params in effect", () => {
+test("it is acknowledged once, by the reply or by its first event, with the params in effect", () => {
   const task = asked();
-  const taken = recorded(task, "taken");
-  assert.ok(!task.taken);
+  const acknowledged = recorded(task, "acknowledged");
+  assert.ok(!task.acknowledged);
   assert.ok(task.receive(accepted({ seq: 1 })));
-  task.take(PARAMS);
-  assert.deepEqual(taken, [PARAMS]);
-  assert.deepEqual([task.taken, task.created, task.params], [true, 100, PARAMS]);
+  task.acknowledge(PARAMS);
+  assert.deepEqual(acknowledged, [PARAMS]);
+  assert.deepEqual([task.acknowledged, task.created, task.params], [true, 100, PARAMS]);
 });
 
 test("what is asked for can't be changed afterwards, since it may be sent again", () => {
@@ -68,7 +68,7 @@ test("a cancel of all makes one of a part needless, and an ended task wants none
 
 test("one from a list stands where the list says", () => {
   const running = Task.from(info({ state: "running", data: [output(0)] }));
-  assert.deepEqual([running.taken, running.count, running.created, running.end], [true, 3, 100, null]);
+  assert.deepEqual([running.acknowledged, running.count, running.created, running.end], [true, 3, 100, null]);
   const done = Task.from(info({ state: "completed", ended: 200, data: [output(0)] }));
   assert.equal(done.end.type, "result");
 });

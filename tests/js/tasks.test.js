@@ -9,7 +9,7 @@ function filled() {
   const tasks = new Tasks();
   const news = [];
   tasks.on("task", ({ id }) => news.push(`+${id}`));
-  tasks.on("forgotten", ({ id }) => news.push(`-${id}`));
+  tasks.on("removed", ({ id }) => news.push(`-${id}`));
   return { tasks, news };
 }
 
@@ -44,6 +44,6 @@ test("what the server lost is gone when it had ended, and has failed when it had
 
 test("forgetting what is not there says nothing", () => {
   const { tasks, news } = filled();
-  tasks.forget("nobody");
+  tasks.remove("nobody");
   assert.deepEqual(news, []);
 });

@@ -4,18 +4,20 @@ import { XinflightError } from "./protocol.js";
 /** @typedef {import("./protocol.js").Answer} Answer */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 
-/** What a question ends with when its connection is lost before the answer; never shown, always asked again. */
+/**
+ * Error code of a request whose connection was lost before the reply. The caller sends it again; people never see it.
+ */
 export const DISCONNECTED = "disconnected";
 
-/** Questions on the way and their direct answers, matched by `ref`. */
+/** Pending requests. Matches each reply to its request by `ref`. */
 export class Answers {
   /** @type {Map<string, {resolve: (answer: Answer) => void, reject: (error: XinflightError) => void}>} */
   #waiting = new Map();
   #lastRef = 0;
 
   /**
-   * Send a message and wait for its answer. Rejects with an `XinflightError`: the server's refusal, a frame over
-   * `limit` bytes, or `DISCONNECTED`.
+   * Send a request and wait for its reply. Rejects with an `XinflightError`: the server's refusal, `frame_too_large`
+   * for a frame over `limit` bytes (it is not sent), or `DISCONNECTED`.
    * @param {object} message
    * @param {(text: string) => boolean} send
    * @param {number} limit
@@ -34,7 +36,7 @@ export class Answers {
   }
 
   /**
-   * Take a message if it is an answer; false if it is not.
+   * Settle the request that a message replies to. Returns false if the message is not a reply.
    * @param {ServerMessage} message
    */
   take(message) {
@@ -46,7 +48,7 @@ export class Answers {
     return true;
   }
 
-  /** The connection is gone: whatever was asked on it gets no answer. */
+  /** Reject every pending request as disconnected. Call when the connection is lost. */
   fail() {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();

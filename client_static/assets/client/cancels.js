@@ -8,7 +8,7 @@ import { DISCONNECTED } from "./answers.js";
 
 const NEVER_STARTED = Object.freeze({ upstream: /** @type {const} */ ("never_started"), seconds: 0 });
 
-/** Cancels on their way; those asked for without a connection are kept in their tasks until there is one. */
+/** Sends cancels. Those requested while offline are kept in their tasks and sent after the next `welcome`. */
 export class Cancels {
   #ask;
   #tasks;
@@ -23,8 +23,9 @@ export class Cancels {
   }
 
   /**
+   * Cancel a task or one of its outputs.
    * @param {Task} task
-   * @param {number | undefined} index of one picture
+   * @param {number | undefined} index of one output
    */
   one(task, index) {
     const which = task.count > 1 ? (index ?? null) : null;
@@ -33,17 +34,17 @@ export class Cancels {
     else this.#send(task, which);
   }
 
-  /** @param {string[]} except ids of tasks that go on */
+  /** Cancel all tasks of the owner. @param {string[]} except ids of tasks to spare */
   all(except) {
     const targets = this.#tasks.unfinished.filter((task) => !except.includes(task.id) && task.wantCancel(null));
     targets.filter((task) => !task.sent).forEach(endHere);
     this.#ask({ action: "cancel", scope: "all", except }).then(
       (answer) => this.#settle(answer),
-      (error) => targets.forEach((task) => keep(task, null, error)),
+      (error) => targets.forEach((task) => rejected(task, null, error)),
     );
   }
 
-  /** Ask again, on a new connection. @param {Task} task */
+  /** Send a task's requested cancels again, on a new connection. @param {Task} task */
   again(task) {
     for (const index of task.wanted) this.#send(task, index);
   }
@@ -56,34 +57,34 @@ export class Cancels {
     const message = { action: "cancel", task_id: task.id, ...(index === null ? {} : { index }) };
     this.#ask(message).then(
       (answer) => this.#settle(answer),
-      (error) => keep(task, index, error),
+      (error) => rejected(task, index, error),
     );
   }
 
   /** @param {Answer} answer */
   #settle(answer) {
-    for (const told of answer.type === "ok" ? answer.tasks : []) {
-      if (told.was === "unknown") this.#tasks.lose(told.task_id);
-      else if (told.was === "cancelled" && told.index !== undefined) {
-        this.#tasks.get(told.task_id)?.emit("cancelled", { index: told.index });
+    for (const cancelled of answer.type === "ok" ? answer.tasks : []) {
+      if (cancelled.was === "unknown") this.#tasks.lose(cancelled.task_id);
+      else if (cancelled.was === "cancelled" && cancelled.index !== undefined) {
+        this.#tasks.get(cancelled.task_id)?.emit("cancelled", { index: cancelled.index });
       }
     }
   }
 }
 
 /**
- * The cancel was refused; without a connection it was not, and is asked for again.
+ * Handle a failed cancel: after a refusal it may be requested again; after a disconnect it is sent again by `again`.
  * @param {Task} task
  * @param {number | null} index
  * @param {XinflightError} error
  */
-function keep(task, index, error) {
+function rejected(task, index, error) {
   if (error.code === DISCONNECTED) return;
   task.wanted.delete(index);
-  task.emit("kept", error);
+  task.emit("cancelRefused", error);
 }
 
-/** @param {Task} task one the server never heard of */
+/** End a task that was never sent, without asking the server. @param {Task} task */
 function endHere(task) {
   task.receive({ type: "cancelled", task_id: task.id, ...NEVER_STARTED });
 }

@@ -7,17 +7,17 @@ import { Cursor } from "./cursor.js";
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 
-/** Tasks on a page of the history. */
+/** Tasks per page of the history. */
 const PAGE = 50;
-/** The most that a list gives at once. */
+/** The most tasks that one `list` request may return. */
 const MOST = 200;
-/** Ids in one question: with 64 characters each they stay below the server's 64 KiB. */
+/** Task ids per request: with 64 characters each, a frame stays below the server's limit of 64 KiB. */
 const IDS = 500;
 
 /**
- * `merge` a task as a list tells it, true if it is new here; `known` the ids of all tasks that the server took;
- * `gone` are those that it has no more. `resumed` says how many stored events were missed, null when there was a gap
- * and everything was listed anew.
+ * `merge` adds or updates a task from a list and returns whether it is new here; `known` returns the ids of all
+ * acknowledged tasks; `gone` receives the ids that the server no longer has. `resumed` receives the number of missed
+ * stored events, or null if there was a gap and everything was listed again.
  * @typedef {object} CatchUpHost
  * @property {(message: object) => Promise<Answer>} ask
  * @property {(info: TaskInfo) => boolean} merge
@@ -28,7 +28,7 @@ const IDS = 500;
  * @property {(error: XinflightError) => void} failed
  */
 
-/** Brings a new connection to where the server is, by the one cursor, and pages back through the history. */
+/** Synchronizes with the server after each connect, by one cursor, and pages through the history. */
 export class CatchUp {
   #host;
   #cursor = new Cursor();
@@ -41,15 +41,16 @@ export class CatchUp {
     this.#host = host;
   }
 
-  /** Whether this connection has told all that was missed. */
+  /** Whether everything missed has arrived on this connection. */
   get done() {
     return this.#cursor.moving;
   }
 
   /**
-   * An event arrived. Only stored ones move the cursor: a snapshot may have overtaken one that is still on its way.
+   * Move the cursor past an event. Only stored events move it: a snapshot may overtake an event that is still on its
+   * way, and a later `resume` would then skip that event.
    * @param {TaskEvent} event
-   * @param {boolean} fresh whether it was not here yet
+   * @param {boolean} fresh whether it was not known here yet
    */
   see(event, fresh) {
     if (event.type === "progress" || event.seq === undefined) return;
@@ -57,7 +58,10 @@ export class CatchUp {
     this.#cursor.see(event.seq);
   }
 
-  /** A connection begins. Never rejects: what goes wrong is told to the host. @param {string} epoch */
+  /**
+   * Synchronize after a connect: resume after the cursor, or list everything. Never rejects; errors go to `failed`.
+   * @param {string} epoch
+   */
   async begin(epoch) {
     const known = this.#host.known();
     this.#cursor.begin(epoch);
@@ -68,12 +72,15 @@ export class CatchUp {
       await this.#findGone(known);
       if (recovered || known.length) this.#host.resumed(recovered ? this.#missed : null);
     } catch (error) {
-      const told = /** @type {XinflightError} */ (error);
-      if (told.code !== DISCONNECTED) this.#host.failed(told);
+      const failure = /** @type {XinflightError} */ (error);
+      if (failure.code !== DISCONNECTED) this.#host.failed(failure);
     }
   }
 
-  /** Fetch older tasks, until some are new here or there are none left. Rejects with an `XinflightError`. */
+  /**
+   * Fetch pages of older tasks until one has tasks that are new here, or none are left. Returns how many are new.
+   * Rejects with an `XinflightError`.
+   */
   async more() {
     let fresh = 0;
     while (this.#next !== undefined && fresh === 0) {
@@ -86,7 +93,7 @@ export class CatchUp {
   }
 
   /**
-   * Replay what came after a cursor, and follow everything from there on. False: there is a gap.
+   * Replay the events after a cursor and subscribe to everything that follows. Returns false if there is a gap.
    * @param {string} after
    */
   async #resume(after) {
@@ -96,7 +103,7 @@ export class CatchUp {
     return this.done;
   }
 
-  /** The newest tasks and the unfinished ones, then what happened since: nothing falls between. */
+  /** List the newest and all unfinished tasks, then resume after the list's cursor, so that no event is missed. */
   async #list() {
     do {
       const newest = await this.#page({ limit: PAGE });
@@ -114,7 +121,7 @@ export class CatchUp {
     } while (!this.done);
   }
 
-  /** Ask which of these the server has no more: nobody tells of a deletion to who is away. @param {string[]} ids */
+  /** Find tasks that were deleted while this client was offline; deletions are not replayed. @param {string[]} ids */
   async #findGone(ids) {
     for (let at = 0; at < ids.length; at += IDS) {
       const tasks = ids.slice(at, at + IDS);

@@ -17,9 +17,9 @@ import { Tasks } from "./tasks.js";
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 
 /**
- * `task`: one more is known here, whoever asked for it; `forgotten`: one is no more. `resumed`: after a reconnect all
- * that was missed has come, so many stored events, or null where a gap made it list everything anew. `history`: whether
- * there are older tasks than those known here. `problem`: an error that belongs to no task and answers nothing.
+ * `task`: a task became known, whichever client started it. `removed`: a task was deleted. `resumed`: everything missed
+ * before a reconnect has arrived, with the number of missed events, or null if a gap required a new list. `history`:
+ * whether the server has older tasks than those known here. `problem`: an error that belongs to no task and no request.
  * @typedef {object} XinflightEvents
  * @property {Status} status
  * @property {Welcome} welcome
@@ -27,23 +27,24 @@ import { Tasks } from "./tasks.js";
  * @property {Upstream} upstream
  * @property {Notice} notice
  * @property {Task} task
- * @property {Task} forgotten
+ * @property {Task} removed
  * @property {number | null} resumed
  * @property {boolean} history
  * @property {XinflightError} problem
  */
 
 /**
- * Many generations over one WebSocket that comes back.
+ * A client for many concurrent generations over one WebSocket that reconnects and resumes.
  *
  *     const client = new Xinflight("/images/ws/generate", { lang: "en" });
  *     client.connect();
  *     const task = client.generate({ prompt: "a red boat", n: 2 });
  *     for await (const event of task) console.log(event.type);
  *
- * It knows every task of its owner, in whatever window it was started: the newest and the unfinished ones at first,
- * older ones with `more`. After a lost line it goes on behind the last event seen. A generation or a cancel asked for
- * while there is no connection goes out when there is one.
+ * It knows the owner's tasks, whichever client started them: the newest and the unfinished ones at first, older ones
+ * after `more`. After a disconnect it resumes where it was, so that no event is lost or delivered twice. Generations
+ * and cancels requested while offline are sent once there is a connection. It needs no DOM; without a page, pass a
+ * whole URL.
  * @extends {Emitter<XinflightEvents>}
  */
 export class Xinflight extends Emitter {
@@ -58,7 +59,7 @@ export class Xinflight extends Emitter {
   #catchUp = new CatchUp({
     ask: (message) => this.#ask(message),
     merge: (info) => this.#tasks.merge(info, !this.#catchUp.done),
-    known: () => this.#tasks.all.filter(({ taken }) => taken).map(({ id }) => id),
+    known: () => this.#tasks.all.filter(({ acknowledged }) => acknowledged).map(({ id }) => id),
     gone: (ids) => ids.forEach((id) => this.#tasks.lose(id)),
     resumed: (events) => this.emit("resumed", events),
     listed: (more) => this.emit("history", more),
@@ -69,14 +70,14 @@ export class Xinflight extends Emitter {
   });
 
   /**
-   * @param {string} path of the socket, or its whole ws(s) URL
-   * @param {{lang?: string}} [options] the language of what the server writes
+   * @param {string} path of the WebSocket, relative to the page, or a whole ws(s) or http(s) URL
+   * @param {{lang?: string}} [options] `lang`: the language of the server's messages
    */
   constructor(path, { lang } = {}) {
     super();
     this.lang = lang;
     this.#tasks.on("task", (task) => this.emit("task", task));
-    this.#tasks.on("forgotten", (task) => this.emit("forgotten", task));
+    this.#tasks.on("removed", (task) => this.emit("removed", task));
     this.#connection = new Connection(() => this.#url(path));
     this.#connection.on("status", (status) => this.emit("status", status));
     this.#connection.on("welcome", (welcome) => this.#begin(welcome));
@@ -89,7 +90,7 @@ export class Xinflight extends Emitter {
     return this.#connection.status;
   }
 
-  /** @returns {Welcome | null} the newest; null before the first */
+  /** @returns {Welcome | null} the latest, kept up to date by notices; null before the first connection */
   get welcome() {
     return this.#welcome;
   }
@@ -99,17 +100,17 @@ export class Xinflight extends Emitter {
     return this.#tasks.unfinished;
   }
 
-  /** Connect now: at first, in the middle of a pause, or after giving up. */
+  /** Connect now: initially, during a pause, or after giving up. */
   connect() {
     this.#connection.connect();
   }
 
   /**
-   * Have the server write in another language from now on. What it already said of a troubled upstream is asked
-   * for again, by a new connection.
+   * Change the language of the server's messages. Reconnects if the server has described a problem of the upstream, to
+   * get that text in the new language.
    * @param {string} lang
    */
-  speak(lang) {
+  setLang(lang) {
     this.lang = lang;
     if (this.#connection.live && this.#welcome?.upstream.state !== "ready") {
       this.#answers.fail();
@@ -118,7 +119,7 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Start a generation, or attach to the one with this `task_id`. Refusals arrive as its end.
+   * Start a generation, or attach to the one with this `task_id`. A refusal arrives as the task's end.
    * @param {GenerateParams} params
    * @returns {Task}
    */
@@ -129,21 +130,21 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Delete an ended task and its pictures, everywhere. Rejects with an `XinflightError`.
+   * Delete an ended task and its outputs from the server. Rejects with an `XinflightError`.
    * @param {string} taskId
    */
   async delete(taskId) {
-    if (this.#tasks.get(taskId)?.taken) await this.#ask({ action: "delete", task_id: taskId });
-    this.#tasks.forget(taskId);
+    if (this.#tasks.get(taskId)?.acknowledged) await this.#ask({ action: "delete", task_id: taskId });
+    this.#tasks.remove(taskId);
   }
 
-  /** Fetch older tasks; how many came. Rejects with an `XinflightError`. */
+  /** Fetch older tasks and return how many are new. Rejects with an `XinflightError`. */
   async more() {
     return this.#catchUp.more();
   }
 
   /**
-   * Cancel a task or, with `index`, one picture of it. Its end says what that achieved.
+   * Cancel a task or, with `index`, one of its outputs. The end event tells what that achieved upstream.
    * @param {string} taskId
    * @param {{index?: number}} [options]
    */
@@ -153,7 +154,7 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Cancel everything of this owner, in whatever window it was started, but the tasks named.
+   * Cancel all unfinished tasks of this owner, whichever client started them, except those listed.
    * @param {{except?: string[]}} [options]
    */
   cancelAll({ except = [] } = {}) {
@@ -174,7 +175,7 @@ export class Xinflight extends Emitter {
     this.#welcome = welcome;
     this.#catchUp.begin(welcome.epoch);
     for (const task of this.unfinished) {
-      if (!task.taken) this.#submit(task);
+      if (!task.acknowledged) this.#submit(task);
       this.#cancels.again(task);
     }
     this.emit("welcome", welcome);
@@ -183,20 +184,21 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Ask for a task, with an id under which it is started once, however often it is asked for.
+   * Send a task's request. It carries the task's id, so sending it again never starts a second task.
    * @param {Task} task
    */
   #submit(task) {
     task.sent ||= this.#connection.live;
     this.#ask({ action: "generate", ...task.request }).then(
-      (answer) => answer.type === "ack" && task.take(answer.params),
-      ({ code, told }) => {
-        if (code !== DISCONNECTED && !task.taken) task.receive({ ...told, type: "error", task_id: task.id });
+      (answer) => answer.type === "ack" && task.acknowledge(answer.params),
+      ({ code, details }) => {
+        if (code !== DISCONNECTED && !task.acknowledged) task.receive({ ...details, type: "error", task_id: task.id });
       },
     );
   }
 
   /**
+   * Send a request and wait for its reply.
    * @param {object} message
    * @returns {Promise<import("./protocol.js").Answer>}
    */
@@ -225,7 +227,7 @@ export class Xinflight extends Emitter {
         models: notice.models ?? this.#welcome.models,
       };
     }
-    if (notice.kind === "deleted") this.#tasks.forget(notice.task_id ?? "");
+    if (notice.kind === "deleted") this.#tasks.remove(notice.task_id ?? "");
     if (notice.models) this.emit("models", notice.models);
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);

@@ -1,25 +1,26 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
-import { SUBPROTOCOL, comesBack } from "./protocol.js";
+import { SUBPROTOCOL, reconnects } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 
 /**
- * `seconds` until the next try while reconnecting; `code` of the close that ended the last connection.
+ * `seconds` until the next attempt while reconnecting; `code` is the close code of the last connection.
  * @typedef {{state: "connecting"|"live"|"reconnecting"|"given_up", seconds?: number, code?: number}} Status
  */
 
+/** Upper bounds of the random pause before the first and before any later attempt, in milliseconds. */
 const BACKOFF_FIRST = 500;
 const BACKOFF_CAP = 30_000;
-/** A connection that lived this long counts as a success: the next loss starts with a short pause again. */
+/** Milliseconds after which a connection counts as stable: the backoff starts over after it. */
 const SETTLED = 10_000;
-/** A socket that opened (or did not) and gave no welcome within this time is dropped. */
+/** Milliseconds within which a socket must open and deliver its `welcome`. */
 const WELCOME_WITHIN = 15_000;
 
 /**
- * One WebSocket that comes back: full-jitter backoff, application pings, and nothing of the protocol but the
- * welcome, which carries the heartbeat.
+ * A WebSocket that reconnects, with full-jitter backoff and application-level pings. Of the protocol it knows only
+ * `welcome`, which carries the heartbeat.
  * @extends {Emitter<{status: Status, welcome: Welcome, message: ServerMessage, lost: number}>}
  */
 export class Connection extends Emitter {
@@ -39,7 +40,7 @@ export class Connection extends Emitter {
   /** @type {number | undefined} */
   #pulse;
 
-  /** @param {() => string} url asked at every try, so that it may change in between */
+  /** @param {() => string} url called at every attempt, so that the address may change */
   constructor(url) {
     super();
     this.#url = url;
@@ -53,7 +54,7 @@ export class Connection extends Emitter {
     return this.#status.state === "live";
   }
 
-  /** Connect now, also in the middle of a pause or after giving up; a live or opening connection is left alone. */
+  /** Connect now, also during a pause or after giving up. Does nothing if a socket is open or opening. */
   connect() {
     if (this.#socket) return;
     this.#stopTimers();
@@ -65,14 +66,14 @@ export class Connection extends Emitter {
     this.#timer = setTimeout(() => this.drop(1006), WELCOME_WITHIN);
   }
 
-  /** Leave the present socket, if any, and begin anew at once. */
+  /** Close the current socket, if any, and connect again immediately. */
   restart() {
     if (this.#socket) this.#abandon();
     this.connect();
   }
 
   /**
-   * Treat the peer as gone without waiting for its close frame, which a dead one never sends.
+   * Drop the connection without waiting for a close frame, which a dead peer never sends.
    * @param {number} code
    */
   drop(code) {
@@ -80,7 +81,7 @@ export class Connection extends Emitter {
   }
 
   /**
-   * Send one message; false when there is no live connection to send it on.
+   * Send a message. Returns false if there is no live connection.
    * @param {string} text
    */
   send(text) {
@@ -111,8 +112,8 @@ export class Connection extends Emitter {
   }
 
   /**
-   * Ping, or give the peer up. Silence counts only against a ping that went out in it: a browser stretches the
-   * timers of a hidden page to a minute and more, and that must not look like a dead peer.
+   * Send a ping, or drop a peer that did not answer the last one. Silence without a ping does not count: browsers delay
+   * the timers of hidden pages by a minute and more, which must not look like a dead peer.
    */
   #beat() {
     const now = performance.now();
@@ -130,7 +131,7 @@ export class Connection extends Emitter {
     const lived = this.live ? performance.now() - this.#liveSince : 0;
     this.#abandon();
     if (lived > SETTLED) this.#failures = 0;
-    if (comesBack(code)) this.#pause(code);
+    if (reconnects(code)) this.#pause(code);
     else this.#set({ state: "given_up", code });
     this.emit("lost", code);
   }
@@ -145,7 +146,8 @@ export class Connection extends Emitter {
   }
 
   /**
-   * Wait between nothing and twice the last bound, so that many clients of a restarted server don't return at once.
+   * Wait a random time below a bound that doubles with each failure, so that the clients of a restarted server don't
+   * all reconnect at once.
    * @param {number} code
    */
   #pause(code) {

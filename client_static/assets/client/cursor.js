@@ -1,11 +1,11 @@
 // @ts-check
 
 /**
- * Where a client stands in the order of its owner's events: the highest seq after which nothing is missing. It comes
- * from stored events, `recovered` and `tasks`, and from nothing else.
+ * The client's position in its owner's events: the highest seq up to which no event is missing. It advances with stored
+ * events and the cursors of `recovered` and `tasks` only.
  *
- * During a replay the numbers seen are no safe place to go on from, since an older event may still be on its way; so
- * they only count once the replay is over.
+ * During a replay, live events may arrive before older replayed ones, so their seq does not count until the replay is
+ * complete. Resuming after it earlier would skip events.
  */
 export class Cursor {
   #epoch = "";
@@ -14,19 +14,19 @@ export class Cursor {
   #seen = 0;
   #moving = false;
 
-  /** What to `resume` after; null when there is nothing to go on from. */
+  /** The cursor to `resume` after; null if there is none, and a `list` is needed. */
   get after() {
     return this.#safe === null ? null : `${this.#epoch}:${this.#safe}`;
   }
 
-  /** Whether all that is missing has come, so that every number seen counts. */
+  /** Whether the replay is complete, so that every seq seen moves the cursor. */
   get moving() {
     return this.#moving;
   }
 
   /**
-   * A connection begins; it has told nothing yet.
-   * @param {string} epoch numbers of another epoch mean nothing
+   * Start a new connection: the cursor stays until its replay is complete.
+   * @param {string} epoch a new epoch invalidates the cursor
    */
   begin(epoch) {
     if (epoch !== this.#epoch) this.#safe = null;
@@ -35,20 +35,20 @@ export class Cursor {
     this.#moving = false;
   }
 
-  /** @param {number} seq of a stored event that arrived */
+  /** Record the seq of a stored event that arrived. @param {number} seq */
   see(seq) {
     this.#seen = Math.max(this.#seen, seq);
     if (this.#moving) this.#safe = Math.max(this.#safe ?? 0, seq);
   }
 
-  /** The replay is over. @param {string} cursor up to which it went */
+  /** Complete the replay. @param {string} cursor the position up to which it went */
   settle(cursor) {
     const upto = Number(cursor.slice(cursor.lastIndexOf(":") + 1));
     this.#safe = Math.max(upto, this.#seen);
     this.#moving = true;
   }
 
-  /** There is a gap: only a list tells what there is. */
+  /** Drop the cursor after a gap; a `list` is needed. */
   lose() {
     this.#safe = null;
   }

@@ -1,7 +1,7 @@
 // @ts-check
 
 /**
- * A typed set of listeners by event name.
+ * Event listeners, typed by event name.
  * @template {Record<string, any>} Events
  */
 export class Emitter {
@@ -23,7 +23,7 @@ export class Emitter {
   }
 
   /**
-   * A listener that throws is reported to the console and does not keep the others from hearing.
+   * Call every listener of an event. An exception in one is passed to `reportError` and does not stop the others.
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} detail

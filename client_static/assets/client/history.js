@@ -6,24 +6,24 @@
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 
 /**
- * The events that bring a task from nothing to where a list says that it is. Without numbers, so they may be taken by
- * a task that saw some of them already.
+ * Convert a task of a list into the events that lead to its state. They carry no seq, so a task that already received
+ * some of them is not confused.
  * @param {TaskInfo} info
  * @returns {Generator<TaskEvent, void, undefined>}
  */
 export function* eventsOf(info) {
   const { task_id, params, created, data = [], failed = [], cancelled = [] } = info;
   yield { type: "accepted", task_id, params, timestamp: created };
-  for (const picture of data) yield { type: "picture", task_id, ...picture };
+  for (const output of data) yield { type: "picture", task_id, ...output };
   if (info.ended !== undefined) {
     yield endOf(info);
     return;
   }
-  for (const index of failed) yield pictureEnd(task_id, index, "failed");
-  for (const index of cancelled) yield pictureEnd(task_id, index, "cancelled");
+  for (const index of failed) yield outputEnd(task_id, index, "failed");
+  for (const index of cancelled) yield outputEnd(task_id, index, "cancelled");
 }
 
-/** @param {TaskInfo} info of a task that has ended @returns {End} */
+/** Return the final event of an ended task. @param {TaskInfo} info @returns {End} */
 function endOf({ task_id, state, created, ended = created, data = [], failed, cancelled, code }) {
   if (state === "completed") {
     return { type: "result", task_id, data: { created: Math.floor(ended), data }, failed, cancelled };
@@ -33,12 +33,12 @@ function endOf({ task_id, state, created, ended = created, data = [], failed, ca
 }
 
 /**
- * How one picture of several ended, as its last snapshot would tell.
+ * Return the last snapshot of an output that failed or was cancelled while its task goes on.
  * @param {string} task_id
  * @param {number} index
  * @param {"failed" | "cancelled"} state
  * @returns {Progress}
  */
-function pictureEnd(task_id, index, state) {
+function outputEnd(task_id, index, state) {
   return { type: "progress", task_id, index, state, progress: 0, step: "queued", source: "estimate" };
 }

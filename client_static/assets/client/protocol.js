@@ -1,13 +1,13 @@
 // @ts-check
-// The wire, version 1, as far as a browser needs it. `docs/protocol.md` is the normative text.
+// The wire protocol, version 1, as far as this client uses it. `docs/protocol.md` is normative.
 
 export const SUBPROTOCOL = "xinflight.v1.json";
 
-/** Above it a seed would no longer be exact in a JavaScript number for the last of 64 pictures. */
+/** The highest seed for which the seed of the last of 64 outputs is still a safe integer. */
 export const MAX_SEED = 2 ** 53 - 64 - 1;
 
 /**
- * What a person asks for. Fields left out take the server's or the model's defaults.
+ * The parameters of a `generate` request. Omitted fields take the server's or the model's defaults.
  * @typedef {object} GenerateParams
  * @property {string} prompt
  * @property {string} [negative_prompt]
@@ -17,7 +17,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [steps]
  * @property {number} [guidance_scale]
  * @property {number} [seed]
- * @property {string} [task_id] chosen here when missing; the same again re-attaches
+ * @property {string} [task_id] generated if omitted; repeating one attaches to its task
  * @property {string} [lang]
  */
 
@@ -91,7 +91,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /**
- * A task as it stands; `created` and `ended` in Unix seconds.
+ * A task in a list; `created` and `ended` in Unix seconds.
  * @typedef {object} TaskInfo
  * @property {string} task_id
  * @property {State} state
@@ -116,7 +116,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]
- * @property {string} [task_id] of what was deleted
+ * @property {string} [task_id] the deleted task
  */
 
 // Stored events have a `seq` on the wire; snapshots, and events that are made here of a list, have none.
@@ -134,7 +134,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [step_index]
  * @property {number} [step_count]
  * @property {number} [position]
- * @property {number} [estimated_time] seconds until the picture is there
+ * @property {number} [estimated_time] seconds until the output is ready
  * @property {"upstream"|"estimate"} source
  * @property {string} [message]
  * @property {Details} [details]
@@ -154,7 +154,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /**
- * What the cancel achieved and how long it took is not in the history.
+ * `upstream` and `seconds` are missing if the event comes from a list.
  * @typedef {object} Cancelled
  * @property {"cancelled"} type
  * @property {string} task_id
@@ -186,29 +186,29 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /** @typedef {Welcome | Answer | Notice | TaskEvent} ServerMessage */
 
 /**
- * Tell whether a client should come back after a socket was closed with that code: not where the same again would
- * end the same (RFC 6455's protocol faults, and 44xx of ours).
+ * Tell whether a client should reconnect after a close code. Not after codes that would recur: the protocol errors of
+ * RFC 6455, and xinflight's 44xx.
  * @param {number} code
  */
-export function comesBack(code) {
+export function reconnects(code) {
   const fatal = [1002, 1003, 1007, 1008, 1009, 1010];
   return !fatal.includes(code) && !(code >= 4400 && code < 4500);
 }
 
-/** A random id; `randomUUID` is missing where a page came over plain HTTP from another machine. */
+/** Generate a random id. `randomUUID` does not exist in insecure contexts (plain HTTP from another machine). */
 export function randomId() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What the server (or this side, for want of one) says went wrong. */
+/** A refusal of the server, or a failure detected by this client. */
 export class XinflightError extends Error {
   /** @param {Omit<ErrorMessage, "type">} error */
   constructor(error) {
     super(error.message || error.code);
     this.name = "XinflightError";
-    this.told = error;
+    this.details = error;
     this.code = error.code;
     this.field = error.field;
     this.limit = error.limit;

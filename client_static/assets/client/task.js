@@ -10,42 +10,43 @@ import { eventsOf } from "./history.js";
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 
 /**
- * What a task tells. `taken` says once that the server has it; `event` is everything of the wire, in order and once;
- * `cancelling` with null means the whole task; `kept` says that a cancel was refused; `end` comes exactly once.
+ * The events of a task. `acknowledged`: the server has stored it, emitted once. `event`: each event of the wire, in
+ * order and once. `cancelling`: a cancel was requested, of the whole task if `index` is null. `cancelRefused`: the
+ * server refused a cancel. `end`: the final event, emitted exactly once.
  * @typedef {object} TaskEvents
- * @property {Params} taken
+ * @property {Params} acknowledged
  * @property {TaskEvent} event
  * @property {{index: number | null}} cancelling
- * @property {{index: number}} cancelled one picture of several
- * @property {XinflightError} kept
+ * @property {{index: number}} cancelled one output of several
+ * @property {XinflightError} cancelRefused
  * @property {End} end
  */
 
 /**
- * A generation as its client sees it. Listen with `on`, or iterate: `for await (const event of task)`.
+ * A generation. Listen with `on`, or iterate: `for await (const event of task)`.
  * @extends {Emitter<TaskEvents>}
  */
 export class Task extends Emitter {
   /** @type {string} */
   id;
-  /** @type {Readonly<GenerateParams & {task_id: string}>} sent again as it is until the server has taken it */
+  /** @type {Readonly<GenerateParams & {task_id: string}>} sent again unchanged until acknowledged */
   request;
-  /** @type {Params | null} in effect, once the server has taken it */
+  /** @type {Params | null} the parameters in effect, once acknowledged */
   params = null;
-  /** @type {number | null} Unix seconds of its acceptance, once known */
+  /** @type {number | null} Unix time of its acceptance, once known */
   created = null;
-  /** @type {TaskInfo | null} as a list told it, where it was found in one */
+  /** @type {TaskInfo | null} the list entry, if the task was found in a list */
   info = null;
   /** @type {End | null} */
   end = null;
-  /** Whether the request ever went out; if not, the server can't know of it. */
+  /** Whether the request was ever sent. If not, the server can't know the task. */
   sent = false;
-  /** @type {Set<number | null>} cancels that were asked for, null for the whole task */
+  /** @type {Set<number | null>} indexes of requested cancels; null means the whole task */
   wanted = new Set();
   #lastSeq = -1;
   /** @type {(end: End) => void} */
   #finish = () => {};
-  /** Resolves with the end, whichever it is. */
+  /** Resolves with the final event, also if the task failed or was cancelled. */
   finished = /** @type {Promise<End>} */ (new Promise((resolve) => (this.#finish = resolve)));
 
   /** @param {GenerateParams & {task_id: string}} request */
@@ -55,7 +56,7 @@ export class Task extends Emitter {
     this.id = request.task_id;
   }
 
-  /** For `Xinflight`: a task of a list. @param {TaskInfo} info */
+  /** Internal: create a task from a list. @param {TaskInfo} info */
   static from(info) {
     const task = new Task({ ...info.params, task_id: info.task_id });
     task.catchUp(info);
@@ -63,36 +64,36 @@ export class Task extends Emitter {
     return task;
   }
 
-  /** Whether the server has it, and keeps it by its own promise. */
-  get taken() {
+  /** Whether the server has acknowledged the task; from then on it is never lost. */
+  get acknowledged() {
     return this.params !== null;
   }
 
-  /** How many pictures. */
+  /** The number of outputs. */
   get count() {
     return (this.params ?? this.request).n ?? 1;
   }
 
-  /** For `Xinflight`: the server has it. @param {Params} params in effect */
-  take(params) {
-    const news = !this.taken;
+  /** Internal: mark as acknowledged. @param {Params} params in effect */
+  acknowledge(params) {
+    const news = !this.acknowledged;
     this.sent = true;
     this.params = params;
-    if (news) this.emit("taken", params);
+    if (news) this.emit("acknowledged", params);
   }
 
-  /** For `Xinflight`: go on to where a list says that it is. @param {TaskInfo} info */
+  /** Internal: advance to the state that a list shows. @param {TaskInfo} info */
   catchUp(info) {
     for (const event of eventsOf(info)) this.receive(event);
   }
 
-  /** For `Xinflight`: a new epoch counts anew. */
+  /** Internal: reset the last seq, because a new epoch numbers events from the start. */
   forgetSeq() {
     this.#lastSeq = -1;
   }
 
   /**
-   * For `Xinflight`: receive an event, unless a replay brought it a second time; returns whether it was new.
+   * Internal: process an event, unless a replay delivered it before. Returns whether it was new.
    * @param {TaskEvent} event
    */
   receive(event) {
@@ -103,7 +104,7 @@ export class Task extends Emitter {
     }
     if (event.type === "accepted") {
       this.created = event.timestamp;
-      this.take(event.params);
+      this.acknowledge(event.params);
     }
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
     if (ends) this.end = event;
@@ -116,7 +117,7 @@ export class Task extends Emitter {
   }
 
   /**
-   * For `Xinflight`: remember that a cancel is wanted; false when it was already.
+   * Internal: record a requested cancel. Returns false if it is redundant.
    * @param {number | null} index
    */
   wantCancel(index) {
@@ -126,7 +127,7 @@ export class Task extends Emitter {
     return true;
   }
 
-  /** Every event until the end, which is the last one; of progress that nobody took yet, only each picture's newest. */
+  /** Iterate over the events up to the end. Of unread progress only the latest of each output is kept. */
   async *[Symbol.asyncIterator]() {
     /** @type {TaskEvent[]} */
     const waiting = this.end ? [this.end] : [];

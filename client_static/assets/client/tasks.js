@@ -6,8 +6,8 @@ import { Task } from "./task.js";
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 
 /**
- * Every task of the owner that is known here, whoever asked for it.
- * @extends {Emitter<{task: Task, forgotten: Task}>}
+ * All known tasks of the owner, whichever client started them.
+ * @extends {Emitter<{task: Task, removed: Task}>}
  */
 export class Tasks extends Emitter {
   /** @type {Map<string, Task>} */
@@ -36,7 +36,8 @@ export class Tasks extends Emitter {
   }
 
   /**
-   * Take an event to its task; whether it is news. A task that was started elsewhere begins with its `accepted`.
+   * Pass an event to its task, and return whether it was new. A task that another client started is added at its
+   * `accepted` event.
    * @param {TaskEvent} event
    */
   hear(event) {
@@ -46,9 +47,9 @@ export class Tasks extends Emitter {
   }
 
   /**
-   * Take a task as a list tells it; whether it is new here.
+   * Add or update a task from a list, and return whether it is new here.
    * @param {TaskInfo} info
-   * @param {boolean} newer whether the list may know more of a known one than we do
+   * @param {boolean} newer whether the list may be ahead of a known task
    */
   merge(info, newer) {
     const known = this.get(info.task_id);
@@ -57,19 +58,19 @@ export class Tasks extends Emitter {
     return !known;
   }
 
-  /** Nothing is left of a task. @param {string} id */
-  forget(id) {
+  /** Remove a task. @param {string} id */
+  remove(id) {
     const task = this.get(id);
-    if (this.#byId.delete(id) && task) this.emit("forgotten", task);
+    if (this.#byId.delete(id) && task) this.emit("removed", task);
   }
 
   /**
-   * The server knows a task no more: nothing is left of an ended one, any other never comes to its end.
+   * Handle a task that the server no longer has: remove an ended one, and end any other as failed with code `lost`.
    * @param {string} id
    */
   lose(id) {
     const task = this.get(id);
-    if (task?.end) this.forget(id);
+    if (task?.end) this.remove(id);
     else task?.receive({ type: "error", code: "lost", state: "failed", task_id: id });
   }
 }

@@ -53,7 +53,7 @@ export class Gallery {
       problem: host.problem,
     });
     client.on("task", (task) => this.#add(task));
-    client.on("forgotten", (task) => this.#drop(task));
+    client.on("removed", (task) => this.#drop(task));
     client.on("history", () => this.#later());
     client.on("status", ({ state }) => this.#connection(state === "live"));
     this.#cancelAll.addEventListener("click", () => client.cancelAll());

@@ -66,7 +66,7 @@ export class Generation {
     this.#parts.others.addEventListener("click", () => host.cancelOthers(this));
     this.#parts.reuse.addEventListener("click", () => host.reuse(this, null));
     this.#parts.remove.addEventListener("click", () => host.remove(this));
-    if (task.taken) this.#taken();
+    if (task.acknowledged) this.#acknowledged();
     for (const event of task.info ? eventsOf(task.info) : []) this.#take(event);
     this.#quiet = false;
     this.connection(live);
@@ -136,11 +136,11 @@ export class Generation {
 
   #listen() {
     const { task } = this;
-    task.on("taken", () => this.#taken());
+    task.on("acknowledged", () => this.#acknowledged());
     task.on("event", (event) => this.#take(event));
     task.on("cancelling", ({ index }) => this.#mark(index, true));
-    task.on("kept", (error) => {
-      for (const tile of this.tiles) tile.kept = t("end.kept", { why: errorText(error) });
+    task.on("cancelRefused", (error) => {
+      for (const tile of this.tiles) tile.cancelRefused = t("end.cancel_refused", { why: errorText(error) });
       this.#mark(null, false);
     });
     task.on("cancelled", ({ index }) => {
@@ -152,7 +152,7 @@ export class Generation {
     });
   }
 
-  #taken() {
+  #acknowledged() {
     for (const tile of this.tiles) {
       tile.state.acknowledged();
       if (!tile.state.output) tile.shape(this.params.size);

@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * Exchange the token in the page's address (`#token=…`, as the server prints it at startup) for an HttpOnly cookie,
- * and remove it from the address. Errors are ignored: with a wrong token the WebSocket is refused, which the page shows.
+ * Exchange the token in the page's address (`#token=…`, as the server prints it at startup) for an HttpOnly cookie, and
+ * remove it from the address. Errors are ignored: with a wrong token the WebSocket is refused, which the page shows.
  * @param {URL} place the address of the log-in endpoint
  */
 export async function login(place) {

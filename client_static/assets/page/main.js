@@ -66,7 +66,7 @@ client.on("task", (task) => {
   if (task.info) return;
   announcer.say(plural("say.accepted", task.count));
   task.on("end", (end) => {
-    const refused = !task.taken && end.type === "error" && end.field !== undefined;
+    const refused = !task.acknowledged && end.type === "error" && end.field !== undefined;
     if (refused && form.complain(end.field ?? "", errorText(end))) client.delete(task.id);
   });
 });
@@ -80,7 +80,7 @@ client.on("status", ({ state }) => {
 
 byId("lang", HTMLButtonElement).addEventListener("click", switchLang);
 onLang(() => {
-  client.speak(lang());
+  client.setLang(lang());
   title.render();
 });
 

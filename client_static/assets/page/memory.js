@@ -11,16 +11,16 @@ import { keep, readKept } from "./storage.js";
  * @param {string} key distinguishes this server from others at the same origin
  */
 export function remember(client, key) {
-  const place = `xinflight.untaken ${key}`;
+  const place = `xinflight.unacknowledged ${key}`;
   const kept = /** @type {GenerateParams[]} */ (readKept(place) ?? []);
   const save = () => {
-    const untaken = client.unfinished.filter(({ taken }) => !taken);
-    keep(place, untaken.map(({ request }) => request));
+    const unacknowledged = client.unfinished.filter(({ acknowledged }) => !acknowledged);
+    keep(place, unacknowledged.map(({ request }) => request));
   };
   client.on("task", (task) => {
-    if (task.taken) return;
+    if (task.acknowledged) return;
     save();
-    task.on("taken", save);
+    task.on("acknowledged", save);
     task.on("end", save);
   });
   kept.forEach((request) => client.generate(request));

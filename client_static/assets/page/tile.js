@@ -13,7 +13,7 @@ export class Tile {
   state = new OutputState();
   index;
   /** Text saying why the server refused a cancel; empty if it did not. */
-  kept = "";
+  cancelRefused = "";
   prompt;
   #count;
   #unavailable = false;
@@ -72,7 +72,7 @@ export class Tile {
     if (state.output) this.#show(state.output);
     showText(this.#parts.figure, figureText(state));
     showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
-    showText(this.#parts.note, this.kept && !state.ended ? this.kept : noteText(state));
+    showText(this.#parts.note, this.cancelRefused && !state.ended ? this.cancelRefused : noteText(state));
     keepFocus(this.element, () => this.#showButtons(), () => this.#nextBest);
     this.tick(performance.now());
   }

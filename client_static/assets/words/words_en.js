@@ -120,7 +120,7 @@ export const en = {
   "end.running_on": "Given up: this model can’t be stopped and computes on to its end.",
   "end.unconfirmed": "Cancelled, but after {time} the model server has not confirmed that it stopped.",
   "end.image": "This image was cancelled.",
-  "end.kept": "The cancel was refused: {why}",
+  "end.cancel_refused": "The cancel was refused: {why}",
 
   "eta.left": "about {time} left",
   "eta.wait": "about {time}",

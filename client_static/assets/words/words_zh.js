@@ -120,7 +120,7 @@ export const zh = {
   "end.running_on": "已放弃：此模型无法中途停止，会继续算到结束。",
   "end.unconfirmed": "已取消，但 {time}后模型服务仍未确认停止。",
   "end.image": "这张图片已取消。",
-  "end.kept": "取消被拒绝：{why}",
+  "end.cancel_refused": "取消被拒绝：{why}",
 
   "eta.left": "约剩 {time}",
   "eta.wait": "约 {time}",
