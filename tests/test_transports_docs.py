@@ -24,7 +24,7 @@ SCRIPT = fences(TRANSPORTS, "js")
 
 
 def test_there_is_an_example_of_each() -> None:
-    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 2, 1)
+    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 2, 2)
     assert ["import aiohttp" in PYTHON[0], "import OpenAI" in PYTHON[1]] == [True, True]
 
 
@@ -68,10 +68,21 @@ async def test_openai(server: str, tmp_path: Path) -> None:
     assert re.fullmatch(r"image_generation\.completed \d+", streamed)
 
 
-async def test_event_source(server: str, browser: Browser) -> None:
+async def test_the_javascript_client(server: str, browser: Browser) -> None:
     page = await browser.new_page()
     await page.goto(f"{server}healthz")
     await page.evaluate(f"(async () => {{ {SCRIPT[0]} }})()")
+    images = page.locator("body > img")
+    assert await images.count() == 2
+    for image in await images.all():
+        assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
+    assert re.fullmatch(r"Image [12]: \d+ %", await page.title())
+
+
+async def test_event_source(server: str, browser: Browser) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{server}healthz")
+    await page.evaluate(f"(async () => {{ {SCRIPT[1]} }})()")
     picture = page.locator("body > img")
     await picture.wait_for(timeout=20_000)
     assert await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
