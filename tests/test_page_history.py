@@ -76,7 +76,7 @@ async def test_a_lost_line_is_found_again_and_nothing_is_missing(studio: Studio)
     await has_state(tiles(generation).first, "running")
     await lose_the_line(page)
     while_away = await generate(page, "asked while away", steps=2)
-    await expect(tiles(while_away).get_by_test_id("step")).to_have_text("goes out when connected")
+    await expect(tiles(while_away).get_by_test_id("step")).to_have_text("will be sent when connected")
     async with WireClient.connect(studio.url) as other:
         # Two pictures and the end of one task, the beginning, the picture and the end of another.
         await other.send(action="follow", scope="all")
@@ -234,7 +234,7 @@ async def test_a_server_that_forgot_everything_is_believed(open_page: Open, emul
         await stopping
     async with serving(settings("new"), demo=False):
         await find_the_line(page)
-        await expect(page.get_by_test_id("connection")).to_contain_text("loaded anew")
+        await expect(page.get_by_test_id("connection")).to_contain_text("everything reloaded")
         await has_state(tiles(running), "failed")
         await expect(tiles(running).get_by_test_id("verdict")).to_contain_text("does not know this generation")
         await expect(page.get_by_test_id("generation")).to_have_count(1)
@@ -327,7 +327,7 @@ async def test_a_cancel_of_one_of_several_tells_what_it_achieved(studio: Studio)
     await has_state(tiles(generation).first, "running")
     verdicts = tiles(generation).get_by_test_id("verdict")
     await tiles(generation).nth(2).get_by_test_id("cancel-image").click()
-    await expect(verdicts.nth(2)).to_contain_text("no computing was spent")
+    await expect(verdicts.nth(2)).to_contain_text("no compute was used")
     await tiles(generation).nth(0).get_by_test_id("cancel-image").click()
     await studio.abort()
     await expect(verdicts.nth(0)).to_contain_text("Stopped: the model is free")

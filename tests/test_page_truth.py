@@ -26,7 +26,7 @@ async def test_each_picture_of_a_cancelled_generation_tells_its_own_end(studio: 
     await studio.abort(2)
     await expect(generation).to_have_attribute("data-state", "ended")
     verdicts = tiles(generation).get_by_test_id("verdict")
-    await expect(verdicts).to_have_text([re.compile("^Stopped")] * 2 + [re.compile("no computing was spent")] * 2)
+    await expect(verdicts).to_have_text([re.compile("^Stopped")] * 2 + [re.compile("no compute was used")] * 2)
 
 
 async def test_the_percentage_in_the_title_never_falls(studio: Studio) -> None:
@@ -56,9 +56,9 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     await expect(counts).to_have_text("1 running")
     await lose_the_line(page)
     await expect(eta).to_be_hidden()
-    await expect(counts).to_have_text("last heard: 1 running")
+    await expect(counts).to_have_text("last known: 1 running")
     await generate(page, "asked while away")
-    await expect(counts).to_have_text("last heard: 1 running · 1 to be sent")
+    await expect(counts).to_have_text("last known: 1 running · 1 to be sent")
     await page.get_by_test_id("lang").click()
     await expect(counts).to_have_text("断线前：1 个进行中 · 1 个待发送")
     await page.get_by_test_id("lang").click()

@@ -31,7 +31,7 @@ test("each state has its number, and what there is none of is not said", () => {
 
 test("without a line, what runs is what was heard last, and what is here is known", () => {
   const states = made({ running: 3, queued: 1, unsent: 2, ready: 4 });
-  assert.equal(countsText(states, AWAY), "last heard: 3 running · 1 queued · 2 to be sent · 4 ready");
+  assert.equal(countsText(states, AWAY), "last known: 3 running · 1 queued · 2 to be sent · 4 ready");
   assert.equal(countsText(made({ unsent: 1 }), AWAY), "1 to be sent");
   assert.equal(countsText(made({ ready: 1 }), AWAY), "1 ready");
 });

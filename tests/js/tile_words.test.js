@@ -28,7 +28,7 @@ test("what an output does is said in the order of its life", () => {
   then(() => (state.cancelling = true));
   then(() => state.finish(output(0)));
   assert.deepEqual(said, [
-    "goes out when connected",
+    "will be sent when connected",
     "sending",
     "accepted",
     "queued 3rd",
@@ -69,7 +69,7 @@ test("a cancel says what it achieved, as far as it is known", () => {
 test("a failure says why, or that it is one", () => {
   const state = new OutputState();
   state.fail(null, "failed");
-  assert.equal(verdictText(state), "This image could not be made.");
+  assert.equal(verdictText(state), "This image could not be generated.");
   state.fail({ code: "timeout" }, "expired");
   assert.equal(verdictText(state), "It took longer than allowed.");
 });
@@ -77,7 +77,7 @@ test("a failure says why, or that it is one", () => {
 test("another attempt is told with its reason", () => {
   assert.equal(noteText(after({ details: { attempt: 1 } })), "");
   const died = { attempt: 2, retry_reason: "upstream_died" };
-  assert.equal(noteText(after({ details: died })), "2nd attempt: The model process went away.");
+  assert.equal(noteText(after({ details: died })), "2nd attempt: The model process stopped.");
   assert.equal(noteText(after({ details: { attempt: 3, retry_reason: "from_the_future" } })), "3rd attempt");
 });
 
