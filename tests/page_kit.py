@@ -36,7 +36,7 @@ Open = Callable[..., Awaitable[Page]]
 
 QUICK = painter(step_seconds=0.0, decode_seconds=0.0, replicas=2)
 FROZEN = " demo:freeze="
-"""Behind it in a prompt: the number of steps after which the picture stands still until the engine is thawed."""
+"""Behind it in a prompt: the number of steps after which the image stands still until the engine is thawed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ async def find_the_line(page: Page) -> None:
 
 
 async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> Locator:
-    """Ask for pictures by the form; return the new generation."""
+    """Ask for images by the form; return the new generation."""
     known = await page.get_by_test_id("generation").count()
     settings = page.get_by_test_id("settings")
     if await settings.get_attribute("open") is None:
@@ -107,7 +107,7 @@ async def has_state(tile: Locator, *states: str) -> None:
 
 
 async def is_shown(tile: Locator) -> None:
-    """The picture is there and its pixels came."""
+    """The image is there and its pixels came."""
     await expect(tile).to_have_attribute("data-loaded", "true")
     assert await tile.get_by_test_id("image").evaluate("image => image.naturalWidth") > 0
 

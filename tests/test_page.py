@@ -33,7 +33,7 @@ async def test_cancels_the_middle_one_of_three(studio: Studio) -> None:
     await expect(page.get_by_test_id("counts")).to_have_text("2 ready")
 
 
-async def test_cancels_one_picture_of_three(studio: Studio) -> None:
+async def test_cancels_one_image_of_three(studio: Studio) -> None:
     page = await studio.visit()
     generation = await generate(page, f"three foxes{FROZEN}2", n=3)
     await expect(tiles(generation)).to_have_count(3)
@@ -180,7 +180,7 @@ async def test_a_refused_value_is_told_at_its_field(studio: Studio) -> None:
     await expect(page.get_by_test_id("generation")).to_have_count(0)
 
 
-async def test_a_seed_is_used_again_for_the_same_picture(studio: Studio) -> None:
+async def test_a_seed_is_used_again_for_the_same_image(studio: Studio) -> None:
     page = await studio.visit()
     first = await generate(page, "a stone", steps=2)
     await is_shown(tiles(first))

@@ -41,7 +41,7 @@ async def shown(page: Page) -> list[int]:
 
 
 async def make(url: str, *prompts: str) -> None:
-    """Have pictures made by another client, until they are there."""
+    """Have images made by another client, until they are there."""
     async with WireClient.connect(url) as client:
         for at, prompt in enumerate(prompts):
             await client.send(action="generate", prompt=prompt, task_id=prompt, seed=1000 + at, size="80x64", steps=1)
@@ -78,7 +78,7 @@ async def test_a_lost_line_is_found_again_and_nothing_is_missing(studio: Studio)
     while_away = await generate(page, "asked while away", steps=2)
     await expect(tiles(while_away).get_by_test_id("step")).to_have_text("will be sent when connected")
     async with WireClient.connect(studio.url) as other:
-        # Two pictures and the end of one task, the beginning, the picture and the end of another.
+        # Two images and the end of one task, the beginning, the image and the end of another.
         await other.send(action="follow", scope="all")
         studio.engine.thaw()
         await make(studio.url, "made-while-away")
@@ -106,10 +106,10 @@ async def test_a_line_cut_again_and_again_shows_what_an_undisturbed_one_does(stu
     assert seen[:3] == [40, 40, 40]
     assert seen == sorted(seen)
     for window in (page, undisturbed):
-        pictures = window.get_by_test_id("tile")
-        await expect(pictures).to_have_count(2)
-        await is_shown(pictures.nth(0))
-        await is_shown(pictures.nth(1))
+        images = window.get_by_test_id("tile")
+        await expect(images).to_have_count(2)
+        await is_shown(images.nth(0))
+        await is_shown(images.nth(1))
     seeds = [await window.get_by_test_id("seed-value").all_text_contents() for window in (page, undisturbed)]
     assert seeds[0] == seeds[1]
 
@@ -241,42 +241,42 @@ async def test_a_server_that_forgot_everything_is_believed(open_page: Open, emul
 
 
 async def test_the_gallery_is_paged_used_again_and_thinned_out(studio: Studio) -> None:
-    await make(studio.url, *(f"picture-{at}" for at in range(53)))
+    await make(studio.url, *(f"image-{at}" for at in range(53)))
     page = await studio.visit()
     generations = page.get_by_test_id("generation")
     await expect(generations).to_have_count(50)
     await expect(page.get_by_test_id("counts")).to_have_text("50+ ready")
-    await expect(generations.first).to_contain_text("picture-52")
+    await expect(generations.first).to_contain_text("image-52")
     await expect(generations.first.get_by_test_id("when")).to_have_text(re.compile(r"^\d+:\d\d\s[AP]M$"))
     await expect(generations.first).to_contain_text("painter · 80 × 64 · 1 step".replace(" ", "\u00a0"))
     await page.get_by_test_id("more").click()
     await expect(generations).to_have_count(53)
     await expect(page.get_by_test_id("more")).to_be_hidden()
     await expect(page.get_by_test_id("counts")).to_have_text("53 ready")
-    await expect(generations.last).to_contain_text("picture-0")
+    await expect(generations.last).to_contain_text("image-0")
     await expect(generations.nth(50)).to_be_focused()
     await generations.last.scroll_into_view_if_needed()
     await is_shown(tiles(generations.last))
 
     await generations.last.get_by_test_id("reuse").click()
-    for field, value in {"prompt": "picture-0", "seed": "1000", "steps": "1", "n": "1"}.items():
+    for field, value in {"prompt": "image-0", "seed": "1000", "steps": "1", "n": "1"}.items():
         await expect(page.get_by_test_id(field)).to_have_value(value)
     await expect(page.get_by_test_id("size")).to_have_value("custom")
     await expect(page.get_by_test_id("width")).to_have_value("80")
 
     await generations.last.get_by_test_id("delete").click()
-    await expect(page.get_by_test_id("confirm")).to_contain_text("picture-0")
+    await expect(page.get_by_test_id("confirm")).to_contain_text("image-0")
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("confirm")).to_be_hidden()
     await expect(generations).to_have_count(53)
-    picture = await tiles(generations.last).get_by_test_id("image").get_attribute("src")
+    image = await tiles(generations.last).get_by_test_id("image").get_attribute("src")
     await generations.last.get_by_test_id("delete").click()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(generations).to_have_count(52)
     await expect(generations.last).to_be_focused()
-    assert picture is not None
-    assert (await page.request.get(picture)).status == 404
+    assert image is not None
+    assert (await page.request.get(image)).status == 404
     await page.reload()
     await expect(generations).to_have_count(50)
     await expect(page.get_by_test_id("empty")).to_be_hidden()
@@ -306,7 +306,7 @@ async def test_an_old_unfinished_one_is_found_behind_many_finished(
     studio = Studio(engine, await serve(xinference_url=await emulate(engine)), open_page)
     async with WireClient.connect(studio.url) as client:
         await client.send(action="generate", prompt=f"old{FROZEN}4", task_id="old", model="held", size="64x64")
-        await make(studio.url, *(f"picture-{at}" for at in range(51)))
+        await make(studio.url, *(f"image-{at}" for at in range(51)))
         page = await studio.visit()
         await expect(page.get_by_test_id("generation")).to_have_count(51)
         old = page.locator('[data-task="old"]')
@@ -322,7 +322,7 @@ async def test_an_old_unfinished_one_is_found_behind_many_finished(
 
 async def test_a_cancel_of_one_of_several_tells_what_it_achieved(studio: Studio) -> None:
     page = await studio.visit()
-    # Two replicas draw two pictures of each.
+    # Two replicas draw two images of each.
     generation = await generate(page, f"three foxes{FROZEN}4", n=3)
     await has_state(tiles(generation).first, "running")
     verdicts = tiles(generation).get_by_test_id("verdict")

@@ -16,7 +16,7 @@ WATCH_TITLE = """
 """
 
 
-async def test_each_picture_of_a_cancelled_generation_tells_its_own_end(studio: Studio) -> None:
+async def test_each_image_of_a_cancelled_generation_tells_its_own_end(studio: Studio) -> None:
     page = await studio.visit()
     generation = await generate(page, f"four foxes{FROZEN}4", n=4)
     # Two replicas draw the first two; the others wait.
@@ -69,7 +69,7 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
 
 
 async def tell_estimate(page: Page, task: str | None) -> None:
-    """Have the page hear that a picture takes another 100 seconds."""
+    """Have the page hear that an image takes another 100 seconds."""
     progress = {"type": "progress", "task_id": task, "index": 0, "state": "running", "progress": 40}
     message = {**progress, "step": "generating", "source": "upstream", "estimated_time": 100}
     await page.evaluate("(data) => sockets.at(-1).onmessage({ data })", json.dumps(message))
