@@ -20,7 +20,7 @@ async def test_a_chosen_model_stays_chosen_when_it_goes_away(open_page: Open, em
     await expect(model).to_be_visible()
     await expect(model).to_have_value("other")
     await expect(model.locator("option:checked")).to_have_text("other (not running)")
-    await expect(page.get_by_test_id("model-hint")).to_contain_text("not running just now")
+    await expect(page.get_by_test_id("model-hint")).to_contain_text("This model is not running.")
     asked = await generate(page, "asked while it is away")
     await expect(asked.locator(".meta")).to_contain_text("other")
     await tell_models(page, [known("painter", default=True), known("other")])
