@@ -160,7 +160,7 @@ def test_close_codes() -> None:
     rows = table(PROTOCOL, "| code | sent when |")
     assert list(rows) == [str(int(code)) for code in CloseCode]
     for code in CloseCode:
-        assert rows[str(int(code))][1] == ("come back" if code.come_back else "give up"), code
+        assert rows[str(int(code))][1] == ("reconnect" if code.should_reconnect else "give up"), code
 
 
 def test_the_default_prompt_and_subprotocol_are_told() -> None:

@@ -37,7 +37,7 @@ class CloseCode(IntEnum):
     BAD_SUBPROTOCOL = 4406
 
     @property
-    def come_back(self) -> bool:
+    def should_reconnect(self) -> bool:
         """Return whether a client should reconnect."""
         return self < CloseCode.BAD_REQUEST
 

@@ -68,7 +68,7 @@ def asyncapi() -> Schema:
             },
         },
         "x-close-codes": [
-            {"code": int(code), "when": meaning, "client": "reconnect" if code.come_back else "give up"}
+            {"code": int(code), "when": meaning, "client": "reconnect" if code.should_reconnect else "give up"}
             for code, meaning in MEMBERS[CloseCode].items()
         ],
         "x-error-codes": [

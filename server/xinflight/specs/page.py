@@ -47,7 +47,7 @@ def page_content() -> dict[str, Any]:
             for leaf in leaves()
         ],
         "close_codes": [
-            {"code": int(code), "come_back": code.come_back, "meaning": meaning}
+            {"code": int(code), "should_reconnect": code.should_reconnect, "meaning": meaning}
             for code, meaning in MEMBERS[CloseCode].items()
         ],
     }
