@@ -3,9 +3,9 @@
 import aiohttp
 import pytest
 from aiohttp import web
-from life import Life, turns
 
 from kit import hosted
+from scripted_gateway import ScriptedGateway, turns
 from xinflight import Identity, Settings, XinflightError, setup
 from xinflight.errors import TaskTimeout, by_code, leaves
 from xinflight.protocol import Error
@@ -34,18 +34,18 @@ def lateness() -> type[XinflightError]:
 @pytest.mark.usefixtures("out_of_credit", "lateness")
 async def test_failing_tasks_still_end() -> None:
     """A picture that fails is told of once, with its code, and its slot is free."""
-    async with Life.begin() as life:
-        await life.submit(task_id="a", model="m")
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a", model="m")
         await turns()
-        life.upstream.pending[0].end("error")
+        gateway.upstream.pending[0].end("error")
         await turns()
-        await life.drain()
-        [end] = life.ends("ann", "a")
+        await gateway.drain()
+        [end] = gateway.ends("ann", "a")
         assert isinstance(end.message, Error)
         assert end.message.code == "upstream_failed"
-        await life.submit(task_id="b", model="m")
+        await gateway.submit(task_id="b", model="m")
         await turns()
-        assert len(life.upstream.pending) == 1
+        assert len(gateway.upstream.pending) == 1
 
 
 def test_codes_stand_for_our_own_errors(lateness: type[XinflightError], out_of_credit: type[XinflightError]) -> None:
