@@ -284,6 +284,21 @@ class ScriptedGateway:
         return [event for event in self.sent[owner] if event.message.task_id == task_id and event.ends]
 
 
+class Held:
+    """Hold the calls of a method, a coroutine function, until `go_on` is set; `entered` is set by the first one."""
+
+    def __init__(self, part: object, method: str) -> None:
+        self.entered, self.go_on = asyncio.Event(), asyncio.Event()
+        call = getattr(part, method)
+
+        async def held(*args: Any, **kwargs: Any) -> Any:
+            self.entered.set()
+            await self.go_on.wait()
+            return await call(*args, **kwargs)
+
+        setattr(part, method, held)
+
+
 async def turns(count: int = 40) -> None:
     """Let the loop go round; 40 are enough for anything here to come to rest."""
     for _ in range(count):

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripted_gateway import MODELS, ScriptedGateway, turns
+from factories import accept, make_task
+from scripted_gateway import MODELS, Held, ScriptedGateway, turns
 from xinflight.model import ENDED, MOVES, Task
 from xinflight.protocol import State, UpstreamState
-from xinflight.storage import MemoryStore, Outcome, Write
+from xinflight.storage import MemoryStore
 
 OWNERS = st.sampled_from(["ann", "bob"])
 IDS = st.sampled_from(["t0", "t1", "t2", "t3"])
@@ -197,7 +199,7 @@ def test_moves_lead_to_an_end(state: State) -> None:
 async def test_a_cancel_that_meets_the_saving_of_the_acceptance() -> None:
     """While the acceptance is being stored a cancel from elsewhere waits for it: the task is never sent."""
     async with ScriptedGateway.begin() as gateway:
-        store = SlowStore(gateway)
+        store = Held(gateway.store, "commit")
         submitting = asyncio.create_task(gateway.submit(task_id="a"))
         await store.entered.wait()
         cancelling = asyncio.create_task(gateway.front.cancel("ann", "a"))
@@ -216,7 +218,7 @@ async def test_a_cancel_that_meets_the_saving_of_the_acceptance() -> None:
 async def test_an_acceptance_whose_caller_has_gone() -> None:
     """Who stops waiting for the acceptance does not take it back: the task runs to its end."""
     async with ScriptedGateway.begin() as gateway:
-        store = SlowStore(gateway)
+        store = Held(gateway.store, "commit")
         submitting = asyncio.create_task(gateway.submit(task_id="a"))
         await store.entered.wait()
         submitting.cancel()
@@ -260,21 +262,6 @@ async def test_ended_tasks_are_forgotten_and_new_ones_go_on() -> None:
             assert len(gateway.ends("ann", f"t{number}")) == 1
         assert await gateway.store.task("ann", "t5") is None
         assert await gateway.store.task("ann", "t7") is not None
-
-
-class SlowStore:
-    """Make a store's commits wait."""
-
-    def __init__(self, gateway: ScriptedGateway) -> None:
-        self.entered, self.go_on = asyncio.Event(), asyncio.Event()
-        commit = MemoryStore.commit
-
-        async def slow(writes: Sequence[Write]) -> list[Outcome]:
-            self.entered.set()
-            await self.go_on.wait()
-            return await commit(gateway.store, writes)
-
-        gateway.store.commit = slow  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("pause", range(12))
@@ -363,3 +350,49 @@ async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
         await turns()
         await gateway.drain()
         assert len(gateway.ends("ann", "a")) == 1
+
+
+async def test_an_owner_who_leaves_before_the_acceptance_is_stored() -> None:
+    """The grace starts with the acceptance where nobody is there any more: such a task must not run for nobody."""
+    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
+        await gateway.join("ann")
+        store = Held(gateway.store, "commit")
+        submitting = asyncio.create_task(gateway.submit(task_id="a", on_disconnect="cancel"))
+        await store.entered.wait()
+        gateway.leave("ann")
+        await gateway.clock.advance(31.0)
+        store.go_on.set()
+        assert isinstance(await submitting, Task)
+        await gateway.clock.advance(29.0)
+        assert gateway.unfinished("ann", "a")
+        await gateway.clock.advance(2.0)
+        gateway.upstream.pending[0].end("aborted")
+        await turns()
+        await gateway.drain()
+        assert len(gateway.ends("ann", "a")) == 1
+
+
+@pytest.mark.parametrize("returns", [True, False])
+async def test_the_grace_of_those_who_are_away_starts_with_a_restart(*, returns: bool) -> None:
+    """What the last process left for nobody is cancelled after the grace, unless its owner returns."""
+    store = MemoryStore(1000)
+    for task_id, mode in (("goes", "cancel"), ("stays", "continue")):
+        task = make_task(task_id, pool="m")
+        task.params = msgspec.structs.replace(task.params, on_disconnect=mode)
+        task.deadline = 1_800_000_000.0
+        await store.commit([accept(task)])
+    async with ScriptedGateway.begin(store, disconnect_grace=30.0) as gateway:
+        await gateway.clock.advance(29.0)
+        assert gateway.unfinished("ann", "goes")
+        if returns:
+            await gateway.join("ann")
+        await gateway.clock.advance(2.0)
+        for post in gateway.upstream.pending:
+            post.end("aborted" if post.aborted else "picture")
+        await turns()
+        for post in gateway.upstream.pending:
+            post.end("picture")
+        await turns()
+        tasks = {task_id: await store.task("ann", task_id) for task_id in ("goes", "stays")}
+        states = [task.state for task in tasks.values() if task is not None]
+        assert states == [State.COMPLETED if returns else State.CANCELLED, State.COMPLETED]

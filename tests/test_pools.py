@@ -1,0 +1,162 @@
+"""Pools: opened and closed as models come and go, and no task is left in one that nobody runs."""
+
+import asyncio
+
+from scripted_gateway import Held, ScriptedGateway, turns
+from xinflight.model import Task
+from xinflight.protocol import State, UpstreamState
+from xinflight.storage import MemoryStore
+from xinflight.tasks.pool_runner import UNASSIGNED
+
+
+async def finish(gateway: ScriptedGateway) -> None:
+    """Complete whatever is asked for."""
+    while gateway.upstream.pending:
+        gateway.upstream.pending[0].end("picture")
+        await turns()
+
+
+async def become(gateway: ScriptedGateway, state: UpstreamState, *uids: str) -> None:
+    """Change the state and the models of the upstream, and apply it."""
+    gateway.upstream.become(state, *uids)
+    await turns()
+
+
+def open_pools(gateway: ScriptedGateway) -> set[str]:
+    """Return the pools that are run, each by a dispatcher of its own."""
+    pools = set(gateway.pools._runners)
+    names = gateway.supervisor._tasks.keys()
+    assert {name.removeprefix("dispatch ") for name in names if name.startswith("dispatch ")} == pools
+    return pools
+
+
+async def accepted(gateway: ScriptedGateway, owner: str, task_id: str, **fields: object) -> Task:
+    task = await gateway.submit(owner, task_id=task_id, **fields)
+    assert isinstance(task, Task)
+    return task
+
+
+async def stored(gateway: ScriptedGateway, task_id: str, owner: str = "ann") -> tuple[str, State]:
+    """Return pool and state of a task as it is stored."""
+    task = await gateway.store.task(owner, task_id)
+    assert task is not None
+    return task.pool, task.state
+
+
+async def test_tasks_of_an_unknown_model_are_handed_over_in_the_order_of_their_acceptance() -> None:
+    """Whoever asked first is first when the model appears, also among owners."""
+    async with ScriptedGateway.begin() as gateway:
+        await become(gateway, UpstreamState.UNREACHABLE, "m")
+        names: dict[str, str] = {}
+        for number in range(6):
+            task = await accepted(gateway, "ann" if number % 3 else "bob", f"t{number}", model="two")
+            names[task.outputs[0].request_id] = task.task_id
+            assert task.pool == UNASSIGNED
+        await become(gateway, UpstreamState.READY, "m")
+        assert gateway.upstream.posts == []
+        await become(gateway, UpstreamState.READY, "m", "two")
+        assert len(gateway.upstream.posts) == 2
+        await finish(gateway)
+        assert [names[post.request_id] for post in gateway.upstream.posts] == [f"t{number}" for number in range(6)]
+        assert {post.uid for post in gateway.upstream.posts} == {"two"}
+        assert await stored(gateway, "t1") == ("two", State.COMPLETED)
+
+
+async def test_an_output_cancelled_meanwhile_holds_up_no_other_of_its_task() -> None:
+    """What is left of a task is handed over."""
+    async with ScriptedGateway.begin() as gateway:
+        await become(gateway, UpstreamState.UNREACHABLE, "m")
+        await accepted(gateway, "ann", "a", model="two", n=3)
+        await gateway.front.cancel("ann", "a", 1)
+        await become(gateway, UpstreamState.READY, "m", "two")
+        await finish(gateway)
+        assert len(gateway.upstream.posts) == 2
+        task = await gateway.store.task("ann", "a")
+        assert task is not None
+        assert [output.state for output in task.outputs] == [State.COMPLETED, State.CANCELLED, State.COMPLETED]
+
+
+async def test_writes_that_wait_while_a_task_is_handed_over_are_stored() -> None:
+    """They carry the fence of the pool that they were made in, which is not that of the new one."""
+    store = MemoryStore(1000)
+    for _ in range(5):
+        await store.lease(UNASSIGNED)
+    async with ScriptedGateway.begin(store) as gateway:
+        await become(gateway, UpstreamState.UNREACHABLE, "m")
+        await accepted(gateway, "ann", "a", model="two", n=2)
+        commits = Held(store, "commit")
+        await gateway.front.cancel("ann", "a", 1)
+        await turns()
+        assert commits.entered.is_set()
+        await become(gateway, UpstreamState.READY, "m", "two")
+        commits.go_on.set()
+        await turns()
+        await finish(gateway)
+        assert not gateway.journal.broken
+        assert await stored(gateway, "a") == ("two", State.COMPLETED)
+
+
+async def test_a_pool_is_closed_when_its_models_are_gone_and_nothing_waits_there() -> None:
+    """One that has a task stays; each is opened again with its model."""
+    async with ScriptedGateway.begin() as gateway:
+        assert open_pools(gateway) == {UNASSIGNED, "m", "two", "old"}
+        await accepted(gateway, "ann", "a", model="old")
+        await turns()
+        await become(gateway, UpstreamState.READY, "m")
+        assert open_pools(gateway) == {UNASSIGNED, "m", "old"}
+        await finish(gateway)
+        await become(gateway, UpstreamState.READY, "m", "two")
+        assert open_pools(gateway) == {UNASSIGNED, "m", "two"}
+        await accepted(gateway, "ann", "b", model="two")
+        await turns()
+        await finish(gateway)
+        assert await stored(gateway, "b") == ("two", State.COMPLETED)
+
+
+async def test_a_task_that_is_accepted_while_its_pool_is_being_opened() -> None:
+    """It waits for the pool, and is then run there."""
+    async with ScriptedGateway.begin() as gateway:
+        await become(gateway, UpstreamState.READY, "m")
+        leases = Held(gateway.store, "lease")
+        await become(gateway, UpstreamState.READY, "m", "two")
+        assert leases.entered.is_set()
+        await accepted(gateway, "ann", "a", model="two")
+        await turns()
+        assert gateway.upstream.posts == []
+        leases.go_on.set()
+        await turns()
+        await finish(gateway)
+        assert await stored(gateway, "a") == ("two", State.COMPLETED)
+
+
+async def test_a_task_that_is_stored_while_its_pool_is_opened() -> None:
+    """Accepted when there was no pool for it, and stored when there is: nobody else would hand it over."""
+    async with ScriptedGateway.begin() as gateway:
+        await become(gateway, UpstreamState.UNREACHABLE, "m")
+        commits = Held(gateway.store, "commit")
+        accepting = asyncio.create_task(accepted(gateway, "ann", "a", model="two"))
+        await commits.entered.wait()
+        await become(gateway, UpstreamState.READY, "m", "two")
+        commits.go_on.set()
+        assert (await accepting).pool == UNASSIGNED
+        await turns()
+        await finish(gateway)
+        assert await stored(gateway, "a") == ("two", State.COMPLETED)
+
+
+async def test_a_task_that_is_stored_while_its_pool_is_closed() -> None:
+    """It waits until its model is there again."""
+    async with ScriptedGateway.begin() as gateway:
+        commits = Held(gateway.store, "commit")
+        accepting = asyncio.create_task(accepted(gateway, "ann", "a", model="two"))
+        await commits.entered.wait()
+        await become(gateway, UpstreamState.READY, "m")
+        assert "two" not in open_pools(gateway)
+        commits.go_on.set()
+        await accepting
+        await turns()
+        assert gateway.upstream.posts == []
+        assert await stored(gateway, "a") == (UNASSIGNED, State.QUEUED)
+        await become(gateway, UpstreamState.READY, "m", "two")
+        await finish(gateway)
+        assert await stored(gateway, "a") == ("two", State.COMPLETED)
