@@ -73,7 +73,7 @@ def left_behind(gateway: Gateway) -> list[object]:
     """Return what is still there of connections."""
     bus: Any = gateway.journal.bus
     writers = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer")]
-    return [*gateway._everybody(), *gateway._front._presence._subscribers, *bus._listeners, *writers]
+    return [*gateway._all_connections(), *gateway._front._presence._subscribers, *bus._listeners, *writers]
 
 
 @asynccontextmanager
@@ -97,7 +97,7 @@ async def client_process(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
 async def test_a_frozen_process_is_noticed_by_the_heartbeat(
     mount: Callable[..., Awaitable[Mounted]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGSTOP sends no FIN: the missing pong tells, and then no session, follower, writer or transport is left."""
+    """SIGSTOP sends no FIN: the missing pong tells, and then no session, subscriber, writer or transport is left."""
     gateway, url, _ = await mount()
     aborted: list[web.Request] = []
     abort = web_ws._abort
@@ -220,7 +220,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
     frame = masked(json.dumps(fields, ensure_ascii=False).encode())
     most = 0
     async with deaf(url) as writer, WireClient.connect(url) as other:
-        sessions = [one for one in gateway._everybody() if isinstance(one, Session)]
+        sessions = [one for one in gateway._all_connections() if isinstance(one, Session)]
         (session,) = [one for one in sessions if one.connection_id != other.seen[0]["connection_id"]]
 
         async def shout() -> None:
@@ -232,7 +232,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
         shouting = asyncio.create_task(shout())
         try:
             async with asyncio.timeout(LONG):
-                while session in gateway._everybody():
+                while session in gateway._all_connections():
                     most = max(most, len(session.outbox._answers))
                     assert (await other.ask(action="ping"))["type"] == "pong"
         finally:
