@@ -45,7 +45,7 @@ async def test_an_output_ends_once(first: str) -> None:
             ledger.fail(run, Internal())
             ledger.cancel(run, CancelOutcome.NEVER_STARTED)
         with pytest.raises(AssertionError):
-            ledger.complete(run, FILE)
+            _ = ledger.complete(run, FILE)
         await turns()
         await gateway.drain()
         (end,) = gateway.ends("ann", "a")

@@ -250,8 +250,7 @@ async def test_two_submits_of_one_id_at_once() -> None:
 
 async def test_ended_tasks_are_forgotten_and_new_ones_go_on() -> None:
     """The store in memory keeps its cap, task after task."""
-    async with ScriptedGateway.begin() as gateway:
-        gateway.store._ended_tasks = 2
+    async with ScriptedGateway.begin(MemoryStore(2)) as gateway:
         for number in range(8):
             task = await gateway.submit(task_id=f"t{number}")
             assert isinstance(task, Task)
