@@ -161,7 +161,7 @@ def _tasks() -> dict[str, Schema]:
         },
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
-        f"{tasks}/{{task_id}}/pictures/{{index}}": {"parameters": path("task_id", "index"), "get": _task_picture()},
+        f"{tasks}/{{task_id}}/pictures/{{index}}": {"parameters": path("task_id", "index"), "get": _task_image()},
         "/api/v1/events": {
             "get": operation(
                 "events",
@@ -235,7 +235,7 @@ def _task_events() -> Schema:
     )
 
 
-def _task_picture() -> Schema:
+def _task_image() -> Schema:
     return operation(
         "taskPicture",
         "Get an image of a task",
@@ -256,8 +256,8 @@ def _following(start: str) -> list[Schema]:
 
 
 def _server() -> dict[str, Schema]:
-    picture = {"description": "The file.", "content": {"image/*": {}}}
-    picture_id = {
+    image = {"description": "The file.", "content": {"image/*": {}}}
+    image_id = {
         "name": "picture_id",
         "in": "path",
         "required": True,
@@ -285,13 +285,13 @@ def _server() -> dict[str, Schema]:
             )
         },
         "/pictures/{picture_id}": {
-            "parameters": [picture_id],
+            "parameters": [image_id],
             "get": {
                 "operationId": "picture",
                 "summary": "Get an image file; its URL is the only credential",
                 "tags": ["server"],
                 "security": [{}],
-                "responses": {"200": picture, "404": {"description": "No such image."}},
+                "responses": {"200": image, "404": {"description": "No such image."}},
             },
         },
         "/healthz": {
@@ -310,9 +310,7 @@ def _server() -> dict[str, Schema]:
 
 
 def _openai() -> dict[str, Schema]:
-    pictures = answer(
-        "The images. With `stream`, server-sent events.", {JSON: "OpenAiImages", SSE: "OpenAiCompleted"}
-    )
+    images = answer("The images. With `stream`, server-sent events.", {JSON: "OpenAiImages", SSE: "OpenAiCompleted"})
     return {
         "/v1/models": {
             "get": operation(
@@ -327,7 +325,7 @@ def _openai() -> dict[str, Schema]:
             "post": operation(
                 "openaiImages",
                 "Generate images; closing the connection cancels the generation",
-                {"200": pictures},
+                {"200": images},
                 errors=(*_SUBMIT, *_END),
                 body="OpenAiNewImages",
                 about="openai",

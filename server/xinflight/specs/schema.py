@@ -109,7 +109,7 @@ def schemas() -> dict[str, Schema]:
 
 def _of_struct(name: str, schema: Schema) -> Schema:
     """Return the schema of a struct as it is sent: fields that are always sent are required."""
-    asking = name in {struct.__name__ for struct in _REQUESTS}
+    is_request = name in {struct.__name__ for struct in _REQUESTS}
     required = set(schema["required"]) if "required" in schema else set()
     properties = {}
     for field, found in schema["properties"].items():
@@ -118,7 +118,7 @@ def _of_struct(name: str, schema: Schema) -> Schema:
             described.setdefault("description", _TAGS[field])
         if "enum" in described and len(described["enum"]) == 1:
             described["const"] = described.pop("enum")[0]
-        if not asking:
+        if not is_request:
             if _always_sent(name, field, described):
                 required.add(field)
             described = _as_sent(described)
