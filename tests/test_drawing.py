@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
-from xinflight.demo import draw
+from xinflight.demo.drawing import draw
 
 WORDS = [
     "a red boat",

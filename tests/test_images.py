@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xinflight.demo import draw
+from xinflight.demo.drawing import draw
 from xinflight.errors import UpstreamGarbage
 from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, draw_id

@@ -13,7 +13,8 @@ from aiohttp import WSMsgType
 from conftest import Serve
 from kit import LONG, Json, Recorder, WireClient, eventually, painter
 from process import Server, launch, running
-from xinflight.demo import EmulatedModel, EmulatorOptions, Faults, draw
+from xinflight.demo import EmulatedModel, EmulatorOptions, Faults
+from xinflight.demo.drawing import draw
 from xinflight.storage import SqliteStore
 
 pytestmark = pytest.mark.process

@@ -15,7 +15,8 @@ import pytest
 
 from conftest import Front, Serve
 from kit import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
-from xinflight.demo import Faults, draw
+from xinflight.demo import Faults
+from xinflight.demo.drawing import draw
 from xinflight.errors import StoreUnusable
 from xinflight.model import MediaInfo, Task
 from xinflight.storage import FileBlobs, store_sqlite

@@ -103,7 +103,7 @@ async def test_a_second_process_names_the_first(sqlite: SqliteStore, tmp_path: P
     with pytest.raises(StoreUnusable, match=rf"in use by process {os.getpid()}\. .*--data-dir"):
         await SqliteStore(tmp_path / "data", full=False).open()
     script = (
-        "import asyncio, pathlib, sys; from xinflight.store_sqlite import SqliteStore; "
+        "import asyncio, pathlib, sys; from xinflight.storage import SqliteStore; "
         "asyncio.run(SqliteStore(pathlib.Path(sys.argv[1]), full=False).open())"
     )
     second = await asyncio.create_subprocess_exec(

@@ -27,7 +27,7 @@ from kit import hosted
 from process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
-from xinflight.demo import draw
+from xinflight.demo.drawing import draw
 from xinflight.model import Job, Task
 from xinflight.protocol import PictureRef, State
 from xinflight.storage import EventMessage, MemoryBlobs, SqliteStore

@@ -1,7 +1,9 @@
-"""A small Xinference that draws, with the manners and the faults of the real one."""
+"""A small Xinference that draws, with the manners and the faults of the real one.
+
+`drawing` is left out of this face: it needs Pillow, which only the extra `demo` brings.
+"""
 
 from xinflight.demo.book import KeyGuard
-from xinflight.demo.drawing import draw
 from xinflight.demo.emulator import DemoUnavailable, EmulatedModel, Emulator, EmulatorOptions, Faults, demo_engine
 from xinflight.demo.http import emulator_app, serve_emulator
 from xinflight.demo.replica import Job, Replica
@@ -20,7 +22,6 @@ __all__ = [
     "Replica",
     "Txt2imgBody",
     "demo_engine",
-    "draw",
     "emulator_app",
     "serve_emulator",
 ]
