@@ -1,4 +1,7 @@
-"""A small emulation of Xinference that draws images with Pillow, with the behaviour and faults of the real one."""
+"""A small emulation of Xinference that draws images, with the behaviour and faults of the real one.
+
+`drawing` is left out of this face: it needs Pillow, which only the extra `demo` brings.
+"""
 
 from xinflight.demo.auth import KeyGuard
 from xinflight.demo.bodies import GenerationsBody, Txt2imgBody
