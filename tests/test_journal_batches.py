@@ -4,107 +4,88 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from life import Life, turns
 
-from factories import accepted, end, make_task, result
+from factories import FENCE, POOL, end, make_task, picture, progress, result
 from kit import FakeClock
+from scripted_gateway import turns
+from xinflight.errors import StorageUnavailable
 from xinflight.journal import Journal, MemoryBus
-from xinflight.journal import journal as journal_module
-from xinflight.storage import MemoryStore, Write
+from xinflight.storage import MemoryStore, Outcome, Save, Write
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Scheduler
 
 
-class SlowToRead(MemoryStore):
-    """A store that lets a test wait while it looks an owner up, and remembers what each batch was."""
+class SlowStore(MemoryStore):
+    """A store that takes its time once it has encoded what it was given, and remembers what each batch was."""
 
     def __init__(self) -> None:
         super().__init__(1000)
-        self.looking, self.go_on = asyncio.Event(), asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.broken = False
         self.batches: list[list[tuple[bool, str]]] = []
 
-    async def last_seq(self, owner: str) -> int:
-        self.looking.set()
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        if self.broken:
+            raise StorageUnavailable(detail="no room")
+        named = ["" if isinstance(write, Save) else type(write.message).__name__ for write in writes]
+        self.batches.append([(write.task.ended, name) for write, name in zip(writes, named, strict=True)])
+        outcomes = await super().commit(writes)
         await self.go_on.wait()
-        return 0
-
-    async def commit(self, writes: Sequence[Write]) -> None:
-        events = [write.event for write in writes]
-        ended = [write.task.ended for write in writes]
-        names = [type(event.message).__name__ for event in events if event is not None]
-        self.batches.append(list(zip(ended, names, strict=True)))
-        await super().commit(writes)
+        return outcomes
 
 
-async def test_no_task_is_stored_ahead_of_its_end() -> None:
-    """A task that ends while its batch waits for its owner's position is not stored as ended without its end."""
-    store, clock = SlowToRead(), FakeClock()
+@pytest.mark.parametrize("trouble", ["none", "slow", "broken"])
+async def test_no_task_is_stored_ahead_of_its_end(trouble: str) -> None:
+    """Whatever the store is doing when a task ends, the end is in the first batch that stores the task as ended."""
+    store, clock = SlowStore(), FakeClock()
     journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
     await journal.open()
+    assert await store.lease(POOL) == FENCE
     task = make_task()
-    first = journal.append(task, accepted(task))
-    await store.looking.wait()
-    end(task)
-    last = journal.append(task, result(task))
     store.go_on.set()
-    await asyncio.gather(first, last)
+    await journal.accept(task)
+    if trouble == "slow":
+        store.go_on.clear()
+    store.broken = trouble == "broken"
+    made = journal.append(task, picture(task), FENCE)
+    if trouble != "none":
+        await turns()
+    end(task)
+    ended = journal.append(task, result(task), FENCE)
+    await turns()
+    store.go_on.set()
+    store.broken = False
+    await clock.advance(5.0)
+    await asyncio.gather(made, ended)
     await journal.close()
-    for batch in store.batches:
-        assert not any(ended for ended, _ in batch) or batch[-1][1] == "Result"
+    first = next(batch for batch in store.batches if any(ended for ended, _ in batch))
+    assert first[-1] == (True, "Result")
+    assert [name for batch in store.batches for _, name in batch] == ["Accepted", "Picture", "Result"]
 
 
-async def test_owners_who_went_are_forgotten_and_go_on_above_what_they_saw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a thousand owners who came once the journal remembers a few; one who comes back gets higher numbers."""
-    monkeypatch.setattr(journal_module, "KEPT_OWNERS", 10)
-    store = MemoryStore(5000)
-    store.durable = True
+async def test_owners_who_went_are_forgotten_and_go_on_above_what_they_saw() -> None:
+    """Of owners who came once the journal remembers nothing; one who comes back gets higher seqs."""
+    store, clock = MemoryStore(10), FakeClock()
+    journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
+    await journal.open()
+    assert await store.lease(POOL) == FENCE
 
-    async def last_seq(owner: str) -> int:
-        events = await store.events(owner, after=0, upto=2**53, uids=None, limit=1000)
-        return events[-1].seq + 1000 if events else 0
+    async def visit(owner: str) -> tuple[int, int]:
+        subscriber = await journal.subscribe(owner)
+        before = journal.position(owner)
+        task = make_task("a", owner)
+        await journal.accept(task)
+        journal.snapshot(task, progress(task, 50))
+        end(task)
+        await journal.append(task, result(task), FENCE)
+        seen = journal.position(owner)
+        journal.unsubscribe(subscriber)
+        return before, seen
 
-    monkeypatch.setattr(store, "last_seq", last_seq)
-    async with Life.begin(store=store) as life:
-
-        async def visit(owner: str) -> int:
-            await life.journal.load(owner)
-            life.manager.followed(owner)
-            follower = life.journal.follow(owner)
-            await life.submit(owner, task_id=f"{owner}-{life.journal.position(owner)}")
-            await turns()
-            life.upstream.pending[0].end("picture")
-            await turns()
-            follower.close()
-            life.manager.unfollowed(owner)
-            seen = life.journal.position(owner)
-            watcher = life._watchers.pop(owner)
-            watcher.close()
-            return seen
-
-        seen = await visit("ann")
-        for number in range(100):
-            await visit(f"owner {number}")
-        assert len(life.journal._seqs) == len(life.journal._published) == 10
-        assert len(life.journal._stored) <= 10
-        assert await visit("ann") > seen
-
-
-class Stub:
-    priority = 0
-
-    def __init__(self, order: int, pool: str) -> None:
-        self.order, self.pool = order, pool
-
-
-def test_the_scheduler_forgets_pools_that_are_empty() -> None:
-    """While no model is known clients choose the names; a queue goes with the last one in it."""
-    scheduler: Scheduler[Stub] = Scheduler(lambda waiting, uid: None)
-    stubs = [Stub(order, f"pool {order}") for order in range(100)]
-    for stub in stubs:
-        scheduler.add(stub)
-    scheduler.set_models({"pool 0": {"m": 1}})
-    for stub in stubs[1:]:
-        assert scheduler.remove(stub)
-    assert list(scheduler.pools()) == []
-    scheduler.release("m")
-    assert scheduler.busy("m") == 0
+    _, seen = await visit("ann")
+    for number in range(100):
+        await visit(f"owner {number}")
+    assert not journal.has_subscriber("ann")
+    assert not journal._positions
+    assert not journal._snapshots
+    assert (await visit("ann"))[0] >= seen
+    await journal.close()

@@ -38,9 +38,10 @@ class _Pending(Struct):
 
 
 class _Position(Struct):
-    """The newest published seq of an owner, while somebody needs it."""
+    """The newest published seq of an owner, while somebody needs it. Until it is `known`, nobody has subscribed."""
 
     seq: int = 0
+    known: bool = False
     users: int = 0
 
 
@@ -182,7 +183,7 @@ class Journal:
     def _publish(self, event: Event) -> None:
         position = self._positions.get(event.owner)
         if position is not None:
-            position.seq = event.seq
+            position.seq = max(event.seq, position.seq)
         if event.ends:
             of_owner = self._snapshots.get(event.owner, {})
             of_owner.pop(event.uid, None)
@@ -200,9 +201,13 @@ class Journal:
         position = self._positions.setdefault(owner, _Position())
         position.users += 1
         try:
-            if position.seq == 0:
-                # An event may be published while this reads: the newer of the two stands.
-                position.seq = max(await self.store.last_seq(owner), position.seq)
+            if not position.known:
+                seq = await self.store.last_seq(owner)
+                # Once: a seq that is stored and not published yet would be ahead of those who have subscribed.
+                if not position.known:
+                    # An event may have been published while this read: the newer of the two stands.
+                    position.seq = max(seq, position.seq)
+                    position.known = True
         except BaseException:
             self._release(owner)
             raise

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from factories import accepted, cancelled, end, make_task, picture, progress, result
+from factories import FENCE, POOL, cancelled, end, make_task, picture, progress, result
 from xinflight.clock import SystemClock
-from xinflight.journal import Follower, Journal, MemoryBus
-from xinflight.journal import subscriber as follower_module
-from xinflight.model import Task
-from xinflight.protocol import Recovered, State
-from xinflight.storage import Event, MemoryStore, Write
+from xinflight.journal import Journal, MemoryBus, Subscriber
+from xinflight.journal import subscriber as subscriber_module
+from xinflight.model import Event, Task
+from xinflight.protocol import Progress, Recovered
+from xinflight.storage import MemoryStore, Outcome, Write
 from xinflight.supervise import Supervisor
 
 
@@ -28,17 +28,28 @@ class SlowStore(MemoryStore):
         for _ in range(self.dice.randrange(8)):
             await asyncio.sleep(0)
 
-    async def commit(self, writes: Sequence[Write]) -> None:
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         await self._turns()
-        await super().commit(writes)
-        self.all += [write.event for write in writes if write.event is not None]
+        outcomes = await super().commit(writes)
+        self.all += [outcome for outcome in outcomes if isinstance(outcome, Event)]
         await self._turns()
+        return outcomes
 
-    async def events(
-        self, owner: str, *, after: int, upto: int, uids: Sequence[str] | None, limit: int
-    ) -> list[Event]:
+    async def last_seq(self, owner: str) -> int:
         await self._turns()
-        found = await super().events(owner, after=after, upto=upto, uids=uids, limit=limit)
+        seq = await super().last_seq(owner)
+        await self._turns()
+        return seq
+
+    async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
+        await self._turns()
+        found = await super().events_of_owner(owner, after=after, upto=upto, limit=limit)
+        await self._turns()
+        return found
+
+    async def events_of_tasks(self, uids: Sequence[str], *, after: int, upto: int, limit: int) -> list[Event]:
+        await self._turns()
+        found = await super().events_of_tasks(uids, after=after, upto=upto, limit=limit)
         await self._turns()
         return found
 
@@ -52,46 +63,54 @@ class World:
         clock = SystemClock()
         self.journal = Journal(self.store, MemoryBus(), clock, Supervisor(clock))
         self.live: dict[str, Task] = {}
+        """Unfinished tasks, and those that are being accepted."""
+        self.accepted: set[str] = set()
         self.percent: dict[str, int] = {}
         self.over = False
 
     async def produce(self, tasks: int) -> None:
-        """Let tasks come, show progress, have pictures and end; several at a time."""
+        """Let tasks come, show progress, have outputs and end; several at a time."""
         started = 0
-        while started < tasks or self.live:
-            if started < tasks and self.dice.random() < 0.3:
-                started += 1
-                task = make_task(f"t{started}")
-                self.live[task.uid] = task
-                stored = self.journal.append(task, accepted(task))
-                if self.dice.random() < 0.5:
-                    await stored
-            elif self.live:
-                self._go_on(self.dice.choice(list(self.live.values())))
-            for _ in range(self.dice.randrange(3)):
-                await asyncio.sleep(0)
+        async with asyncio.TaskGroup() as group:
+            while started < tasks or self.live:
+                if started < tasks and self.dice.random() < 0.3:
+                    started += 1
+                    task = make_task(f"t{started}")
+                    self.live[task.uid] = task
+                    accepting = group.create_task(self._accept(task), name="accept")
+                    if self.dice.random() < 0.5:
+                        await accepting
+                elif self.live:
+                    self._go_on(self.dice.choice(list(self.live.values())))
+                for _ in range(self.dice.randrange(3)):
+                    await asyncio.sleep(0)
         self.over = True
+
+    async def _accept(self, task: Task) -> None:
+        assert await self.journal.accept(task) is None
+        self.accepted.add(task.uid)
 
     def _go_on(self, task: Task) -> None:
         act = self.dice.random()
-        if task.ended:
+        if task.ended or task.uid not in self.accepted:
             return
         if act < 0.6:
             self.percent[task.uid] = min(self.percent.get(task.uid, 0) + self.dice.randrange(5), 99)
             self.journal.snapshot(task, progress(task, self.percent[task.uid]))
         elif act < 0.7:
             # A cancel's intent: a write without an event.
-            _ = self.journal.save(task)
+            _ = self.journal.save(task, FENCE)
         elif act < 0.9:
-            _ = self.journal.append(task, picture(task))
+            _ = self.journal.append(task, picture(task), FENCE)
         else:
-            end(task, State.COMPLETED)
-            ended = self.journal.append(task, result(task) if self.dice.random() < 0.5 else cancelled(task))
+            end(task)
+            message = result(task) if self.dice.random() < 0.5 else cancelled(task)
+            ended = self.journal.append(task, message, FENCE)
             ended.add_done_callback(lambda _: self.live.pop(task.uid))
 
 
 class Client:
-    """Follows all by cursor, over many connections that are cut anywhere."""
+    """Subscribes to all by cursor, over many connections that are cut anywhere."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -100,61 +119,63 @@ class Client:
         self.percent: dict[str, int] = {}
 
     async def connection(self, most: int) -> None:
-        """Take at most so many items of one connection."""
+        """Read at most so many items of one connection."""
         dice, journal = self.world.dice, self.world.journal
-        follower = journal.follow("ann")
-        highest, open_replays, follows_all = self.cursor, 0, False
+        subscriber = await journal.subscribe("ann")
+        highest, open_replays, has_all = self.cursor, 0, False
         last: dict[str, int] = {}
         ended: set[str] = set()
         asks = dice.choice((["all"], ["some", "all"], ["all", "some"], ["some", "some", "all", "all"]))
         again = len(asks) > 1
         for _ in range(most):
             while asks and dice.random() < 0.4:
-                self._ask(follower, asks.pop(0))
+                self._ask(subscriber, asks.pop(0))
                 open_replays += 1
             if dice.random() < 0.02:
                 await asyncio.sleep(0.002)  # a reader that stalls, and falls behind
-            item = await follower.take()
+            item = await subscriber.next_item()
             if item is None:
                 await asyncio.sleep(0)
                 if self.world.over and not asks and not self.world.journal._pending:
                     break
             elif isinstance(item, Recovered):
                 open_replays -= 1
-                follows_all |= item.ref == "all"
+                if item.ref == "all":
+                    has_all = True
+                    highest = max(highest, int(item.cursor))
             else:
                 assert isinstance(item, Event)
-                self._take(item, last, ended, again=again)
+                self._note(item, last, ended, again=again)
                 highest = max(highest, item.seq)
-            if follows_all and not open_replays:
+            if has_all and not open_replays:
                 self.cursor = highest
-        follower.close()
+        journal.unsubscribe(subscriber)
 
-    def _ask(self, follower: Follower, what: str) -> None:
+    def _ask(self, subscriber: Subscriber, what: str) -> None:
         live = list(self.world.live)
-        done = Recovered(ref=what, recovered=True, cursor="")
+        done = Recovered(ref=what, recovered=True, cursor=str(self.world.journal.position("ann")))
         if what == "all":
-            follower.watch_all(live, after=self.cursor, done=done)
+            subscriber.subscribe_all(after=self.cursor, done=done)
         else:
             uids = self.world.dice.sample(live, min(len(live), 3))
-            follower.watch(uids, uids, after=self.cursor, done=done)
+            subscriber.subscribe(uids, uids, after=self.cursor, done=done)
 
-    def _take(self, event: Event, last: dict[str, int], ended: set[str], *, again: bool) -> None:
-        if again and event.uid in ended:
-            # Asked for once more: what has ended is not followed any more, and is replayed as a whole.
+    def _note(self, event: Event, last: dict[str, int], ended: set[str], *, again: bool) -> None:
+        if again and event.stored and event.uid in ended:
+            # Asked for once more: nothing is subscribed of what has ended, and it is replayed as a whole.
             ended.discard(event.uid)
             del last[event.uid]
         assert event.uid not in ended, "after the end"
-        if not event.message.stored:
-            assert event.seq >= last.get(event.uid, 0), "a snapshot out of order"
-            percent = event.message.progress  # type: ignore[union-attr]
+        if isinstance(event.message, Progress):
+            assert event.seq == 0
+            percent = event.message.progress
             assert percent >= self.percent.get(event.uid, 0), "the percentage fell"
             self.percent[event.uid] = percent
             return
         assert event.seq > last.get(event.uid, 0), "twice, or out of order"
         last[event.uid] = event.seq
         self.events[event.seq] = event
-        if event.message.ends:
+        if event.ends:
             ended.add(event.uid)
 
 
@@ -162,11 +183,11 @@ class Client:
 async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Give a world of a seed, with little room before a reader falls behind."""
     dice = random.Random(request.param)
-    monkeypatch.setattr(follower_module, "WAITING_EVENTS", dice.choice((4, 16, 512)))
-    monkeypatch.setattr(follower_module, "PAGE", dice.choice((2, 8, 64)))
+    monkeypatch.setattr(subscriber_module, "BUFFERED_EVENTS", dice.choice((4, 16, 512)))
+    monkeypatch.setattr(subscriber_module, "PAGE", dice.choice((2, 8, 64)))
     world = World(dice)
     await world.journal.open()
-    await world.journal.load("ann")
+    assert await world.store.lease(POOL) == FENCE
     yield world
     await world.journal.close()
 
