@@ -175,7 +175,8 @@ async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:
 async def test_a_task_that_was_unreadable_stays_so(old: Old) -> None:
     """It is set aside by whoever meets it, as one of today is; the others are brought up."""
     with closing(sqlite3.connect(old.path)) as connection:
-        bad = [b"\xc1", "a text", msgspec.msgpack.encode({"uid": "x", "jobs": 5}), b""]
+        odd = {**old.tasks[0], "params": {"model": {"not": "a name"}}}
+        bad = [b"\xc1", "a text", msgspec.msgpack.encode({"uid": "x", "jobs": 5}), msgspec.msgpack.encode(odd)]
         for body, (uid,) in zip(
             bad, connection.execute("SELECT uid FROM tasks ORDER BY number").fetchall(), strict=False
         ):

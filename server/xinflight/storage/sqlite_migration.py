@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 __all__ = ["convert_tasks"]
 
@@ -32,16 +32,20 @@ class _Job(Struct):
     picture: _Picture | None = None
 
 
+class _Params(Struct):
+    model: str | None = None
+
+
 class _Task(Struct):
     uid: str
     owner: str
     task_id: str
     digest: str
-    params: dict[str, Any]
+    params: Raw
     created: float
     deadline: float
     jobs: list[_Job]
-    metadata: Raw | UnsetType = UNSET
+    metadata: Raw = Raw(b"\xc0")  # nil
     lang: str | None = None
     cancelled_at: float | None = None
     ended_at: float | None = None
@@ -53,17 +57,19 @@ def convert_tasks(connection: sqlite3.Connection) -> None:
     One that can't be decoded stays as it is, and is set aside when it is read.
     Tasks are in the pool of the model that they name, which is the model's own unless the settings say otherwise.
     """
-    rows = connection.execute("SELECT uid, body FROM tasks").fetchall()
-    for uid, body in rows:
+    # One body at a time: with long prompts all of them are hundreds of MB.
+    for (number,) in connection.execute("SELECT number FROM tasks").fetchall():
+        (body,) = connection.execute("SELECT body FROM tasks WHERE number = ?", (number,)).fetchone()
         try:
             task = msgspec.msgpack.decode(body, type=_Task)
+            pool = msgspec.msgpack.decode(task.params, type=_Params).model or ""
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
             continue
-        pool = task.params.get("model") or ""
         connection.execute(
             "UPDATE tasks SET body = :body, pool = :pool, "
-            "size = CASE WHEN ended_at IS NULL THEN 0 ELSE size + length(:body) - length(body) END WHERE uid = :uid",
-            {"uid": uid, "pool": pool, "body": msgspec.msgpack.encode(_converted(task, pool))},
+            "size = CASE WHEN ended_at IS NULL THEN 0 ELSE size + length(:body) - length(body) END "
+            "WHERE number = :number",
+            {"number": number, "pool": pool, "body": msgspec.msgpack.encode(_converted(task, pool))},
         )
 
 
