@@ -1,4 +1,4 @@
-"""The contract of the picture stores, held against every implementation; then what is that of files and of memory."""
+"""The contract of the blob stores, held against every implementation; then what is that of files and of memory."""
 
 import asyncio
 import errno
@@ -32,9 +32,9 @@ def images(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     return FileBlobs(tmp_path / "pictures", full=request.param == "files synced")
 
 
-async def loaded(images: Blobs, picture_id: str) -> tuple[str, bytes] | None:
+async def loaded(images: Blobs, output_id: str) -> tuple[str, bytes] | None:
     """Return media type and bytes as a handler would send them."""
-    kept = await images.get(picture_id)
+    kept = await images.get(output_id)
     if kept is None:
         return None
     data = kept.data if kept.path is None else await asyncio.to_thread(kept.path.read_bytes)
@@ -43,14 +43,14 @@ async def loaded(images: Blobs, picture_id: str) -> tuple[str, bytes] | None:
 
 
 async def test_what_was_put_is_got(images: Blobs) -> None:
-    for picture_id, data, kind in (
+    for output_id, data, kind in (
         ("id-1", JPEG, "image/jpeg"),
         ("id_2", PNG, "image/png"),
         ("Id3x", WEBP, "image/webp"),
     ):
-        await images.put(picture_id, data)
-        assert await loaded(images, picture_id) == (kind, data)
-        assert await images.read(picture_id) == data
+        await images.put(output_id, data)
+        assert await loaded(images, output_id) == (kind, data)
+        assert await images.read(output_id) == data
 
 
 async def test_unknown_ids_are_none(images: Blobs) -> None:
@@ -77,8 +77,8 @@ async def test_delete(images: Blobs) -> None:
 async def test_sweep_forgets_what_is_unknown(images: Blobs) -> None:
     assert await images.sweep(set(), 1000.0) == 0
     ids = [draw_id() for _ in range(5)]
-    for picture_id in ids:
-        await images.put(picture_id, JPEG)
+    for output_id in ids:
+        await images.put(output_id, JPEG)
     known = {ids[1], ids[3], draw_id()}
     assert await images.sweep(known, 1000.0) == 3
     assert [number for number in range(5) if await images.read(ids[number])] == [1, 3]
@@ -182,14 +182,14 @@ async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Blobs) -> N
 
 async def test_only_their_owner_may_read_them(tmp_path: Path) -> None:
     images = FileBlobs(tmp_path / "pictures", full=False)
-    picture_id = "ab" + "K" * 22
-    await images.put(picture_id, JPEG)
-    await images.put(picture_id, PNG)
+    output_id = "ab" + "K" * 22
+    await images.put(output_id, JPEG)
+    await images.put(output_id, PNG)
     await images.put("cd" + "K" * 22, PNG)
     os.chmod(tmp_path / "pictures" / "cd", 0o755)
-    assert mode(tmp_path / "pictures" / "ab" / picture_id) == 0o600
+    assert mode(tmp_path / "pictures" / "ab" / output_id) == 0o600
     assert mode(tmp_path / "pictures" / "ab") == mode(tmp_path / "pictures") == 0o700
-    assert await images.sweep({picture_id}, 1000.0) == 1
+    assert await images.sweep({output_id}, 1000.0) == 1
     assert mode(tmp_path / "pictures" / "cd") == 0o700, "made by an earlier version"
     assert mode(tmp_path / "pictures" / "lost") == 0o700
 
@@ -271,7 +271,7 @@ async def test_a_file_that_can_not_be_moved_is_no_reason_to_fail(tmp_path: Path)
 def test_drawn_ids_have_the_form_that_is_swept() -> None:
     ids = {draw_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(OWN_ID.fullmatch(picture_id) for picture_id in ids)
+    assert all(OWN_ID.fullmatch(output_id) for output_id in ids)
 
 
 async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
