@@ -7,7 +7,7 @@ Run it with `python examples/embedded.py`. `GET /poster?prompt=...` with the hea
 from aiohttp import web
 
 import xinflight
-from xinflight.protocol import Picture
+from xinflight.protocol import OutputEvent
 
 GATEWAY = web.AppKey("gateway", xinflight.Gateway)
 
@@ -27,7 +27,7 @@ async def poster(request: web.Request) -> web.Response:
     image = data = None
     try:
         async for event in gateway.generate(prompt=request.query.get("prompt", ""), size="512x512", owner=user.id):
-            if isinstance(event, Picture):
+            if isinstance(event, OutputEvent):
                 image, data = event, await gateway.read(event)
     except xinflight.XinflightError as error:
         raise web.HTTPBadRequest(text=f"{error.code} {error.field or ''}\n") from None

@@ -110,7 +110,7 @@ MODELS = [
     prompted("model_not_found", "model", "painter", model="nobody"),
     prompted("model_unsuitable", "model", model="reader"),
 ]
-"""Where there are two models, `painter` and one that can't make pictures from text, `reader`."""
+"""Where there are two models, `painter` and one that can't make images from text, `reader`."""
 
 LARGE_INTEGERS = [
     prompted("out_of_bounds", "metadata", "integers of at most 64 bits", metadata=2**70),

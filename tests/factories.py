@@ -17,8 +17,8 @@ from xinflight.protocol import (
     Accepted,
     Cancelled,
     CancelOutcome,
+    OutputEvent,
     Params,
-    Picture,
     Progress,
     Result,
     ResultData,
@@ -89,8 +89,8 @@ def accepted(task: Task) -> Accepted:
     return accepted_message(task)
 
 
-def picture(task: Task, index: int = 0) -> Picture:
-    return Picture(
+def output_event(task: Task, index: int = 0) -> OutputEvent:
+    return OutputEvent(
         task_id=task.task_id, timestamp=0, index=index, seed=7, width=64, height=64, bytes=1, media_type="image/jpeg"
     )
 

@@ -15,9 +15,9 @@ import aiohttp
 from kit import LONG, Json, Recorder, eventually, is_end, painter
 from xinflight.demo import EmulatedModel, Job, Txt2imgBody
 
-STORED = ("accepted", "picture", "result", "cancelled")
+STORED = ("accepted", "output", "result", "cancelled")
 QUICK = painter(step_seconds=0.01, decode_seconds=0.01, default_generate_config={"num_inference_steps": 5})
-"""Some 60 ms for a picture, so that a second of load has queued, running and ended ones."""
+"""Some 60 ms for an image, so that a second of load has queued, running and ended ones."""
 
 
 class Server:
@@ -99,7 +99,7 @@ async def running(
 
 
 class Counting(Recorder):
-    """An emulator that counts how often each single picture was asked for, and how often at once."""
+    """An emulator that counts how often each single image was asked for, and how often at once."""
 
     def __init__(self, *models: EmulatedModel) -> None:
         super().__init__(models)

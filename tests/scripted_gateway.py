@@ -28,14 +28,14 @@ from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 T = TypeVar("T")
 
 
-def _picture() -> bytes:
+def _image() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (64, 64)).save(out, "JPEG")
     return out.getvalue()
 
 
-ANSWER = msgspec.json.encode({"images": [base64.b64encode(_picture()).decode()]})
-FALLBACK_ANSWER = msgspec.json.encode({"data": [{"url": None, "b64_json": base64.b64encode(_picture()).decode()}]})
+ANSWER = msgspec.json.encode({"images": [base64.b64encode(_image()).decode()]})
+FALLBACK_ANSWER = msgspec.json.encode({"data": [{"url": None, "b64_json": base64.b64encode(_image()).decode()}]})
 DIED = b'{"detail":"Remote server 127.0.0.1:1 closed: 0 bytes read on a total of 11 expected bytes"}'
 
 MODELS = {
@@ -47,7 +47,7 @@ MODELS = {
 
 
 class Post:
-    """One request for a picture: under way until `running` is false, answered when `answer` is done."""
+    """One request for an image: under way until `running` is false, answered when `answer` is done."""
 
     def __init__(self, path: str, body: Any) -> None:
         self.route = "txt2img" if "txt2img" in path else "generations"
@@ -68,7 +68,7 @@ class Post:
             return
         self.running = False
         self.progress = 1.0
-        if how == "picture":
+        if how == "image":
             self.answer.set_result(ANSWER if self.route == "txt2img" else FALLBACK_ANSWER)
         elif how == "garbage":
             self.answer.set_result(b"<html>")
@@ -100,7 +100,7 @@ class ScriptedUpstream(Xinference):
         self.posts: list[Post] = []
         self.aborts: list[str] = []
         self.pools: Pools | None = None
-        # What becomes of every call but those for a picture; None answers them.
+        # What becomes of every call but those for an image; None answers them.
         self.calls: Callable[[], Awaitable[bytes]] | None = None
         self.state = UpstreamState.READY
         self.models = dict(MODELS)
@@ -161,7 +161,7 @@ class InlineBlobs(MemoryBlobs):
 
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
         info = identify(data)
-        self._pictures[output_id] = StoredFile(media_type=info.media_type, data=data)
+        self._files[output_id] = StoredFile(media_type=info.media_type, data=data)
         return info
 
 

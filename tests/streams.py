@@ -85,8 +85,8 @@ async def all_lines(response: aiohttp.ClientResponse, timeout: float = LONG) -> 
 
 
 def stored(messages: list[Json]) -> list[Json]:
-    """Return the stored events of what was seen, inline pictures as bytes whatever the transport."""
-    return [_with_bytes(m) for m in messages if m["type"] in ("accepted", "picture") or is_end(m)]
+    """Return the stored events of what was seen, inline images as bytes whatever the transport."""
+    return [_with_bytes(m) for m in messages if m["type"] in ("accepted", "output") or is_end(m)]
 
 
 def _with_bytes(value: Any) -> Any:

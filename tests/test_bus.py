@@ -2,7 +2,7 @@
 
 import pytest
 
-from factories import accepted, event, make_task, picture, progress
+from factories import accepted, event, make_task, output_event, progress
 from xinflight.journal import Bus, MemoryBus
 from xinflight.model import Event, EventMessage, Task
 
@@ -25,7 +25,7 @@ class Listener:
 
 
 def output(task: Task, seq: int) -> Event:
-    return event(task, seq, picture(task))
+    return event(task, seq, output_event(task))
 
 
 async def test_who_listens_to_a_task_hears_that_task(bus: Bus) -> None:
@@ -44,7 +44,7 @@ async def test_events_and_snapshots_come_in_the_order_of_the_calls(bus: Bus) -> 
     listeners = [Listener(), Listener()]
     for listener in listeners:
         bus.attach(listener, "ann", task.uid)
-    messages: list[EventMessage] = [accepted(task), progress(task, 5), picture(task)]
+    messages: list[EventMessage] = [accepted(task), progress(task, 5), output_event(task)]
     for seq, message in zip((1, 0, 2), messages, strict=True):
         bus.publish(event(task, seq, message))
     assert [listener.messages for listener in listeners] == [messages] * 2

@@ -34,7 +34,7 @@ async def cancel(client: WireClient, task_id: str, **fields: object) -> Json:
 
 
 async def draws(client: WireClient, task_id: str = "after") -> None:
-    """Hold that the model still makes pictures."""
+    """Hold that the model still makes images."""
     await start(client, task_id)
     assert (await client.ends(task_id))[task_id]["type"] == "result"
 
@@ -99,17 +99,17 @@ async def test_one_that_waits_for_its_next_try_is_stopped_at_once(client: WireCl
     assert engine.aborts == []
 
 
-async def test_a_picture_that_is_being_saved_is_kept(
+async def test_an_image_that_is_being_saved_is_kept(
     client: WireClient, monkeypatch: pytest.MonkeyPatch, engine: Recorder
 ) -> None:
-    """A cancel that meets the saving comes too late: the picture wins."""
+    """A cancel that meets the saving comes too late: the image wins."""
     saving, go_on = asyncio.Event(), asyncio.Event()
     put = FileBlobs.put
 
-    async def slow_put(self: FileBlobs, picture_id: str, data: bytes) -> MediaInfo:
+    async def slow_put(self: FileBlobs, output_id: str, data: bytes) -> MediaInfo:
         saving.set()
         await go_on.wait()
-        return await put(self, picture_id, data)
+        return await put(self, output_id, data)
 
     monkeypatch.setattr(FileBlobs, "put", slow_put)
     await start(client, "a")
@@ -123,7 +123,7 @@ async def test_a_picture_that_is_being_saved_is_kept(
 
 
 async def test_a_result_that_crosses_the_cancel_is_kept(client: WireClient, engine: Recorder) -> None:
-    """The abort finds the last step done: the picture that comes is a picture, and there is one end."""
+    """The abort finds the last step done: the image that comes is an image, and there is one end."""
     engine.faults = Faults(freeze=4, requests=1)
     await start(client, "a", steps=4)
     await eventually(lambda: engine.posts)
@@ -168,8 +168,8 @@ async def test_ended_and_unknown_ones_are_soft_answers(client: WireClient) -> No
     assert [m["type"] for m in client.seen[before:]] == ["ok", "ok", "ok", "pong"]
 
 
-async def test_one_picture_of_several(client: WireClient, engine: Recorder) -> None:
-    """An index cancels its picture alone; the result names it, and holds the others."""
+async def test_one_image_of_several(client: WireClient, engine: Recorder) -> None:
+    """An index cancels its image alone; the result names it, and holds the others."""
     engine.faults = Faults(freeze=1, requests=1)
     await start(client, "a", n=3, seed=5)
     assert await cancel(client, "a", index=1) == {"task_id": "a", "was": "queued", "index": 1}
@@ -182,8 +182,8 @@ async def test_one_picture_of_several(client: WireClient, engine: Recorder) -> N
     assert len(engine.posts) == 2
 
 
-async def test_the_running_one_of_several_pictures(client: WireClient, engine: Recorder) -> None:
-    """The running picture is stopped, and the next one starts on the freed slot."""
+async def test_the_running_one_of_several_images(client: WireClient, engine: Recorder) -> None:
+    """The running image is stopped, and the next one starts on the freed slot."""
     engine.faults = Faults(freeze=3, requests=1)
     await start(client, "a", n=2)
     await client.until(beyond("a", 3))
@@ -196,8 +196,8 @@ async def test_the_running_one_of_several_pictures(client: WireClient, engine: R
     assert engine.peak["painter"] == 1
 
 
-async def test_every_picture_by_its_index_cancels_the_task(client: WireClient, engine: Recorder) -> None:
-    """When no picture is left the task is cancelled, not completed."""
+async def test_every_image_by_its_index_cancels_the_task(client: WireClient, engine: Recorder) -> None:
+    """When no image is left the task is cancelled, not completed."""
     engine.faults = Faults(freeze=1, requests=1)
     await start(client, "a", n=2)
     for index in (0, 1):
@@ -226,16 +226,16 @@ async def test_all_but_some(client: WireClient, engine: Recorder) -> None:
     assert (await client.ask(action="cancel", scope="all"))["tasks"] == []
 
 
-async def test_pictures_made_before_the_cancel_are_handed_over(client: WireClient, engine: Recorder) -> None:
-    """`cancelled` carries the pictures there are already."""
+async def test_images_made_before_the_cancel_are_handed_over(client: WireClient, engine: Recorder) -> None:
+    """`cancelled` carries the images there are already."""
     engine.script = [Faults(), Faults(freeze=1)]
     await start(client, "a", n=3)
-    picture = await client.until(lambda m: m["type"] == "picture")
+    image = await client.until(lambda m: m["type"] == "output")
     await cancel(client, "a")
     engine.thaw()
     end = (await client.ends("a"))["a"]
     assert end["type"] == "cancelled"
-    assert [p["url"] for p in end["data"]][:1] == [picture["url"]]
+    assert [p["url"] for p in end["data"]][:1] == [image["url"]]
 
 
 OLD = EmulatorOptions(txt2img_abort=False)
@@ -249,7 +249,7 @@ OLD = EmulatorOptions(txt2img_abort=False)
 async def test_on_the_other_route_an_abort_is_never_sent(
     front: Front, models: list[object], options: EmulatorOptions | None
 ) -> None:
-    """Where an abort would spoil the next picture the slot waits for the answer instead, and says so."""
+    """Where an abort would spoil the next image the slot waits for the answer instead, and says so."""
     engine, client = await front(*models, options=options)
     # The first request may be the one that shows which route the model needs.
     await draws(client, "first")
@@ -363,7 +363,7 @@ async def test_a_failure_that_crosses_the_cancel_is_a_stop(
 
 
 async def test_the_last_steps_are_left_to_end(client: WireClient, engine: Recorder) -> None:
-    """A cancel while the picture is decoded is answered after that, and the slot is free then."""
+    """A cancel while the image is decoded is answered after that, and the slot is free then."""
     engine.faults = Faults(freeze=10, requests=1)
     await start(client, "a", steps=10)
     await client.until(lambda m: m.get("step") == "decoding")

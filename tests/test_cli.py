@@ -113,7 +113,7 @@ async def test_a_key_that_is_refused(run: Run, emulate: Serve, key: str) -> None
     assert len(engine.keys) == 1
 
 
-async def test_no_model_for_pictures(run: Run, emulate: Serve) -> None:
+async def test_no_model_for_images(run: Run, emulate: Serve) -> None:
     """A Xinference without such a model, or without the configured one, is not ready."""
     url = await emulate(Recorder([painter(uid="reader", abilities=("ocr",))]))
     result = await doctor(run, "--xinference", url)

@@ -45,46 +45,46 @@ async def life(engine: Recorder, emulate: Serve, folder: Path) -> Life:
 
 
 async def make(client: WireClient, *task_ids: str, **fields: object) -> None:
-    """Make a picture for each id."""
+    """Make an image for each id."""
     for task_id in task_ids:
         await client.ask(**{"action": "generate", "prompt": "a boat", "task_id": task_id, "size": "64x64", **fields})
     await client.ends(*task_ids)
 
 
-def pictures(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "pictures").glob("??/*"))
+def images(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "outputs").glob("??/*"))
 
 
 # Files that no task names
 
 
 async def test_a_start_leaves_other_peoples_files_alone(life: Life, folder: Path) -> None:
-    foreign = folder / "pictures" / "2024" / "holiday.jpg"
+    foreign = folder / "outputs" / "2024" / "holiday.jpg"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("the sea")
-    (folder / "pictures" / "ab" / "a folder").mkdir(parents=True)
+    (folder / "outputs" / "ab" / "a folder").mkdir(parents=True)
     for task_id in "ab":
         async with life() as client:
             await make(client, task_id)
     assert foreign.read_text() == "the sea"
-    assert len(pictures(folder)) == 3
+    assert len(images(folder)) == 3
 
 
-async def test_a_lost_database_does_not_take_the_pictures_with_it(life: Life, folder: Path) -> None:
+async def test_a_lost_database_does_not_take_the_images_with_it(life: Life, folder: Path) -> None:
     async with life() as client:
         await make(client, "a", "b")
-    made = pictures(folder)
+    made = images(folder)
     assert len(made) == 2
     (folder / "xinflight.db").unlink()
     async with life() as client:
         assert (await client.ask(action="list"))["tasks"] == []
-        assert pictures(folder) == made
+        assert images(folder) == made
         await make(client, "c")
     # The start after that finds a database which knows nothing of them.
     async with life():
         pass
-    assert sorted(path.name for path in (folder / "pictures" / "lost").iterdir()) == made
-    assert len(pictures(folder)) == 1
+    assert sorted(path.name for path in (folder / "outputs" / "lost").iterdir()) == made
+    assert len(images(folder)) == 1
 
 
 # Who may read it

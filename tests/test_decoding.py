@@ -108,7 +108,7 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
                 await session.receive(frame)
             await turns()
             for post in parts.upstream.pending:
-                post.end("picture")
+                post.end("image")
             await turns()
         return [json.loads(frame) for frame in sent]
 
@@ -137,8 +137,8 @@ MAGIC = st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WE
 
 @settings(max_examples=500, deadline=None)
 @given(MAGIC, st.binary(max_size=64))
-def test_any_picture(magic: bytes, rest: bytes) -> None:
-    """Bytes that only begin like a picture are garbage of the upstream, not a bug of ours."""
+def test_any_image(magic: bytes, rest: bytes) -> None:
+    """Bytes that only begin like an image are garbage of the upstream, not a bug of ours."""
     try:
         info = identify(magic + rest)
     except UpstreamGarbage:

@@ -44,7 +44,7 @@ SERVER = (
     | protocol.Error
     | protocol.Accepted
     | protocol.Progress
-    | protocol.Picture
+    | protocol.OutputEvent
     | protocol.Result
     | protocol.Cancelled
 )
@@ -99,7 +99,7 @@ def test_every_part_has_its_fields_in_the_protocol() -> None:
         ("ok", "tasks", protocol.CancelledTask),
         ("progress", "details", protocol.Details),
         ("tasks", "tasks", protocol.TaskInfo),
-        ("result", "data", protocol.PictureRef),
+        ("result", "data", protocol.OutputRef),
         ("result", "failures", protocol.Failure),
     ):
         assert set(struct.__struct_encode_fields__) <= ticked(table(section(title), "| field |")[field][-1]), field
@@ -346,7 +346,7 @@ async def test_the_script_of_the_readme(demo_url: str) -> None:
     )
     said = (await process.communicate())[0].decode()
     assert process.returncode == 0, said
-    assert len(re.findall(r"^(dawn|night)\S* http://127\.0\.0\.1:\d+/pictures/\S+$", said, re.MULTILINE)) == 2, said
+    assert len(re.findall(r"^(dawn|night)\S* http://127\.0\.0\.1:\d+/outputs/\S+$", said, re.MULTILINE)) == 2, said
     assert re.search(r"^noon\S* cancelled: stopped after [0-9.]+ s$", said, re.MULTILINE), said
 
 

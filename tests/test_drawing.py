@@ -1,4 +1,4 @@
-"""The painter: the same inputs are the same bytes, any size works, and the picture says what it is."""
+"""The painter: the same inputs are the same bytes, any size works, and the image says what it is."""
 
 import io
 import time
@@ -44,17 +44,17 @@ def test_equal_inputs_are_equal_bytes(prompt: str) -> None:
     ],
 )
 def test_every_input_shows(change: dict[str, Any]) -> None:
-    """Changing any one input changes the picture."""
+    """Changing any one input changes the image."""
     assert drawn() != drawn(**change)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (16, 1024), (1024, 16), (65, 31), (1600, 1200)])
 @pytest.mark.parametrize("prompt", WORDS)
-def test_any_size_is_the_size_of_the_picture(prompt: str, size: tuple[int, int]) -> None:
+def test_any_size_is_the_size_of_the_image(prompt: str, size: tuple[int, int]) -> None:
     """Tiny, narrow, odd and large sizes come out as asked, as JPEG, at either end of steps and guidance."""
     for steps, guidance in ((1, -1.0), (100, 20.0)):
-        picture = drawn(prompt=prompt, width=size[0], height=size[1], steps=steps, guidance=guidance)
-        with Image.open(io.BytesIO(picture)) as opened:
+        image = drawn(prompt=prompt, width=size[0], height=size[1], steps=steps, guidance=guidance)
+        with Image.open(io.BytesIO(image)) as opened:
             assert (opened.format, opened.size) == ("JPEG", size)
 
 
@@ -64,7 +64,7 @@ def test_any_text_can_be_drawn(prompt: str) -> None:
     assert drawn(prompt=prompt, negative_prompt=prompt)
 
 
-def test_a_picture_says_that_it_is_drawn() -> None:
+def test_an_image_says_that_it_is_drawn() -> None:
     """The file's comment says so, and light text stands in the corner."""
     with Image.open(io.BytesIO(drawn(prompt="city", width=512, height=512))) as opened:
         assert opened.info["comment"].startswith(b"drawn, not generated")
@@ -73,11 +73,11 @@ def test_a_picture_says_that_it_is_drawn() -> None:
     assert 20 < light < 112 * 22 / 2
 
 
-def test_pictures_of_one_prompt_differ_by_seed() -> None:
-    """Four seeds of a prompt that names no motif are four clearly different pictures."""
-    pictures = [Image.open(io.BytesIO(drawn(prompt="LiuJuan", seed=seed))) for seed in range(4)]
-    for picture in pictures[1:]:
-        difference = ImageChops.difference(pictures[0], picture).convert("L").resize((1, 1))
+def test_images_of_one_prompt_differ_by_seed() -> None:
+    """Four seeds of a prompt that names no motif are four clearly different images."""
+    images = [Image.open(io.BytesIO(drawn(prompt="LiuJuan", seed=seed))) for seed in range(4)]
+    for image in images[1:]:
+        difference = ImageChops.difference(images[0], image).convert("L").resize((1, 1))
         assert difference.getpixel((0, 0)) not in range(8)
 
 

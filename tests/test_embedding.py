@@ -24,7 +24,7 @@ async def settings(engine: Recorder, emulate: Serve) -> Settings:
 
 
 async def draw(client: WireClient, task_id: str = "a") -> Json:
-    """Make a picture, load it, and return the result."""
+    """Make an image, load it, and return the result."""
     await client.ask(action="generate", prompt="boat", task_id=task_id)
     end = (await client.ends(task_id))[task_id]
     url = end["data"]["data"][0]["url"]
@@ -43,7 +43,7 @@ async def page(url: str) -> str:
 
 
 async def test_below_a_prefix(settings: Settings) -> None:
-    """Every route is below the prefix, the URLs of pictures too; the host's own pages stay its own."""
+    """Every route is below the prefix, the URLs of images too; the host's own pages stay its own."""
 
     async def own(request: web.Request) -> web.Response:
         return web.Response(text="the host's own")
@@ -58,7 +58,7 @@ async def test_below_a_prefix(settings: Settings) -> None:
         assert "/images/ws/generate" in html
         async with WireClient.connect(f"{url}images") as client:
             end = await draw(client)
-        assert end["data"]["data"][0]["url"].startswith(f"{url}images/pictures/")
+        assert end["data"]["data"][0]["url"].startswith(f"{url}images/outputs/")
         assert str(app.router["xinflight:ws"].url_for()) == "/images/ws/generate"
 
 
@@ -71,7 +71,7 @@ async def test_in_a_sub_application(settings: Settings) -> None:
         assert "/art/v1/ws/generate" in await page(f"{url}art/v1/")
         async with WireClient.connect(f"{url}art/v1") as client:
             end = await draw(client)
-            assert end["data"]["data"][0]["url"].startswith(f"{url}art/v1/pictures/")
+            assert end["data"]["data"][0]["url"].startswith(f"{url}art/v1/outputs/")
     assert gateway.draining
 
 
@@ -175,7 +175,7 @@ async def test_generate_from_the_hosts_code(owned: Mounted, stack: AsyncExitStac
     kinds = [type(event).__name__ for event in events]
     assert kinds[0] == "Accepted"
     assert kinds[-1] == "Result"
-    assert kinds.count("Picture") == 2
+    assert kinds.count("OutputEvent") == 2
     ann = await user(stack, url, "ann")
     again = await ann.ask(action="generate", prompt="boat", task_id="a", n=2)
     assert again["state"] == "completed"
@@ -183,7 +183,7 @@ async def test_generate_from_the_hosts_code(owned: Mounted, stack: AsyncExitStac
     replayed = [
         type(event).__name__ async for event in gateway.generate(owner="ann", prompt="boat", task_id="a", n=2)
     ]
-    assert replayed == ["Accepted", "Picture", "Picture", "Result"]
+    assert replayed == ["Accepted", "OutputEvent", "OutputEvent", "Result"]
 
 
 async def test_an_iterator_that_is_broken_off(owned: Mounted, engine: Recorder) -> None:
@@ -261,13 +261,11 @@ async def test_the_end_of_the_application(settings: Settings, engine: Recorder) 
         assert engine.in_flight["painter"] == 0
         assert len(engine.aborts) == 1
     leaked = [task.get_name() for task in asyncio.all_tasks() - before]
-    assert not [
-        name for name in leaked if name.startswith(("picture", "post", "watch", "journal", "writer", "lease"))
-    ]
+    assert not [name for name in leaked if name.startswith(("output", "post", "watch", "journal", "writer", "lease"))]
 
 
 async def test_a_cancel_that_the_end_overtakes(settings: Settings, engine: Recorder) -> None:
-    """A picture that is being stopped when the server ends is told as what it came to."""
+    """An image that is being stopped when the server ends is told as what it came to."""
     engine.faults = Faults(freeze=2, requests=1)
     app = web.Application()
     setup(app, settings)
@@ -284,7 +282,7 @@ async def test_a_cancel_that_the_end_overtakes(settings: Settings, engine: Recor
 
 
 async def test_a_drain_lets_what_runs_end(settings: Settings) -> None:
-    """Within the drain time a running picture is finished, and one that waits is not begun."""
+    """Within the drain time a running image is finished, and one that waits is not begun."""
     app = web.Application()
     setup(app, msgspec.structs.replace(settings, drain=5.0))
     async with hosted(app) as url, WireClient.connect(url) as client:

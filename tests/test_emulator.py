@@ -32,12 +32,12 @@ STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
 
 
 def paint(order: DrawingRequest) -> bytes:
-    """Return bytes that tell the order: pictures are test_drawing's business."""
+    """Return bytes that tell the order: images are test_drawing's business."""
     return msgspec.json.encode(order)
 
 
-def ordered(picture: str) -> DrawingRequest:
-    return msgspec.json.decode(base64.b64decode(picture), type=DrawingRequest)
+def ordered(image: str) -> DrawingRequest:
+    return msgspec.json.decode(base64.b64decode(image), type=DrawingRequest)
 
 
 class Answer(msgspec.Struct):
@@ -133,8 +133,8 @@ def changed(**fields: Any) -> EmulatedModel:
     return msgspec.structs.replace(PAINTER, **fields)
 
 
-async def test_txt2img_answers_one_bare_base64_picture(server: Server) -> None:
-    """A picture comes as bare base64 with the moment it was made, and nothing else."""
+async def test_txt2img_answers_one_bare_base64_image(server: Server) -> None:
+    """An image comes as bare base64 with the moment it was made, and nothing else."""
     answer = await server.txt2img(seed=42, steps=5)
     assert answer.status == 200
     assert answer.body.keys() == {"images", "info", "parameters"}
@@ -142,7 +142,7 @@ async def test_txt2img_answers_one_bare_base64_picture(server: Server) -> None:
     assert ordered(answer.body["images"][0]).steps == 5
 
 
-async def test_both_routes_make_the_same_picture(server: Server) -> None:
+async def test_both_routes_make_the_same_image(server: Server) -> None:
     """The same inputs are the same bytes on both routes, with the model's own guidance when none is given."""
     one = await server.txt2img(seed=7, kwargs='{"cfg_scale":null}')
     other = await server.generations({"seed": 7, "num_inference_steps": 4})
@@ -157,14 +157,14 @@ async def test_a_missing_cfg_scale_means_seven(serve: Serve) -> None:
 
 
 async def test_txt2img_floors_sizes_and_ignores_batches(server: Server) -> None:
-    """Sizes fall to a multiple of eight, and one picture comes whatever the batch."""
+    """Sizes fall to a multiple of eight, and one image comes whatever the batch."""
     answer = await server.txt2img(width=71, height=64, batch_size=3, n_iter=2)
-    [picture] = answer.body["images"]
-    assert (ordered(picture).width, ordered(picture).height) == (64, 64)
+    [image] = answer.body["images"]
+    assert (ordered(image).width, ordered(image).height) == (64, 64)
 
 
-async def test_negative_prompt_steps_and_guidance_reach_the_picture(server: Server) -> None:
-    """Kwargs of a generations request arrive in the picture's order."""
+async def test_negative_prompt_steps_and_guidance_reach_the_image(server: Server) -> None:
+    """Kwargs of a generations request arrive in the image's order."""
     kwargs = {"seed": 5, "negative_prompt": "fog", "num_inference_steps": 3, "guidance_scale": 2.5}
     answer = await server.generations(kwargs)
     order = ordered(answer.body["data"][0]["b64_json"])
@@ -172,14 +172,14 @@ async def test_negative_prompt_steps_and_guidance_reach_the_picture(server: Serv
 
 
 async def test_seed_minus_one_is_random(server: Server) -> None:
-    """Seed -1, and none, are another picture each time."""
+    """Seed -1, and none, are another image each time."""
     seeds = [ordered((await server.txt2img(seed=-1)).body["images"][0]).seed for _ in range(3)]
     assert len(set(seeds)) == 3
     assert min(seeds) >= 0
 
 
-async def test_n_pictures_are_one_batch_with_rising_seeds(server: Server) -> None:
-    """A generations request for two answers two pictures."""
+async def test_n_images_are_one_batch_with_rising_seeds(server: Server) -> None:
+    """A generations request for two answers two images."""
     answer = await server.generations({"seed": 5}, n=2)
     assert [ordered(entry["b64_json"]).seed for entry in answer.body["data"]] == [5, 6]
 
@@ -310,8 +310,8 @@ async def test_progress_of_unknown_ids_is_400(server: Server) -> None:
     assert answer.detail.endswith("] 'never-seen'")
 
 
-async def test_progress_rises_by_steps_to_one_before_the_picture_is_there(server: Server) -> None:
-    """Progress is (step+1)/steps, and 1.0 while the picture is still being decoded."""
+async def test_progress_rises_by_steps_to_one_before_the_image_is_there(server: Server) -> None:
+    """Progress is (step+1)/steps, and 1.0 while the image is still being decoded."""
     server.engine.faults = Faults(freeze=4, requests=1)
     post = asyncio.create_task(server.txt2img(request_id="a", steps=4))
     seen = [await server.reach("a", lambda p: p > 0)]
@@ -423,7 +423,7 @@ async def test_replicas_are_dealt_round_robin_not_by_load(serve: Serve) -> None:
 
 
 async def test_aborting_txt2img_stops_the_compute_then_answers_409(server: Server) -> None:
-    """The pending request answers at the next step's end, and the next picture is unharmed."""
+    """The pending request answers at the next step's end, and the next image is unharmed."""
     post = asyncio.create_task(server.txt2img(request_id="a", prompt="a cat demo:freeze=1"))
     before = await server.reach("a", lambda p: p > 0)
     assert (await server.abort("a")).body == {"msg": "DONE"}
@@ -448,7 +448,7 @@ async def test_an_abort_during_decode_waits_for_the_decode(server: Server) -> No
 
 
 async def test_aborting_generations_answers_at_once_and_spoils_the_next(server: Server) -> None:
-    """Generations answer 409 at once while the pipeline runs on, and the next picture meets it and fails."""
+    """Generations answer 409 at once while the pipeline runs on, and the next image meets it and fails."""
     post = asyncio.create_task(server.generations({"request_id": "a", "num_inference_steps": 500}))
     await server.reach("a", lambda p: p > 0)
     assert (await server.abort("a")).body == {"msg": "DONE"}
@@ -669,7 +669,7 @@ async def test_a_reader_does_not_paint(serve: Serve, route: str) -> None:
 
 
 async def test_a_model_class_without_txt2img_still_has_generations(serve: Serve) -> None:
-    """Such a model answers txt2img with 500, not for txt2img, and generations with a picture."""
+    """Such a model answers txt2img with 500, not for txt2img, and generations with an image."""
     server = await serve(changed(txt2img=False))
     answer = await server.txt2img()
     assert answer.status == 500
@@ -803,8 +803,8 @@ async def test_a_drop_tears_the_connection_and_the_compute_runs_on(server: Serve
     await server.reach("a", lambda p: p == 1.0)
 
 
-@pytest.mark.parametrize("garbage", ["text", "shape", "base64", "picture"])
-async def test_garbage_is_a_200_that_is_no_picture(server: Server, garbage: str) -> None:
+@pytest.mark.parametrize("garbage", ["text", "shape", "base64", "image"])
+async def test_garbage_is_a_200_that_is_no_image(server: Server, garbage: str) -> None:
     """Each kind of garbage is wrong in its own way."""
     server.engine.faults = msgspec.convert({"garbage": garbage}, Faults)
     answer = await server.txt2img(steps=1)

@@ -1,4 +1,4 @@
-"""How long a picture takes: told from our own clock and from pictures like it."""
+"""How long an image takes: told from our own clock and from images like it."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_what_waited_upstream_does_not_count() -> None:
     assert estimator.began_at == pytest.approx(100.0, abs=0.7)
 
 
-def test_pictures_like_it_are_known_beforehand() -> None:
+def test_images_like_it_are_known_beforehand() -> None:
     """With a history the time is told before the first step."""
     estimator = ProgressEstimator(10, 0.0, 12.0, 2.0)
     assert estimator.remaining(0.0) == pytest.approx(12.0)
@@ -71,7 +71,7 @@ def test_polls_are_neither_a_storm_nor_forgotten() -> None:
 
 
 def test_the_history_follows_a_change() -> None:
-    """Within a few pictures a new rate is known; one outlier is not taken for it."""
+    """Within a few images a new rate is known; one outlier is not taken for it."""
     history = DurationHistory()
     assert history.total(KEY) is None
     assert history.tail(KEY) == 0.0

@@ -31,14 +31,14 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def end_of(client: WireClient, task_id: str, **fields: object) -> Json:
-    """Make one picture and return its end."""
+    """Make one image and return its end."""
     answer = await client.ask(**{"action": "generate", "prompt": task_id, "task_id": task_id, **fields})
     assert answer["type"] == "ack"
     return (await client.ends(task_id))[task_id]
 
 
 async def draws(client: WireClient) -> None:
-    """Hold that the model still makes pictures."""
+    """Hold that the model still makes images."""
     assert (await end_of(client, "after"))["type"] == "result"
 
 
@@ -128,7 +128,7 @@ async def test_an_error_fails_at_once_and_leaks_nothing(client: WireClient, engi
     await draws(client)
 
 
-@pytest.mark.parametrize("kind", ["text", "shape", "base64", "picture"])
+@pytest.mark.parametrize("kind", ["text", "shape", "base64", "image"])
 @pytest.mark.parametrize("txt2img", [True, False])
 async def test_garbage_is_told_as_such(front: Front, kind: str, txt2img: bool) -> None:
     """A 200 with nonsense fails the task with its code, once, on both routes; the slot is free after."""
@@ -157,7 +157,7 @@ async def test_a_lost_answer_is_tried_again_after_the_old_one_has_ended(
 
 
 async def test_answers_that_are_always_lost_end_after_two(client: WireClient, engine: Recorder) -> None:
-    """Drawing a picture again and again for an answer that never arrives would burn the model for an hour."""
+    """Drawing an image again and again for an answer that never arrives would burn the model for an hour."""
     engine.faults = Faults(reset=True)
     end = await end_of(client, "a")
     assert (end["type"], end["code"]) == ("error", "upstream_died")
@@ -383,7 +383,7 @@ async def test_a_key_that_is_taken_away_ends_what_waits_and_stops_all_calls(fron
     answer = await client.ask(action="generate", prompt="new")
     assert answer["code"] == "upstream_auth"
     engine.thaw()
-    # The POST of the running one was let in before, and its picture is as good as any.
+    # The POST of the running one was let in before, and its image is as good as any.
     assert (await client.ends("running"))["running"]["type"] == "result"
     assert len(engine.keys) - before <= 2
 

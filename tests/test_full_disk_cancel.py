@@ -1,4 +1,4 @@
-"""A cancel while the disk takes nothing: it counts at once, and nothing is left of the picture."""
+"""A cancel while the disk takes nothing: it counts at once, and nothing is left of the image."""
 
 import pytest
 
@@ -9,20 +9,20 @@ async def full(output_id: str, data: bytes) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("held_bytes", [0, 2**20])
+@pytest.mark.parametrize("unsaved_bytes", [0, 2**20])
 @pytest.mark.parametrize("crossed", [True, False])
 async def test_a_cancel_counts_while_the_disk_is_full(
-    crossed: bool, held_bytes: int, monkeypatch: pytest.MonkeyPatch
+    crossed: bool, unsaved_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it comes while the picture waits for the disk, or crosses the picture: it ends at once."""
-    async with ScriptedGateway.begin(held_bytes=held_bytes) as gateway:
+    """Whether it comes while the image waits for the disk, or crosses the image: it ends at once."""
+    async with ScriptedGateway.begin(unsaved_bytes=unsaved_bytes) as gateway:
         with monkeypatch.context() as patch:
             patch.setattr(gateway.blobs, "put", full)
             await gateway.submit(task_id="a")
             await turns()
             if crossed:
                 await gateway.front.cancel("ann", "a")
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
             if not crossed:
                 await gateway.drain()
@@ -38,9 +38,9 @@ async def test_a_cancel_counts_while_the_disk_is_full(
         await gateway.clock.advance(10.0)
         await gateway.submit(task_id="b")
         await turns()
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.drain()
         (end,) = gateway.ends("ann", "b")
         assert type(end.message).__name__ == "Result"
-        assert len(gateway.blobs._pictures) == 1
+        assert len(gateway.blobs._files) == 1

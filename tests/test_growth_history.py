@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from factories import accept, append, draw, end, lease, make_task, picture, result
+from factories import accept, append, draw, end, lease, make_task, output_event, result
 from kit import FakeClock, Json, Steps, WireClient, hosted
 from xinflight import Settings, setup
 from xinflight.protocol import State
@@ -66,8 +66,8 @@ async def fill(folder: Path, tasks: int) -> None:
             task = make_task(f"t{number}", owner)
             draw(task)
             end(task, at=1010.0 + number)
-            pictures = [picture(task, index) for index in range(EVENTS_OF_TASK - 2)]
-            writes += [accept(task), *(append(task, told) for told in pictures), append(task, result(task))]
+            images = [output_event(task, index) for index in range(EVENTS_OF_TASK - 2)]
+            writes += [accept(task), *(append(task, told) for told in images), append(task, result(task))]
         await store.commit(writes)
     await store.close()
 
@@ -121,11 +121,11 @@ async def ask_everything(url: str, connections: Connections, tasks: int) -> dict
         assert len(client.of("t4")) == EVENTS_OF_TASK
         cursor = f"{epoch}:{last - EVENTS_OF_TASK}"
         await counted("resume of all", client.ask(action="resume", after=cursor, scope="all"))
-        assert len(client.of(f"t{tasks - 2}", "picture", "result")) == EVENTS_OF_TASK - 1
+        assert len(client.of(f"t{tasks - 2}", "output", "result")) == EVENTS_OF_TASK - 1
         await counted("follow", client.ask(action="follow", task_id="t6"))
         await counted("GET of a task", get("t8"))
         events = await counted("GET of events", get("t10/events"))
-        assert events["text"].count('"type":"picture"') == EVENTS_OF_TASK - 2
+        assert events["text"].count('"type":"output"') == EVENTS_OF_TASK - 2
         ack = await counted("accept", client.ask(action="generate", prompt="boat", task_id="new"))
         assert ack["type"] == "ack"
         await counted("end", cancel("new"))

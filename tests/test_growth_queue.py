@@ -83,7 +83,7 @@ async def test_accepts_and_frames_do_not_grow_with_the_crowd() -> None:
         assert frames(gateway, before).total() == 0
         # Everybody moves, some times within the same second.
         for _ in range(3):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
         await gateway.clock.advance(1.0)
         await gateway.drain()

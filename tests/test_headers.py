@@ -36,7 +36,7 @@ async def headers(url: str, **sent: str) -> tuple[int, dict[str, str | None]]:
         ("api/v1/models", 200),
         ("api/v1/tasks/nothing", 404),
         ("v1/models", 200),
-        ("pictures/nothing", 404),
+        ("outputs/nothing", 404),
         ("ws/generate", 400),
     ],
 )
@@ -54,7 +54,7 @@ async def test_an_unknown_path_tells_no_version(server: str) -> None:
     assert (await headers(f"{server}nothing/here"))[1]["Server"] is None
 
 
-async def test_pictures_may_be_shown_by_any_page(client: WireClient) -> None:
+async def test_images_may_be_shown_by_any_page(client: WireClient) -> None:
     await client.ask(action="generate", prompt="boat", task_id="a", steps=1)
     url = (await client.ends("a"))["a"]["data"]["data"][0]["url"]
     shown = {**PROTECTED, "Cross-Origin-Resource-Policy": "cross-origin", "Server": None}

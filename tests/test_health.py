@@ -61,12 +61,12 @@ async def test_a_disk_that_is_free_again(
     assert await health(server) == (200, "ok")
 
 
-async def test_pictures_that_the_disk_does_not_take(
+async def test_images_that_the_disk_does_not_take(
     client: WireClient, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While finished pictures are held, no new work is taken."""
+    """While finished images are held, no new work is taken."""
 
-    def full(self: FileBlobs, picture_id: str, data: bytes) -> None:
+    def full(self: FileBlobs, output_id: str, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(runner, "STORAGE_PAUSE", 0.1)

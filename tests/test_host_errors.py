@@ -33,7 +33,7 @@ def lateness() -> type[XinflightError]:
 
 @pytest.mark.usefixtures("out_of_credit", "lateness")
 async def test_failing_tasks_still_end() -> None:
-    """A picture that fails is told of once, with its code, and its slot is free."""
+    """An image that fails is told of once, with its code, and its slot is free."""
     async with ScriptedGateway.begin() as gateway:
         await gateway.submit(task_id="a", model="m")
         await turns()

@@ -29,7 +29,7 @@ WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00" + bytes(4) + b"\x1f\x00\x
 def images(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     if request.param == "memory":
         return MemoryBlobs(10**6)
-    return FileBlobs(tmp_path / "pictures", full=request.param == "files synced")
+    return FileBlobs(tmp_path / "outputs", full=request.param == "files synced")
 
 
 async def loaded(images: Blobs, output_id: str) -> tuple[str, bytes] | None:
@@ -90,7 +90,7 @@ async def test_many_at_once(images: Blobs) -> None:
     assert [await images.read(f"{number:02}-id") for number in range(40)] == [JPEG + bytes([n]) for n in range(40)]
 
 
-# What a picture is
+# What an image is
 
 
 def test_identify_reads_type_and_size() -> None:
@@ -181,17 +181,17 @@ async def test_put_tells_what_it_kept_and_keeps_nothing_else(images: Blobs) -> N
 
 
 async def test_only_their_owner_may_read_them(tmp_path: Path) -> None:
-    images = FileBlobs(tmp_path / "pictures", full=False)
+    images = FileBlobs(tmp_path / "outputs", full=False)
     output_id = "ab" + "K" * 22
     await images.put(output_id, JPEG)
     await images.put(output_id, PNG)
     await images.put("cd" + "K" * 22, PNG)
-    os.chmod(tmp_path / "pictures" / "cd", 0o755)
-    assert mode(tmp_path / "pictures" / "ab" / output_id) == 0o600
-    assert mode(tmp_path / "pictures" / "ab") == mode(tmp_path / "pictures") == 0o700
+    os.chmod(tmp_path / "outputs" / "cd", 0o755)
+    assert mode(tmp_path / "outputs" / "ab" / output_id) == 0o600
+    assert mode(tmp_path / "outputs" / "ab") == mode(tmp_path / "outputs") == 0o700
     assert await images.sweep({output_id}, 1000.0) == 1
-    assert mode(tmp_path / "pictures" / "cd") == 0o700, "made by an earlier version"
-    assert mode(tmp_path / "pictures" / "lost") == 0o700
+    assert mode(tmp_path / "outputs" / "cd") == 0o700, "made by an earlier version"
+    assert mode(tmp_path / "outputs" / "lost") == 0o700
 
 
 def mode(path: Path) -> int:
@@ -207,14 +207,14 @@ async def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", replace)
         with pytest.raises(OSError, match="No space"):
-            await images.put("picture", JPEG)
-    assert os.listdir(tmp_path / "pi") == []
-    assert await images.get("picture") is None
-    await images.put("picture", JPEG)
-    assert await images.read("picture") == JPEG
+            await images.put("image", JPEG)
+    assert os.listdir(tmp_path / "im") == []
+    assert await images.get("image") is None
+    await images.put("image", JPEG)
+    assert await images.read("image") == JPEG
 
 
-async def test_what_a_crash_left_is_no_picture_and_set_aside(tmp_path: Path) -> None:
+async def test_what_a_crash_left_is_no_image_and_set_aside(tmp_path: Path) -> None:
     images = FileBlobs(tmp_path, full=False)
     kept, half, empty = "ab" + "K" * 22, "ab" + "H" * 22, "ab" + "E" * 22
     await images.put(kept, JPEG)
@@ -278,9 +278,9 @@ async def test_a_synced_one_is_safe_before_it_is_told(tmp_path: Path, monkeypatc
     """The file, then its name in the folder (fsync(2))."""
     synced: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
-    await FileBlobs(tmp_path / "a", full=False).put("picture", JPEG)
+    await FileBlobs(tmp_path / "a", full=False).put("image", JPEG)
     assert synced == []
-    await FileBlobs(tmp_path / "b", full=True).put("picture", JPEG)
+    await FileBlobs(tmp_path / "b", full=True).put("image", JPEG)
     assert synced == [False, True]
 
 
@@ -299,3 +299,68 @@ async def test_memory_forgets_the_oldest_above_its_bytes() -> None:
     tiny = MemoryBlobs(1)
     await tiny.put("newest", JPEG)
     assert await tiny.read("newest") == JPEG
+
+
+# The folder of an earlier version
+
+
+def put_earlier(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "pictures" / name).write_bytes(JPEG + name.encode())
+
+
+def all_files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+ONE, OTHER, SET_ASIDE = "ab" + "1" * 22, "cd" + "2" * 22, "ef" + "3" * 22
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_the_folder_of_an_earlier_version_is_renamed_as_a_whole(tmp_path: Path, full: bool) -> None:
+    put_earlier(tmp_path, f"ab/{ONE}", f"lost/{SET_ASIDE}", "ab/note.txt")
+    folder = (tmp_path / "pictures").stat().st_ino
+    outputs = FileBlobs(tmp_path / "outputs", full=full)
+    for _ in range(2):
+        await outputs.open()
+        assert os.listdir(tmp_path) == ["outputs"]
+        assert (tmp_path / "outputs").stat().st_ino == folder, "one step, which a crash can't halve"
+        assert all_files(tmp_path / "outputs") == {f"ab/{ONE}", f"lost/{SET_ASIDE}", "ab/note.txt"}
+    assert await outputs.read(ONE) == JPEG + f"ab/{ONE}".encode()
+    assert await outputs.sweep({ONE}, 1000.0) == 0
+
+
+async def test_files_of_both_folders_come_together(tmp_path: Path) -> None:
+    """Whoever went back to an earlier version has both."""
+    outputs = FileBlobs(tmp_path / "outputs", full=False)
+    await outputs.put(OTHER, PNG)
+    put_earlier(tmp_path, f"ab/{ONE}", f"lost/{SET_ASIDE}", "ab/note.txt")
+    await outputs.open()
+    assert all_files(tmp_path) == {
+        *(f"outputs/ab/{ONE}", f"outputs/cd/{OTHER}", f"outputs/lost/{SET_ASIDE}"),
+        "pictures/ab/note.txt",
+    }
+    assert await outputs.sweep({ONE, OTHER}, 1000.0) == 0
+    assert await outputs.read(OTHER) == PNG
+
+
+async def test_a_folder_of_somebody_else_is_not_renamed(tmp_path: Path) -> None:
+    """A data folder may be a home, and `pictures` in it the holidays."""
+    put_earlier(tmp_path, "2024/holiday.jpg", f"2024/{ONE}", ONE)
+    before = all_files(tmp_path)
+    await FileBlobs(tmp_path / "outputs", full=False).open()
+    assert all_files(tmp_path) == before
+
+
+async def test_a_folder_that_can_not_be_renamed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_earlier(tmp_path, f"ab/{ONE}")
+
+    def busy(self: Path, target: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", str(self), None, str(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", busy)
+        with pytest.raises(OSError, match=r"busy: .*pictures.* -> .*outputs"):
+            await FileBlobs(tmp_path / "outputs", full=False).open()
+    assert all_files(tmp_path) == {f"pictures/ab/{ONE}"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from factories import FENCE, POOL, end, make_task, picture, progress, result
+from factories import FENCE, POOL, end, make_task, output_event, progress, result
 from kit import FakeClock, eventually
 from scripted_gateway import turns
 from xinflight.connection import Outbox, SlowReader
@@ -93,10 +93,10 @@ async def test_only_the_newest_snapshot_waits_for_a_reader(journal: Journal) -> 
     await journal.accept(task)
     for percent in range(50):
         journal.snapshot(task, progress(task, percent))
-    await journal.append(task, picture(task, 0), FENCE)
+    await journal.append(task, output_event(task, 0), FENCE)
     journal.snapshot(task, progress(task, 70))
     found = await items(subscriber)
-    assert kinds(found) == ["Accepted", "Picture", "Progress"]
+    assert kinds(found) == ["Accepted", "OutputEvent", "Progress"]
     assert [item.seq for item in found] == [1, 2, 0]
     assert found[-1].message.progress == 70
     assert not subscriber.wake.is_set()
@@ -110,7 +110,7 @@ async def test_a_snapshot_moves_no_cursor(journal: Journal, store: GatedStore) -
     await journal.accept(task)
     before = journal.cursor("ann")
     store.gate.clear()
-    stored = journal.append(task, picture(task), FENCE)
+    stored = journal.append(task, output_event(task), FENCE)
     await turns()
     journal.snapshot(task, progress(task, 20))
     found = await items(subscriber)
@@ -119,7 +119,7 @@ async def test_a_snapshot_moves_no_cursor(journal: Journal, store: GatedStore) -
     assert journal.cursor("ann") == before
     store.gate.set()
     await stored
-    assert kinds(await items(subscriber)) == ["Picture"]
+    assert kinds(await items(subscriber)) == ["OutputEvent"]
     assert journal.cursor("ann") == f"{journal.epoch}:2"
     journal.unsubscribe(subscriber)
 
@@ -193,7 +193,7 @@ async def test_an_event_that_is_stored_but_not_published_yet_comes_once(
     task = make_task("a")
     await journal.accept(task)
     store.stored.clear()
-    appended = journal.append(task, picture(task), FENCE)
+    appended = journal.append(task, output_event(task), FENCE)
     await turns()
     subscriber = await journal.subscribe("ann")
     assert journal.position("ann") == 2
@@ -204,7 +204,7 @@ async def test_an_event_that_is_stored_but_not_published_yet_comes_once(
     assert journal.position("ann") == 2
     found += await items(subscriber)
     assert [getattr(item, "seq", "replayed") for item in found] == [1, 2, "replayed"]
-    await journal.append(task, picture(task), FENCE)
+    await journal.append(task, output_event(task), FENCE)
     assert [item.seq for item in await items(subscriber)] == [3]
     journal.unsubscribe(subscriber)
 
@@ -220,7 +220,7 @@ async def test_an_event_that_is_published_while_a_position_is_read_is_not_lost(
     store.read.clear()
     subscribing = asyncio.create_task(journal.subscribe("ann"), name="subscribe")
     await turns()
-    await journal.append(task, picture(task), FENCE)
+    await journal.append(task, output_event(task), FENCE)
     store.read.set()
     subscriber = await subscribing
     assert journal.position("ann") == 2

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from factories import FENCE, POOL, end, make_task, picture, progress, result
+from factories import FENCE, POOL, end, make_task, output_event, progress, result
 from kit import FakeClock
 from scripted_gateway import turns
 from xinflight.errors import StorageUnavailable
@@ -46,7 +46,7 @@ async def test_no_task_is_stored_ahead_of_its_end(trouble: str) -> None:
     if trouble == "slow":
         store.go_on.clear()
     store.broken = trouble == "broken"
-    made = journal.append(task, picture(task), FENCE)
+    made = journal.append(task, output_event(task), FENCE)
     if trouble != "none":
         await turns()
     end(task)
@@ -59,7 +59,7 @@ async def test_no_task_is_stored_ahead_of_its_end(trouble: str) -> None:
     await journal.close()
     first = next(batch for batch in store.batches if any(ended for ended, _ in batch))
     assert first[-1] == (True, "Result")
-    assert [name for batch in store.batches for _, name in batch] == ["Accepted", "Picture", "Result"]
+    assert [name for batch in store.batches for _, name in batch] == ["Accepted", "OutputEvent", "Result"]
 
 
 async def test_owners_who_went_are_forgotten_and_go_on_above_what_they_saw() -> None:

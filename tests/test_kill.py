@@ -85,13 +85,13 @@ async def tasks_of(store: SqliteStore) -> list[Task]:
 
 
 async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
-    """Check what a killed process left, in a copy; return which pictures are stored: (prompt, seed) to file."""
-    pictures = {path.name: path for path in (folder / "pictures").glob("??/[!.]*")}
-    for path in pictures.values():
+    """Check what a killed process left, in a copy; return which images are stored: (prompt, seed) to file."""
+    images = {path.name: path for path in (folder / "outputs").glob("??/[!.]*")}
+    for path in images.values():
         identify(path.read_bytes())
-        assert path.read_bytes().endswith(b"\xff\xd9"), "a picture that is not whole"
+        assert path.read_bytes().endswith(b"\xff\xd9"), "an image that is not whole"
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("pictures", "lock*"))
+    shutil.copytree(folder, aside, ignore=shutil.ignore_patterns("outputs", "lock*"))
     with closing(sqlite3.connect(aside / "xinflight.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     async with opened(aside) as store:
@@ -99,13 +99,13 @@ async def look_into(folder: Path, aside: Path) -> dict[tuple[str, int], str]:
             (task.params.prompt, output.seed): output.output_id
             for task in await tasks_of(store)
             for output in task.outputs
-            if output.output_id in pictures
+            if output.output_id in images
         }
 
 
 @pytest.mark.timeout(120 + 10 * KILLS)
 async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
-    """Every acknowledged task ends once, no stored picture is made again, no model gets more than it has replicas."""
+    """Every acknowledged task ends once, no stored image is made again, no model gets more than it has replicas."""
     print(f"XINFLIGHT_TEST_SEED={SEED}")
     dice = random.Random(SEED)
     engine = Counting(msgspec.structs.replace(QUICK, replicas=2))
@@ -131,8 +131,8 @@ async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
             await asyncio.gather(sending, return_exceptions=True)
             watcher.shown.clear()
         load.settle()
-        for picture in await look_into(folder, tmp_path / "aside"):
-            stored.setdefault(picture, engine.asked[picture])
+        for image in await look_into(folder, tmp_path / "aside"):
+            stored.setdefault(image, engine.asked[image])
     async with running(folder, xinference) as server:
         watching = asyncio.create_task(watcher.watch(server.url))
         async with asyncio.timeout(LONG + 2 * KILLS):
@@ -146,9 +146,9 @@ async def test_killed_again_and_again(tmp_path: Path, emulate: Serve) -> None:
     await check_the_end(folder, watcher, load.acknowledged)
     assert engine.peak["painter"] <= 2
     assert not engine.twice_at_once
-    again = {picture: engine.asked[picture] - times for picture, times in stored.items()}
-    assert set(again.values()) <= {0}, "a stored picture was made again"
-    print(f"{len(load.acknowledged)} tasks, {len(stored)} pictures stored before a kill, {engine.peak} at once")
+    again = {image: engine.asked[image] - times for image, times in stored.items()}
+    assert set(again.values()) <= {0}, "a stored image was made again"
+    print(f"{len(load.acknowledged)} tasks, {len(stored)} images stored before a kill, {engine.peak} at once")
     assert len(load.acknowledged) >= 3 * KILLS
 
 
@@ -164,7 +164,7 @@ async def check_the_end(folder: Path, watcher: Assembler, acknowledged: set[str]
             assert ends[tasks[task_id].uid] == 1
         known = {event.seq: event.message.task_id for event in events}
         assert known == {seq: event["task_id"] for seq, event in watcher.events.items()}
-        files = {path.name for path in (folder / "pictures").glob("??/*")}
+        files = {path.name for path in (folder / "outputs").glob("??/*")}
         recorded = {output.output_id for task in tasks.values() for output in task.outputs if output.file is not None}
         assert files == recorded
 

@@ -176,7 +176,7 @@ async def test_when_a_request_of_an_earlier_process_has_ended(
         assert len(gateway.upstream.posts) == unknown_has_ended
         await gateway.clock.advance(40)
         [post] = gateway.upstream.posts
-        post.end("picture")
+        post.end("image")
         await turns()
         assert not gateway.unfinished("ann", "a")
 

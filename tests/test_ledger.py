@@ -27,7 +27,7 @@ async def waiting_run(gateway: ScriptedGateway) -> OutputRun:
 
 async def finish(gateway: ScriptedGateway) -> None:
     while gateway.upstream.pending:
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
 
 
@@ -98,7 +98,7 @@ async def test_a_task_ends_with_its_last_output_only() -> None:
         for number in range(2):
             await gateway.drain()
             assert gateway.ends("ann", "a") == [], number
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
         await gateway.drain()
         (end,) = gateway.ends("ann", "a")

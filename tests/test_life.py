@@ -21,8 +21,8 @@ OWNERS = st.sampled_from(["ann", "bob"])
 IDS = st.sampled_from(["t0", "t1", "t2", "t3"])
 OUTCOMES = st.sampled_from(
     [
-        "picture",
-        "picture",
+        "image",
+        "image",
         "died",
         "error",
         "busy",
@@ -110,13 +110,13 @@ class Player:
             self.accepted.add((owner, task.task_id))
 
     async def finish(self) -> None:
-        """Answer everything with a picture until nothing is under way."""
+        """Answer everything with an image until nothing is under way."""
         gateway = self.gateway
         gateway.upstream.become(UpstreamState.READY)
         for _ in range(2000):
             await turns()
             for post in gateway.upstream.pending:
-                post.end("aborted" if post.aborted else "picture")
+                post.end("aborted" if post.aborted else "image")
             for post in gateway.upstream.posts:
                 # Those whose answer was lost come to their end, too.
                 post.running, post.progress = False, 1.0
@@ -225,7 +225,7 @@ async def test_an_acceptance_whose_caller_has_gone() -> None:
         await asyncio.gather(submitting, return_exceptions=True)
         store.go_on.set()
         await turns()
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.drain()
         assert len(gateway.ends("ann", "a")) == 1
@@ -255,7 +255,7 @@ async def test_ended_tasks_are_forgotten_and_new_ones_go_on() -> None:
             task = await gateway.submit(task_id=f"t{number}")
             assert isinstance(task, Task)
             await turns()
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
             await gateway.drain()
             assert len(gateway.ends("ann", f"t{number}")) == 1
@@ -271,7 +271,7 @@ async def test_a_cancel_at_every_moment_around_the_answer(pause: int) -> None:
         await turns()
         gateway.upstream.advance(gateway.upstream.pending[0], 0.5)
         await gateway.clock.advance(0.5)
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns(pause)
         await gateway.front.cancel("ann", "a")
         await turns()
@@ -310,7 +310,7 @@ async def test_a_task_that_wants_no_viewerless_life_ends_after_the_grace() -> No
         gateway.leave("bob")
         while gateway.upstream.pending:
             for post in gateway.upstream.pending:
-                post.end("picture")
+                post.end("image")
             await turns()
 
 
@@ -345,7 +345,7 @@ async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
         await gateway.clock.advance(20.0)
         assert len(gateway.upstream.aborts) == 1
         assert len(gateway.upstream.posts) == 2
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.drain()
         assert len(gateway.ends("ann", "a")) == 1
@@ -387,10 +387,10 @@ async def test_the_grace_of_those_who_are_away_starts_with_a_restart(*, returns:
             await gateway.join("ann")
         await gateway.clock.advance(2.0)
         for post in gateway.upstream.pending:
-            post.end("aborted" if post.aborted else "picture")
+            post.end("aborted" if post.aborted else "image")
         await turns()
         for post in gateway.upstream.pending:
-            post.end("picture")
+            post.end("image")
         await turns()
         tasks = {task_id: await store.task("ann", task_id) for task_id in ("goes", "stays")}
         states = [task.state for task in tasks.values() if task is not None]

@@ -28,6 +28,6 @@ async def test_an_output_logs_under_its_own_name_only() -> None:
             gateway.upstream.pending[0].end("aborted")
             await turns()
         for _ in range(2):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
     assert seen == [{"task": task_id, "output": 0} for task_id in ("a", "b", "c")]

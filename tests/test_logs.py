@@ -45,11 +45,11 @@ def fail() -> None:
 
 def test_every_line_is_json() -> None:
     logs = Logs(people=False)
-    logs.ours.warning("picture failed", task="a", detail=EVIL)
+    logs.ours.warning("image failed", task="a", detail=EVIL)
     logs.library.error("Error handling request from %s", "127.0.0.1")
     plain, foreign = logs.lines
     assert (plain["event"], plain["level"], plain["task"], plain["detail"]) == (
-        "picture failed",
+        "image failed",
         "warning",
         "a",
         EVIL,
@@ -77,7 +77,7 @@ def test_a_traceback_stays_in_its_line() -> None:
 def test_a_terminal_obeys_nothing_that_is_logged() -> None:
     """Text of the upstream that holds escape sequences is shown, not obeyed; colours are our own."""
     logs = Logs(people=True)
-    logs.ours.warning("picture failed", detail=EVIL.partition("\r")[0], word="x\x1b[2J", parts=[EVIL])
+    logs.ours.warning("image failed", detail=EVIL.partition("\r")[0], word="x\x1b[2J", parts=[EVIL])
     logs.library.warning("%s", EVIL)
     try:
         fail()

@@ -81,7 +81,7 @@ async def test_everything_at_once(tmp_path: Path, emulate: Serve) -> None:
                     (
                         {"reset": True},
                         {"drop": 2},
-                        {"garbage": dice.choice(("text", "shape", "base64", "picture"))},
+                        {"garbage": dice.choice(("text", "shape", "base64", "image"))},
                         {"freeze": 2},
                         {"refuse": 1},
                         {"error": "CUDA out of memory"},

@@ -12,7 +12,7 @@ from xinflight.tasks.pool_runner import UNASSIGNED
 async def finish(gateway: ScriptedGateway) -> None:
     """Complete whatever is asked for."""
     while gateway.upstream.pending:
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
 
 

@@ -22,7 +22,7 @@ async def never() -> bytes:
 
 
 async def given_up(gateway: ScriptedGateway) -> Post:
-    """Cancel a picture of a model with one slot, whose request then never ends; return the request."""
+    """Cancel an image of a model with one slot, whose request then never ends; return the request."""
     await gateway.submit(task_id="a", model="m")
     await turns()
     [post] = gateway.upstream.pending

@@ -34,7 +34,7 @@ async def submit(gateway: ScriptedGateway, *task_ids: str, owner: str = "ann", *
 
 
 async def work(gateway: ScriptedGateway, seconds: int, *, so_far: int = 0) -> None:
-    """Let the picture that runs come further: it takes 10 s."""
+    """Let the image that runs come further: it takes 10 s."""
     for done in range(so_far + 1, so_far + seconds + 1):
         await gateway.clock.advance(1.0)
         gateway.upstream.advance(gateway.upstream.pending[0], done / 10)
@@ -43,7 +43,7 @@ async def work(gateway: ScriptedGateway, seconds: int, *, so_far: int = 0) -> No
 async def finish(gateway: ScriptedGateway) -> None:
     """Make everything that is left."""
     while gateway.upstream.pending:
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
 
 
@@ -55,7 +55,7 @@ async def test_places_follow_every_move_although_others_arrive() -> None:
         await gateway.clock.advance(2.0)
         await gateway.drain()
         for number in range(5):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
             await submit(gateway, f"new-{number}")
             await gateway.clock.advance(1.1)
@@ -75,7 +75,7 @@ async def test_what_starts_at_once_has_no_place() -> None:
         assert {m.index: m.position for m in snapshots if m.position is not None} == {2: 1, 3: 2, 4: 3}
         assert all(m.state != "queued" for m in snapshots if m.index < 2)
         while gateway.upstream.pending:
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
 
 
@@ -117,7 +117,7 @@ async def test_waiting_is_told_again_only_when_it_is_news() -> None:
         await submit(gateway, "known")
         await turns()
         await work(gateway, 10)
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         count = 200
         await submit(gateway, "running", *(f"t{number}" for number in range(count)))
@@ -130,7 +130,7 @@ async def test_waiting_is_told_again_only_when_it_is_news() -> None:
         await gateway.drain()
         assert len(waits(gateway)) == before
         # Everybody moves up: one message each.
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.clock.advance(1.0)
         await gateway.drain()
@@ -154,7 +154,7 @@ async def test_who_does_not_watch_is_told_when_coming_back() -> None:
         await gateway.clock.advance(2.0)
         await gateway.unwatch("bob")
         before = waits(gateway, "bob")
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.clock.advance(2.0)
         await gateway.drain()

@@ -5,7 +5,7 @@ from typing import Any
 
 from kit import Json, Recorder, WireClient, is_end
 
-STORED = ("accepted", "picture", "result", "cancelled", "error")
+STORED = ("accepted", "output", "result", "cancelled", "error")
 
 
 async def ask(client: WireClient, task_id: str = "a", **fields: Any) -> Json:
@@ -26,14 +26,14 @@ async def test_on_the_same_connection_while_it_runs(client: WireClient, engine: 
     assert (ack["type"], ack["state"]) == ("ack", "running")
     await client.ends("a")
     assert (await client.ask(action="ping"))["type"] == "pong"
-    assert [kind for _, kind in stored(client.seen)] == ["accepted", "picture", "result"]
+    assert [kind for _, kind in stored(client.seen)] == ["accepted", "output", "result"]
     assert len(engine.posts) == 1
 
 
 async def test_on_another_connection_while_it_runs(server: str, client: WireClient, engine: Recorder) -> None:
     """What was stored is replayed after the ack, then the newest snapshot, then it is live; the first one goes on."""
     await ask(client, n=3, steps=20)
-    await client.until(lambda m: m["type"] == "picture")
+    await client.until(lambda m: m["type"] == "output")
     async with WireClient.connect(server) as other:
         ack = await ask(other, n=3, steps=20)
         assert ack["state"] == "running"
@@ -41,10 +41,10 @@ async def test_on_another_connection_while_it_runs(server: str, client: WireClie
         await other.ends("a")
         await client.ends("a")
         after_ack = [m["type"] for m in other.of("a")][1:]
-        assert after_ack[:2] == ["accepted", "picture"]
+        assert after_ack[:2] == ["accepted", "output"]
         assert after_ack.count("progress") > 1
         assert stored(other.seen) == stored(client.seen)
-    assert [kind for _, kind in stored(client.seen)] == ["accepted", "picture", "picture", "picture", "result"]
+    assert [kind for _, kind in stored(client.seen)] == ["accepted", "output", "output", "output", "result"]
     assert len(engine.posts) == 3
 
 
@@ -99,7 +99,7 @@ async def test_ref_and_language_are_no_content(client: WireClient) -> None:
 
 
 async def test_a_random_seed_stays_what_it_was(client: WireClient) -> None:
-    """The seed is drawn once: asking again without one gives the same picture."""
+    """The seed is drawn once: asking again without one gives the same image."""
     first = await client.ask(action="generate", prompt="boat", task_id="a")
     again = await client.ask(action="generate", prompt="boat", task_id="a")
     assert first["params"]["seed"] == again["params"]["seed"]
@@ -114,7 +114,7 @@ async def test_the_first_connection_may_go(server: str, engine: Recorder, stack:
     async with WireClient.connect(server) as second:
         await ask(second, steps=20)
         assert (await second.ends("a"))["a"]["type"] == "result"
-        assert [kind for _, kind in stored(second.seen)] == ["accepted", "picture", "result"]
+        assert [kind for _, kind in stored(second.seen)] == ["accepted", "output", "result"]
     assert len(engine.posts) == 1
 
 

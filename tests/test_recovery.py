@@ -46,7 +46,7 @@ async def test_asking_goes_on_where_it_was_after_a_failure(monkeypatch: pytest.M
         await gateway.clock.advance(1.0)
         assert asked == [ids[0], ids[1], ids[1], ids[2]]
         for _ in range(3):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
         ends = [await store.task("ann", task.task_id) for task in tasks]
         assert [task.state for task in ends if task is not None] == [
@@ -65,6 +65,6 @@ async def test_a_pool_in_which_only_some_wait_asks_about_no_other() -> None:
         assert gateway.upstream.aborts == []
         assert [post.request_id for post in gateway.upstream.posts] == [tasks[0].outputs[0].request_id]
         for _ in range(2):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
         assert not gateway.pools.size

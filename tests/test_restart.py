@@ -38,8 +38,8 @@ class Place:
                 await client.send(action="resume", after=f"{client.seen[0]['epoch']}:0", scope="all")
                 yield server, client
 
-    def pictures(self) -> list[Path]:
-        return list((self.folder / "pictures").glob("??/*"))
+    def images(self) -> list[Path]:
+        return list((self.folder / "outputs").glob("??/*"))
 
 
 Open = Callable[..., Awaitable[Place]]
@@ -244,24 +244,24 @@ async def test_time_goes_on_while_nobody_runs(place: Open) -> None:
     assert "b" not in here.engine.prompts
 
 
-async def test_one_of_two_pictures_is_kept_when_the_other_expires(place: Open) -> None:
+async def test_one_of_two_images_is_kept_when_the_other_expires(place: Open) -> None:
     here = await place()
     here.engine.script = [Faults(), Faults(freeze=1)]
     async with here.life() as (server, client):
         await start(client, "a", n=2, timeout=5.0)
-        await client.until(lambda m: m["type"] == "picture")
+        await client.until(lambda m: m["type"] == "output")
         await eventually(lambda: len(here.engine.posts) == 2)
         await server.kill()
     async with here.life() as (server, client):
         end = (await client.ends("a"))["a"]
     assert (end["type"], end["failed"], end["failures"]) == ("result", [1], [{"index": 1, "code": "timeout"}])
-    assert [picture["index"] for picture in end["data"]["data"]] == [0]
-    assert len(here.pictures()) == 1
+    assert [image["index"] for image in end["data"]["data"]] == [0]
+    assert len(here.images()) == 1
     here.engine.thaw()
 
 
-async def test_a_written_picture_is_adopted_and_strangers_are_set_aside(place: Open) -> None:
-    """A crash between the file and its commit: the picture is there, so it is not made again."""
+async def test_a_written_image_is_adopted_and_strangers_are_set_aside(place: Open) -> None:
+    """A crash between the file and its commit: the image is there, so it is not made again."""
     here = await place()
     here.engine.faults = Faults(freeze=5, requests=1)
     async with here.life() as (server, client):
@@ -275,26 +275,26 @@ async def test_a_written_picture_is_adopted_and_strangers_are_set_aside(place: O
     await store.close()
     assert task is not None
     drawn = draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=11)
-    picture = here.folder / "pictures" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
-    lost = picture.name[:2] + "x" * 22
-    strangers = [picture.with_name(lost), picture.with_name(f".{picture.name}")]
-    picture.parent.mkdir(parents=True)
-    for path in (picture, *strangers):
+    image = here.folder / "outputs" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
+    lost = image.name[:2] + "x" * 22
+    strangers = [image.with_name(lost), image.with_name(f".{image.name}")]
+    image.parent.mkdir(parents=True)
+    for path in (image, *strangers):
         path.write_bytes(drawn)
     async with here.life() as (server, client):
         end = (await client.ends("a"))["a"]
-        assert [m["type"] for m in client.of("a", "accepted", "picture", "result")] == [
+        assert [m["type"] for m in client.of("a", "accepted", "output", "result")] == [
             "accepted",
-            "picture",
+            "output",
             "result",
         ]
         assert (end["data"]["data"][0]["bytes"], end["data"]["data"][0]["seed"]) == (len(drawn), 11)
     assert here.engine.prompts == ["a"]
-    assert here.pictures() == [picture]
-    assert {path.name for path in (here.folder / "pictures" / "lost").iterdir()} == {lost, f".{picture.name}"}
+    assert here.images() == [image]
+    assert {path.name for path in (here.folder / "outputs" / "lost").iterdir()} == {lost, f".{image.name}"}
 
 
-async def test_half_a_picture_is_made_again(place: Open) -> None:
+async def test_half_an_image_is_made_again(place: Open) -> None:
     here = await place()
     here.engine.faults = Faults(freeze=1, requests=1)
     async with here.life() as (server, client):
@@ -306,15 +306,15 @@ async def test_half_a_picture_is_made_again(place: Open) -> None:
     task = await store.task("local", "a")
     await store.close()
     assert task is not None
-    picture = here.folder / "pictures" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"\xff\xd8\xff")
+    image = here.folder / "outputs" / task.outputs[0].output_id[:2] / task.outputs[0].output_id
+    image.parent.mkdir(parents=True)
+    image.write_bytes(b"\xff\xd8\xff")
     async with here.life() as (server, client):
         assert (await client.ends("a"))["a"]["type"] == "result"
-    assert picture.stat().st_size > 100
+    assert image.stat().st_size > 100
 
 
-# The other route, where an abort spoils the next picture
+# The other route, where an abort spoils the next image
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["old server", "model without txt2img"])

@@ -12,7 +12,7 @@ from kit import Json, Recorder, WireClient, eventually, is_end
 from xinflight.cli import serving
 from xinflight.settings import Settings
 
-STORED = ("accepted", "picture", "result", "cancelled", "error")
+STORED = ("accepted", "output", "result", "cancelled", "error")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ async def test_resume_of_some_tasks_names_the_unknown_ones(client: WireClient, o
     answer = await other.ask(action="resume", after=f"{other.seen[0]['epoch']}:0", tasks=["b", "nope"])
     assert (answer["recovered"], answer["unknown"]) == (True, ["nope"])
     assert {m["task_id"] for m in stored(other)} == {"b"}
-    assert [m["type"] for m in stored(other)] == ["accepted", "picture", "result"]
+    assert [m["type"] for m in stored(other)] == ["accepted", "output", "result"]
     assert stored(other) == [m for m in stored(client) if m["task_id"] == "b"]
 
 
@@ -124,7 +124,7 @@ async def test_resumed_twice_nothing_comes_twice(client: WireClient, other: Wire
     await other.ask(action="generate", prompt="a", task_id="a", steps=30)
     await other.ends("a")
     await other.ask(action="ping")
-    assert [m["type"] for m in stored(other)] == ["accepted", "picture", "result"]
+    assert [m["type"] for m in stored(other)] == ["accepted", "output", "result"]
 
 
 async def test_follow_from_now_then_resume_fills_the_gap(client: WireClient, other: WireClient) -> None:
@@ -157,7 +157,7 @@ async def test_follow_one_task(client: WireClient, other: WireClient) -> None:
     assert [m["task_id"] for m in other.seen if m["type"] == "progress"] == ["b"], "its newest snapshot"
     await other.ends("b")
     assert {m["task_id"] for m in other.seen if "seq" in m} == {"b"}
-    assert [m["type"] for m in stored(other)] == ["picture", "result"], "from now on"
+    assert [m["type"] for m in stored(other)] == ["output", "result"], "from now on"
 
 
 async def test_unfollow(client: WireClient, other: WireClient) -> None:
@@ -170,9 +170,9 @@ async def test_unfollow(client: WireClient, other: WireClient) -> None:
     assert (await other.ask(action="unfollow", task_id="nope"))["tasks"] == [{"task_id": "nope", "was": "unknown"}]
     await client.ends("a")
     await other.ends("b")
-    assert other.of("a", "picture", "result") == []
+    assert other.of("a", "output", "result") == []
     # What one connection does not want to hear, another one still hears.
-    assert [m["type"] for m in client.of("a", "picture", "result")] == ["picture", "result"]
+    assert [m["type"] for m in client.of("a", "output", "result")] == ["output", "result"]
 
 
 async def test_unfollow_all(client: WireClient, other: WireClient) -> None:
@@ -249,8 +249,8 @@ async def test_list_filters_and_tells_all(client: WireClient, engine: Recorder) 
     assert tasks["bad"]["failed"] == [0]
     assert tasks["gone"]["cancelled"] == [0]
     assert tasks["done"]["created"] <= tasks["done"]["ended"]
-    [picture] = tasks["done"]["data"]
-    assert picture == client.of("done", "result")[0]["data"]["data"][0]
+    [image] = tasks["done"]["data"]
+    assert image == client.of("done", "result")[0]["data"]["data"][0]
     assert (await client.ask(action="list", state="nonsense"))["type"] == "error"
 
 
@@ -267,7 +267,7 @@ async def test_a_page_that_lists_and_resumes_misses_nothing(client: WireClient, 
 # Delete
 
 
-async def test_delete_forgets_task_and_picture_and_tells_everybody(
+async def test_delete_forgets_task_and_image_and_tells_everybody(
     client: WireClient, other: WireClient, tmp_path: Path
 ) -> None:
     await make(client, "a", "b", steps=1)
@@ -283,7 +283,7 @@ async def test_delete_forgets_task_and_picture_and_tells_everybody(
     assert (notice["kind"], notice["task_id"]) == ("deleted", "a")
     assert [t["task_id"] for t in (await other.ask(action="list"))["tasks"]] == ["b"]
     assert (await client.ask(action="delete", task_id="a"))["tasks"] == [{"task_id": "a", "was": "unknown"}]
-    assert len(list((tmp_path / "data" / "pictures").glob("*/*"))) == 1
+    assert len(list((tmp_path / "data" / "outputs").glob("*/*"))) == 1
     # Who has seen its end misses nothing; who has not is told that there is a gap.
     assert (await other.ask(action="resume", after=before, scope="all"))["recovered"] is True
     await other.ask(action="unfollow", scope="all")
@@ -344,7 +344,7 @@ async def test_a_restart_keeps_epoch_cursors_and_history(emulate: Serve, engine:
         answer = await client.ask(action="resume", after=f"{epoch}:{welcome['cursor'].split(':')[1]}", scope="all")
         assert answer["recovered"] is False
         # The files go after their rows.
-        await eventually(lambda: not list((tmp_path / "data" / "pictures").glob("*/*")))
+        await eventually(lambda: not list((tmp_path / "data" / "outputs").glob("*/*")))
     assert events
 
 

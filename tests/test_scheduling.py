@@ -39,7 +39,7 @@ async def test_the_setting_may_say_fewer_replicas(front: Front) -> None:
 
 
 async def test_first_come_first_served(server: str, client: WireClient, engine: Recorder) -> None:
-    """Connections take turns only by the order of their asking; the pictures of a task stay together."""
+    """Connections take turns only by the order of their asking; the images of a task stay together."""
     async with WireClient.connect(server) as other:
         await start(client, "a", n=2)
         await start(other, "b")
@@ -91,7 +91,7 @@ async def test_several_models_form_a_pool(front: Front) -> None:
 
 
 async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Places are counted from 1 and move up; times are told once a picture was measured."""
+    """Places are counted from 1 and move up; times are told once an image was measured."""
     monkeypatch.setattr(positions, "PAUSE", 0.1)
     engine, client = await front()
     await start(client, "first")

@@ -54,7 +54,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try to write a picture again soon, and give a locked database up soon."""
+    """Try to write an image again soon, and give a locked database up soon."""
     monkeypatch.setattr(runner, "STORAGE_PAUSE", 0.1)
     monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT", 0.05)
 
@@ -136,7 +136,7 @@ async def test_a_full_disk_after_a_kill_starts_with_what_to_do(disk: Disk, serve
 
 @pytest.fixture
 def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let no picture be written while the list that this gives is not empty."""
+    """Let no image be written while the list that this gives is not empty."""
     faults: list[str] = []
     write = FileBlobs._put
 
@@ -153,7 +153,7 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_past_the_limit_it_is_made_again_when_the_disk_is_back(front: Front, broken_disk: list[str]) -> None:
     """What can't be held is not made again and again meanwhile: the model would work for nothing."""
     size = len(draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=1))
-    engine, client = await front(painter(replicas=2), held_bytes=size)
+    engine, client = await front(painter(replicas=2), unsaved_bytes=size)
     broken_disk.append("Read-only file system")
     for task_id in ("a", "b"):
         assert (await start(client, task_id, prompt="a", seed=1))["type"] == "ack"
@@ -168,22 +168,22 @@ async def test_past_the_limit_it_is_made_again_when_the_disk_is_back(front: Fron
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_a_held_picture_that_expires_is_not_named(
+async def test_a_held_image_that_expires_is_not_named(
     clock: ShiftedClock, client: WireClient, engine: Recorder, broken_disk: list[str], tmp_path: Path
 ) -> None:
     engine.script = [Faults(), Faults(freeze=10)]
     assert (await start(client, "a", n=2, timeout=600))["type"] == "ack"
-    await client.until(lambda m: m["type"] == "picture")
+    await client.until(lambda m: m["type"] == "output")
     broken_disk.append("Read-only file system")
     engine.thaw()
     await client.until(lambda m: m["type"] == "progress" and m["index"] == 1 and m["step"] == "saving")
     clock.advance(600)
     end = (await client.ends("a"))["a"]
     assert (end["type"], end["failed"]) == ("result", [1])
-    assert [picture["index"] for picture in end["data"]["data"]] == [0]
+    assert [image["index"] for image in end["data"]["data"]] == [0]
     broken_disk.clear()
     await accepted(client, "b")
-    assert len(list((tmp_path / "data" / "pictures").glob("*/*"))) == 2
+    assert len(list((tmp_path / "data" / "outputs").glob("*/*"))) == 2
 
 
 # The database is locked

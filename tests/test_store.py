@@ -21,7 +21,7 @@ from factories import (
     ids,
     lease,
     make_task,
-    picture,
+    output_event,
     result,
     save,
     seqs,
@@ -80,7 +80,7 @@ async def test_a_write_without_an_event_keeps_the_task(store: Store) -> None:
 
 async def test_a_batch_keeps_all_of_many_owners(store: Store) -> None:
     ann, bob = make_task("a", "ann"), make_task("a", "bob")
-    await store.commit([accept(ann), accept(bob), append(ann, picture(ann))])
+    await store.commit([accept(ann), accept(bob), append(ann, output_event(ann))])
     assert (await seqs(store), await seqs(store, "bob")) == ([1, 2], [1])
     assert (await store.task("bob", "a")) == bob
 
@@ -157,7 +157,7 @@ async def test_an_event_comes_back_as_it_was(store: Store) -> None:
     task = make_task()
     task.lang = "zh-CN"
     draw(task)
-    messages: list[StoredMessage] = [accepted(task), picture(task), result(task), cancelled(task)]
+    messages: list[StoredMessage] = [accepted(task), output_event(task), result(task), cancelled(task)]
     writes: list[Write] = [
         Accept(task=task, message=messages[0]),
         *(append(task, message) for message in messages[1:]),
@@ -180,14 +180,14 @@ async def test_each_owner_has_seqs_without_gaps(store: Store) -> None:
     for number in range(3):
         for owner, task in tasks.items():
             known = make_task("a", owner)
-            told = picture(task)
+            told = output_event(task)
             outcomes = await store.commit([save(task), append(task, told), accept(known), accept(known)])
             assert outcomes == [None, event(task, 2 + number, told), task, task]
     assert await seqs(store) == await seqs(store, "bob") == [1, 2, 3, 4]
     assert await store.last_seq("ann") == 4
     assert await store.last_seq("nobody") == 0
     task = tasks["ann"]
-    await store.commit([append(task, picture(task))])
+    await store.commit([append(task, output_event(task))])
     assert (await store.last_seq("ann"), await store.last_seq("bob")) == (5, 4)
 
 
@@ -265,7 +265,7 @@ async def test_prune_by_bytes_takes_the_oldest_ended(store: Store) -> None:
 
 
 async def test_prune_counts_prompts_and_events_too(store: Store) -> None:
-    """A task without a picture takes what its prompt takes: in the task, and in its first event."""
+    """A task without an image takes what its prompt takes: in the task, and in its first event."""
     for number in range(4):
         task = make_task(f"t{number}", prompt="x" * 40_000)
         await store.commit([accept(task)])
@@ -335,15 +335,19 @@ async def test_nothing_of_a_batch_with_a_stale_fence_is_stored(store: Store) -> 
     await store.commit([accept(mine), accept(other)])
     assert await store.lease("other") == FENCE + 1
     mine.cancelled_at = other.cancelled_at = 1003.5
-    for stale in (append(other, picture(other)), save(other), save(other, FENCE + 2)):
+    for stale in (append(other, output_event(other)), save(other), save(other, FENCE + 2)):
         with pytest.raises(StaleFence):
-            await store.commit([accept(new), append(mine, picture(mine)), stale])
+            await store.commit([accept(new), append(mine, output_event(mine)), stale])
     assert await ids(store) == ["other", "mine"]
     assert await seqs(store) == [1, 2]
     found = await store.task("ann", "mine")
     assert found is not None
     assert found.cancelled_at is None
-    writes: list[Write] = [accept(new), append(mine, picture(mine)), append(other, picture(other), FENCE + 1)]
+    writes: list[Write] = [
+        accept(new),
+        append(mine, output_event(mine)),
+        append(other, output_event(other), FENCE + 1),
+    ]
     assert [each.seq for each in await store.commit(writes) if isinstance(each, Event)] == [3, 4, 5]
 
 

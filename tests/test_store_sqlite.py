@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from factories import FENCE, POOL, accept, append, finished, ids, lease, make_task, picture, save, seqs
+from factories import FENCE, POOL, accept, append, finished, ids, lease, make_task, output_event, save, seqs
 from kit import eventually
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.storage import MIGRATIONS, SqliteStore, StaleFence, sqlite_database, sqlite_schema
@@ -51,7 +51,7 @@ async def test_a_batch_is_stored_whole_or_not_at_all(sqlite: SqliteStore) -> Non
     await sqlite.commit([accept(first)])
     with pytest.raises(StorageUnavailable, match="UNIQUE"):
         # The same uid again can't be stored.
-        await sqlite.commit([accept(second), append(second, picture(second)), accept(double)])
+        await sqlite.commit([accept(second), append(second, output_event(second)), accept(double)])
     assert await sqlite.task("ann", "b") is None
     assert await seqs(sqlite) == [1]
     await sqlite.commit([accept(second)])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from factories import FENCE, POOL, cancelled, end, make_task, picture, progress, result
+from factories import FENCE, POOL, cancelled, end, make_task, output_event, progress, result
 from xinflight.clock import SystemClock
 from xinflight.journal import Journal, MemoryBus, Subscriber
 from xinflight.journal import subscriber as subscriber_module
@@ -101,7 +101,7 @@ class World:
             # A cancel's intent: a write without an event.
             _ = self.journal.save(task, FENCE)
         elif act < 0.9:
-            _ = self.journal.append(task, picture(task), FENCE)
+            _ = self.journal.append(task, output_event(task), FENCE)
         else:
             end(task)
             message = result(task) if self.dice.random() < 0.5 else cancelled(task)

@@ -208,7 +208,7 @@ async def test_the_server_outlives_a_failure_of_each_background_task(
         await gateway.submit(task_id="second")
         await turns()
         for _ in range(2):
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
         await gateway.drain()
         assert len(gateway.ends("ann", "second")) == 1

@@ -39,7 +39,7 @@ async def test_only_requests_that_may_have_been_sent_are_asked_about_and_stopped
         assert len(gateway.upstream.posts) == 1
         for number in range(3):
             assert gateway.unfinished("ann", f"t{number}")
-            gateway.upstream.pending[0].end("picture")
+            gateway.upstream.pending[0].end("image")
             await turns()
             assert not gateway.unfinished("ann", f"t{number}")
         await cancel_all(gateway)
@@ -64,7 +64,7 @@ async def test_a_request_is_stored_before_it_is_sent() -> None:
         gateway.upstream.pending[0].end("died")
         await turns()
         await gateway.clock.advance(1.0)
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
     assert named == [(State.STARTING, True)] * 2
 

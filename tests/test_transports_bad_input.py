@@ -340,13 +340,13 @@ async def test_cursors_that_lead_nowhere(http: aiohttp.ClientSession, client: Wi
             gap, *events = await all_lines(response)
         assert gap.data == {"type": "recovered", "recovered": False, "cursor": f"{epoch}:0"}
         assert gap.id == (f"{epoch}:0" if kind == EVENT_STREAM else None)
-        assert [line.data["type"] for line in events] == ["accepted", "picture", "result"]
+        assert [line.data["type"] for line in events] == ["accepted", "output", "result"]
         whole = whole or events
         assert events == whole
         async with http.get("/api/v1/events", params={"after": wrong}, headers=headers) as response:
             line = json.loads((await anext(messages(response))).removeprefix("data: "))
             assert line == {"type": "recovered", "recovered": False, "cursor": f"{epoch}:{seq}"}
-    for right, kinds in (("0", ["accepted", "picture", "result"]), (str(seq - 1), ["result"])):
+    for right, kinds in (("0", ["accepted", "output", "result"]), (str(seq - 1), ["result"])):
         async with http.get(f"/api/v1/tasks/a/events?after={epoch}:{right}", headers=headers) as response:
             assert [line.data["type"] for line in await all_lines(response)] == kinds
 
@@ -368,7 +368,7 @@ async def test_a_stream_for_a_task_that_ended(http: aiohttp.ClientSession, clien
         headers = {"Accept": kind}
         async with http.get("/api/v1/tasks/a/events", headers=headers) as response:
             told = await all_lines(response)
-        assert [line.data["type"] for line in told] == ["accepted", "picture", "result"]
+        assert [line.data["type"] for line in told] == ["accepted", "output", "result"]
         cursor = f"{client.seen[0]['epoch']}:{told[-1].data['seq']}"
         async with http.get("/api/v1/tasks/a/events", headers={**headers, "Last-Event-ID": cursor}) as response:
             assert (response.status, await response.read()) == (204, b"")
@@ -396,7 +396,7 @@ async def test_what_is_not_ones_own_is_not_found(emulate: Serve) -> None:
             for method, path in (
                 ("GET", ""),
                 ("GET", "/events"),
-                ("GET", "/pictures/0"),
+                ("GET", "/outputs/0"),
                 ("DELETE", ""),
                 ("POST", "/cancel"),
             ):
@@ -425,7 +425,7 @@ async def test_nobody_is_let_in(emulate: Serve) -> None:
             ("DELETE", "/api/v1/tasks/a"),
             ("POST", "/api/v1/tasks/a/cancel"),
             ("GET", "/api/v1/tasks/a/events"),
-            ("GET", "/api/v1/tasks/a/pictures/0"),
+            ("GET", "/api/v1/tasks/a/outputs/0"),
             ("GET", "/api/v1/events"),
             ("GET", "/api/v1/models"),
             ("POST", "/api/v1/notices"),

@@ -57,7 +57,7 @@ JSON_BODY = ("-H", "Content-Type: application/json", "-d")
 @pytest.mark.process
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson"])
 async def test_curl_shows_live_progress(server: str, accept: str) -> None:
-    """`curl -N` shows a percentage while the picture is being made, and ends with it."""
+    """`curl -N` shows a percentage while the image is being made, and ends with it."""
     body = '{"prompt":"a red boat","task_id":"a","steps":50}'
     shown: list[Json] = []
     live = False
@@ -100,7 +100,7 @@ async def test_curl_does_without_streams(server: str, engine: Recorder) -> None:
 
 
 async def test_websockets_speaks_messagepack(server: str) -> None:
-    """Pictures come inline as bytes, when they are asked for, once each, and are those that the URL gives."""
+    """Images come inline as bytes, when they are asked for, once each, and are those that the URL gives."""
     url = f"{server.replace('http', 'ws', 1)}ws/generate"
     async with connect(url, subprotocols=[Subprotocol("xinflight.v1.msgpack")]) as ws:
         assert ws.subprotocol == "xinflight.v1.msgpack"
@@ -110,15 +110,15 @@ async def test_websockets_speaks_messagepack(server: str) -> None:
         seen: list[Json] = []
         while not seen or seen[-1]["type"] != "result":
             seen.append(msgspec.msgpack.decode(await ws.recv(decode=False)))
-    pictures = [message for message in seen if message["type"] == "picture"]
+    images = [message for message in seen if message["type"] == "output"]
     async with aiohttp.ClientSession() as http:
-        for picture in pictures:
-            assert isinstance(picture["b64_json"], bytes)
-            async with http.get(picture["url"]) as response:
-                assert await response.read() == picture["b64_json"]
-            assert len(picture["b64_json"]) == picture["bytes"]
-    assert [picture["url"] for picture in seen[-1]["data"]["data"]] == [picture["url"] for picture in pictures]
-    assert not any("b64_json" in picture for picture in seen[-1]["data"]["data"])
+        for image in images:
+            assert isinstance(image["b64_json"], bytes)
+            async with http.get(image["url"]) as response:
+                assert await response.read() == image["b64_json"]
+            assert len(image["b64_json"]) == image["bytes"]
+    assert [image["url"] for image in seen[-1]["data"]["data"]] == [image["url"] for image in images]
+    assert not any("b64_json" in image for image in seen[-1]["data"]["data"])
 
 
 async def test_websockets_asks_for_an_unknown_sub_protocol(server: str) -> None:
@@ -145,12 +145,12 @@ def options(**fields: Any) -> dict[str, Any]:
     return {"extra_body": {"steps": 2, **fields}}
 
 
-async def test_openai_pictures(ai: AsyncOpenAI, engine: Recorder) -> None:
-    """Base64 and URL, several pictures, a size; the model is the default one, or one of the list."""
+async def test_openai_images(ai: AsyncOpenAI, engine: Recorder) -> None:
+    """Base64 and URL, several images, a size; the model is the default one, or one of the list."""
     made = await ai.images.generate(prompt="boat", response_format="b64_json", n=2, size="256x256", **options())
     assert made.data is not None
-    assert [base64.b64decode(picture.b64_json or "")[:3] for picture in made.data] == [JPEG] * 2
-    assert {picture.url for picture in made.data} == {None}
+    assert [base64.b64decode(image.b64_json or "")[:3] for image in made.data] == [JPEG] * 2
+    assert {image.url for image in made.data} == {None}
     assert engine.prompts == ["boat", "boat"]
     model = (await ai.models.list()).data[0]
     assert (model.id, model.object) == ("painter", "model")
@@ -166,7 +166,7 @@ async def test_openai_pictures(ai: AsyncOpenAI, engine: Recorder) -> None:
 
 
 async def test_openai_stream(ai: AsyncOpenAI) -> None:
-    """Each of several pictures is told when it is ready."""
+    """Each of several images is told when it is ready."""
     stream = await ai.images.generate(prompt="boat", n=3, size="256x256", stream=True, **options())
     events = [event async for event in stream]
     assert [event.type for event in events] == ["image_generation.completed"] * 3
@@ -189,8 +189,8 @@ async def test_openai_without_asyncio(server: str) -> None:
                 ai.images.generate(prompt="boat", model="dall-e-3")
             return base64.b64decode(made.data[0].b64_json or ""), kinds, unknown.value.code or ""
 
-    picture, kinds, code = await asyncio.to_thread(work)
-    assert picture.startswith(JPEG)
+    image, kinds, code = await asyncio.to_thread(work)
+    assert image.startswith(JPEG)
     assert kinds == ["image_generation.completed"]
     assert code == "model_not_found"
 
@@ -233,7 +233,7 @@ async def test_openai_is_told_of_a_cancel(ai: AsyncOpenAI, client: WireClient, e
 
 
 async def drained(ai: AsyncOpenAI, *, stream: bool) -> None:
-    """Ask for a picture that takes long, and wait for it."""
+    """Ask for an image that takes long, and wait for it."""
     if stream:
         async for _ in await ai.images.generate(prompt="boat", stream=True, **options(steps=200)):
             pass
@@ -358,7 +358,7 @@ async def test_an_event_source_hears_everything(tab: Page, server: str, client: 
     ends = await client.ends("a")
     messages = await heard(tab)
     kinds = [message["type"] for message in messages if message["type"] != "progress"]
-    assert kinds == ["accepted", "picture", "picture", "result"]
+    assert kinds == ["accepted", "output", "output", "result"]
     assert "progress" in {message["type"] for message in messages}
     assert messages[-1]["seq"] == ends["a"]["seq"]
     assert await tab.evaluate("states") == ["open", "again", "closed"]
@@ -379,7 +379,7 @@ async def test_an_event_source_comes_back(tab: Page, server: str, client: WireCl
     messages = await heard(tab)
     seqs = [message["seq"] for message in messages if message["type"] != "progress"]
     await client.ends("a")
-    assert seqs[1:] == [message["seq"] for message in client.of("a", "picture", "result")]
+    assert seqs[1:] == [message["seq"] for message in client.of("a", "output", "result")]
     assert messages[0]["type"] == "accepted"
     assert seqs == sorted(seqs)
     assert (await tab.evaluate("states")).count("again") >= 3

@@ -55,8 +55,8 @@ async def test_the_shell_lines(server: str, engine: Recorder, tmp_path: Path) ->
 async def test_aiohttp(server: str, tmp_path: Path) -> None:
     said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[0].replace(ADDRESS, server.rstrip("/")))
     kinds = [line.partition(" ")[0] for line in said.splitlines()]
-    assert [kind for kind in kinds if kind != "progress"] == ["accepted", "picture", "picture", "result"]
-    assert len(re.findall(r"^picture  http://\S+/pictures/\S+$", said, re.MULTILINE)) == 2
+    assert [kind for kind in kinds if kind != "progress"] == ["accepted", "output", "output", "result"]
+    assert len(re.findall(r"^output  http://\S+/outputs/\S+$", said, re.MULTILINE)) == 2
 
 
 @pytest.mark.process
@@ -64,7 +64,7 @@ async def test_openai(server: str, tmp_path: Path) -> None:
     said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[1].replace(ADDRESS, server.rstrip("/")))
     models, *urls, streamed = said.splitlines()
     assert models == "['painter']"
-    assert [url.startswith(f"{server}pictures/") for url in urls] == [True, True]
+    assert [url.startswith(f"{server}outputs/") for url in urls] == [True, True]
     assert re.fullmatch(r"image_generation\.completed \d+", streamed)
 
 
@@ -83,9 +83,9 @@ async def test_event_source(server: str, browser: Browser) -> None:
     page = await browser.new_page()
     await page.goto(f"{server}healthz")
     await page.evaluate(f"(async () => {{ {SCRIPT[1]} }})()")
-    picture = page.locator("body > img")
-    await picture.wait_for(timeout=20_000)
-    assert await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
+    image = page.locator("body > img")
+    await image.wait_for(timeout=20_000)
+    assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
     assert re.fullmatch(r"\d+ %", await page.title())
 
 

@@ -41,8 +41,8 @@ async def ended(http: aiohttp.ClientSession, task_id: str) -> Json:
         return task
 
 
-async def test_a_task_from_its_start_to_its_picture(http: aiohttp.ClientSession, server: str) -> None:
-    """202 and Location; the task as it stands; its picture by index."""
+async def test_a_task_from_its_start_to_its_image(http: aiohttp.ClientSession, server: str) -> None:
+    """202 and Location; the task as it stands; its image by index."""
     async with http.post("/api/v1/tasks", json={"prompt": "boat", "n": 2, "steps": 2, "colour": "red"}) as response:
         assert (response.status, response.content_type) == (202, "application/json")
         assert response.headers["Cache-Control"] == "no-store"
@@ -58,10 +58,10 @@ async def test_a_task_from_its_start_to_its_picture(http: aiohttp.ClientSession,
     assert (done["state"], len(done["data"]), done["params"]["seed"]) == ("completed", 2, task["params"]["seed"])
     async with http.head(location) as response:
         assert (response.status, await response.read()) == (200, b"")
-    for picture in done["data"]:
-        async with http.get(f"{location}/pictures/{picture['index']}", allow_redirects=False) as response:
-            assert (response.status, response.headers["Location"]) == (303, picture["url"])
-    async with http.get(f"{location}/pictures/2") as response:
+    for image in done["data"]:
+        async with http.get(f"{location}/outputs/{image['index']}", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, image["url"])
+    async with http.get(f"{location}/outputs/2") as response:
         assert (response.status, (await response.json(content_type=None))["field"]) == (404, "index")
 
 
@@ -95,7 +95,7 @@ async def test_one_key_sent_many_times_at_once(http: aiohttp.ClientSession, engi
     assert len(engine.posts) == 1
 
 
-async def test_cancel_all_of_a_task_or_one_picture(http: aiohttp.ClientSession, engine: Recorder) -> None:
+async def test_cancel_all_of_a_task_or_one_image(http: aiohttp.ClientSession, engine: Recorder) -> None:
     """It is answered with what was; twice is no error; what is unknown is not found."""
     await submit(http, task_id="a", n=3, steps=60)
     await eventually(lambda: engine.in_flight["painter"] == 1)
@@ -113,9 +113,9 @@ async def test_cancel_all_of_a_task_or_one_picture(http: aiohttp.ClientSession, 
 
 
 async def test_delete(http: aiohttp.ClientSession) -> None:
-    """204 with its pictures, 404 from then on, 409 while it is on its way."""
+    """204 with its images, 404 from then on, 409 while it is on its way."""
     await submit(http, task_id="a")
-    picture = (await ended(http, "a"))["data"][0]["url"]
+    image = (await ended(http, "a"))["data"][0]["url"]
     await submit(http, task_id="b", steps=100)
     async with http.delete("/api/v1/tasks/b") as response:
         problem = await response.json(content_type=None)
@@ -125,7 +125,7 @@ async def test_delete(http: aiohttp.ClientSession) -> None:
     for method in ("DELETE", "GET"):
         async with http.request(method, "/api/v1/tasks/a") as response:
             assert response.status == 404
-    async with http.get(picture) as response:
+    async with http.get(image) as response:
         assert response.status == 404
 
 
@@ -178,30 +178,30 @@ async def test_what_happened_since_a_page(http: aiohttp.ClientSession) -> None:
             kinds.append(line.data["type"])
             if kinds[-1] == "result":
                 break
-    assert [kind for kind in kinds if kind != "progress"] == ["accepted", "picture", "result"]
+    assert [kind for kind in kinds if kind != "progress"] == ["accepted", "output", "result"]
 
 
-async def test_pictures_over_http(http: aiohttp.ClientSession) -> None:
+async def test_images_over_http(http: aiohttp.ClientSession) -> None:
     """Immutable, with ranges and HEAD; nothing in it runs as a page."""
     await submit(http, task_id="a")
-    picture = (await ended(http, "a"))["data"][0]
-    async with http.get(picture["url"]) as response:
+    image = (await ended(http, "a"))["data"][0]
+    async with http.get(image["url"]) as response:
         data = await response.read()
-        assert (response.status, response.content_type, len(data)) == (200, "image/jpeg", picture["bytes"])
+        assert (response.status, response.content_type, len(data)) == (200, "image/jpeg", image["bytes"])
         assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Content-Security-Policy"] == "default-src 'none'"
         etag = response.headers["ETag"]
-    async with http.get(picture["url"], headers={"Range": "bytes=10-19"}) as response:
+    async with http.get(image["url"], headers={"Range": "bytes=10-19"}) as response:
         assert (response.status, await response.read()) == (206, data[10:20])
         assert response.headers["Content-Range"] == f"bytes 10-19/{len(data)}"
-    async with http.get(picture["url"], headers={"Range": f"bytes={len(data)}-"}) as response:
+    async with http.get(image["url"], headers={"Range": f"bytes={len(data)}-"}) as response:
         assert response.status == 416
-    async with http.head(picture["url"]) as response:
+    async with http.head(image["url"]) as response:
         assert (response.status, response.content_length) == (200, len(data))
-    async with http.get(picture["url"], headers={"If-None-Match": etag}) as response:
+    async with http.get(image["url"], headers={"If-None-Match": etag}) as response:
         assert response.status == 304
-    async with http.get("/api/v1/tasks/a/pictures/0") as response:
+    async with http.get("/api/v1/tasks/a/outputs/0") as response:
         assert await response.read() == data
 
 
@@ -245,7 +245,7 @@ async def test_events_in_chinese(http: aiohttp.ClientSession, accept: str) -> No
 
 
 async def test_addresses_behind_a_proxy(front: Front) -> None:
-    """Location, Link and pictures lead back through the proxy that is trusted."""
+    """Location, Link and images lead back through the proxy that is trusted."""
     _, client = await front(trusted_proxies=("127.0.0.1",), allow_hosts=("example.org",))
     said = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "example.org", "X-Forwarded-Prefix": "/draw"}
     async with aiohttp.ClientSession(str(client.ws._response.url.origin()), headers=said) as http:
@@ -253,8 +253,8 @@ async def test_addresses_behind_a_proxy(front: Front) -> None:
             assert response.headers["Location"] == "https://example.org/draw/api/v1/tasks/a"
         await client.send(action="follow", task_id="a", after=client.seen[0]["cursor"])
         await client.ends("a")
-        async with http.get("/api/v1/tasks/a/pictures/0", allow_redirects=False) as response:
-            assert response.headers["Location"].startswith("https://example.org/draw/pictures/")
+        async with http.get("/api/v1/tasks/a/outputs/0", allow_redirects=False) as response:
+            assert response.headers["Location"].startswith("https://example.org/draw/outputs/")
         async with http.get("/api/v1/tasks?limit=1", headers={"Accept": NDJSON}) as response:
             assert "Link" not in response.headers
 
@@ -348,7 +348,7 @@ async def test_a_server_that_stops(emulate: Serve, tmp_path: Any, *, durable: bo
         await submit(http, task_id="waits", steps=30)
         await eventually(lambda: engine.in_flight["painter"] == 1)
         async with http.get("/api/v1/tasks/waits/events") as waits:
-            picture = asyncio.create_task(http.post("/v1/images/generations", json={"prompt": "never"}))
+            image = asyncio.create_task(http.post("/v1/images/generations", json={"prompt": "never"}))
             await eventually(lambda: unfinished(gateway, "ann") == 3)
             draining = asyncio.create_task(gateway.drain())
             await eventually(lambda: gateway.draining)
@@ -367,12 +367,12 @@ async def test_a_server_that_stops(emulate: Serve, tmp_path: Any, *, durable: bo
             kinds = [line.data["type"] for line in await all_lines(waits)]
             # Without a folder it would be gone, and says so; with one it goes on after the next start.
             assert kinds[-1] == ("progress" if durable else "error")
-            async with await picture as response:
+            async with await image as response:
                 assert (response.status, (await response.json())["error"]["code"]) == (503, "shutting_down")
         await draining
         # What came too late ends too, with what there is to tell.
         async with http.get("/api/v1/tasks/runs/events") as response:
-            assert [line.data["type"] for line in await all_lines(response)] == ["accepted", "picture", "result"]
+            assert [line.data["type"] for line in await all_lines(response)] == ["accepted", "output", "result"]
     assert engine.prompts == ["boat"]
 
 
@@ -393,7 +393,7 @@ PATHS = {
     "/api/v1/tasks/a": {"GET", "HEAD", "DELETE"},
     "/api/v1/tasks/a/cancel": {"POST"},
     "/api/v1/tasks/a/events": {"GET"},
-    "/api/v1/tasks/a/pictures/0": {"GET", "HEAD"},
+    "/api/v1/tasks/a/outputs/0": {"GET", "HEAD"},
     "/api/v1/events": {"GET"},
     "/api/v1/models": {"GET", "HEAD"},
     "/api/v1/notices": {"POST"},
@@ -451,7 +451,7 @@ async def test_foreign_pages_are_refused(open_server: str) -> None:
 
 
 async def test_answers_can_be_read_by_allowed_pages(open_server: str) -> None:
-    """Successes, problems, streams and pictures alike."""
+    """Successes, problems, streams and images alike."""
     async with aiohttp.ClientSession(open_server, headers={"Origin": FRIEND}) as http:
 
         def readable(response: aiohttp.ClientResponse) -> bool:
@@ -468,8 +468,8 @@ async def test_answers_can_be_read_by_allowed_pages(open_server: str) -> None:
             assert (response.status, readable(response)) == (404, True)
         async with http.get("/api/v1/tasks") as response:
             assert readable(response)
-        picture = (await ended(http, "a16"))["data"][0]["url"]
-        async with http.get(picture) as response:
+        image = (await ended(http, "a16"))["data"][0]["url"]
+        async with http.get(image) as response:
             assert (response.status, readable(response)) == (200, True)
         async with http.post("/v1/images/generations", json={"prompt": "b", "steps": 1, "stream": True}) as response:
             assert readable(response)

@@ -20,16 +20,16 @@ from xinflight.web import streams as web_stream
 from xinflight.web import websocket as web_ws
 
 TASKS = 200
-PICTURES = 2
-PICTURE = 80_000
-"""Bytes of a picture, roughly: inline and as base64, a reader is due some 40 MB."""
-DUE = TASKS * PICTURES * PICTURE * 4 // 3
+IMAGES = 2
+IMAGE = 80_000
+"""Bytes of an image, roughly: inline and as base64, a reader is due some 40 MB."""
+DUE = TASKS * IMAGES * IMAGE * 4 // 3
 FLAT = DUE
 """By how much the process may grow with three readers that each are due DUE: noise, not the three of them."""
 
 
 def paint() -> bytes:
-    """Make a picture of noise, which no format makes smaller."""
+    """Make an image of noise, which no format makes smaller."""
     file = io.BytesIO()
     noise = random.Random(1).randbytes(3 * 163 * 163)
     Image.frombytes("RGB", (163, 163), noise).save(file, "PNG")
@@ -61,8 +61,8 @@ class Watcher:
 
 
 async def run_tasks(http: aiohttp.ClientSession, name: str) -> None:
-    """Start TASKS tasks whose pictures are wanted inline."""
-    body = {"prompt": "boat", "n": PICTURES, "steps": 10, "response_format": "b64_json"}
+    """Start TASKS tasks whose images are wanted inline."""
+    body = {"prompt": "boat", "n": IMAGES, "steps": 10, "response_format": "b64_json"}
     for i in range(TASKS):
         async with http.post("/api/v1/tasks", json={**body, "task_id": f"{name}{i}"}) as response:
             assert response.status == 202
@@ -81,11 +81,11 @@ async def test_readers_that_stop_reading(
         abort(request)
 
     monkeypatch.setattr(web_ws, "_abort", note)
-    picture = paint()
-    assert PICTURE * 0.9 < len(picture) < PICTURE * 1.1
+    image = paint()
+    assert IMAGE * 0.9 < len(image) < IMAGE * 1.1
 
     def painted(order: DrawingRequest) -> bytes:
-        return picture
+        return image
 
     model = painter(replicas=TASKS, step_seconds=0.2)
     url = await serve(
@@ -108,7 +108,7 @@ async def test_readers_that_stop_reading(
     socket = await stack.enter_async_context(WireClient.connect(url))
     await socket.ask(action="resume", scope="all", after=cursor)
     _, wanted = await asyncio.gather(run_tasks(http, "slow"), watcher.watch(TASKS))
-    assert len(wanted) == TASKS * (PICTURES + 2)
+    assert len(wanted) == TASKS * (IMAGES + 2)
     grown = watcher.peak - before
     print(f"grown by {grown / 1e6:.1f} MB of 3 x {DUE / 1e6:.0f} due")
     assert grown < FLAT

@@ -148,17 +148,17 @@ async def test_everyone_hears_the_same(front: Front, *, cut: bool) -> None:
     seen = {name: follower.result() for name, follower in followers.items()}
     wanted = stored(seen["json"])
     assert {message["task_id"] for message in wanted} == IDS
-    assert {message["type"] for message in wanted} == {"accepted", "picture", "result", "cancelled", "error"}
+    assert {message["type"] for message in wanted} == {"accepted", "output", "result", "cancelled", "error"}
     for name, messages in seen.items():
         assert stored(messages) == wanted, name
         assert in_order(messages), name
         assert any(message["type"] == "progress" for message in messages), name
-        pictures = [m for m in messages if m["type"] == "picture" and m["task_id"] == "inline"]
-        for picture in pictures:
-            inline = picture["b64_json"]
+        images = [m for m in messages if m["type"] == "output" and m["task_id"] == "inline"]
+        for image in images:
+            inline = image["b64_json"]
             assert isinstance(inline, bytes if name == "msgpack" else str)
-            assert len(inline if name == "msgpack" else base64.b64decode(inline)) == picture["bytes"]
-        assert not any("b64_json" in m for m in messages if m["type"] == "picture" and m["task_id"] != "inline")
+            assert len(inline if name == "msgpack" else base64.b64decode(inline)) == image["bytes"]
+        assert not any("b64_json" in m for m in messages if m["type"] == "output" and m["task_id"] != "inline")
 
 
 @pytest.mark.parametrize("accept", STREAMS)
@@ -176,7 +176,7 @@ async def test_one_task_is_followed_from_its_start(
         first = [line.data for line in await all_lines(response)]
     assert in_order(first)
     whole = stored(first)
-    assert [message["type"] for message in whole] == ["accepted", *["picture"] * 3, "result"]
+    assert [message["type"] for message in whole] == ["accepted", *["output"] * 3, "result"]
     epoch = client.seen[0]["epoch"]
     for i, message in enumerate(whole[:-1]):
         after = f"{epoch}:{message['seq']}"
@@ -197,7 +197,7 @@ async def test_events_have_names_for_who_asks(http: aiohttp.ClientSession) -> No
     headers = {"Accept": EVENT_STREAM}
     async with http.post("/api/v1/tasks?named=1", json=body, headers=headers) as response:
         named = await all_lines(response)
-    assert {line.event for line in named} == {"accepted", "progress", "picture", "result"}
+    assert {line.event for line in named} == {"accepted", "progress", "output", "result"}
     assert all(line.event == line.data["type"] for line in named)
     async with http.post("/api/v1/tasks", json=body, headers=headers) as response:
         assert {line.event for line in await all_lines(response)} == {None}
@@ -221,16 +221,16 @@ async def test_silence_is_broken(http: aiohttp.ClientSession, accept: str, monke
     assert set(silence) == {": keep-alive" if accept == EVENT_STREAM else ""}
 
 
-# Pictures inline
+# Images inline
 
 
-async def test_inline_pictures_within_the_limit(emulate: Serve) -> None:
-    """Each `picture` has its file and the end none; of a task by GET, what fits; pages of tasks carry none."""
+async def test_inline_images_within_the_limit(emulate: Serve) -> None:
+    """Each `output` has its file and the end none; of a task by GET, what fits; pages of tasks carry none."""
     ask: Json = {"prompt": "boat", "n": 2, "steps": 1, "seed": 5, "size": "64x64", "response_format": "b64_json"}
     url = await emulate(Emulator([PAINTER]))
     async with shared_server(xinference_url=url) as (base, _), aiohttp.ClientSession(base) as http:
         async with http.post("/api/v1/tasks", json=ask, headers={"Accept": NDJSON, "X-User": "a"}) as response:
-            sizes = [m.data["bytes"] for m in await all_lines(response) if m.data["type"] == "picture"]
+            sizes = [m.data["bytes"] for m in await all_lines(response) if m.data["type"] == "output"]
     room = sum(sizes) - 1
     async with shared_server(xinference_url=url, inline_bytes=room) as (base, _), aiohttp.ClientSession(base) as http:
         user = {"X-User": "a"}
@@ -238,28 +238,28 @@ async def test_inline_pictures_within_the_limit(emulate: Serve) -> None:
             assert client.seen[0]["limits"]["inline_bytes"] == room
             await client.ask(action="generate", task_id="a", **ask)
             end = (await client.ends("a"))["a"]
-            assert [len(m["b64_json"]) for m in client.of("a", "picture")] == sizes
+            assert [len(m["b64_json"]) for m in client.of("a", "output")] == sizes
             listed = (await client.ask(action="list"))["tasks"]
         async with http.get("/api/v1/tasks/a/events", headers={**user, "Accept": NDJSON}) as response:
             told = (await all_lines(response))[-1].data["data"]["data"]
         async with http.get("/api/v1/tasks/a", headers=user) as response:
             described = (await response.json())["data"]
         assert [len(base64.b64decode(p.get("b64_json", ""))) for p in described] == [sizes[0], 0]
-        for pictures in (end["data"]["data"], told):
-            assert [p.get("b64_json") for p in pictures] == [None, None]
-        for pictures in (end["data"]["data"], told, described):
-            assert all(p["url"] for p in pictures)
+        for images in (end["data"]["data"], told):
+            assert [p.get("b64_json") for p in images] == [None, None]
+        for images in (end["data"]["data"], told, described):
+            assert all(p["url"] for p in images)
         async with http.get("/api/v1/tasks", headers=user) as response:
             listed += (await response.json())["tasks"]
         assert [len(task["data"]) for task in listed] == [2, 2]
-        assert not any("b64_json" in picture for task in listed for picture in task["data"])
+        assert not any("b64_json" in image for task in listed for image in task["data"])
     small = min(sizes) - 1
     async with (
         shared_server(xinference_url=url, inline_bytes=small) as (base, _),
         aiohttp.ClientSession(base) as http,
     ):
         async with http.post("/api/v1/tasks", json=ask, headers={"Accept": NDJSON, "X-User": "a"}) as response:
-            above = [m.data for m in await all_lines(response) if m.data["type"] == "picture"]
+            above = [m.data for m in await all_lines(response) if m.data["type"] == "output"]
         assert [bool(p["url"]) and "b64_json" not in p for p in above] == [True, True]
 
 
@@ -307,7 +307,7 @@ async def test_a_reader_that_takes_nothing_is_let_go(
     Image.frombytes("RGB", (600, 600), noise).save(file, "PNG")
     engine = Emulator([painter(replicas=8)], paint=lambda order: file.getvalue())
     async with (
-        shared_server(xinference_url=await emulate(engine), pictures=64) as (base, gateway),
+        shared_server(xinference_url=await emulate(engine), outputs=64) as (base, gateway),
         aiohttp.ClientSession(base, headers=USER) as http,
     ):
         body = {"prompt": "boat", "n": 16, "steps": 1, "response_format": "b64_json"}

@@ -60,17 +60,17 @@ async def talk(server: str) -> AsyncIterator[Script]:
 
 
 async def load(url: str) -> Image.Image:
-    """Load a picture as a browser does."""
+    """Load an image as a browser does."""
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         assert response.status == 200
         assert response.content_type == "image/jpeg"
-        picture = Image.open(io.BytesIO(await response.read()))
-        picture.load()
-        return picture
+        image = Image.open(io.BytesIO(await response.read()))
+        image.load()
+        return image
 
 
 async def test_the_conversation_frame_by_frame(talk: Script, engine: Recorder) -> None:
-    """An ack before anything else, whole numbers on the way, and a result whose URL is a picture."""
+    """An ack before anything else, whole numbers on the way, and a result whose URL is an image."""
     prompt = "一只在月球上弹吉他的猫 <b>"
     before = time.time()
     await talk.send(json.dumps({"action": "generate", "prompt": prompt}))

@@ -7,10 +7,11 @@ of the new store is read from the old bytes, by no code of the package.
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -47,7 +48,11 @@ class Old:
             bodies = connection.execute("SELECT body FROM tasks ORDER BY number").fetchall()
             told = connection.execute("SELECT owner, uid, lang, body FROM events ORDER BY owner, seq").fetchall()
         self.tasks = [msgspec.msgpack.decode(body, type=dict[str, Any]) for (body,) in bodies]
-        self.events = [(owner, uid, lang, msgspec.msgpack.decode(body)) for owner, uid, lang, body in told]
+        events = [(owner, uid, lang, msgspec.msgpack.decode(body)) for owner, uid, lang, body in told]
+        self.events = [
+            (owner, uid, lang, message | {"type": "output"} if message["type"] == "picture" else message)
+            for owner, uid, lang, message in events
+        ]
 
 
 def dump(path: Path) -> list[str]:
@@ -243,9 +248,47 @@ async def test_what_was_unfinished_goes_on(old: Old, front: Front) -> None:
     for task_id, end in ends.items():
         if end["type"] == "result":
             assert [each["index"] for each in end["data"]["data"]] == list(range(made[task_id]))
-            assert [message["index"] for message in client.of(task_id, "picture")] == list(range(made[task_id]))
+            assert [message["index"] for message in client.of(task_id, "output")] == list(range(made[task_id]))
     if old.schema == 2:
         assert engine.prompts.count("two slow boats") == 1, "its first output was made before"
+
+
+FILE = b"\xff\xd8\xff a file"
+
+
+@pytest.mark.usefixtures("then")
+@pytest.mark.parametrize("done", ["nothing", "database", "folder"])
+async def test_files_are_found_wherever_an_earlier_start_was_killed(
+    old: Old, front: Front, stack: AsyncExitStack, done: str
+) -> None:
+    """Database and folder are brought up one after the other; a kill in between loses nothing, in either order."""
+    made = {job["picture_id"] for was in old.tasks for job in was["jobs"] if job["picture"]}
+    for output_id in made:
+        path = old.folder / "pictures" / output_id[:2] / output_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(FILE + output_id.encode())
+    if done == "database":
+        store = SqliteStore(old.folder, full=False)
+        await store.open()
+        await store.close()
+    elif done == "folder":
+        (old.folder / "pictures").rename(old.folder / "outputs")
+    _, client = await front(painter(uid="demo-painter"), painter(uid="other-painter"))
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    tasks = (await client.ask(action="list"))["tasks"]
+    of_events = [(message["url"], owner) for owner, _, _, message in old.events if message["type"] == "output"]
+    mine = {output_id for output_id, owner in of_events if owner == "local"}
+    told = [output["url"] for task in tasks for output in task.get("data", [])]
+    assert mine
+    assert mine <= {url.rpartition("/")[2] for url in told}
+    for url in told:
+        output_id = url.rpartition("/")[2]
+        if output_id in made:
+            async with http.get(url) as response:
+                assert (response.status, await response.read()) == (200, FILE + output_id.encode())
+    assert {path.name for path in (old.folder / "outputs").glob("??/*")} >= made, "those of other owners, too"
+    assert not (old.folder / "outputs" / "lost").exists()
+    assert not (old.folder / "pictures").exists()
 
 
 async def recovered(client: WireClient, after: str, **scope: Any) -> tuple[bool, list[int]]:

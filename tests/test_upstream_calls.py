@@ -190,7 +190,7 @@ def test_a_failure_of_any_depth_is_one() -> None:
 
 
 async def test_a_call_that_is_never_answered_is_given_up(url: str, between: Between) -> None:
-    """Every call but the one for a picture has an end."""
+    """Every call but the one for an image has an end."""
     over = asyncio.Event()
 
     async def never(request: web.Request) -> web.Response:
@@ -244,7 +244,7 @@ async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyP
 
 
 async def test_requests_that_were_never_sent_are_tried_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their slot is free at once, nothing is asked about them, and however many they are, the picture comes."""
+    """Their slot is free at once, nothing is asked about them, and however many they are, the image comes."""
     monkeypatch.setattr(runner, "RETRY_PAUSES", (1.0,))
     async with ScriptedGateway.begin() as gateway:
         await gateway.submit(task_id="a", model="m")
@@ -255,7 +255,7 @@ async def test_requests_that_were_never_sent_are_tried_on(monkeypatch: pytest.Mo
             await gateway.clock.advance(1.0)
         assert len(gateway.upstream.posts) == 5
         assert gateway.upstream.aborts == []
-        gateway.upstream.pending[0].end("picture")
+        gateway.upstream.pending[0].end("image")
         await turns()
         await gateway.drain()
         [end] = gateway.ends("ann", "a")
@@ -267,7 +267,7 @@ async def test_requests_that_were_never_sent_are_tried_on(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("value", ["1e308", "7", "1e999"])
 async def test_progress_of_more_than_all(client: WireClient, between: Between, value: str) -> None:
-    """It counts as all the steps, or as nothing; the picture comes."""
+    """It counts as all the steps, or as nothing; the image comes."""
     between.say(PROGRESS, 200, f'{{"progress":{value}}}')
     await odd_progress(client, between)
 
@@ -278,7 +278,7 @@ async def test_progress_of_more_than_all(client: WireClient, between: Between, v
     ids=["-1", "-1e308", "NaN", "null", "text", "long"],
 )
 async def test_progress_of_less_than_nothing(client: WireClient, between: Between, value: str) -> None:
-    """It is no news, as is an answer that is no progress, or far too long for one; the picture comes."""
+    """It is no news, as is an answer that is no progress, or far too long for one; the image comes."""
     between.say(PROGRESS, 200, f'{{"progress":{value}}}')
     await odd_progress(client, between)
     assert {m["progress"] for m in client.of("a", "progress")} == {0}
@@ -302,7 +302,7 @@ async def odd_progress(client: WireClient, between: Between) -> None:
 async def test_nobody_else_gets_the_prompt(
     client: WireClient, between: Between, stack: AsyncExitStack, status: int
 ) -> None:
-    """A redirect is a failure that is told, not a way to go; the next picture is made as ever."""
+    """A redirect is a failure that is told, not a way to go; the next image is made as ever."""
     seen: list[web.Request] = []
 
     async def anything(request: web.Request) -> web.Response:
@@ -326,7 +326,7 @@ async def test_nobody_else_gets_the_prompt(
 # Too much
 
 
-async def test_an_answer_larger_than_any_picture(client: WireClient, between: Between) -> None:
+async def test_an_answer_larger_than_any_image(client: WireClient, between: Between) -> None:
     """It is not read to its end, and is told as garbage."""
     between.say(TXT2IMG, 200, ANSWER[:-1] + b',"more":"' + b"x" * 17_000_000 + b'"}')
     await client.ask(action="generate", prompt="a", task_id="a")

@@ -43,7 +43,7 @@ SPAN = 0.05
 
 
 def shape(data: bytes) -> tuple[str, int, int]:
-    """Return media type, width and height of a picture."""
+    """Return media type, width and height of an image."""
     info = identify(data)
     return info.media_type, info.width, info.height
 
@@ -123,7 +123,7 @@ def rig_with_auth(request: pytest.FixtureRequest) -> Rig:
 
 
 class Watched(Xinference):
-    """Our client, which notes what it asks on behalf of pictures."""
+    """Our client, which notes what it asks on behalf of images."""
 
     def __init__(self, settings: Settings) -> None:
         clock = SystemClock()
@@ -187,7 +187,7 @@ def _attempt(
     return Attempt(upstream, TEXT2IMAGE, request, estimator, true_cancel=true_cancel, report=report)
 
 
-async def _picture(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> bytes:
+async def _image(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> bytes:
     return await _attempt(upstream, _request(**changes), true_cancel=true_cancel).run()
 
 
@@ -256,43 +256,43 @@ async def test_an_unknown_model(upstream: Watched, true_cancel: bool) -> None:
     """It is told as such, also when the answer comes from a cache."""
     for _ in range(2):
         with pytest.raises(ModelNotFound):
-            await _picture(upstream, model="nope", true_cancel=true_cancel)
+            await _image(upstream, model="nope", true_cancel=true_cancel)
 
 
 async def test_progress_of_an_unknown_request(upstream: Watched) -> None:
-    """400, which no picture takes for a failure."""
+    """400, which no image takes for a failure."""
     with pytest.raises(UpstreamFailed, match="'never-seen'"):
         await upstream.progress("never-seen")
 
 
-# Pictures
+# Images
 
 
 async def test_a_seed_fixes_every_byte_on_both_routes(upstream: Watched) -> None:
     """The same request is the same JPEG, whichever route it took."""
-    first, again = [await _picture(upstream) for _ in range(2)]
+    first, again = [await _image(upstream) for _ in range(2)]
     assert shape(first) == ("image/jpeg", 64, 64)
     assert again == first
-    assert await _picture(upstream, true_cancel=False) == first
-    assert await _picture(upstream, seed=8) != first
+    assert await _image(upstream, true_cancel=False) == first
+    assert await _image(upstream, seed=8) != first
 
 
 async def test_guidance_given_and_left_to_the_model(upstream: Watched) -> None:
     """None is the model's own on both routes, not txt2img's 7.0."""
-    own = await _picture(upstream, guidance_scale=None)
-    assert await _picture(upstream, guidance_scale=None, true_cancel=False) == own
-    assert await _picture(upstream, guidance_scale=5.0) == own, "what the pipeline takes by itself"
-    given = await _picture(upstream, guidance_scale=7.0)
+    own = await _image(upstream, guidance_scale=None)
+    assert await _image(upstream, guidance_scale=None, true_cancel=False) == own
+    assert await _image(upstream, guidance_scale=5.0) == own, "what the pipeline takes by itself"
+    given = await _image(upstream, guidance_scale=7.0)
     assert given != own
-    assert await _picture(upstream, guidance_scale=7.0, true_cancel=False) == given
+    assert await _image(upstream, guidance_scale=7.0, true_cancel=False) == given
 
 
 async def test_a_negative_prompt_counts_on_both_routes(upstream: Watched) -> None:
-    """It changes the picture, and the same way."""
-    plain = await _picture(upstream)
-    given = await _picture(upstream, negative_prompt="fog")
+    """It changes the image, and the same way."""
+    plain = await _image(upstream)
+    given = await _image(upstream, negative_prompt="fog")
     assert given != plain
-    assert await _picture(upstream, negative_prompt="fog", true_cancel=False) == given
+    assert await _image(upstream, negative_prompt="fog", true_cancel=False) == given
 
 
 # Progress
@@ -311,7 +311,7 @@ def _told(steps: int) -> list[float]:
 async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
     upstream: Watched, true_cancel: bool, steps: int
 ) -> None:
-    """The first value comes with the first step that makes five percent, the last one before the picture."""
+    """The first value comes with the first step that makes five percent, the last one before the image."""
     reported: list[float] = []
     attempt = _attempt(
         upstream,
@@ -342,8 +342,8 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
 
 
 async def test_abort_while_it_runs(upstream: Watched) -> None:
-    """It ends within a few steps, and the next picture is as if nothing had been."""
-    reference = await _picture(upstream)
+    """It ends within a few steps, and the next image is as if nothing had been."""
+    reference = await _image(upstream)
     attempt, run = await _start(upstream, **LONG)
     attempt.abort()
     attempt.abort()
@@ -353,11 +353,11 @@ async def test_abort_while_it_runs(upstream: Watched) -> None:
     assert attempt.estimator.progress < 1.0
     assert await _progress(upstream, attempt) == 1.0, "as of every request that ended"
     assert await upstream.abort(attempt.request.request_id) == "NO_OP"
-    assert await _picture(upstream) == reference
+    assert await _image(upstream) == reference
 
 
 async def test_abort_while_it_decodes(upstream: Watched) -> None:
-    """Decoding is not interrupted, but what was aborted gives no picture."""
+    """Decoding is not interrupted, but what was aborted gives no image."""
     decoding = asyncio.Event()
     attempt = _attempt(
         upstream,
@@ -373,7 +373,7 @@ async def test_abort_while_it_decodes(upstream: Watched) -> None:
 
 async def test_abort_while_it_waits(upstream: Watched) -> None:
     """One that waits upstream goes at once and never starts; the one that runs is not disturbed."""
-    reference = await _picture(upstream, **LONG | {"steps": 20})
+    reference = await _image(upstream, **LONG | {"steps": 20})
     _, run = await _start(upstream, **LONG | {"steps": 20})
     attempt, waits = await _send(upstream)
     attempt.abort()
@@ -399,19 +399,19 @@ async def test_abort_before_the_id_is_known(upstream: Watched, delay: float | No
 
 
 async def test_abort_after_the_end(upstream: Watched) -> None:
-    """An abort that comes too late does nothing, and nothing to the next picture."""
+    """An abort that comes too late does nothing, and nothing to the next image."""
     request = _request()
     reference = await _attempt(upstream, request).run()
     assert await upstream.abort(request.request_id) == "NO_OP"
-    assert await _picture(upstream) == reference
+    assert await _image(upstream) == reference
 
 
 async def test_the_other_route_is_never_aborted(upstream: Watched) -> None:
-    """Given up there, it runs to its end; the next picture, sent meanwhile, waits for it and is whole."""
-    reference = await _picture(upstream, true_cancel=False)
+    """Given up there, it runs to its end; the next image, sent meanwhile, waits for it and is whole."""
+    reference = await _image(upstream, true_cancel=False)
     attempt, run = await _start(upstream, true_cancel=False, **LONG | {"steps": 20})
     attempt.abort()
-    following = asyncio.create_task(_picture(upstream, true_cancel=False), name="next picture")
+    following = asyncio.create_task(_image(upstream, true_cancel=False), name="next image")
     await asyncio.sleep(0.3)
     assert not run.done()
     assert not following.done()
@@ -444,7 +444,7 @@ async def _until_listed(url: str, wanted: bool) -> None:
 
 async def test_a_killed_model(upstream: Watched, rig: Rig) -> None:
     """What ran and waited fails as died, the next as busy; then it isn't listed until its successor is there."""
-    reference = await _picture(upstream)
+    reference = await _image(upstream)
     [before] = await upstream.replicas(MODEL)
     attempt, run = await _start(upstream, **LONG)
     _, waits = await _send(upstream)
@@ -454,11 +454,11 @@ async def test_a_killed_model(upstream: Watched, rig: Rig) -> None:
             await asyncio.wait_for(died, kit.LONG)
         assert raised.value.detail.startswith(f"Remote server {before.model_address} closed: ")
     with pytest.raises(UpstreamBusy) as refused:
-        await _picture(upstream)
+        await _image(upstream)
     assert refused.value.retryable
     await _until_known_to_be_dead(upstream)
     with pytest.raises(UpstreamBusy, match=f"{MODEL}-rep0 is in stopping state"):
-        await _picture(upstream)
+        await _image(upstream)
     await _until_listed(upstream.url, False)
 
     await rig.recover()
@@ -467,7 +467,7 @@ async def test_a_killed_model(upstream: Watched, rig: Rig) -> None:
     assert (after.model_address, after.created_ts) != (before.model_address, before.created_ts)
     assert after.model_address is not None
     assert after.created_ts == before.created_ts
-    assert await _picture(upstream) == reference
+    assert await _image(upstream) == reference
     frozen = await _progress(upstream, attempt)
     assert frozen is not None
     assert 0 < frozen < 1, "nobody ends the dead one's progress"
@@ -482,12 +482,12 @@ async def test_with_auth_on_a_good_key_works(rig_with_auth: Rig, stack: AsyncExi
     upstream = await stack.enter_async_context(_watching(url, rig_with_auth.api_key))
     assert upstream.state is UpstreamState.READY
     assert upstream.models[MODEL].true_cancel
-    reference = await _picture(upstream)
+    reference = await _image(upstream)
     attempt, run = await _start(upstream, **LONG)
     attempt.abort()
     with pytest.raises(Aborted):
         await run
-    assert await _picture(upstream) == reference
+    assert await _image(upstream) == reference
     assert len(await upstream.replicas(MODEL)) == 1
 
 

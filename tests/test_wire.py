@@ -26,7 +26,7 @@ async def test_three_generations_and_a_cancel_in_the_middle(client: WireClient) 
 
 
 async def test_a_running_one_is_cancelled(client: WireClient) -> None:
-    """A cancel says that the model stopped, and the next picture is made."""
+    """A cancel says that the model stopped, and the next image is made."""
     await client.ask(action="generate", prompt="boat", task_id="a", steps=100)
     await client.until(lambda m: m["type"] == "progress" and m["progress"] > 3)
     assert (await client.ask(action="cancel", task_id="a"))["tasks"][0]["was"] == "running"

@@ -43,7 +43,7 @@ async def client(connect: Connect, real_xinference: RealXinference) -> WireClien
     return await connect(xinference_url=real_xinference.url)
 
 
-async def _picture(url: str) -> bytes:
+async def _image(url: str) -> bytes:
     async with aiohttp.ClientSession() as http, http.get(url) as response:
         assert (response.status, response.content_type) == (200, "image/jpeg")
         return await response.read()
@@ -54,17 +54,17 @@ async def _generate(client: WireClient, task_id: str, fields: Json, **more: Any)
     assert ack["type"] == "ack", ack
 
 
-async def _pictures(client: WireClient, task_id: str, timeout: float = 60.0) -> list[bytes]:
-    """Wait for a result and load its pictures."""
+async def _images(client: WireClient, task_id: str, timeout: float = 60.0) -> list[bytes]:
+    """Wait for a result and load its images."""
     end = (await client.ends(task_id, timeout=timeout))[task_id]
     assert end["type"] == "result", end
-    return [await _picture(picture["url"]) for picture in end["data"]["data"]]
+    return [await _image(image["url"]) for image in end["data"]["data"]]
 
 
 async def _draw(client: WireClient, task_id: str, fields: Json = SHORT, **more: Any) -> bytes:
     await _generate(client, task_id, fields, **more)
-    [picture] = await _pictures(client, task_id)
-    return picture
+    [image] = await _images(client, task_id)
+    return image
 
 
 async def _until_it_runs(client: WireClient, task_id: str, index: int = 0) -> Json:
@@ -87,7 +87,7 @@ async def test_three_generations_on_one_connection(client: WireClient) -> None:
     seeds = {"a": 7, "b": 8, "c": 7}
     for name, seed in seeds.items():
         await _generate(client, name, SHORT, size="128x128", steps=40, seed=seed)
-    drawn = {name: await _pictures(client, name) for name in seeds}
+    drawn = {name: await _images(client, name) for name in seeds}
     assert drawn["a"] == drawn["c"], "the same seed"
     assert drawn["a"] != drawn["b"]
     for name in seeds:
@@ -101,17 +101,17 @@ async def test_three_generations_on_one_connection(client: WireClient) -> None:
     assert any(m.get("position") == 2 for m in client.of("c", "progress"))
 
 
-async def test_one_of_three_pictures_is_cancelled_alone(client: WireClient) -> None:
+async def test_one_of_three_images_is_cancelled_alone(client: WireClient) -> None:
     """The others come, drawn from their own seeds."""
     await _generate(client, "three", LONG, steps=12, n=3)
     await _until_it_runs(client, "three")
     answer = await client.ask(action="cancel", task_id="three", index=0)
     assert answer["tasks"] == [{"task_id": "three", "was": "running", "index": 0}]
-    two = await _pictures(client, "three")
+    two = await _images(client, "three")
     end = client.of("three", "result")[0]
     assert end["cancelled"] == [0]
     assert [(p["index"], p["seed"]) for p in end["data"]["data"]] == [(1, 8), (2, 9)]
-    assert [await _picture(m["url"]) for m in client.of("three", "picture")] == two
+    assert [await _image(m["url"]) for m in client.of("three", "output")] == two
     assert await _draw(client, "alone", LONG, steps=12, seed=8) == two[0]
 
 
@@ -123,8 +123,8 @@ async def test_two_replicas_work_in_parallel(connect: Connect, real_xinference_p
         await _generate(client, name, fields)
     ack = client.of("a", "ack")[0]
     assert (ack["params"]["steps"], ack["params"]["guidance_scale"]) == (6, 2.5)
-    pictures = [await _pictures(client, name) for name in ("a", "b", "c")]
-    assert pictures[0] == pictures[1] == pictures[2], "any replica draws the same"
+    images = [await _images(client, name) for name in ("a", "b", "c")]
+    assert images[0] == images[1] == images[2], "any replica draws the same"
     kinds = [(m["type"], m.get("state"), m["task_id"]) for m in client.seen if "task_id" in m]
     ends = [kinds.index(("result", None, name)) for name in ("a", "b", "c")]
     starts = [kinds.index(("progress", "running", name)) for name in ("a", "b", "c")]
@@ -138,7 +138,7 @@ async def test_two_replicas_work_in_parallel(connect: Connect, real_xinference_p
 async def test_cancelling_the_running_one_stops_its_compute(
     client: WireClient, real_xinference: RealXinference
 ) -> None:
-    """Steps and CPU stop, and the next picture is as if nothing had been."""
+    """Steps and CPU stop, and the next image is as if nothing had been."""
     undisturbed = await _draw(client, "before")
     mark = await asyncio.to_thread(real_xinference.log_size)
     await _generate(client, "a", LONG)
@@ -155,7 +155,7 @@ async def test_cancelling_the_running_one_stops_its_compute(
     assert await _draw(client, "after") == undisturbed
 
 
-async def test_a_picture_sent_right_after_a_cancel_is_whole(client: WireClient) -> None:
+async def test_an_image_sent_right_after_a_cancel_is_whole(client: WireClient) -> None:
     """Its slot is taken only when the cancelled one has ended."""
     undisturbed = await _draw(client, "before")
     await _generate(client, "a", LONG)
@@ -176,7 +176,7 @@ async def test_cancelling_the_waiting_one_keeps_it_from_starting(
     answer = await client.ask(action="cancel", task_id="b")
     assert answer["tasks"] == [{"task_id": "b", "was": "queued"}]
     assert (await client.ends("b"))["b"]["upstream"] == "never_started"
-    await _pictures(client, "a")
+    await _images(client, "a")
     await _draw(client, "c")
     made = {of for _, of in await asyncio.to_thread(real_xinference.steps, mark)}
     assert made == {21, SHORT["steps"]}
@@ -185,7 +185,7 @@ async def test_cancelling_the_waiting_one_keeps_it_from_starting(
 async def test_cancel_on_the_other_route_spoils_nothing(
     connect: Connect, real_xinference: RealXinference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end says that the model works on; the next picture waits for that and is whole."""
+    """The end says that the model works on; the next image waits for that and is whole."""
     start = Xinference.start
 
     async def start_without_txt2img(upstream: Xinference) -> None:
@@ -223,8 +223,8 @@ async def test_a_killed_model_loses_no_task(client: WireClient, real_xinference:
     again = await client.until(lambda m: m.get("task_id") == "a" and m.get("details", {}).get("attempt") == 2, 90)
     assert again["details"]["retry_reason"] in ("upstream_died", "upstream_busy", "upstream_unreachable")
     assert any(m["step"] == "waiting_for_model" for m in client.of("a", "progress"))
-    assert len(await _pictures(client, "a", timeout=90)) == 1
-    assert await _pictures(client, "b") == [undisturbed]
+    assert len(await _images(client, "a", timeout=90)) == 1
+    assert await _images(client, "b") == [undisturbed]
     assert await _draw(client, "after") == undisturbed
     await asyncio.to_thread(real_xinference.wait_model)
 
@@ -257,7 +257,7 @@ async def _counting(upstream: str) -> AsyncIterator[tuple[str, list[int]]]:
 
 
 async def test_an_api_key_is_all_it_needs(connect: Connect, real_xinference_auth: RealXinference) -> None:
-    """Pictures, progress and cancel, with the key in the settings."""
+    """Images, progress and cancel, with the key in the settings."""
     client = await connect(xinference_url=real_xinference_auth.url, api_key=real_xinference_auth.api_key)
     assert client.seen[0]["upstream"]["state"] == "ready"
     undisturbed = await _draw(client, "a")

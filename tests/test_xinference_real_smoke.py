@@ -43,7 +43,7 @@ async def _txt2img(http: aiohttp.ClientSession, job: dict[str, Any]) -> tuple[in
     return await _answer(http.post("/sdapi/v1/txt2img", json=job))
 
 
-async def _picture(http: aiohttp.ClientSession, job: dict[str, Any]) -> bytes:
+async def _image(http: aiohttp.ClientSession, job: dict[str, Any]) -> bytes:
     status, answer = await _txt2img(http, job)
     assert status == 200, answer
     return base64.b64decode(answer["images"][0], validate=True)
@@ -111,12 +111,12 @@ async def test_openapi_shows_that_txt2img_can_be_aborted(http: aiohttp.ClientSes
     assert "/sdapi/v1/interrupt" in openapi["paths"]
 
 
-# Pictures and progress
+# Images and progress
 
 
 async def test_a_seed_fixes_every_byte(http: aiohttp.ClientSession) -> None:
-    first, again = [await _picture(http, _job()) for _ in range(2)]
-    other = await _picture(http, _job(seed=8))
+    first, again = [await _image(http, _job()) for _ in range(2)]
+    other = await _image(http, _job(seed=8))
     assert first.startswith(b"\xff\xd8\xff"), "a JPEG"
     assert first == again
     assert first != other
@@ -138,7 +138,7 @@ async def test_progress_rises_and_reaches_one_before_the_answer(http: aiohttp.Cl
     assert (await answer)[0] == 200
     assert seen == sorted(seen)
     assert len(set(seen)) > 5
-    assert seen.count(1.0) > 1, "1.0 for a while before the picture is there"
+    assert seen.count(1.0) > 1, "1.0 for a while before the image is there"
 
 
 async def test_progress_of_an_unknown_request_is_400(http: aiohttp.ClientSession) -> None:
@@ -157,7 +157,7 @@ async def test_unknown_model_is_404(http: aiohttp.ClientSession) -> None:
 
 
 async def test_abort_of_txt2img_frees_the_model(http: aiohttp.ClientSession, real_xinference: RealXinference) -> None:
-    reference = await _picture(http, _job())
+    reference = await _image(http, _job())
     mark = await asyncio.to_thread(real_xinference.log_size)
     job = _job(size=256, steps=LONG_STEPS)
     answer = asyncio.create_task(_txt2img(http, job), name="txt2img")
@@ -170,17 +170,17 @@ async def test_abort_of_txt2img_frees_the_model(http: aiohttp.ClientSession, rea
     assert await asyncio.to_thread(real_xinference.cpu_share, 1.5) < 0.15, "idle after the answer"
     steps = await asyncio.to_thread(real_xinference.steps, mark)
     assert max(done for done, of in steps if of == LONG_STEPS) < LONG_STEPS
-    assert await _picture(http, _job()) == reference
+    assert await _image(http, _job()) == reference
     assert await _abort(http, job["request_id"]) == "NO_OP"
 
 
 async def test_a_job_right_after_an_abort_is_sound(http: aiohttp.ClientSession) -> None:
-    reference = await _picture(http, _job())
+    reference = await _image(http, _job())
     job = _job(size=256, steps=LONG_STEPS)
     answer = asyncio.create_task(_txt2img(http, job), name="txt2img")
     await _until_it_runs(http, job["request_id"])
     await _abort(http, job["request_id"])
-    assert await _picture(http, _job()) == reference, "sent before the aborted one has answered"
+    assert await _image(http, _job()) == reference, "sent before the aborted one has answered"
     assert (await answer)[0] == 409
 
 
@@ -221,12 +221,12 @@ async def test_two_replicas_work_at_the_same_time(
         (f"{PAIR}-rep1", "READY"),
     ]
     jobs = [_job(size=256, steps=10, model=PAIR) for _ in range(2)]
-    answers = [asyncio.create_task(_picture(http, job), name="txt2img") for job in jobs]
+    answers = [asyncio.create_task(_image(http, job), name="txt2img") for job in jobs]
     for job in jobs:
         await _until_it_runs(http, job["request_id"])
     assert not any(answer.done() for answer in answers), "both run"
     one, other = await asyncio.gather(*answers)
-    assert one == other, "any replica draws the same picture"
+    assert one == other, "any replica draws the same image"
 
 
 async def test_one_replica_works_in_turn(http: aiohttp.ClientSession) -> None:
@@ -259,7 +259,7 @@ async def test_request_limits_answer_429(http: aiohttp.ClientSession, real_xinfe
 async def test_a_killed_model_answers_500_and_comes_back(
     http: aiohttp.ClientSession, real_xinference: RealXinference
 ) -> None:
-    reference = await _picture(http, _job())
+    reference = await _image(http, _job())
     _, [replica] = await _answer(http.get(f"/v1/models/{MODEL}/replicas"))
     job = _job(size=256, steps=LONG_STEPS)
     answer = asyncio.create_task(_txt2img(http, job), name="txt2img")
@@ -276,7 +276,7 @@ async def test_a_killed_model_answers_500_and_comes_back(
     _, [successor] = await _answer(http.get(f"/v1/models/{MODEL}/replicas"))
     assert successor["model_address"] != replica["model_address"], "the sign of a new process"
     assert successor["created_ts"] == replica["created_ts"], "the launch's time, which recovery keeps"
-    assert await _picture(http, _job()) == reference
+    assert await _image(http, _job()) == reference
     frozen = [await _progress(http, job["request_id"]) for _ in range(2)]
     assert frozen[0][1]["progress"] == frozen[1][1]["progress"] < 1, "nobody ends the dead request's progress"
 
@@ -294,7 +294,7 @@ async def test_with_auth_on_a_key_is_needed(real_xinference_auth: RealXinference
         assert (status, [model["id"] for model in models["data"]]) == (200, [MODEL])
         assert (await _answer(known.get(f"/v1/model_registrations/image/{MODEL}")))[0] == 200
         job = _job()
-        assert (await _picture(known, job)).startswith(b"\xff\xd8\xff")
+        assert (await _image(known, job)).startswith(b"\xff\xd8\xff")
         assert (await _progress(known, job["request_id"]))[0] == 200
         assert await _abort(known, job["request_id"]) == "NO_OP"
         assert (await _answer(known.get("/v1/cluster/version")))[0] == 403

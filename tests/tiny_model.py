@@ -1,7 +1,7 @@
 """Build a tiny Z-Image pipeline with random weights (about 4 MB) in the folder named on the command line.
 
 Runs with the Xinference environment's Python, never with the tests' own: it needs diffusers, transformers and
-torch. The weights are seeded, so the same recipe draws the same pictures. The VAE halves each side (the real
+torch. The weights are seeded, so the same recipe draws the same images. The VAE halves each side (the real
 one divides by 8), so sizes are multiples of 4 and 256x256 is the largest useful one.
 """
 

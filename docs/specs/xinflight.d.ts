@@ -35,7 +35,7 @@ export interface Generate {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
-  /** `b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`. (default url) */
+  /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. (default url) */
   response_format?: "b64_json" | "url";
 }
 
@@ -162,7 +162,7 @@ export interface Limits {
   /** Maximum length of a prompt, in characters. (integer) */
   prompt_length: number;
   /** Maximum number of images per task. (integer) */
-  pictures: number;
+  outputs: number;
   /** Minimum side length in pixels. (integer) */
   size_min: number;
   /** Maximum side length in pixels. (integer) */
@@ -292,7 +292,7 @@ export interface Params {
   on_disconnect: string;
   /** Higher priorities go first, equal priorities in order of acceptance. (integer) */
   priority?: number;
-  /** `b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`. */
+  /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. */
   response_format?: string;
 }
 
@@ -369,7 +369,7 @@ export interface TaskInfo {
   /** The effective parameters. */
   params: Params;
   /** The finished images, ordered by index. */
-  data?: PictureRef[];
+  data?: OutputRef[];
   /** Indices of the images that failed or expired. */
   failed?: number[];
   /** Indices of the images that were cancelled. */
@@ -387,7 +387,7 @@ export interface TaskInfo {
  *
  * `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
  */
-export interface PictureRef {
+export interface OutputRef {
   /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
   url: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
@@ -517,9 +517,9 @@ export interface Progress {
 }
 
 /** One image is finished. */
-export interface Picture {
+export interface OutputEvent {
   /** Kind of the message. */
-  type: "picture";
+  type: "output";
   /** Id of the task. */
   task_id: string;
   /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
@@ -579,7 +579,7 @@ export interface ResultData {
   /** Unix time in seconds. (integer) */
   created: number;
   /** The finished images, ordered by index. */
-  data: PictureRef[];
+  data: OutputRef[];
 }
 
 /** Why one of several images failed. */
@@ -607,7 +607,7 @@ export interface Cancelled {
   /** Seconds from the cancel to this end. */
   seconds: number;
   /** The finished images, ordered by index. */
-  data?: PictureRef[];
+  data?: OutputRef[];
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
@@ -853,4 +853,4 @@ export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 
 export type ClientMessage = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
-export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Picture | Result | Cancelled;
+export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | OutputEvent | Result | Cancelled;

@@ -80,7 +80,7 @@ def setup(
     everybody is `local`. With `token`, whoever presents it is `local`; `{prefix}/login` exchanges it for a cookie.
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:picture`, `{name}:health`, with `token` `{name}:login`, and with
+    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:health`, with `token` `{name}:login`, and with
     `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
@@ -128,7 +128,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
-        (f"/pictures/{{picture_id:{OUTPUT_ID}}}", Files(context).output, "picture"),
+        (f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
         ("/healthz", HealthCheck(context).status, "health"),
     ):
         app.router.add_get(prefix + path, handler, name=f"{context.name}:{name}")
@@ -144,7 +144,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("DELETE", TASK, rest.delete),
             _Route("POST", f"{TASK}/cancel", rest.cancel),
             _Route("GET", f"{TASK}/events", streams.task_events),
-            _Route("GET", f"{TASK}/pictures/{{index:[0-9]{{1,2}}}}", rest.output),
+            _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
@@ -172,10 +172,10 @@ def _add_api(app: web.Application, context: HttpContext, prefix: str, routes: li
 def _storage(settings: Settings) -> tuple[Store, Blobs]:
     """Return the stores of tasks and files: in the data folder, or in memory without one."""
     if settings.data_dir is None:
-        return MemoryStore(settings.kept_tasks), MemoryBlobs(settings.kept_bytes)
+        return MemoryStore(settings.memory_tasks), MemoryBlobs(settings.memory_bytes)
     folder = Path(settings.data_dir)
     full = settings.durability == "full"
-    return SqliteStore(folder, full=full), FileBlobs(folder / "pictures", full=full)
+    return SqliteStore(folder, full=full), FileBlobs(folder / "outputs", full=full)
 
 
 def _add_page(app: web.Application, context: HttpContext, prefix: str, *, own: bool) -> None:

@@ -15,7 +15,7 @@ from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.i18n import translate
 from xinflight.journal import Bus, Journal, Subscriber
 from xinflight.model import Event, EventMessage, Task
-from xinflight.protocol import JSON, CancelledTask, Generate, Notice, Picture, parse_cursor
+from xinflight.protocol import JSON, CancelledTask, Generate, Notice, OutputEvent, parse_cursor
 from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
 from xinflight.settings import Settings
@@ -111,6 +111,7 @@ class Gateway:
             await self.upstream.start()
             stack.push_async_callback(self.drain)
             try:
+                await self.blobs.open()
                 await self._retention.sweep()
                 await self._front.open()
             except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
@@ -274,7 +275,7 @@ class Gateway:
             self.unregister(reader)
             self.unsubscribe(subscriber)
 
-    async def read(self, output: Picture) -> bytes | None:
+    async def read(self, output: OutputEvent) -> bytes | None:
         """Return the bytes of an output that `generate` yielded; None once it was deleted."""
         return await self.blobs.read(output.url)
 

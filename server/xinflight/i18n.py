@@ -10,7 +10,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Answers and events
     "ack": ("Your generation was accepted", "已接受生成请求"),
     "accepted": ("Accepted", "已接受"),
-    "picture": ("An image is ready", "一张图片已完成"),
+    "output": ("An image is ready", "一张图片已完成"),
     "completed": ("Completed", "已完成"),
     # Steps
     "queued": ("Waiting in the queue", "排队中"),

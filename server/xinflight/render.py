@@ -14,8 +14,8 @@ from xinflight.protocol import (
     Error,
     ModelInfo,
     Notice,
-    Picture,
-    PictureRef,
+    OutputEvent,
+    OutputRef,
     Progress,
     Result,
     State,
@@ -48,10 +48,10 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
         case Progress():
             by_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
             return replace(message, message=translate(message.state if by_state else message.step, lang))
-        case Picture():
+        case OutputEvent():
             b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
             url = render_context.output_url(message.url)
-            return replace(message, message=translate("picture", lang), url=url, b64_json=b64_json)
+            return replace(message, message=translate("output", lang), url=url, b64_json=b64_json)
         case Accepted():
             return replace(message, message=translate("accepted", lang))
         case Result():
@@ -64,12 +64,12 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
             return replace(message, message=translate(message.code, lang))
 
 
-def _with_urls(outputs: list[PictureRef], render_context: RenderContext) -> list[PictureRef]:
-    """Fill in the URLs of an end; bytes are left out, since each `picture` carried them to whoever requested them."""
+def _with_urls(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
+    """Fill in the URLs of an end; bytes are left out, since each `output` carried them to whoever requested them."""
     return [replace(output, url=render_context.output_url(output.url), b64_json=None) for output in outputs]
 
 
-async def _with_bytes(outputs: list[PictureRef], render_context: RenderContext) -> list[PictureRef]:
+async def _with_bytes(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
     """Fill in the URLs and, where `b64_json` was requested, the bytes, in order and within `inline_bytes`."""
     room = render_context.inline_bytes
     rendered = []
@@ -79,7 +79,9 @@ async def _with_bytes(outputs: list[PictureRef], render_context: RenderContext) 
     return rendered
 
 
-async def _inline(output: PictureRef | Picture, render_context: RenderContext, room: int) -> tuple[bytes | None, int]:
+async def _inline(
+    output: OutputRef | OutputEvent, render_context: RenderContext, room: int
+) -> tuple[bytes | None, int]:
     """Return an output's bytes and the bytes left in the message; None if not requested, too large, or deleted."""
     if output.b64_json is None or output.bytes > room:
         return None, room

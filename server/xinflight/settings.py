@@ -82,7 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Size of an image if neither the user nor the model specifies one."""
     prompt_length: Count = 5000
     """Maximum length of a prompt and of a negative prompt."""
-    pictures: Annotated[int, Meta(ge=1, le=64)] = 8
+    outputs: Annotated[int, Meta(ge=1, le=64)] = 8
     """Maximum number of images per generation."""
     size_min: Count = 64
     """Minimum side length of an image."""
@@ -106,9 +106,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Interval between pings. A dead peer is detected within two intervals."""
     disconnect_grace: Seconds = 30.0
     """Time without any subscriber of the owner after which `on_disconnect: cancel` applies."""
-    kept_tasks: Count = 1000
+    memory_tasks: Count = 1000
     """Without a data folder: maximum number of ended generations in memory."""
-    kept_bytes: Count = 268435456
+    memory_bytes: Count = 268435456
     """Without a data folder: maximum bytes of images in memory."""
     history_bytes: Annotated[int, Meta(ge=0)] = 20_000_000_000
     """Maximum bytes of the history, including images. Above it, the oldest generations are deleted."""
@@ -120,7 +120,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a commit survives: normal a crash of the server, full also a power failure."""
     inline_bytes: Annotated[int, Meta(ge=0)] = 4194304
     """Maximum bytes of images that one message contains as base64, if requested."""
-    held_bytes: Annotated[int, Meta(ge=0)] = 134217728
+    unsaved_bytes: Annotated[int, Meta(ge=0)] = 134217728
     """Maximum bytes of finished images buffered in memory while the disk is not writable."""
     public_url: str | None = None
     """Public scheme, host and prefix of the server, for image URLs. None uses those of each request."""

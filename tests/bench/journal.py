@@ -22,7 +22,7 @@ import structlog
 from aiohttp import web
 
 from bench.fake_upstream import FakeUpstream
-from factories import accept, append, end, lease, make_task, picture, result
+from factories import accept, append, end, lease, make_task, output_event, result
 from kit import hosted
 from process import launch
 from xinflight import Settings, setup
@@ -39,7 +39,7 @@ AT_ONCE = 40
 ROUNDS = 3
 RATE = 40.0
 CLIENTS = 2000
-TASKS, PICTURES = 5000, 4
+TASKS, IMAGES = 5000, 4
 ROUND_TRIPS = 100
 
 
@@ -63,7 +63,7 @@ async def serve(kind: str, xinference_url: str, folder: str) -> None:
         if kind == "journal":
             # The journal's work alone: what a new file costs is the file system's affair, and differs widely.
             store = SqliteStore(Path(folder), full=False)
-            app_module._storage = lambda settings: (store, MemoryBlobs(settings.kept_bytes))
+            app_module._storage = lambda settings: (store, MemoryBlobs(settings.memory_bytes))
         setup(app, settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -124,7 +124,7 @@ async def child(kind: str, xinference_url: str = "", folder: str = "") -> AsyncI
 
 
 async def generate(ws: aiohttp.ClientWebSocketResponse, count: int, at_once: int) -> None:
-    """Make so many pictures, so many at once."""
+    """Make so many images, so many at once."""
     started = ended = 0
     while ended < count:
         while started < count and started - ended < at_once:
@@ -179,7 +179,7 @@ async def bench_generations() -> None:
                 seconds.append(await cpu_of(kind, xinference_url))
         memory, journal, stored = (statistics.median(seconds) for seconds in used.values())
         show("CPU s per 1,000 generations, journal", memory, journal, "s", "at most 0.25 s more")
-        show("  and pictures in files", memory, stored, "s", f"a new file here: {file_cost():.3f} s")
+        show("  and images in files", memory, stored, "s", f"a new file here: {file_cost():.3f} s")
         acks = {kind: await ack_times(kind, xinference_url) for kind in ("memory", "stored")}
         for name, place in (("p50", 50), ("p99", 99)):
             memory, stored = (statistics.quantiles(times, n=100)[place - 1] for times in acks.values())
@@ -286,7 +286,7 @@ async def bench_resume() -> None:
 
 
 def old_task(number: int) -> Task:
-    """Return a finished task with its pictures."""
+    """Return a finished task with its images."""
     task = make_task(f"t{number}", "local", prompt=f"a red boat on a lake, number {number}, oil on canvas")
     task.outputs = [
         Output(
@@ -296,7 +296,7 @@ def old_task(number: int) -> Task:
             request_id="r",
             file=MediaInfo(width=512, height=512, bytes=2000, media_type="image/jpeg"),
         )
-        for index in range(PICTURES)
+        for index in range(IMAGES)
     ]
     end(task, at=1010.0 + number)
     return task
@@ -310,10 +310,10 @@ async def fill(folder: Path) -> None:
         writes: list[Write] = []
         for number in range(first, first + 100):
             task = old_task(number)
-            pictures = [picture(task, index) for index in range(PICTURES)]
-            writes += [accept(task), *(append(task, told) for told in pictures), append(task, result(task))]
+            images = [output_event(task, index) for index in range(IMAGES)]
+            writes += [accept(task), *(append(task, told) for told in images), append(task, result(task))]
             for output in task.outputs:
-                path = folder / "pictures" / output.output_id[:2] / output.output_id
+                path = folder / "outputs" / output.output_id[:2] / output.output_id
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(JPEG[:2000])
         await store.commit(writes)
@@ -359,7 +359,7 @@ async def bench_history() -> None:
             for where, seconds in starts.items():
                 took, pages[where] = await start_and_list(where)
                 seconds.append(took)
-    print(f"an empty folder beside {TASKS} tasks with {TASKS * PICTURES} pictures:")
+    print(f"an empty folder beside {TASKS} tasks with {TASKS * IMAGES} images:")
     show(
         "  start of the process", statistics.median(starts[empty]), statistics.median(starts[full]), "s", "under 2 s"
     )

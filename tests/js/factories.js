@@ -9,7 +9,7 @@ export function info(fields) {
 
 export function output(index) {
   const media_type = "image/jpeg";
-  return { url: `http://localhost/pictures/${index}`, index, seed: 7 + index, width: 64, height: 64, bytes: 1, media_type };
+  return { url: `http://localhost/outputs/${index}`, index, seed: 7 + index, width: 64, height: 64, bytes: 1, media_type };
 }
 
 export function progress(fields) {

@@ -25,7 +25,7 @@ test("no event of a list has a number, so none can hide one of the wire", () => 
 
 test("every end is told as the wire tells it", () => {
   const completed = info({ state: "completed", ended: 200.7, data: [output(0)], failed: [1], cancelled: [2] });
-  assert.deepEqual(types(completed), ["accepted", "picture", "result"]);
+  assert.deepEqual(types(completed), ["accepted", "output", "result"]);
   assert.deepEqual(end(completed), {
     type: "result",
     task_id: "t",

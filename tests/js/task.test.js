@@ -30,12 +30,12 @@ test("what is asked for can't be changed afterwards, since it may be sent again"
 test("a stored event is told once, however often a replay brings it; progress always", () => {
   const task = asked();
   const events = recorded(task, "event");
-  const output1 = { type: "picture", task_id: "t", seq: 5, ...output(1) };
+  const output1 = { type: "output", task_id: "t", seq: 5, ...output(1) };
   assert.deepEqual(
     [accepted({ seq: 3 }), output1, accepted({ seq: 3 }), output1, progress({})].map((e) => task.receive(e)),
     [true, true, false, false, true],
   );
-  assert.deepEqual(events.map(({ type }) => type), ["accepted", "picture", "progress"]);
+  assert.deepEqual(events.map(({ type }) => type), ["accepted", "output", "progress"]);
 });
 
 test("another epoch counts anew", () => {

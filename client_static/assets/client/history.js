@@ -14,7 +14,7 @@
 export function* eventsOf(info) {
   const { task_id, params, created, data = [], failed = [], cancelled = [] } = info;
   yield { type: "accepted", task_id, params, timestamp: created };
-  for (const output of data) yield { type: "picture", task_id, ...output };
+  for (const output of data) yield { type: "output", task_id, ...output };
   if (info.ended !== undefined) {
     yield endOf(info);
     return;

@@ -39,7 +39,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} seed
  */
 
-/** @typedef {{url: string, index: number, seed: number, width: number, height: number, bytes: number, media_type: string}} PictureRef */
+/** @typedef {{url: string, index: number, seed: number, width: number, height: number, bytes: number, media_type: string}} OutputRef */
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
 /** @typedef {{task_id: string, was: State | "unknown", index?: number}} CancelledTask */
 /** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number, upstream?: UpstreamEnd}} Details */
@@ -59,7 +59,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} Limits
  * @property {number} prompt_length
- * @property {number} pictures
+ * @property {number} outputs
  * @property {number} size_min
  * @property {number} size_max
  * @property {number} size_multiple
@@ -98,7 +98,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} created
  * @property {number} [ended]
  * @property {Params} params
- * @property {PictureRef[]} [data]
+ * @property {OutputRef[]} [data]
  * @property {number[]} [failed]
  * @property {number[]} [cancelled]
  * @property {string} [code]
@@ -140,14 +140,14 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {Details} [details]
  */
 
-/** @typedef {{type: "picture", task_id: string, seq?: number} & PictureRef} Picture */
+/** @typedef {{type: "output", task_id: string, seq?: number} & OutputRef} OutputEvent */
 
 /**
  * @typedef {object} Result
  * @property {"result"} type
  * @property {string} task_id
  * @property {number} [seq]
- * @property {{created: number, data: PictureRef[]}} data
+ * @property {{created: number, data: OutputRef[]}} data
  * @property {number[]} [failed]
  * @property {number[]} [cancelled]
  * @property {{index: number, code: string}[]} [failures]
@@ -161,7 +161,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [seq]
  * @property {UpstreamEnd} [upstream]
  * @property {number} [seconds]
- * @property {PictureRef[]} [data]
+ * @property {OutputRef[]} [data]
  */
 
 /**
@@ -182,7 +182,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 
 /** @typedef {Ack | Ok | Pong | Tasks | Recovered} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
-/** @typedef {Accepted | Progress | Picture | End} TaskEvent */
+/** @typedef {Accepted | Progress | OutputEvent | End} TaskEvent */
 /** @typedef {Welcome | Answer | Notice | TaskEvent} ServerMessage */
 
 /**

@@ -15,7 +15,7 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
 /** @typedef {import("./protocol.js").Params} Params */
-/** @typedef {import("./protocol.js").PictureRef} PictureRef */
+/** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */

@@ -100,7 +100,7 @@ export class Form {
   /** @param {Limits} limits */
   setLimits(limits) {
     this.#limits = limits;
-    this.#n.max = String(limits.pictures);
+    this.#n.max = String(limits.outputs);
     this.#steps.max = String(limits.steps);
     this.#guidance.max = String(limits.guidance_scale);
     this.#size.setLimits(limits);
@@ -160,7 +160,7 @@ export class Form {
       this.#checkPrompt("prompt", prompt, true) &&
       this.#checkPrompt("negative_prompt", negative, false) &&
       this.#checkSize(size) &&
-      this.#checkNumber(this.#n, 1, limits?.pictures ?? 64) &&
+      this.#checkNumber(this.#n, 1, limits?.outputs ?? 64) &&
       this.#checkNumber(this.#steps, 1, limits?.steps ?? 1000) &&
       this.#checkNumber(this.#guidance, 0, limits?.guidance_scale ?? 100) &&
       this.#checkNumber(this.#seed, 0, MAX_SEED);

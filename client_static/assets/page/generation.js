@@ -5,7 +5,7 @@ import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { Tile } from "./tile.js";
 
 /** @typedef {import("../client/xinflight.js").End} End */
-/** @typedef {import("../client/xinflight.js").PictureRef} PictureRef */
+/** @typedef {import("../client/xinflight.js").OutputRef} OutputRef */
 /** @typedef {import("../client/xinflight.js").TaskEvent} TaskEvent */
 /** @typedef {import("../client/xinflight.js").Task} Task */
 /** @typedef {import("./tile.js").TileAction} TileAction */
@@ -192,12 +192,12 @@ export class Generation {
       tile.state.advance(event, performance.now());
       const stopped = tile.state.ended && !ended;
       this.#news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
-    } else if (event.type === "picture") this.#finish(event);
+    } else if (event.type === "output") this.#finish(event);
     else if (event.type !== "accepted") this.#end(event);
     this.#changed();
   }
 
-  /** @param {PictureRef} output */
+  /** @param {OutputRef} output */
   #finish(output) {
     const tile = this.tiles[output.index];
     if (!tile) return;

@@ -1,7 +1,7 @@
 // @ts-check
 
 /** @typedef {import("../client/xinflight.js").ErrorMessage} ErrorMessage */
-/** @typedef {import("../client/xinflight.js").PictureRef} PictureRef */
+/** @typedef {import("../client/xinflight.js").OutputRef} OutputRef */
 /** @typedef {import("../client/xinflight.js").Progress} Progress */
 /** @typedef {import("../client/xinflight.js").UpstreamEnd} UpstreamEnd */
 
@@ -22,7 +22,7 @@ export class OutputState {
   progress = null;
   /** Percent to show; it never falls within an attempt. */
   shown = 0;
-  /** @type {PictureRef | null} */
+  /** @type {OutputRef | null} */
   output = null;
   /** @type {Pick<ErrorMessage, "code" | "message" | "limit"> | null} */
   error = null;
@@ -83,7 +83,7 @@ export class OutputState {
     if (progress.state === "cancelling") this.cancelling = true;
   }
 
-  /** Store the output, even after a cancel: the two may cross on the wire. @param {PictureRef} output */
+  /** Store the output, even after a cancel: the two may cross on the wire. @param {OutputRef} output */
   finish(output) {
     this.phase = "done";
     this.output = output;

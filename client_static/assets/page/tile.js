@@ -111,7 +111,7 @@ export class Tile {
     load.hidden = !this.#unavailable;
   }
 
-  /** @param {import("../client/xinflight.js").PictureRef} output */
+  /** @param {import("../client/xinflight.js").OutputRef} output */
   #show(output) {
     const { image, open, download, seed, seedText } = this.#parts;
     image.alt = this.prompt;

@@ -29,7 +29,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reset: bool = False
     drop: int | None = None
     error: str | None = None
-    garbage: Literal["text", "shape", "base64", "picture"] | None = None
+    garbage: Literal["text", "shape", "base64", "image"] | None = None
     slow: float = 1.0
     freeze: int | None = None
     refuse: int | None = None

@@ -226,7 +226,7 @@ async def _answer(request: web.Request, job: Job, shape: Callable[[list[str]], o
             return _json({"images": 7, "data": "none"})
         case "base64":
             return _json(shape(["?" for _ in images]))
-        case "picture":
+        case "image":
             return _json(shape([base64.b64encode(b"not an image").decode() for _ in images]))
     response = _json(shape([base64.b64encode(image).decode() for image in images]))
     return await _partial_response(request, response) if job.faults.reset else response

@@ -9,8 +9,8 @@ from xinflight.protocol import (
     Cancelled,
     Error,
     Failure,
-    Picture,
-    PictureRef,
+    OutputEvent,
+    OutputRef,
     Progress,
     Result,
     ResultData,
@@ -27,7 +27,7 @@ __all__ = [
     "output_ref",
 ]
 
-StoredMessage = Accepted | Picture | Result | Cancelled | Error
+StoredMessage = Accepted | OutputEvent | Result | Cancelled | Error
 """What is stored, and draws a `seq`."""
 EventMessage = StoredMessage | Progress
 """Whatever a subscriber receives of a task."""
@@ -58,11 +58,11 @@ def accepted_message(task: Task) -> Accepted:
     return Accepted(task_id=task.task_id, timestamp=task.created, params=task.params, metadata=task.metadata)
 
 
-def output_message(task: Task, output: Output, now: float) -> Picture:
+def output_message(task: Task, output: Output, now: float) -> OutputEvent:
     """Return the event that tells of a finished output. `now` is Unix seconds; `url` is the output's id."""
     file = output.file
     assert file is not None  # told of completed outputs only
-    return Picture(
+    return OutputEvent(
         task_id=task.task_id,
         timestamp=now,
         index=output.index,
@@ -76,11 +76,11 @@ def output_message(task: Task, output: Output, now: float) -> Picture:
     )
 
 
-def output_ref(task: Task, output: Output) -> PictureRef:
+def output_ref(task: Task, output: Output) -> OutputRef:
     """Return the reference to a finished output that results and lists carry; `url` is the output's id."""
     file = output.file
     assert file is not None  # told of completed outputs only
-    return PictureRef(
+    return OutputRef(
         url=output.output_id,
         b64_json=_inline(task),
         index=output.index,

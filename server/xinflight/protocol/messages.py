@@ -54,7 +54,7 @@ __all__ = [
     "Error",
     "Notice",
     "Ok",
-    "Picture",
+    "OutputEvent",
     "Pong",
     "Progress",
     "Recovered",
@@ -217,7 +217,7 @@ class Progress(TaskSnapshot, tag="progress", kw_only=True):
     details: Annotated[Details | None, Meta(description="Additional information.")] = None
 
 
-class Picture(TaskEvent, tag="picture", kw_only=True):
+class OutputEvent(TaskEvent, tag="output", kw_only=True):
     """One image is finished."""
 
     index: OutputIndex

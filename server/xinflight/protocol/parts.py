@@ -39,8 +39,8 @@ __all__ = [
     "Limits",
     "ModelInfo",
     "ModelList",
+    "OutputRef",
     "Params",
-    "PictureRef",
     "ResultData",
     "TaskInfo",
     "TaskList",
@@ -74,14 +74,14 @@ class Params(Struct, omit_defaults=True, kw_only=True):
         int, Meta(description="Higher priorities go first, equal priorities in order of acceptance.")
     ] = 0
     response_format: Annotated[
-        str, Meta(description="`b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`.")
+        str, Meta(description="`b64_json`: each `output` also contains its file, up to `limits.inline_bytes`.")
     ] = "url"
 
 
 EffectiveParams = Annotated[Params, Meta(description="The effective parameters.")]
 
 
-class PictureRef(Struct, omit_defaults=True, kw_only=True):
+class OutputRef(Struct, omit_defaults=True, kw_only=True):
     """A finished image. `url` is filled in for each subscriber when it is sent.
 
     `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
@@ -97,7 +97,7 @@ class PictureRef(Struct, omit_defaults=True, kw_only=True):
     media_type: MediaType
 
 
-FinishedOutputs = Annotated[list[PictureRef], Meta(description="The finished images, ordered by index.")]
+FinishedOutputs = Annotated[list[OutputRef], Meta(description="The finished images, ordered by index.")]
 
 
 class TaskInfo(Struct, omit_defaults=True, kw_only=True):
@@ -199,7 +199,7 @@ class Limits(Struct, kw_only=True):
     """
 
     prompt_length: Annotated[int, Meta(description="Maximum length of a prompt, in characters.")]
-    pictures: Annotated[int, Meta(description="Maximum number of images per task.")]
+    outputs: Annotated[int, Meta(description="Maximum number of images per task.")]
     size_min: Annotated[int, Meta(description="Minimum side length in pixels.")]
     size_max: Annotated[int, Meta(description="Maximum side length in pixels.")]
     size_multiple: Annotated[int, Meta(description="Sides must be multiples of this number of pixels.")]

@@ -93,7 +93,7 @@ class Generate(ClientMessage, tag="generate", kw_only=True):
     ] = None
     response_format: Annotated[
         Literal["url", "b64_json"],
-        Meta(description="`b64_json`: each `picture` also contains its file, up to `limits.inline_bytes`."),
+        Meta(description="`b64_json`: each `output` also contains its file, up to `limits.inline_bytes`."),
     ] = "url"
 
 

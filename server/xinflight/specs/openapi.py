@@ -161,7 +161,7 @@ def _tasks() -> dict[str, Schema]:
         },
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
-        f"{tasks}/{{task_id}}/pictures/{{index}}": {"parameters": path("task_id", "index"), "get": _task_image()},
+        f"{tasks}/{{task_id}}/outputs/{{index}}": {"parameters": path("task_id", "index"), "get": _task_output()},
         "/api/v1/events": {
             "get": operation(
                 "events",
@@ -235,9 +235,9 @@ def _task_events() -> Schema:
     )
 
 
-def _task_image() -> Schema:
+def _task_output() -> Schema:
     return operation(
-        "taskPicture",
+        "taskOutput",
         "Get an image of a task",
         {"303": answer("Redirect to the image.", {}, {"Location": "URL of the image."})},
         errors=_ONE_TASK,
@@ -257,8 +257,8 @@ def _following(start: str) -> list[Schema]:
 
 def _server() -> dict[str, Schema]:
     image = {"description": "The file.", "content": {"image/*": {}}}
-    image_id = {
-        "name": "picture_id",
+    output_id = {
+        "name": "output_id",
         "in": "path",
         "required": True,
         "description": "The last part of an image's `url`.",
@@ -284,10 +284,10 @@ def _server() -> dict[str, Schema]:
                 about="server",
             )
         },
-        "/pictures/{picture_id}": {
-            "parameters": [image_id],
+        "/outputs/{output_id}": {
+            "parameters": [output_id],
             "get": {
-                "operationId": "picture",
+                "operationId": "output",
                 "summary": "Get an image file; its URL is the only credential",
                 "tags": ["server"],
                 "security": [{}],

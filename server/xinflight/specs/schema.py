@@ -31,7 +31,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Error,
     protocol.Accepted,
     protocol.Progress,
-    protocol.Picture,
+    protocol.OutputEvent,
     protocol.Result,
     protocol.Cancelled,
 )

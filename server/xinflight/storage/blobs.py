@@ -1,4 +1,4 @@
-"""The contract of where pictures are kept, and what a picture is. `images_<impl>.py` implement it."""
+"""The contract of where the files of outputs are kept. `blobs_<impl>.py` implement it."""
 
 import re
 import secrets
@@ -17,7 +17,7 @@ OWN_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
-    """A picture that is kept: its bytes, or the file that holds them."""
+    """A file of an output: its bytes, or the path that holds them."""
 
     media_type: str
     data: bytes | None = None
@@ -25,35 +25,42 @@ class StoredFile(Struct, frozen=True, kw_only=True):
 
 
 class Blobs(Protocol):
-    """Keep pictures under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
+    """Keep files of outputs under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
 
-    async def put(self, output_id: str, data: bytes) -> MediaInfo:
-        """Keep a picture, whole or not at all, and return what it is.
+    async def open(self) -> None:
+        """Prepare the place, once the store is open and its lock held.
 
         Raises:
-            UpstreamGarbage: it is no picture.
+            OSError: the files of an earlier version can't be moved to where they belong now.
+        """
+
+    async def put(self, output_id: str, data: bytes) -> MediaInfo:
+        """Keep a file, whole or not at all, and return its media type and size.
+
+        Raises:
+            UpstreamGarbage: its media type is not supported.
             OSError: it can't be kept now.
         """
 
     async def identify(self, output_id: str) -> MediaInfo | None:
-        """Return what a kept picture is, or None for an unknown id, or where something else is kept."""
+        """Return media type and size of a file, or None for an unknown id or unsupported content."""
 
     async def get(self, output_id: str) -> StoredFile | None:
-        """Return a picture, or None for an unknown id."""
+        """Return a file, or None for an unknown id."""
 
     async def read(self, output_id: str) -> bytes | None:
-        """Return a picture's bytes, or None for an unknown id."""
+        """Return the bytes of a file, or None for an unknown id."""
 
     async def delete(self, output_id: str) -> None:
-        """Forget a picture; an unknown id is nothing to complain of."""
+        """Delete a file. An unknown id is not an error."""
 
     async def sweep(self, known: Collection[str], now: float) -> int:
-        """Set aside every picture of our own form whose id is not known; return how many there were.
+        """Set aside every file whose name has the form of an id but is not known; return how many there were.
 
         What was set aside long before `now`, in Unix seconds, is deleted. Raises nothing: what can't be moved stays.
         """
 
 
 def draw_id() -> str:
-    """Return a new picture id: 144 random bits."""
+    """Return a new id of an output: 144 random bits."""
     return secrets.token_urlsafe(18)

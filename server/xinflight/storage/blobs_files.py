@@ -1,6 +1,7 @@
-"""Pictures as files of a folder, each under an id that was drawn before it was made."""
+"""Files of outputs in a folder, each under an id that was drawn before it was made."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -16,13 +17,15 @@ __all__ = ["FileBlobs"]
 log = structlog.stdlib.get_logger(__name__)
 
 LOST = "lost"
-"""The folder beside the pictures for files that no task names. Longer than any folder that a picture's id gives."""
+"""The folder beside the others for files that no task names. Its name is longer than any that an id gives."""
+EARLIER_NAME = "pictures"
+"""What earlier versions called the folder of all files."""
 LOST_AGE = 30 * 86400.0
 """Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
 
 
 class FileBlobs:
-    """Keep each picture in `folder`/xy/<id>, written aside and renamed, so that it is there whole or not at all.
+    """Keep each file in `folder`/xy/<id>, written aside and renamed, so that it is there whole or not at all.
 
     `full` makes each survive the death of the machine, too.
     """
@@ -34,8 +37,34 @@ class FileBlobs:
     def _path(self, output_id: str) -> Path:
         return self._folder / output_id[:2] / output_id
 
+    async def open(self) -> None:
+        """Rename the folder of an earlier version, whatever schema the database has by now.
+
+        One rename, so that a crash leaves all files either in the one place or in the other. Where both folders have
+        files, as after a return to the earlier version, they are moved one by one. Raises OSError.
+        """
+        await asyncio.to_thread(self._open)
+
+    def _open(self) -> None:
+        earlier = self._folder.with_name(EARLIER_NAME)
+        if not any(_is_in_place(file) for file in earlier.glob("*/*")):
+            # There is none, or it is somebody else's.
+            return
+        try:
+            earlier.rename(self._folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            for file in [file for file in earlier.glob("*/*") if _is_in_place(file)]:
+                folder = self._folder / file.parent.name
+                folder.mkdir(mode=0o700, exist_ok=True)
+                file.replace(folder / file.name)
+        if self._full:
+            _sync_folder(self._folder.parent)
+        log.info("files of an earlier version moved", source=str(earlier), target=str(self._folder))
+
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
-        """Write a picture; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
+        """Write a file; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
         return await asyncio.to_thread(self._put, output_id, data)
 
     def _put(self, output_id: str, data: bytes) -> MediaInfo:
@@ -59,7 +88,7 @@ class FileBlobs:
         return info
 
     async def identify(self, output_id: str) -> MediaInfo | None:
-        """Return what a picture's file holds, from its start."""
+        """Return media type and size of a file, from its first bytes."""
         return await asyncio.to_thread(self._identify, output_id)
 
     def _identify(self, output_id: str) -> MediaInfo | None:
@@ -70,7 +99,7 @@ class FileBlobs:
             return None
 
     async def get(self, output_id: str) -> StoredFile | None:
-        """Return a picture as its file."""
+        """Return the path of a file, and its media type."""
         return await asyncio.to_thread(self._get, output_id)
 
     def _get(self, output_id: str) -> StoredFile | None:
@@ -83,20 +112,20 @@ class FileBlobs:
         return None if media_type is None else StoredFile(media_type=media_type, path=path)
 
     async def read(self, output_id: str) -> bytes | None:
-        """Return a picture's bytes."""
+        """Return the bytes of a file."""
         try:
             return await asyncio.to_thread(self._path(output_id).read_bytes)
         except OSError:
             return None
 
     async def delete(self, output_id: str) -> None:
-        """Delete a picture's file, if it is there."""
+        """Delete a file, if it is there."""
         await asyncio.to_thread(self._path(output_id).unlink, missing_ok=True)
 
     async def sweep(self, known: Collection[str], now: float) -> int:
-        """Move every file that has the form of a picture's, but no known id, into `folder`/lost.
+        """Move every file whose name has the form of an id but is not known into `folder`/lost.
 
-        A picture may be nameless because the database was lost or replaced, so it is not deleted before LOST_AGE.
+        A file may be unknown because the database was lost or replaced, so it is not deleted before LOST_AGE.
         Files of any other name or place are somebody else's and are never touched.
         """
         return await asyncio.to_thread(self._sweep, known, now)
@@ -109,7 +138,7 @@ class FileBlobs:
                 if _is_own(file) and file.stat().st_mtime < now - LOST_AGE:
                     file.unlink()
             for folder in self._folder.glob("??"):
-                ours = [file for file in folder.glob("*") if file.name in known or self._is_in_place(file)]
+                ours = [file for file in folder.glob("*") if file.name in known or _is_in_place(file)]
                 if ours:
                     # Folders of an earlier version let everybody in.
                     folder.chmod(0o700)
@@ -121,17 +150,19 @@ class FileBlobs:
                         unknown += 1
         except OSError as error:
             # Tidying is no reason not to start.
-            log.warning("pictures folder not tidied", folder=str(self._folder), error=str(error))
+            log.warning("folder of files not tidied", folder=str(self._folder), error=str(error))
         if unknown:
             log.warning("files of no task set aside; deleted after 30 days", count=unknown, folder=str(lost))
         return unknown
 
-    def _is_in_place(self, file: Path) -> bool:
-        return _is_own(file) and file.parent == self._path(file.name.removeprefix(".")).parent
+
+def _is_in_place(file: Path) -> bool:
+    """Tell whether a file is one of ours, in the folder that its id gives or set aside."""
+    return file.parent.name in (file.name.removeprefix(".")[:2], LOST) and _is_own(file)
 
 
 def _is_own(file: Path) -> bool:
-    """Tell whether a file is a picture by its name, or what a crash left of one: its name with a dot in front."""
+    """Tell whether the name of a file is an id, or an id with a dot in front: what a crash left of a file."""
     return OWN_ID.fullmatch(file.name.removeprefix(".")) is not None and file.is_file() and not file.is_symlink()
 
 

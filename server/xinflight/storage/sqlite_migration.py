@@ -67,7 +67,8 @@ def convert_tasks(connection: sqlite3.Connection) -> None:
             continue
         connection.execute(
             "UPDATE tasks SET body = :body, pool = :pool, "
-            "size = CASE WHEN ended_at IS NULL THEN 0 ELSE size + length(:body) - length(body) END "
+            "size = CASE WHEN ended_at IS NULL THEN 0 ELSE bytes + length(:body) + 500 + "
+            "(SELECT coalesce(sum(length(body) + 150), 0) FROM events WHERE uid = tasks.uid) END "
             "WHERE number = :number",
             {"number": number, "pool": pool, "body": msgspec.msgpack.encode(_converted(task, pool))},
         )

@@ -52,7 +52,7 @@ MIGRATIONS = [
     ) WITHOUT ROWID;
     CREATE INDEX events_of_task ON events (uid, seq);
     """,
-    # `bytes` stays what its pictures are; `size` is all that an ended task takes, and 0 before its end.
+    # `bytes` stays what its files are; `size` is all that an ended task takes, and 0 before its end.
     """
     ALTER TABLE tasks ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
     UPDATE tasks SET size = bytes + length(body) + 500 +
@@ -69,7 +69,8 @@ MIGRATIONS = [
     ) WITHOUT ROWID;
     """,
     # Tasks name their pool, whose lease takes the place of a lease per task. Snapshots drew numbers before, so the
-    # next one must be above all that a client may have seen.
+    # next one must be above all that a client may have seen. The events {"type": "picture", ...} become "output":
+    # bodies are MessagePack, in which the type comes first.
     """
     ALTER TABLE tasks ADD COLUMN pool TEXT NOT NULL DEFAULT '';
     ALTER TABLE tasks DROP COLUMN runner;
@@ -79,6 +80,8 @@ MIGRATIONS = [
     CREATE TABLE leases (pool TEXT PRIMARY KEY, fence INTEGER NOT NULL) WITHOUT ROWID;
     ALTER TABLE owners RENAME COLUMN floor TO trimmed_to;
     UPDATE owners SET seq = seq + 1000000;
+    UPDATE events SET body = CAST(substr(body, 1, 1) || X'A474797065A66F7574707574' || substr(body, 15) AS BLOB)
+        WHERE substr(body, 2, 13) = X'A474797065A770696374757265';
     """,
 ]
 CONVERSIONS = {3: convert_tasks}

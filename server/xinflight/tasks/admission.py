@@ -33,7 +33,7 @@ def limits(settings: Settings) -> Limits:
     """Return what this server accepts, for `welcome`."""
     return Limits(
         prompt_length=settings.prompt_length,
-        pictures=settings.pictures,
+        outputs=settings.outputs,
         size_min=settings.size_min,
         size_max=settings.size_max,
         size_multiple=SIZE_MULTIPLE,
@@ -65,7 +65,7 @@ def check(generate: Generate, settings: Settings) -> None:
             raise OutOfBounds(field=field, limit=f"{settings.prompt_length} characters")
         if "<lora:" in text.lower():
             raise LoraTag(field=field, limit="no <lora: tag")
-    _at_most("n", generate.n, settings.pictures)
+    _at_most("n", generate.n, settings.outputs)
     _at_most("steps", generate.steps, settings.steps)
     _at_most("guidance_scale", generate.guidance_scale, settings.guidance_scale)
     _at_most("timeout", generate.timeout, settings.timeout_max)
@@ -110,7 +110,7 @@ def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     Raises:
         UpstreamAuth: Xinference refuses our key, so nothing can be drawn.
         ModelNotFound: there is no such model.
-        ModelUnsuitable: it can't make pictures from text.
+        ModelUnsuitable: it can't make images from text.
     """
     if upstream.state is UpstreamState.UNAUTHORISED:
         raise UpstreamAuth

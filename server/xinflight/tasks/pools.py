@@ -38,7 +38,7 @@ class Pools:
         clock: Clock,
         supervisor: Supervisor,
     ) -> None:
-        self.unsaved = UnsavedBytes(settings.held_bytes)
+        self.unsaved = UnsavedBytes(settings.unsaved_bytes)
         self._settings = settings
         self._upstream = upstream
         self._journal = journal

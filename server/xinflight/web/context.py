@@ -86,7 +86,7 @@ class HttpContext:
     def render_context(self, request: web.Request) -> RenderContext:
         """Return what messages in response to a request are rendered with; URLs of outputs are absolute."""
         marker = "0"
-        url = self.url(request, "picture", picture_id=marker).removesuffix(marker)
+        url = self.url(request, "outputs", output_id=marker).removesuffix(marker)
         return self.gateway.render_context(self.lang(request), lambda output_id: f"{url}{output_id}")
 
 

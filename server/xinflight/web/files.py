@@ -19,14 +19,14 @@ class Files:
         self._context = context
 
     async def output(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /pictures/{picture_id}: return an output's file, cacheable for ever.
+        """Handle GET /outputs/{output_id}: return an output's file, cacheable for ever.
 
         Checks neither credentials nor Origin: the id can't be guessed, so whoever has the URL may load the file.
         """
-        output_id = request.match_info["picture_id"]
+        output_id = request.match_info["output_id"]
         stored = await self._context.gateway.blobs.get(output_id)
         if stored is None:
-            raise web.HTTPNotFound(text="There is no such picture.\n")
+            raise web.HTTPNotFound(text="There is no such image.\n")
         suffix = mimetypes.guess_extension(stored.media_type) or ""
         headers = {
             "Content-Type": stored.media_type,

@@ -22,8 +22,8 @@ from xinflight.protocol import (
     OpenAiModel,
     OpenAiModels,
     OpenAiProblem,
-    Picture,
-    PictureRef,
+    OutputEvent,
+    OutputRef,
     Result,
     from_json,
 )
@@ -180,7 +180,7 @@ async def _write_images(
         match message:
             case None:
                 await reader.write(response, b": keep-alive\n\n")
-            case Picture():
+            case OutputEvent():
                 completed = OpenAiCompleted(
                     b64_json=await _bytes(reader, message),
                     created_at=int(message.timestamp),
@@ -195,7 +195,7 @@ async def _write_images(
                 raise _failure(message)
 
 
-async def _bytes(reader: Reader, output: PictureRef | Picture) -> bytes:
+async def _bytes(reader: Reader, output: OutputRef | OutputEvent) -> bytes:
     """Return the bytes of an output, whose rendered URL ends with its id; raise UpstreamFailed if it was deleted."""
     data = await reader.context.gateway.blobs.read(output.url.rpartition("/")[2])
     if data is None:

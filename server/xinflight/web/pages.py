@@ -14,7 +14,7 @@ from xinflight.web.context import HttpContext
 __all__ = ["Assets", "CustomPage", "Page"]
 
 POLICY = (
-    "default-src 'self'; img-src 'self' data: blob: {pictures}; connect-src 'self'; "
+    "default-src 'self'; img-src 'self' data: blob: {images}; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 REVALIDATE = {"Cache-Control": "no-cache"}
@@ -34,7 +34,7 @@ class Page:
         self._context = context
         self._version = version
         public = urlsplit(context.gateway.settings.public_url or "")
-        self._policy = POLICY.format(pictures=f"{public.scheme}://{public.netloc}" if public.netloc else "")
+        self._policy = POLICY.format(images=f"{public.scheme}://{public.netloc}" if public.netloc else "")
         if TEMPLATES not in app:
             # Under a key of its own, beside any templates of the host.
             loader = jinja2.FileSystemLoader(_client_static() / "templates")

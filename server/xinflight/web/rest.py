@@ -111,12 +111,12 @@ class Rest:
         return web.Response(status=204)
 
     async def output(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /tasks/{task_id}/pictures/{index}: redirect to the file of an output."""
+        """Handle GET /tasks/{task_id}/outputs/{index}: redirect to the file of an output."""
         task = await self._find(request)
         index = int(request.match_info["index"])
         for output in task.completed:
             if output.index == index:
-                location = self._context.url(request, "picture", picture_id=output.output_id)
+                location = self._context.url(request, "outputs", output_id=output.output_id)
                 return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
         raise NotFound(field="index")
 
