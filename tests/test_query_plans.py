@@ -19,6 +19,7 @@ SCANS = {
     "WITH_FILES": "SCAN tasks",
     # A partial index holds what is unfinished and nothing else.
     "POOLS": "SCAN tasks USING INDEX tasks_unfinished",
+    "JUMP_SEQS": "SCAN owners",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }

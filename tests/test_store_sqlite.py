@@ -265,3 +265,25 @@ async def test_a_log_that_grew_long_is_emptied(tmp_path: Path, monkeypatch: pyte
     assert len(await ids(store, limit=1000)) == 110
     await store.close()
     assert log.name not in os.listdir(tmp_path), "all of it is folded in at the end"
+
+
+@pytest.mark.parametrize(("full", "next_seq"), [(False, 1_000_002), (True, 2)])
+async def test_after_a_power_failure_no_seq_is_drawn_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool, next_seq: int
+) -> None:
+    """Commits that are not synced may be lost with the machine, and a client may have seen their events."""
+    boot = tmp_path / "boot"
+    monkeypatch.setattr(sqlite_database, "BOOT_ID", boot)
+    seqs_seen = []
+    for start in ("first", "first", "second"):
+        boot.write_text(start)
+        store = SqliteStore(tmp_path / "data", full=full)
+        await store.open()
+        seqs_seen.append(await store.last_seq("ann"))
+        if not seqs_seen[-1]:
+            await store.commit([accept(make_task("a"))])
+        elif start == "second":
+            await store.commit([accept(make_task("b"))])
+            seqs_seen.append(await store.last_seq("ann"))
+        await store.close()
+    assert seqs_seen == [0, 1, next_seq - 1, next_seq]

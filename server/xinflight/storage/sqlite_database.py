@@ -39,6 +39,8 @@ SPARE_PAGES = 1000
 PAGES_AT_ONCE = 500
 """Empty pages that are given back in one step, between which commits go on."""
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 
 class SqliteDatabase:
     """Run statements on `folder`/xinflight.db. Calls come from one event loop.
@@ -91,11 +93,25 @@ class SqliteDatabase:
         self.made_new = migrate(self._write, self._path)
         self._write.execute(sql.MAKE_EPOCH, (secrets.token_hex(8),))
         self._write.commit()
+        if not self._full:
+            self._skip_lost_seqs(self._write)
         epoch: str = self._write.execute(sql.EPOCH).fetchone()[0]
         self._read = self._connect()
         self._check = self._connect()
         self._files = self._identities()
         return epoch
+
+    def _skip_lost_seqs(self, connection: sqlite3.Connection) -> None:
+        """After a start of the machine, go on above every seq that a client may have seen.
+
+        A power failure may have taken back the last commits. If their seqs were drawn again, a client that saw them
+        would skip the events that bear them now.
+        """
+        boot, stored = _boot_id(), connection.execute(sql.BOOT).fetchone()
+        with connection:
+            connection.execute(sql.SET_BOOT, (boot,))
+            if stored is not None and stored[0] != boot:
+                connection.execute(sql.JUMP_SEQS)
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self._path, full=self._full, busy_timeout=BUSY_TIMEOUT)
@@ -199,3 +215,11 @@ class SqliteDatabase:
             log.exception("WAL not checkpointed")
         finally:
             self._checkpoint = None
+
+
+def _boot_id() -> str:
+    """Return what identifies this start of the machine (proc(5), `boot_id`), where that can't be told a new id."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return secrets.token_hex(8)

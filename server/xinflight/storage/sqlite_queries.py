@@ -8,6 +8,7 @@ its cost must not grow with the history.
 __all__ = [
     "ADD_EVENT",
     "ADD_TASK",
+    "BOOT",
     "DROP_EVENT",
     "DROP_EVENTS",
     "DROP_TASK",
@@ -16,6 +17,7 @@ __all__ = [
     "EVENTS_OF_OWNER",
     "EVENTS_OF_TASKS",
     "FENCE",
+    "JUMP_SEQS",
     "KEEP_UNREADABLE",
     "LAST_SEQ",
     "MAKE_EPOCH",
@@ -23,6 +25,7 @@ __all__ = [
     "OLDEST_ENDED",
     "POOLS",
     "RAISE_FENCE",
+    "SET_BOOT",
     "SET_SEQ",
     "SET_SIZE",
     "TASK",
@@ -38,6 +41,10 @@ __all__ = [
 
 EPOCH = "SELECT value FROM meta WHERE key = 'epoch'"
 MAKE_EPOCH = "INSERT OR IGNORE INTO meta VALUES ('epoch', ?)"
+
+BOOT = "SELECT value FROM meta WHERE key = 'boot'"
+SET_BOOT = "INSERT INTO meta VALUES ('boot', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+JUMP_SEQS = "UPDATE owners SET seq = seq + 1000000"
 
 # Commit
 
