@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from factories import accept, make_task
-from scripted_gateway import ScriptedGateway, ScriptedUpstream, turns
+from scripted_gateway import Held, ScriptedGateway, ScriptedUpstream, turns
 from xinflight.model import Task
-from xinflight.protocol import State
+from xinflight.protocol import CancelOutcome, Progress, State, UpstreamState
 from xinflight.storage import MemoryStore
 from xinflight.tasks import recovery
 
@@ -68,3 +68,47 @@ async def test_a_pool_in_which_only_some_wait_asks_about_no_other() -> None:
             gateway.upstream.pending[0].end("image")
             await turns()
         assert not gateway.pools.size
+
+
+def shown(gateway: ScriptedGateway, task: Task) -> tuple[int, int]:
+    """Return attempt and percentage of the newest snapshot of a task."""
+    message = gateway.journal.latest("ann", task.uid)[0].message
+    assert isinstance(message, Progress)
+    return message.details.attempt if message.details is not None else 1, message.progress
+
+
+async def test_the_attempt_after_a_crash_has_a_number_of_its_own() -> None:
+    """Its percentage begins at 0 again, so it is not the attempt that was shown, even if Xinference crashed too."""
+    async with ScriptedGateway.begin() as gateway:
+        task = await gateway.submit(task_id="t", model="m")
+        assert isinstance(task, Task)
+        await turns()
+        gateway.upstream.advance(gateway.upstream.posts[0], 0.5)
+        await gateway.clock.advance(2.0)
+        attempt, percent = shown(gateway, task)
+        assert (attempt, percent > 0) == (1, True)
+        left_behind = await gateway.store.task("ann", "t")
+    assert left_behind is not None
+    store = MemoryStore(1000)
+    await store.commit([accept(left_behind)])
+    async with ScriptedGateway.begin(store) as gateway:
+        assert shown(gateway, task) == (2, 0)
+
+
+async def test_a_cancel_while_a_request_is_being_stored_says_that_it_was_never_sent() -> None:
+    """The attempt that was to begin is not counted."""
+    async with ScriptedGateway.begin() as gateway:
+        gateway.upstream.become(UpstreamState.UNREACHABLE)
+        await turns()
+        await gateway.submit(task_id="t", model="m")
+        commits = Held(gateway.store, "commit")
+        gateway.upstream.become(UpstreamState.READY)
+        await turns()
+        assert commits.entered.is_set()
+        await gateway.front.cancel("ann", "t")
+        commits.go_on.set()
+        await turns()
+        assert gateway.upstream.posts == []
+        ended = await gateway.store.task("ann", "t")
+        assert ended is not None
+        assert (ended.outputs[0].upstream, ended.outputs[0].attempt) == (CancelOutcome.NEVER_STARTED, 0)

@@ -36,6 +36,7 @@ class Cancellation:
             return
         self._scheduler.remove(run)
         if run.phase in (Phase.WAITING, Phase.RETRYING):
+            self._ledger.not_sent(run)
             outcome = CancelOutcome.STOPPED if output.attempt > 0 else CancelOutcome.NEVER_STARTED
             self._ledger.cancel(run, self._recovery.cancel_outcome(run) or outcome)
         elif run.attempt is None:

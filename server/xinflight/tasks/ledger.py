@@ -96,6 +96,7 @@ class Ledger:
     def hand_over(self, active: ActiveTask) -> Task:
         """Remove a task that another pool runs from now on, and return it."""
         for run in active.runs:
+            self.not_sent(run)
             run.finish()
         self._drop(active)
         return active.task
@@ -123,19 +124,28 @@ class Ledger:
         """Store that a request is about to be sent, and which one; returns when it is stored.
 
         Only then may it be sent: whoever finds this task after a crash asks about the requests that may run, and only
-        about those.
+        about those. The attempt counts from here on, since its number must not be used again after a crash.
         """
         run.output.abortable = abortable
+        run.output.attempt += 1
+        run.sending = True
         self._move(run.output, State.STARTING)
         await self._journal.save(run.task, self._fence)
 
     def sent(self, run: OutputRun, attempt: Attempt) -> None:
         """Record a request that is sent now."""
-        run.output.attempt += 1
+        run.sending = False
         run.attempt = attempt
         run.phase = Phase.SENT
         run.view.begin(attempt.estimator, self._clock.monotonic())
         self.show(run)
+
+    def not_sent(self, run: OutputRun) -> None:
+        """Take back an attempt that is being stored and that nobody will send."""
+        if run.sending:
+            run.sending = False
+            run.output.attempt -= 1
+            self._move(run.output, State.QUEUED)
 
     def was_sent(self, run: OutputRun) -> None:
         """Record that a request of the process's last life reached the upstream."""
@@ -243,6 +253,7 @@ class Ledger:
                 self.fail(run, TaskTimeout())
 
     def _end(self, run: OutputRun, state: State) -> None:
+        self.not_sent(run)
         run.output.move(state)
         run.finish()
         if run.confirm is not None:

@@ -110,6 +110,7 @@ class View(Struct, kw_only=True):
 class OutputRun(Struct, eq=False, kw_only=True):
     """One output on its way. `attempt` is the request under way, `confirm` the timer of an unconfirmed cancel.
 
+    `sending` tells that a request is being stored, to be sent then.
     `sequence` is its place among all accepted ones. `changed` is set when a pause before the next request may end.
     """
 
@@ -118,6 +119,7 @@ class OutputRun(Struct, eq=False, kw_only=True):
     sequence: int
     phase: Phase = Phase.WAITING
     attempt: Attempt | None = None
+    sending: bool = False
     view: View = field(default_factory=View)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     confirm: Timer | None = None
