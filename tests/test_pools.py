@@ -2,6 +2,9 @@
 
 import asyncio
 
+import msgspec
+
+from factories import accept, make_task
 from scripted_gateway import Held, ScriptedGateway, turns
 from xinflight.model import Task
 from xinflight.protocol import State, UpstreamState
@@ -160,3 +163,63 @@ async def test_a_task_that_is_stored_while_its_pool_is_closed() -> None:
         await become(gateway, UpstreamState.READY, "m", "two")
         await finish(gateway)
         assert await stored(gateway, "a") == ("two", State.COMPLETED)
+
+
+async def test_what_was_under_way_in_a_pool_that_is_gone_is_handed_over_after_a_restart() -> None:
+    """Its old request is asked about first, and no change of the upstream comes after that."""
+    store = MemoryStore(1000)
+    tasks = [make_task(task_id, pool="gone") for task_id in ("under way", "waiting")]
+    tasks[0].outputs[0].state = State.RUNNING
+    for task in tasks:
+        task.deadline = 1_800_000_000.0
+    await store.commit([accept(task) for task in tasks])
+    async with ScriptedGateway.begin(store) as gateway:
+        await turns()
+        await finish(gateway)
+        assert await stored(gateway, "under way") == ("m", State.COMPLETED)
+        assert await stored(gateway, "waiting") == ("m", State.COMPLETED)
+        assert "gone" not in open_pools(gateway)
+
+
+async def test_a_task_whose_model_dies_for_good_goes_on_with_another_if_it_asked_for_none() -> None:
+    """It does not wait in its slot for a model that is not coming back."""
+    async with ScriptedGateway.begin() as gateway:
+        gateway.upstream.models = {}
+        await become(gateway, UpstreamState.UNREACHABLE)
+        await accepted(gateway, "ann", "a")
+        await become(gateway, UpstreamState.READY, "m")
+        assert [post.uid for post in gateway.upstream.posts] == ["m"]
+        gateway.upstream.vanished["m"] = gateway.upstream.models["m"]
+        await become(gateway, UpstreamState.READY, "two")
+        gateway.upstream.posts[0].end("died")
+        await turns()
+        await gateway.clock.advance(30.0)
+        assert len(gateway.upstream.posts) == 1, "not before it is known not to come back"
+        del gateway.upstream.vanished["m"]
+        await gateway.clock.advance(30.0)
+        assert [post.uid for post in gateway.upstream.posts] == ["m", "two"]
+        await finish(gateway)
+        assert await stored(gateway, "a") == ("two", State.COMPLETED)
+        assert open_pools(gateway) == {UNASSIGNED, "two"}
+
+
+async def test_an_output_whose_model_dies_for_good_goes_on_with_another_of_its_pool() -> None:
+    """The slot of the model that is gone holds nothing back."""
+    async with ScriptedGateway.begin() as gateway:
+        both = {uid: msgspec.structs.replace(gateway.upstream.models[uid], pool="both") for uid in ("m", "two")}
+        gateway.upstream.models = both
+        gateway.upstream.changed()
+        await turns()
+        for number in range(3):
+            await accepted(gateway, "ann", f"t{number}", model="both")
+        await turns()
+        dying = next(post for post in gateway.upstream.posts if post.uid == "m")
+        gateway.upstream.models = {"two": both["two"]}
+        gateway.upstream.changed()
+        dying.end("died")
+        await turns()
+        for _ in range(3):
+            await gateway.clock.advance(2.0)
+            await finish(gateway)
+        states = [(await stored(gateway, f"t{number}"))[1] for number in range(3)]
+        assert states == [State.COMPLETED] * 3

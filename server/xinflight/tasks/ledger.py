@@ -176,6 +176,12 @@ class Ledger:
             self._move(run.output, State.QUEUED)
             self.show(run)
 
+    def wait(self, run: OutputRun) -> None:
+        """Wait in the queue for another request, since the model of the slot is gone."""
+        self.retry(run, None)
+        if not run.over:
+            run.phase = Phase.WAITING
+
     def refused(self, run: OutputRun) -> None:
         """Take back an attempt that the upstream did not accept: nobody waited for it."""
         run.output.attempt -= 1

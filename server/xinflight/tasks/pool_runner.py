@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -35,7 +35,11 @@ STOP_PATIENCE = 5.0
 
 
 class PoolRunner:
-    """Run the tasks of one pool. Every run in a slot is an asyncio task named after it, awaited by `close`."""
+    """Run the tasks of one pool. Every run in a slot is an asyncio task named after it, awaited by `close`.
+
+    `on_waiting` is called after an output that was under way waits again: if no model of the pool is known, another
+    pool may run its task.
+    """
 
     def __init__(
         self,
@@ -48,16 +52,18 @@ class PoolRunner:
         clock: Clock,
         supervisor: Supervisor,
         fence: int,
+        on_waiting: Callable[[], None],
     ) -> None:
         self.pool = pool
         self._upstream = upstream
         self._blobs = blobs
         self._clock = clock
         self._supervisor = supervisor
+        self._on_waiting = on_waiting
         self.ledger = Ledger(journal, clock, fence)
         self._scheduler: Scheduler[OutputRun] = Scheduler()
         self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
-        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler)
+        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, on_waiting)
         self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
         # What runs in a slot, and the model it runs on.
         self._running: dict[asyncio.Task[None], tuple[OutputRun, str]] = {}
@@ -146,8 +152,12 @@ class PoolRunner:
             await self._runner.run(run, uid)
 
     def _ran(self, running: asyncio.Task[None]) -> None:
-        _, uid = self._running.pop(running)
+        run, uid = self._running.pop(running)
         self._scheduler.release(uid)
+        if run.phase is Phase.WAITING:
+            # Its model is gone; another one of the pool, or another pool, may run it.
+            self._scheduler.add(run)
+            self._on_waiting()
         self._positions.changed()
         if not self._running:
             self._idle.set()

@@ -81,6 +81,7 @@ class Pools:
                 self._clock,
                 self._supervisor,
                 fence,
+                self.upstream_changed,
             )
             runner.open()
 
@@ -142,7 +143,7 @@ class Pools:
     # The upstream
 
     def upstream_changed(self) -> None:
-        """Note that Xinference or its models changed; the task `pools` applies it."""
+        """Note that Xinference or its models changed, or what waits for them; the task `pools` applies it."""
         self._changed.set()
 
     async def _follow_upstream(self) -> None:

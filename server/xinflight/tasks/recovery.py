@@ -1,7 +1,7 @@
 """After a crash or a restart: what was unfinished goes on, once nothing of the last life runs upstream any more."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import aiohttp
 import structlog
@@ -33,10 +33,18 @@ def may_run(output: Output) -> bool:
 class Recovery:
     """Ask Xinference about every request of the last life, abort those that run, then queue their outputs again.
 
-    No model may have a free slot while `active`.
+    No model may have a free slot while `active`. `on_queued` is called after an output was queued again.
     """
 
-    def __init__(self, pool: str, upstream: Xinference, ledger: Ledger, scheduler: Scheduler[OutputRun]) -> None:
+    def __init__(
+        self,
+        pool: str,
+        upstream: Xinference,
+        ledger: Ledger,
+        scheduler: Scheduler[OutputRun],
+        on_queued: Callable[[], None],
+    ) -> None:
+        self._on_queued = on_queued
         self._pool = pool
         self._upstream = upstream
         self._ledger = ledger
@@ -95,6 +103,7 @@ class Recovery:
             # The old id is blocked for a while by the abort.
             self._ledger.renew_request_id(run)
             self._scheduler.add(run)
+        self._on_queued()
 
     async def settle(self) -> None:
         """Return when nothing of the last life runs any more. Cancelling leaves the rest to the next start."""

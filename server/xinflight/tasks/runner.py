@@ -63,6 +63,8 @@ class Runner:
     async def run(self, run: OutputRun, uid: str) -> None:
         """Return when nothing of this run is at Xinference any more, as far as can be known.
 
+        If its model is gone for good, the run is in the phase WAITING then.
+
         The output may have ended before, in the ledger. Cancelling leaves a request running upstream: only for a
         process that ends.
         """
@@ -81,7 +83,11 @@ class Runner:
         deaths = refusals = 0
         while not run.over:
             model = self._upstream.models.get(uid)
-            if model is None or self._upstream.state is not UpstreamState.READY:
+            ready = self._upstream.state is UpstreamState.READY
+            if model is None and ready and uid not in self._upstream.vanished:
+                self._ledger.wait(run)
+                return
+            if model is None or not ready:
                 self._upstream.probe_soon()
                 await self._pause(run, None, RETRY_PAUSES[0])
                 continue
