@@ -220,7 +220,8 @@ async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
         sending = asyncio.create_task(load.run(0.07))
         async with cutter.open() as line:
             cuts = 0
-            while cuts < CUTS:
+            # Some are cut before a replay is whole: of those that are, there must be enough to prove something.
+            while cuts < CUTS or cut.resumed < CUTS // 4:
                 # From the middle of the handshake to long after the replay.
                 cutter.left = dice.choice((dice.randrange(200, 3000), dice.randrange(200, 25_000)))
                 with suppress(aiohttp.ClientError, ConnectionError, TypeError):
@@ -237,9 +238,8 @@ async def test_cut_again_and_again(tmp_path: Path, emulate: Serve) -> None:
                     await asyncio.sleep(0.02)
             server.terminate()
             await asyncio.gather(*watching)
-    print(f"{len(load.acknowledged)} tasks, {len(calm.events)} events, {cut.resumed} whole replays in {CUTS} cuts")
+    print(f"{len(load.acknowledged)} tasks, {len(calm.events)} events, {cut.resumed} whole replays in {cuts} cuts")
     assert {seq: lasting(event) for seq, event in calm.events.items()} == {
         seq: lasting(event) for seq, event in cut.events.items()
     }
     assert sum(is_end(event) for event in calm.events.values()) == len(calm.ended)
-    assert cut.resumed >= CUTS // 4, "too few replays to prove anything"
