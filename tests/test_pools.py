@@ -223,3 +223,35 @@ async def test_an_output_whose_model_dies_for_good_goes_on_with_another_of_its_p
             await finish(gateway)
         states = [(await stored(gateway, f"t{number}"))[1] for number in range(3)]
         assert states == [State.COMPLETED] * 3
+
+
+async def test_a_queue_survives_a_model_that_is_launched_again_between_two_requests() -> None:
+    """Until a probe tells that it is gone, requests fail with 404; that must not end one task after the other."""
+    async with ScriptedGateway.begin() as gateway:
+        for number in range(3):
+            await accepted(gateway, "ann", f"t{number}", model="m")
+        await turns()
+        gateway.upstream.posts[0].end("gone")
+        await turns()
+        assert len(gateway.upstream.posts) == 1, "the others wait"
+        gateway.upstream.vanished["m"] = gateway.upstream.models["m"]
+        await become(gateway, UpstreamState.READY, "two")
+        await gateway.clock.advance(20.0)
+        assert len(gateway.upstream.posts) == 1
+        await become(gateway, UpstreamState.READY, "m", "two")
+        await gateway.clock.advance(2.0)
+        await finish(gateway)
+        states = [(await stored(gateway, f"t{number}"))[1] for number in range(3)]
+        assert states == [State.COMPLETED] * 3
+
+
+async def test_an_output_ends_if_its_model_is_listed_and_never_found() -> None:
+    """A contradiction that lasts is no reason to wait until the timeout."""
+    async with ScriptedGateway.begin() as gateway:
+        await accepted(gateway, "ann", "a", model="m")
+        await turns()
+        for _ in range(5):
+            gateway.upstream.pending[0].end("gone")
+            await turns()
+            await gateway.clock.advance(10.0)
+        assert await stored(gateway, "a") == ("m", State.FAILED)

@@ -5,6 +5,7 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import (
     Internal,
+    ModelNotFound,
     StorageUnavailable,
     UpstreamBusy,
     UpstreamDied,
@@ -107,6 +108,14 @@ class Runner:
                 self._upstream.disable_true_cancel(uid)
             except StorageUnavailable as error:
                 await self._wait_for_room(run, error)
+            except ModelNotFound:
+                # It was listed a moment ago: the next probe tells whether to wait for it, as for any that vanished.
+                self._upstream.probe_soon()
+                self._ledger.refused(run)
+                if refusals >= len(RETRY_PAUSES):
+                    raise
+                await self._pause(run, None, RETRY_PAUSES[refusals])
+                refusals += 1
             except UpstreamError as error:
                 self._upstream.probe_soon()
                 deaths += isinstance(error, UpstreamDied)
