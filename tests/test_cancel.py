@@ -256,7 +256,8 @@ async def test_on_the_other_route_an_abort_is_never_sent(
     assert engine.posts[-1][0] == "generations"
     engine.faults = Faults(freeze=1, requests=1)
     await start(client, "a")
-    await eventually(lambda: "a" in engine.prompts)
+    # Not as soon as it has arrived: whether it runs is asked below.
+    await eventually(lambda: engine.in_flight["painter"] == 1)
     assert (await cancel(client, "a"))["was"] in ("starting", "running")
     end = (await client.ends("a"))["a"]
     assert (end["type"], end["upstream"]) == ("cancelled", "running_on")
