@@ -14,7 +14,7 @@ import pytest
 import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from kit import PAINTER, Recorder, ShiftedClock, WireClient
+from clients import PAINTER, Recorder, ShiftedClock, WireClient
 from xinflight import app
 from xinflight.cli import serving
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from clients import Recorder
 from conftest import Serve
-from kit import Recorder
 from page_kit import QUICK, SOCKETS, Open, Studio, chromium_path, live
 
 ARGS = [

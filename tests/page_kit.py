@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from kit import Recorder, eventually, painter
+from clients import Recorder, eventually, painter
 
 SOON = 30_000
 """Milliseconds for whatever is waited for to come, on a machine that is busy with other things."""

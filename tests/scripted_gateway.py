@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from PIL import Image
 
-from kit import FakeClock
+from clients import FakeClock
 from xinflight.errors import XinflightError
 from xinflight.journal import Journal, MemoryBus, Subscriber
 from xinflight.model import Event, MediaInfo, Task, identify

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-from kit import LONG, Json, WireClient, is_end
+from clients import LONG, Json, WireClient, is_end
 from xinflight.app import setup
 from xinflight.gateway import Gateway
 from xinflight.settings import Settings

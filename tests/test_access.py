@@ -13,8 +13,8 @@ from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from clients import WireClient, hosted
 from conftest import Serve
-from kit import WireClient, hosted
 from xinflight.app import setup
 from xinflight.cli import server as serve_module
 from xinflight.cli import serving

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 
-from cases import CANCEL, FRAME, GENERATE, LARGE_INTEGERS, NO_OBJECT, NOT_JSON, WEBSOCKET_ONLY
+from bad_input_table import CANCEL, FRAME, GENERATE, LARGE_INTEGERS, NO_OBJECT, NOT_JSON, WEBSOCKET_ONLY
+from clients import Json, Recorder, WireClient
 from conftest import Front
-from kit import Json, Recorder, WireClient
 
 CASES = {
     "no JSON": [(raw.data, *raw[1:]) for raw in NOT_JSON],

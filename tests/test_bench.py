@@ -13,7 +13,7 @@ from bench.load import Measured
 from bench.options import Options
 from bench.report import report
 from bench.run import BARE, checked_out, compare, environ
-from kit import hosted
+from clients import hosted
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

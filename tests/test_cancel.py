@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from clients import Json, Recorder, WireClient, eventually, painter, set_timeouts
 from conftest import Front
-from kit import Json, Recorder, WireClient, eventually, painter, set_timeouts
 from xinflight.demo import EmulatorOptions, Faults, Replica
 from xinflight.model import MediaInfo
 from xinflight.storage import FileBlobs

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
+from clients import Recorder, hosted, painter
 from conftest import Serve
-from kit import Recorder, hosted, painter
 from xinflight.cli import main
 from xinflight.demo import EmulatorOptions
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from kit import FakeClock
+from clients import FakeClock
 from xinflight.cli import collect_cycles
 from xinflight.cli.collector import ALL, SHARE, YOUNG
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp.http_parser import DeflateBuffer
 
-from kit import Json, WireClient
+from clients import Json, WireClient
 from streams import shared_server
 
 INFLATED = 50_000_000

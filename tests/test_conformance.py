@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kit import Recorder, painter
+from clients import Recorder, painter
 from xinflight.errors import leaves
 from xinflight.protocol import CODECS
 from xinflight.testing import (

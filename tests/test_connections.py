@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from clients import WireClient
 from conftest import Serve
-from kit import WireClient
 from xinflight.cli import server as standalone
 from xinflight.web import context as web_common
 

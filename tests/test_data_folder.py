@@ -12,8 +12,8 @@ from typing import Any
 import imagesize
 import pytest
 
+from clients import Recorder, WireClient
 from conftest import Serve
-from kit import Recorder, WireClient
 from xinflight.cli import serving
 from xinflight.model import MediaInfo, identify
 from xinflight.settings import Settings

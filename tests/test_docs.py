@@ -17,8 +17,8 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from clients import PAINTER, is_end
 from conftest import Serve
-from kit import PAINTER, is_end
 from xinflight import protocol
 from xinflight.cli import commands as cli
 from xinflight.demo import Emulator

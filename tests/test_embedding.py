@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from clients import PAINTER, Json, Recorder, WireClient, eventually, hosted, is_end
 from conftest import Serve
-from kit import PAINTER, Json, Recorder, WireClient, eventually, hosted, is_end
 from streams import unfinished
 from xinflight import Gateway, Identity, Settings, XinflightError, setup
 from xinflight.demo import Faults

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from kit import LONG, FakeClock, Recorder, ShiftedClock, eventually
+from clients import LONG, FakeClock, Recorder, ShiftedClock, eventually
 from xinflight.demo import (
     DrawingRequest,
     EmulatedModel,

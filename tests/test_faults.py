@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from clients import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from conftest import Front, Serve
-from kit import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from xinflight.demo import EmulatorOptions, Faults, Txt2imgBody, serve_emulator
 from xinflight.demo import replica as emulator_replica
 from xinflight.errors import UpstreamAuth

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from kit import WireClient
-from process import running
+from clients import WireClient
+from server_process import running
 
 pytestmark = pytest.mark.process
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from kit import FakeClock, Json, WireClient, eventually
+from clients import FakeClock, Json, WireClient, eventually
 from streams import shared_server
 from xinflight import refusals
 from xinflight.connection import Session, outbox

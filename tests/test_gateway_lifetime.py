@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from clients import Recorder, eventually, hosted
 from conftest import Serve
-from kit import Recorder, eventually, hosted
 from xinflight import Gateway, Settings, setup
 from xinflight.demo import Faults
 from xinflight.errors import ShuttingDown

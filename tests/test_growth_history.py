@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from clients import FakeClock, Json, Steps, WireClient, hosted
 from factories import accept, append, draw, end, lease, make_task, output_event, result
-from kit import FakeClock, Json, Steps, WireClient, hosted
 from xinflight import Settings, setup
 from xinflight.protocol import State
 from xinflight.storage import SqliteStore, Write

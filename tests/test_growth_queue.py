@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from clients import FakeClock, Steps
 from factories import finished, lease
-from kit import FakeClock, Steps
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kit import WireClient, hosted
+from clients import WireClient, hosted
 from xinflight.app import setup
 from xinflight.settings import Settings
 

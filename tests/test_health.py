@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kit import LONG, Json, ShiftedClock, WireClient, hosted
+from clients import LONG, Json, ShiftedClock, WireClient, hosted
 from test_storage import Lock, accepted, refused
 from xinflight.app import setup
 from xinflight.settings import Settings

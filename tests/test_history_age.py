@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from clients import FakeClock
 from factories import finished, ids, lease
-from kit import FakeClock
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore, Retention
 from xinflight.storage.retention import CLOCK_STEADY, PAUSE

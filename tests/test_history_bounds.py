@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from clients import eventually
 from conftest import Front
 from factories import accept, append, cancelled, end, lease, make_task
-from kit import eventually
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore, SqliteStore, Store, retention, sqlite_schema
 

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kit import hosted
+from clients import hosted
 from scripted_gateway import ScriptedGateway, turns
 from xinflight import Identity, Settings, XinflightError, setup
 from xinflight.errors import TaskTimeout, by_code, leaves

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import WireClient
+from clients import WireClient
 from xinflight import errors, i18n
 from xinflight.i18n import LANGUAGES, choose_language, translate
 from xinflight.protocol import CancelOutcome, State, Step, UpstreamState

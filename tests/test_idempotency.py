@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from clients import Json, painter
 from conftest import Front
-from kit import Json, painter
 from xinflight.model import digest, has_content
 from xinflight.protocol import JSON, Generate
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from clients import FakeClock, eventually
 from factories import FENCE, POOL, end, make_task, output_event, progress, result
-from kit import FakeClock, eventually
 from scripted_gateway import turns
 from xinflight.connection import Outbox, SlowReader
 from xinflight.connection.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from clients import FakeClock
 from factories import FENCE, POOL, end, make_task, output_event, progress, result
-from kit import FakeClock
 from scripted_gateway import turns
 from xinflight.errors import StorageUnavailable
 from xinflight.journal import Journal, MemoryBus

@@ -15,9 +15,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from clients import LONG, is_end, painter
 from conftest import Serve
-from kit import LONG, is_end, painter
-from process import QUICK, Assembler, Counting, lasting, launch, running
+from server_process import QUICK, Assembler, Counting, lasting, launch, running
 from xinflight.model import Task, identify
 from xinflight.protocol import State
 from xinflight.storage import SqliteStore

@@ -8,8 +8,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from clients import FakeClock, Recorder, WireClient, eventually
 from factories import accept, make_task
-from kit import FakeClock, Recorder, WireClient, eventually
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.demo import Faults
 from xinflight.errors import UpstreamDied, UpstreamGarbage

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from clients import Recorder, eventually, hosted
 from conftest import Serve
-from kit import Recorder, eventually, hosted
 from streams import STREAMS
 from xinflight.app import setup
 from xinflight.clock import SystemClock

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from kit import Recorder, WireClient
+from clients import Recorder, WireClient
 from xinflight.demo import Faults
 
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from kit import FakeClock, eventually, hosted
+from clients import FakeClock, eventually, hosted
 from xinflight.app import setup
 from xinflight.cli import serving
 from xinflight.settings import Settings

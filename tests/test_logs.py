@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from kit import Json
+from clients import Json
 from xinflight.cli import formatter, greet, printable, processors
 from xinflight.settings import Settings
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from clients import Recorder, WireClient
 from conftest import Serve
-from kit import Recorder, WireClient
 from xinflight.i18n import translate
 
 

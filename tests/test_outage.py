@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clients import Json, WireClient, eventually
 from conftest import Serve
-from kit import Json, WireClient, eventually
-from process import QUICK, Counting, running
+from server_process import QUICK, Counting, running
 from xinflight.demo import Faults
 
 pytestmark = pytest.mark.process

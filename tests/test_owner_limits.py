@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
+from clients import Recorder, WireClient, painter
 from conftest import Serve
-from kit import Recorder, WireClient, painter
 from streams import shared_server
 from xinflight.demo import Faults
 from xinflight.errors import TooManyTasks

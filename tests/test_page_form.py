@@ -4,8 +4,8 @@ import json
 
 from playwright.async_api import Page, expect
 
+from clients import Json, Recorder, painter
 from conftest import Serve
-from kit import Json, Recorder, painter
 from page_kit import QUICK, Open, Studio, generate, live
 
 pytest_plugins = ["page_fixtures"]

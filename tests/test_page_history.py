@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import unused_port
 from playwright.async_api import Page, expect
 
+from clients import PAINTER, Recorder, WireClient, painter
 from conftest import Serve
-from kit import PAINTER, Recorder, WireClient, painter
 from page_kit import (
     FROZEN,
     QUICK,
@@ -25,7 +25,7 @@ from page_kit import (
     lose_the_line,
     tiles,
 )
-from process import running as server_process
+from server_process import running as server_process
 from xinflight.cli import serving
 from xinflight.settings import Settings
 

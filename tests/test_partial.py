@@ -2,8 +2,8 @@
 
 import pytest
 
+from clients import Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from conftest import Front
-from kit import Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight.demo import Faults
 from xinflight.tasks import runner
 

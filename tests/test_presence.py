@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.client import connect
 
-from kit import LONG, PAINTER, Recorder, ShiftedClock, WireClient, eventually, hosted
+from clients import LONG, PAINTER, Recorder, ShiftedClock, WireClient, eventually, hosted
 from xinflight.app import setup
 from xinflight.connection import Session
 from xinflight.connection.outbox import WAITING_ANSWERS

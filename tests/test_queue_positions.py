@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kit import Steps
+from clients import Steps
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.model import Task
 from xinflight.protocol import Progress

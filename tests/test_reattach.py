@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import Any
 
-from kit import Json, Recorder, WireClient, is_end
+from clients import Json, Recorder, WireClient, is_end
 
 STORED = ("accepted", "output", "result", "cancelled", "error")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import WSMsgType
 
+from clients import LONG, Json, Recorder, WireClient, eventually, painter
 from conftest import Serve
-from kit import LONG, Json, Recorder, WireClient, eventually, painter
-from process import Server, launch, running
+from server_process import Server, launch, running
 from xinflight.demo import EmulatedModel, EmulatorOptions, Faults
 from xinflight.demo.drawing import draw
 from xinflight.storage import SqliteStore

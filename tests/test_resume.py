@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from clients import Json, Recorder, WireClient, eventually, is_end
 from conftest import Serve
-from kit import Json, Recorder, WireClient, eventually, is_end
 from xinflight.cli import serving
 from xinflight.settings import Settings
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from clients import LONG, Recorder, WireClient, eventually, painter
 from conftest import Front
-from kit import LONG, Recorder, WireClient, eventually, painter
 from scripted_gateway import turns
 from xinflight.demo import Faults
 from xinflight.settings import ModelSettings

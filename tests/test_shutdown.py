@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from kit import LONG, WireClient
+from clients import LONG, WireClient
 
 pytestmark = pytest.mark.process
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from clients import FakeClock
 from factories import FENCE, POOL, draw, end, make_task, progress
-from kit import FakeClock
 from scripted_gateway import turns
 from xinflight.journal import Journal, MemoryBus
 from xinflight.model import Event, end_message

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from playwright.async_api import Browser
 
-from kit import Json, WireClient
+from clients import Json, WireClient
 from node_tools import node_tools, run_node
 from test_bad_input import CASES
 from xinflight import setup

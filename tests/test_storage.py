@@ -13,8 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from clients import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from conftest import Front, Serve
-from kit import LONG, Json, Recorder, ShiftedClock, WireClient, eventually, painter
 from xinflight.demo import Faults
 from xinflight.demo.drawing import draw
 from xinflight.errors import StorageUnavailable, StoreUnusable

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from clients import eventually
 from factories import MANY, POOL, accept, finished, ids, lease, make_task, seqs
-from kit import eventually
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.protocol import State
 from xinflight.storage import SqliteStore, sqlite_database

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from clients import eventually
 from factories import FENCE, POOL, accept, append, finished, ids, lease, make_task, output_event, save, seqs
-from kit import eventually
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.storage import MIGRATIONS, SqliteStore, StaleFence, sqlite_database, sqlite_schema
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from kit import FakeClock
+from clients import FakeClock
 from scripted_gateway import ScriptedGateway, turns
 from streams import shared_server
 from xinflight.journal import MemoryBus

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from clients import Steps
 from factories import accept, make_task
-from kit import Steps
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore

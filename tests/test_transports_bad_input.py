@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from aiohttp import WSMsgType
 
-import cases
-from cases import Case
+import bad_input_table
+from bad_input_table import Case
+from clients import PAINTER, Json, Recorder, WireClient, painter
 from conftest import Serve
-from kit import PAINTER, Json, Recorder, WireClient, painter
 from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, shared_server
 from xinflight.demo import Emulator
 from xinflight.errors import leaves
@@ -156,28 +156,28 @@ async def engine() -> Recorder:
 
 async def test_generate(transport: Ask, engine: Recorder) -> None:
     """Code, field and limit are the same over every transport, and nothing is sent to any model."""
-    await refuses(transport, "generate", cases.GENERATE + cases.MODELS)
+    await refuses(transport, "generate", bad_input_table.GENERATE + bad_input_table.MODELS)
     assert engine.posts == []
 
 
 @only("json", "rest", "sse", "ndjson", "openai", "openai stream")
 async def test_integers_that_only_json_has(transport: Ask) -> None:
-    await refuses(transport, "generate", cases.LARGE_INTEGERS)
+    await refuses(transport, "generate", bad_input_table.LARGE_INTEGERS)
 
 
 @only("json", "msgpack", "rest")
 async def test_cancel(transport: Ask) -> None:
-    await refuses(transport, "cancel", cases.CANCEL)
+    await refuses(transport, "cancel", bad_input_table.CANCEL)
 
 
 @only("json", "msgpack", "rest")
 async def test_delete(transport: Ask) -> None:
-    await refuses(transport, "delete", cases.DELETE)
+    await refuses(transport, "delete", bad_input_table.DELETE)
 
 
 @only("json", "msgpack", "rest", "ndjson")
 async def test_list(transport: Ask) -> None:
-    await refuses(transport, "list", cases.LIST)
+    await refuses(transport, "list", bad_input_table.LIST)
 
 
 @only("json", "msgpack", "sse", "ndjson")
@@ -187,7 +187,9 @@ async def test_cursors(transport: Ask, server: str, *, whole: bool) -> None:
     async with WireClient.connect(server) as client:
         await client.ask(action="generate", prompt="boat", task_id="a", steps=1)
     which = {"scope": "all"} if whole else {"task_id": "a"}
-    await refuses(transport, "follow", [case._replace(fields={**case.fields, **which}) for case in cases.AFTER])
+    await refuses(
+        transport, "follow", [case._replace(fields={**case.fields, **which}) for case in bad_input_table.AFTER]
+    )
 
 
 BODIES = ["/api/v1/tasks", "/v1/images/generations", "/api/v1/tasks/a/cancel"]
@@ -198,7 +200,7 @@ BODIES = ["/api/v1/tasks", "/v1/images/generations", "/api/v1/tasks/a/cancel"]
 async def test_bodies(http: aiohttp.ClientSession, path: str) -> None:
     """What is no JSON, or no object, is told apart as on the WebSocket; so is broken UTF-8."""
     told = openai_problem if path.startswith("/v1/") else problem
-    bodies = [(raw.data.encode(), raw.code) for raw in cases.NOT_JSON + cases.NO_OBJECT]
+    bodies = [(raw.data.encode(), raw.code) for raw in bad_input_table.NOT_JSON + bad_input_table.NO_OBJECT]
     for broken in (b"\xff", b"\xed\xa0\x80", b"\xc3"):
         bodies += [(b'{"prompt":"%b"}' % broken, "not_json"), (b'{"prompt":"boat","x":"%b"}' % broken, "not_json")]
     if path.endswith("cancel"):
@@ -230,12 +232,12 @@ async def test_content_types(http: aiohttp.ClientSession, path: str) -> None:
 async def test_bodies_over_the_limit(http: aiohttp.ClientSession, path: str) -> None:
     """64 KiB and a byte are too much, sent at once or in chunks."""
     told = openai_problem if path.startswith("/v1/") else problem
-    too_large = Refusal("frame_too_large", None, f"{cases.FRAME} bytes")
+    too_large = Refusal("frame_too_large", None, f"{bad_input_table.FRAME} bytes")
     body = b'{"index":63}'
     headers = {"Content-Type": "application/json"}
-    async with http.post(path, data=body.ljust(cases.FRAME), headers=headers) as response:
+    async with http.post(path, data=body.ljust(bad_input_table.FRAME), headers=headers) as response:
         assert (await told(response)).code != "frame_too_large"
-    async with http.post(path, data=body.ljust(cases.FRAME + 1), headers=headers) as response:
+    async with http.post(path, data=body.ljust(bad_input_table.FRAME + 1), headers=headers) as response:
         assert await told(response) == too_large
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -472,7 +474,7 @@ MSGPACK_FRAMES = [
     (pack(metadata=msgspec.msgpack.Ext(5, b"x")), "wrong_shape", "metadata"),
     (pack(metadata=b"x" * 2000), "out_of_bounds", "metadata"),
     (pack(metadata="x" * 1023), "out_of_bounds", "metadata"),
-    (pack(x="x" * cases.FRAME), "frame_too_large", None),
+    (pack(x="x" * bad_input_table.FRAME), "frame_too_large", None),
 ]
 
 

@@ -19,8 +19,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from clients import LONG, PAINTER, Json, Recorder, WireClient, eventually, painter
 from conftest import Front, Serve
-from kit import LONG, PAINTER, Json, Recorder, WireClient, eventually, painter
 from streams import Proxy, shared_server
 from xinflight.demo import Emulator, Faults
 

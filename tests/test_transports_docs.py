@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser
 
-from kit import Recorder
+from clients import Recorder
 from test_docs import fences, table
 from xinflight.app import setup
 from xinflight.protocol import CODECS

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from clients import PAINTER, Json, Recorder, WireClient, eventually
 from conftest import Front, Serve
-from kit import PAINTER, Json, Recorder, WireClient, eventually
 from streams import EVENT_STREAM, NDJSON, STREAMS, all_lines, lines, shared_server, unfinished
 from xinflight.demo import Emulator
 

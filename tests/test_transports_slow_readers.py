@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from clients import LONG, Json, WireClient, is_end, painter
 from conftest import Serve
-from kit import LONG, Json, WireClient, is_end, painter
 from streams import NDJSON, PackClient, lines, stored
 from xinflight.demo import DrawingRequest, Emulator
 from xinflight.web import streams as web_stream

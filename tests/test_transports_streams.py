@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from clients import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
 from conftest import Front, Serve
-from kit import PAINTER, Json, Recorder, WireClient, eventually, is_end, painter
 from streams import EVENT_STREAM, NDJSON, STREAMS, PackClient, all_lines, lines, shared_server, stored, unfinished
 from xinflight.demo import Emulator
 from xinflight.errors import StorageUnavailable

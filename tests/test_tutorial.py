@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 
+from clients import Json, Recorder
 from conftest import Serve
-from kit import Json, Recorder
 from xinflight.demo import Faults
 from xinflight.i18n import translate
 from xinflight.settings import BadSettings

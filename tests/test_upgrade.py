@@ -15,9 +15,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from clients import ShiftedClock, WireClient, painter
 from conftest import Front
 from factories import EVERY_STATE, MANY, ids
-from kit import ShiftedClock, WireClient, painter
 from xinflight.errors import StoreUnusable
 from xinflight.protocol import State
 from xinflight.storage import MIGRATIONS, SqliteStore, sqlite_schema

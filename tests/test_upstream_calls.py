@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
+from clients import FakeClock, Recorder, WireClient, eventually, hosted
 from conftest import Serve
-from kit import FakeClock, Recorder, WireClient, eventually, hosted
 from scripted_gateway import ANSWER, ScriptedGateway, turns
 from xinflight.demo import Faults, emulator_app
 from xinflight.protocol import Result, UpstreamState

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-import kit
+import clients
 from xinference_real import MODEL, PAIR, PAIR_DEFAULTS, RealXinference
 from xinflight.clock import SystemClock
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
@@ -85,7 +85,7 @@ class Real:
 class Emulated:
     def __init__(self, api_key: str | None) -> None:
         self.api_key = api_key
-        self._clock = kit.ShiftedClock()
+        self._clock = clients.ShiftedClock()
         model = EmulatedModel(uid=MODEL, step_seconds=0.05, decode_seconds=0.3, size_multiple=4)
         pair = msgspec.structs.replace(model, uid=PAIR, replicas=2, default_generate_config=PAIR_DEFAULTS)
         self._engine = Emulator([model, pair], options=EmulatorOptions(api_key=api_key), clock=self._clock)
@@ -199,7 +199,7 @@ async def _start(upstream: Watched, *, true_cancel: bool = True, **changes: Any)
     began = asyncio.Event()
     attempt = _attempt(upstream, _request(**changes), true_cancel=true_cancel, report=began.set)
     run = asyncio.create_task(attempt.run(), name="attempt")
-    async with asyncio.timeout(kit.LONG):
+    async with asyncio.timeout(clients.LONG):
         await began.wait()
     return attempt, run
 
@@ -208,7 +208,7 @@ async def _send(upstream: Watched, **changes: Any) -> Running:
     """Send a request and wait until the server knows it, as one that waits."""
     attempt = _attempt(upstream, _request(**changes))
     run = asyncio.create_task(attempt.run(), name="attempt")
-    async with asyncio.timeout(kit.LONG):
+    async with asyncio.timeout(clients.LONG):
         while True:
             progress = await _progress(upstream, attempt)
             if progress is not None:
@@ -348,7 +348,7 @@ async def test_abort_while_it_runs(upstream: Watched) -> None:
     attempt.abort()
     attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(run, kit.LONG)
+        await asyncio.wait_for(run, clients.LONG)
     assert upstream.aborts() == 1, "two calls are one abort"
     assert attempt.estimator.progress < 1.0
     assert await _progress(upstream, attempt) == 1.0, "as of every request that ended"
@@ -365,7 +365,7 @@ async def test_abort_while_it_decodes(upstream: Watched) -> None:
         report=lambda: decoding.set() if attempt.estimator.decoding_since is not None else None,
     )
     run = asyncio.create_task(attempt.run(), name="attempt")
-    await asyncio.wait_for(decoding.wait(), kit.LONG)
+    await asyncio.wait_for(decoding.wait(), clients.LONG)
     attempt.abort()
     with pytest.raises(Aborted):
         await run
@@ -378,7 +378,7 @@ async def test_abort_while_it_waits(upstream: Watched) -> None:
     attempt, waits = await _send(upstream)
     attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(waits, kit.LONG)
+        await asyncio.wait_for(waits, clients.LONG)
     assert not run.done()
     # No step of it was made: 1.0 is what a request has after an abort, if a poll comes between that and its answer.
     assert attempt.estimator.progress in (0.0, 1.0)
@@ -396,7 +396,7 @@ async def test_abort_before_the_id_is_known(upstream: Watched, delay: float | No
         await asyncio.sleep(delay)
         attempt.abort()
     with pytest.raises(Aborted):
-        await asyncio.wait_for(run, kit.LONG)
+        await asyncio.wait_for(run, clients.LONG)
 
 
 async def test_abort_after_the_end(upstream: Watched) -> None:
@@ -425,7 +425,7 @@ async def test_the_other_route_is_never_aborted(upstream: Watched) -> None:
 
 
 async def _until_known_to_be_dead(upstream: Watched) -> None:
-    async with asyncio.timeout(kit.LONG):
+    async with asyncio.timeout(clients.LONG):
         while True:
             [replica] = await upstream.replicas(MODEL)
             if replica.model_address is None:
@@ -435,7 +435,7 @@ async def _until_known_to_be_dead(upstream: Watched) -> None:
 
 async def _until_listed(url: str, wanted: bool) -> None:
     """Wait until MODEL is in the list, or out of it: the server keeps its list for three seconds."""
-    async with asyncio.timeout(kit.LONG):
+    async with asyncio.timeout(clients.LONG):
         while True:
             async with _watching(url) as upstream:
                 if (MODEL in upstream.models) is wanted:
@@ -452,7 +452,7 @@ async def test_a_killed_model(upstream: Watched, rig: Rig) -> None:
     await rig.kill()
     for died in (run, waits):
         with pytest.raises(UpstreamDied) as raised:
-            await asyncio.wait_for(died, kit.LONG)
+            await asyncio.wait_for(died, clients.LONG)
         assert raised.value.detail.startswith(f"Remote server {before.model_address} closed: ")
     with pytest.raises(UpstreamBusy) as refused:
         await _image(upstream)

@@ -1,6 +1,6 @@
 """Several generations on one connection, through the whole server, on the emulator."""
 
-from kit import WireClient, is_end
+from clients import WireClient, is_end
 
 
 async def test_three_generations_and_a_cancel_in_the_middle(client: WireClient) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from kit import Json, WireClient, is_end
+from clients import Json, WireClient, is_end
 from xinference_real import MODEL, PAIR, RealXinference
 from xinflight.upstream import Xinference
 

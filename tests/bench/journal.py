@@ -22,9 +22,9 @@ import structlog
 from aiohttp import web
 
 from bench.fake_upstream import FakeUpstream
+from clients import hosted
 from factories import accept, append, end, lease, make_task, output_event, result
-from kit import hosted
-from process import launch
+from server_process import launch
 from xinflight import Settings, setup
 from xinflight import app as app_module
 from xinflight.demo.drawing import draw

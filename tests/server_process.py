@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from kit import LONG, Json, Recorder, eventually, is_end, painter
+from clients import LONG, Json, Recorder, eventually, is_end, painter
 from xinflight.demo import EmulatedModel, Job, Txt2imgBody
 
 STORED = ("accepted", "output", "result", "cancelled")
