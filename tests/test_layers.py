@@ -118,3 +118,8 @@ def test_only_the_application_knows_where_things_are_stored() -> None:
     for name, names in IMPORTS.items():
         if name != "app.py" and not name.endswith("__init__.py"):
             assert not {wanted.rpartition(".")[2] for wanted in names} & CONCRETE, name
+
+
+def test_no_file_is_long() -> None:
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in FILES.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
