@@ -88,7 +88,7 @@ class Pools:
     # What the front asks
 
     def pool_of(self, model: Model | None) -> str:
-        """Return the pool that a new task for a model belongs to, or None for one that is not known yet."""
+        """Return the pool of a new task for a model; UNASSIGNED if no model is known, or its pool is not open yet."""
         return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
 
     def submit(self, task: Task) -> None:
