@@ -20,6 +20,8 @@ from clients import Recorder
 from conftest import Serve
 from page_kit import QUICK, SOCKETS, Open, Studio, chromium_path, live
 
+NO_SERVER = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET")
+"""What the browser says of a server that is gone, or that died during a handshake."""
 ARGS = [
     "--headless=new",
     "--no-sandbox",
@@ -75,7 +77,8 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 async def open_page(browser: Browser, stack: AsyncExitStack) -> AsyncIterator[Open]:
     """Open the page of a server, live; afterwards nothing may have been complained of in any console.
 
-    Where `restarts`, the browser may say that it found no server. Pages close before the servers that `stack` holds.
+    Where `restarts`, the browser may say that it found no server, or one that died during the handshake. Pages close
+    before the servers that `stack` holds.
     """
     complaints: list[str] = []
 
@@ -83,7 +86,7 @@ async def open_page(browser: Browser, stack: AsyncExitStack) -> AsyncIterator[Op
 
         async def open_page(url: str, *, lang: str = "en", width: int = 1280, restarts: bool = False) -> Page:
             def hear(line: ConsoleMessage) -> None:
-                forgiven = restarts and "ERR_CONNECTION_REFUSED" in line.text
+                forgiven = restarts and any(error in line.text for error in NO_SERVER)
                 if line.type in ("error", "warning") and not forgiven:
                     complaints.append(line.text)
 
