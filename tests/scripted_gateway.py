@@ -14,6 +14,7 @@ import msgspec
 from PIL import Image
 
 from clients import FakeClock
+from xinflight.auth import Identity
 from xinflight.errors import XinflightError
 from xinflight.journal import Journal, MemoryBus, Subscriber
 from xinflight.model import Event, MediaInfo, Task, identify
@@ -259,7 +260,9 @@ class ScriptedGateway:
             await self.watch(owner)
         subscriber = await self.journal.subscribe(owner)
         try:
-            task, _ = await self.front.accept(Generate(**{"prompt": "boat", **fields}), owner, subscriber)
+            task, _ = await self.front.accept(
+                Generate(**{"prompt": "boat", **fields}), Identity(id=owner), subscriber
+            )
         except XinflightError as error:
             return error
         finally:

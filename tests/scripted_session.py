@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from scripted_gateway import ScriptedGateway
+from xinflight.auth import Identity
 from xinflight.connection import Outbox, Session
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
@@ -32,7 +33,7 @@ async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tu
     context = gateway.render_context("en", str)
     outbox = Outbox(send, subscriber, context, codec, parts.clock, patience=5.0)
     writer = asyncio.create_task(outbox.run(), name="writer")
-    yield Session(gateway, subscriber, outbox, context, codec), sent
+    yield Session(gateway, Identity(id="ann"), subscriber, outbox, context, codec), sent
     outbox.close()
     await writer
     gateway.unsubscribe(subscriber)

@@ -16,9 +16,9 @@ from aiohttp.test_utils import TestServer
 
 from clients import LONG, Json, WireClient, is_end
 from xinflight.app import setup
+from xinflight.auth import Identity
 from xinflight.gateway import Gateway
 from xinflight.settings import Settings
-from xinflight.web import Identity
 
 EVENT_STREAM = "text/event-stream"
 NDJSON = "application/x-ndjson"

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from clients import WireClient, hosted
 from conftest import Serve
 from xinflight.app import setup
+from xinflight.auth import Token, kept_token
 from xinflight.cli import server as serve_module
 from xinflight.cli import serving
 from xinflight.settings import Settings
-from xinflight.web import Token, host_allowed, is_loopback, kept_token, origin_allowed
+from xinflight.web import host_allowed, is_loopback, origin_allowed
 
 NOBODY = "http://127.0.0.1:9"
 """An upstream that is not there, and is not needed here."""

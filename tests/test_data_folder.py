@@ -14,11 +14,11 @@ import pytest
 
 from clients import Recorder, WireClient
 from conftest import Serve
+from xinflight.auth import kept_token
 from xinflight.cli import serving
 from xinflight.model import MediaInfo, identify
 from xinflight.settings import Settings
 from xinflight.storage import MIGRATIONS, blobs_files
-from xinflight.web import kept_token
 
 GOLDEN = Path(__file__).parent / "golden"
 

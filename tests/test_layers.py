@@ -12,7 +12,19 @@ PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
 
 GROUND = ("errors", "negotiation", "i18n", "forwarded", "settings", "clock", "refusals", "supervise")
 # The lowest first. A package imports only from those before it; `storage` and `upstream` stand side by side.
-ORDER = [*GROUND, "protocol", "model", "upstream", "storage", "journal", "tasks", "render", "gateway", "connection"]
+ORDER = [
+    *GROUND,
+    "auth",
+    "protocol",
+    "model",
+    "upstream",
+    "storage",
+    "journal",
+    "tasks",
+    "render",
+    "gateway",
+    "connection",
+]
 ORDER += ["web", "app", "cli"]
 STRANGERS = {("storage", "upstream"), ("upstream", "model")}
 """Pairs that must not meet although the order would allow it."""

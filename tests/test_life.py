@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from factories import accept, make_task
@@ -128,7 +128,19 @@ class Player:
         await asyncio.gather(*self.calls)
 
 
+BUSY_AFTER_PROGRESS = [
+    (("submit", "ann", {"task_id": "t0"}), 0),
+    (("wait", 0.05), 0),
+    (("submit", "ann", {"task_id": "t1"}), 0),
+    (("answer", 0, "image"), 40),
+    (("progress", 0, 1.0), 0),
+    (("wait", 0.05), 0),
+    (("answer", 0, "busy"), 0),
+]
+
+
 @settings(max_examples=250, deadline=None)
+@example(BUSY_AFTER_PROGRESS)
 @given(PLAYS)
 def test_any_order_of_events(play: list[tuple[Sequence[Any], int]]) -> None:
     """Whatever happens in whatever order, every task has one end, in order, and nothing is lost or left."""

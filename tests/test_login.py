@@ -13,9 +13,9 @@ from aiohttp import web
 
 from clients import FakeClock, eventually, hosted
 from xinflight.app import setup
+from xinflight.auth import Identity, Token
 from xinflight.cli import serving
 from xinflight.settings import Settings
-from xinflight.web import Identity, Token
 
 NOBODY = "http://127.0.0.1:9"
 SECRET = "a-secret-of-this-test"

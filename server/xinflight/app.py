@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from xinflight.auth import LOCAL, Identity, Token
 from xinflight.clock import Clock, SystemClock
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
@@ -15,7 +16,6 @@ from xinflight.settings import BadSettings, Settings
 from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, SqliteStore, Store
 from xinflight.web import (
     DOCUMENT,
-    LOCAL,
     OUTPUT_ID,
     Addresses,
     Assets,
@@ -28,14 +28,12 @@ from xinflight.web import (
     Handler,
     HealthCheck,
     HttpContext,
-    Identity,
     Login,
     OpenAi,
     Page,
     Preflight,
     Rest,
     Streams,
-    Token,
     WebSocket,
     openai_error,
     protect,

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import msgspec
 import structlog
 
+from xinflight.auth import Identity
 from xinflight.clock import Clock
 from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.i18n import translate
@@ -169,8 +170,8 @@ class Gateway:
 
     # Tasks
 
-    async def submit(self, request: Generate, subscriber: Subscriber) -> tuple[Task, bool]:
-        """Accept a request of the subscriber's owner, or find the task that its id stands for.
+    async def submit(self, request: Generate, identity: Identity, subscriber: Subscriber) -> tuple[Task, bool]:
+        """Accept a request of a caller, who is the subscriber's owner, or find the task that its id stands for.
 
         Returns the task, and whether it is new. The subscriber receives its events from the first one; of a known
         task they are replayed. The task is stored when this returns; cancelling the call does not take it back.
@@ -181,7 +182,7 @@ class Gateway:
             TaskIdConflict: the id is already used by a request with different content.
             TooManyTasks, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
-        return await self._front.accept(request, subscriber.owner, subscriber)
+        return await self._front.accept(request, identity, subscriber)
 
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
@@ -252,16 +253,18 @@ class Gateway:
         Raises:
             ShuttingDown: the gateway closes before the end; with a data folder the generation resumes after the next
                 start, and the same call with the same `task_id` finds it.
+            ValueError: the id of the owner is too long, or not printable.
             XinflightError: the request is refused; see `code`, `field` and `limit`.
         """
         # msgspec checks bounds only when it decodes, and `fields` must have the same bounds as a message.
         request = JSON.decode_generate(JSON.encode(Generate(**fields)))
         render_context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
-        subscriber = await self.subscribe(owner)
+        identity = Identity(id=owner)
+        subscriber = await self.subscribe(identity.id)
         reader = _Reader(subscriber, render_context.lang)
         self.register(reader)
         try:
-            await self.submit(request, subscriber)
+            await self.submit(request, identity, subscriber)
             ended = False
             while not ended:
                 await subscriber.wake.wait()

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from xinflight.app import setup
+from xinflight.auth import Token, kept_token
 from xinflight.cli.collector import collect_cycles, settle_collector
 from xinflight.clock import SystemClock
 from xinflight.demo import demo_emulator, serve_emulator
@@ -23,10 +24,8 @@ from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.web import (
     Connections,
-    Token,
     hide_versions,
     is_loopback,
-    kept_token,
     most_connections,
     raise_descriptor_limit,
 )

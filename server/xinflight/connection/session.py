@@ -5,6 +5,7 @@ import uuid
 import structlog
 from msgspec.structs import replace
 
+from xinflight.auth import Identity
 from xinflight.connection.outbox import Outbox
 from xinflight.errors import BinaryFrame, FrameTooLarge, Internal, OutOfBounds, TextFrame, WrongShape, XinflightError
 from xinflight.gateway import Gateway
@@ -45,10 +46,17 @@ class Session:
     """Serve one client. `receive` must be called for one frame at a time, in the order of arrival."""
 
     def __init__(
-        self, gateway: Gateway, subscriber: Subscriber, outbox: Outbox, render_context: RenderContext, codec: Codec
+        self,
+        gateway: Gateway,
+        identity: Identity,
+        subscriber: Subscriber,
+        outbox: Outbox,
+        render_context: RenderContext,
+        codec: Codec,
     ) -> None:
         self.connection_id = str(uuid.uuid4())
-        self.owner = subscriber.owner
+        self.owner = identity.id
+        self._identity = identity
         self.lang = render_context.lang
         self.outbox = outbox
         self._gateway = gateway
@@ -143,7 +151,7 @@ class Session:
         # Before `submit`: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
-            task, _ = await self._gateway.submit(message, self._subscriber)
+            task, _ = await self._gateway.submit(message, self._identity, self._subscriber)
             self.outbox.put(self._ack(message, task, ignored))
 
     def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:

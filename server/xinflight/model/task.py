@@ -64,7 +64,8 @@ class Task(Struct, kw_only=True):
     """One accepted request as it is stored. `uid` is ours and random; `task_id` is the client's, unique per owner.
 
     `pool` names the models that may do it, "" while none is known; `kind` the way it is asked for upstream.
-    `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then.
+    `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then. `weight` is its
+    owner's share of the compute time when it was accepted.
     """
 
     uid: str
@@ -77,6 +78,7 @@ class Task(Struct, kw_only=True):
     created: float
     deadline: float
     outputs: list[Output]
+    weight: float = 1.0
     metadata: Any = None
     lang: str | None = None
     cancelled_at: float | None = None

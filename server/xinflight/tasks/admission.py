@@ -5,6 +5,7 @@ import uuid
 
 import msgspec
 
+from xinflight.auth import Identity
 from xinflight.errors import (
     LoraTag,
     ModelNotFound,
@@ -126,7 +127,9 @@ def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
     return found
 
 
-def new_task(request: Generate, owner: str, model: Model | None, pool: str, settings: Settings, now: float) -> Task:
+def new_task(
+    request: Generate, identity: Identity, model: Model | None, pool: str, settings: Settings, now: float
+) -> Task:
     """Make the task of a checked request: seed, output ids and first request ids are drawn here.
 
     `model` is None while none is known; `now` is Unix seconds.
@@ -147,7 +150,7 @@ def new_task(request: Generate, owner: str, model: Model | None, pool: str, sett
     ]
     return Task(
         uid=secrets.token_hex(8),
-        owner=owner,
+        owner=identity.id,
         task_id=request.task_id or str(uuid.uuid4()),
         digest=digest(request),
         kind=TEXT2IMAGE.name,
@@ -156,6 +159,7 @@ def new_task(request: Generate, owner: str, model: Model | None, pool: str, sett
         created=now,
         deadline=now + timeout,
         outputs=outputs,
+        weight=identity.weight,
         metadata=request.metadata,
         lang=request.lang and choose_language(request.lang, settings.lang),
     )

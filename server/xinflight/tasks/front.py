@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import structlog
 
+from xinflight.auth import Identity
 from xinflight.clock import Clock
 from xinflight.errors import ShuttingDown, StorageUnavailable, TaskIdConflict, TaskUnfinished, TooManyTasks
 from xinflight.journal import Journal, Subscriber
@@ -54,8 +55,8 @@ class Front:
 
     # Accept
 
-    async def accept(self, request: Generate, owner: str, subscriber: Subscriber) -> tuple[Task, bool]:
-        """Accept a request, or find the task that its id stands for. Return the task, and whether it is new.
+    async def accept(self, request: Generate, identity: Identity, subscriber: Subscriber) -> tuple[Task, bool]:
+        """Accept a caller's request, or find the task that its id stands for; return it, and whether it is new.
 
         The subscriber receives all events of the task, from the first one. The task is stored when this returns;
         cancelling the call does not take it back.
@@ -68,6 +69,7 @@ class Front:
         """
         # First, since what can't be compared can't be told from what is known under its id.
         check_metadata(request.metadata)
+        owner = identity.id
         if request.task_id is not None:
             known = await self.find(owner, request.task_id)
             if known is not None:
@@ -75,7 +77,7 @@ class Front:
         self._check_room(request, owner)
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
-        task = new_task(request, owner, model, pool, self._settings, self._clock.time())
+        task = new_task(request, identity, model, pool, self._settings, self._clock.time())
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
             self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()

@@ -183,8 +183,13 @@ class Ledger:
             run.phase = Phase.WAITING
 
     def refused(self, run: OutputRun) -> None:
-        """Take back an attempt that the upstream did not accept: nobody waited for it."""
-        run.output.attempt -= 1
+        """Take back an attempt that the upstream did not accept, unless it showed progress.
+
+        Its number is drawn again, and within one attempt the progress that clients see must not fall.
+        """
+        estimator = run.view.estimator
+        if estimator is None or not estimator.began:
+            run.output.attempt -= 1
 
     def saving(self, run: OutputRun) -> None:
         """Show that the output is there and being stored."""

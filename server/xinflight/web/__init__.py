@@ -1,7 +1,6 @@
-"""HTTP and WebSocket endpoints on aiohttp, and who a request is from."""
+"""HTTP and WebSocket endpoints on aiohttp, and the checks that apply to each request."""
 
 from xinflight.web.address import Addresses
-from xinflight.web.auth import LOCAL, Identity, Token, host_allowed, is_loopback, kept_token, origin_allowed
 from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web.context import Authenticate, Handler, HttpContext
 from xinflight.web.docs import DOCUMENT, Docs
@@ -11,6 +10,7 @@ from xinflight.web.headers import hide_versions, protect
 from xinflight.web.health import HealthCheck
 from xinflight.web.login import Login
 from xinflight.web.openai import OpenAi, openai_error
+from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
 from xinflight.web.preflight import Preflight
 from xinflight.web.rest import Rest
@@ -19,7 +19,6 @@ from xinflight.web.websocket import WebSocket
 
 __all__ = [
     "DOCUMENT",
-    "LOCAL",
     "OUTPUT_ID",
     "Addresses",
     "Assets",
@@ -33,19 +32,16 @@ __all__ = [
     "Handler",
     "HealthCheck",
     "HttpContext",
-    "Identity",
     "Login",
     "OpenAi",
     "Page",
     "Preflight",
     "Rest",
     "Streams",
-    "Token",
     "WebSocket",
     "hide_versions",
     "host_allowed",
     "is_loopback",
-    "kept_token",
     "most_connections",
     "openai_error",
     "origin_allowed",

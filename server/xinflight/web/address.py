@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from xinflight.errors import Forbidden
 from xinflight.forwarded import PublicAddress, in_networks, public_address, read_network, read_public_url
 from xinflight.settings import Settings
-from xinflight.web.auth import host_allowed, origin_allowed
+from xinflight.web.origins import host_allowed, origin_allowed
 
 __all__ = ["Addresses"]
 

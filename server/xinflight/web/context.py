@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 
+from xinflight.auth import Identity
 from xinflight.clock import Clock
 from xinflight.errors import BodyTimeout, NotAcceptable, TooManyConnections, Unauthorised
 from xinflight.gateway import Gateway
@@ -13,7 +14,6 @@ from xinflight.negotiation import preferred_type
 from xinflight.protocol import Delete, from_texts
 from xinflight.render import RenderContext
 from xinflight.web.address import Addresses
-from xinflight.web.auth import Identity
 
 __all__ = ["Authenticate", "Handler", "HttpContext", "body_in_time", "choose_type", "task_id_of"]
 

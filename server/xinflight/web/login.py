@@ -5,10 +5,10 @@ import asyncio
 import structlog
 from aiohttp import hdrs, web
 
+from xinflight.auth import Identity, Token
 from xinflight.clock import Clock
 from xinflight.errors import Unauthorised
 from xinflight.web.address import Addresses
-from xinflight.web.auth import Identity, Token
 from xinflight.web.context import body_in_time
 
 __all__ = ["Login"]

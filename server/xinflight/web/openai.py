@@ -76,7 +76,7 @@ class OpenAi:
         The request stands for the task: a client that closes its connection cancels it immediately.
         """
         context, gateway = self._context, self._gateway
-        owner = await context.owner(request)
+        identity = await context.identity(request)
         body = await read_body(context, request)
         generate = _decode(body)
         inline = generate.response_format == "b64_json"
@@ -84,12 +84,12 @@ class OpenAi:
         generate.response_format = "url"
         streamed = from_json(body, _Streamed).stream
         context.check_capacity()
-        subscriber = await gateway.subscribe(owner)
+        subscriber = await gateway.subscribe(identity.id)
         reader = Reader(context, request, subscriber)
         started = None
         try:
             with reader.registered():
-                task, fresh = await gateway.submit(generate, subscriber)
+                task, fresh = await gateway.submit(generate, identity, subscriber)
                 if fresh:
                     started = task
                 render_context = context.render_context(request)
@@ -99,7 +99,7 @@ class OpenAi:
         finally:
             gateway.unsubscribe(subscriber)
             if started is not None and not started.ended:
-                await gateway.cancel(owner, started.task_id)
+                await gateway.cancel(identity.id, started.task_id)
 
 
 def _decode(body: bytes) -> Generate:

@@ -41,7 +41,7 @@ class Rest:
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks: start a generation; return the task, or with Accept a stream of its events."""
         context = self._context
-        owner = await context.owner(request)
+        identity = await context.identity(request)
         media_type = choose_type(request, (PLAIN, EVENT_STREAM, NDJSON))
         body = await read_body(context, request)
         generate = JSON.decode_generate(body)
@@ -50,9 +50,9 @@ class Rest:
         ignored = JSON.unknown_fields(body, generate)
         if media_type != PLAIN:
             context.check_capacity()
-        subscriber = await self._gateway.subscribe(owner)
+        subscriber = await self._gateway.subscribe(identity.id)
         try:
-            task, fresh = await self._gateway.submit(generate, subscriber)
+            task, fresh = await self._gateway.submit(generate, identity, subscriber)
             headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
             if media_type == PLAIN:
                 info = await render_task(task, context.render_context(request))

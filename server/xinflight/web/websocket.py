@@ -6,6 +6,7 @@ from functools import partial
 import structlog
 from aiohttp import WSMsgType, web
 
+from xinflight.auth import Identity
 from xinflight.connection import Outbox, Session, SlowReader
 from xinflight.errors import StorageUnavailable
 from xinflight.protocol import CODECS, JSON, CloseCode
@@ -54,14 +55,14 @@ class WebSocket:
         elif context.gateway.full:
             await ws.close(code=CloseCode.FULL, message=b"too many connections")
         else:
-            await self._run(request, ws, identity.id)
+            await self._run(request, ws, identity)
         return ws
 
-    async def _run(self, request: web.Request, ws: web.WebSocketResponse, owner: str) -> None:
+    async def _run(self, request: web.Request, ws: web.WebSocketResponse, identity: Identity) -> None:
         """Exchange messages until either side closes the connection, then release all that it used."""
         gateway = self._context.gateway
         try:
-            subscriber = await gateway.subscribe(owner)
+            subscriber = await gateway.subscribe(identity.id)
         except StorageUnavailable as error:
             log.error("history not read", detail=error.detail)
             await ws.close(code=CloseCode.FULL, message=b"try again")
@@ -71,7 +72,7 @@ class WebSocket:
         send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
         render_context = self._context.render_context(request)
         outbox = Outbox(send, subscriber, render_context, codec, gateway.clock, patience=gateway.settings.heartbeat)
-        session = Session(gateway, subscriber, outbox, render_context, codec)
+        session = Session(gateway, identity, subscriber, outbox, render_context, codec)
         with structlog.contextvars.bound_contextvars(connection=session.connection_id):
             session.welcome()
             gateway.register(session)

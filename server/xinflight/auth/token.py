@@ -1,42 +1,13 @@
-"""Authentication by token, and the checks of Host and Origin. Independent of aiohttp.
-
-Any website can make a browser connect to a server on loopback, also by a host name of its own that resolves to
-127.0.0.1 (DNS rebinding). So the Origin must be the server's own (RFC 6454, RFC 6455 section 10.2), and the Host a
-known name.
-"""
+"""One secret in place of accounts."""
 
 import hmac
-import ipaddress
 import secrets
-from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
 
-from msgspec import Struct
-
+from xinflight.auth.identity import LOCAL, Identity
 from xinflight.errors import StoreUnusable
 
-__all__ = ["LOCAL", "Identity", "Token", "host_allowed", "is_loopback", "kept_token", "origin_allowed"]
-
-Request = TypeVar("Request", contravariant=True)
-
-
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-
-
-class Identity(Struct, frozen=True, kw_only=True):
-    """An authenticated caller. Tasks belong to `id`; `expires` is Unix seconds, None for never."""
-
-    id: str
-    admin: bool = False
-    expires: float | None = None
-
-
-LOCAL = Identity(id="local", admin=True)
-"""The identity of all callers where there is no log-in, or only the token."""
-
-Authenticate = Callable[[Request, str | None], Awaitable[Identity | None]]
+__all__ = ["Token", "kept_token"]
 
 
 class Token:
@@ -99,38 +70,3 @@ def _read_or_make(path: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(24), "ascii")
     return path.read_text("ascii").strip()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a server bound to `host` can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def host_allowed(host: str, allowed: Collection[str]) -> bool:
-    """Return whether a Host header is allowed: an IP address, localhost, or a name in the settings."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        if name == "localhost" or name.endswith(".localhost") or name in allowed:
-            return True
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def origin_allowed(origin: str | None, hosts: Collection[str], allowed: Collection[str]) -> bool:
-    """Return whether an Origin is allowed: none (not a browser), the server's own, or one in the settings."""
-    if origin is None or origin in allowed:
-        return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    default = _DEFAULT_PORTS.get(parts.scheme)
-    # Browsers omit the default port, some proxies don't.
-    return default is not None and any(
-        parts.netloc.lower().removesuffix(default) == host.lower().removesuffix(default) for host in hosts
-    )
