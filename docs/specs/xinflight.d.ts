@@ -822,17 +822,17 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `task_unfinished`: An unfinished task can't be deleted; cancel it first
  * - `storage_unavailable`: The data can't be stored now: the disk is full, read-only or busy
  * - `shutting_down`: The server is shutting down
+ * - `timeout`: The task exceeded its timeout
+ * - `cancelled`: The task was cancelled; reported only where one request stands for one task
+ * - `internal`: A bug in xinflight; the log has the traceback
  * - `upstream_auth`: Xinference rejects the server's API key (401, 403) or has banned its address (429)
  * - `upstream_unreachable`: Xinference can't be reached
  * - `upstream_busy`: Xinference accepts no more work: 503, or 429 for its rate limit
  * - `upstream_died`: The model process died (its 500 says so), or the response was lost on the way
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
- * - `timeout`: The task exceeded its timeout
- * - `cancelled`: The task was cancelled; reported only where one request stands for one task
- * - `internal`: A bug in xinflight; the log has the traceback
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | "timeout" | "cancelled" | "internal" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.

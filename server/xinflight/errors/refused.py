@@ -1,0 +1,103 @@
+"""Valid requests that are refused."""
+
+from xinflight.errors.base import XinflightError
+
+__all__ = [
+    "Forbidden",
+    "ModelNotFound",
+    "ModelUnsuitable",
+    "NotFound",
+    "Refused",
+    "ShuttingDown",
+    "StorageUnavailable",
+    "TaskIdConflict",
+    "TaskUnfinished",
+    "TooManyConnections",
+    "TooManyTasks",
+    "Unauthorised",
+]
+
+
+class Refused(XinflightError):
+    """A valid message that can't be carried out."""
+
+
+class Unauthorised(Refused):
+    """Missing or invalid credentials."""
+
+    code = "unauthorised"
+    status = 401
+
+
+class Forbidden(Refused):
+    """The caller is not allowed to do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(Refused):
+    """Nothing with this id belongs to the caller; ids of other owners are reported as not found, too."""
+
+    code = "not_found"
+    status = 404
+
+
+class TaskIdConflict(Refused):
+    """The task id is already used by a request with different content."""
+
+    code = "task_id_conflict"
+    status = 409
+
+
+class TooManyTasks(Refused):
+    """The owner, or the server as a whole, has too many unfinished tasks."""
+
+    code = "too_many_tasks"
+    status = 429
+    retryable = True
+
+
+class TooManyConnections(Refused):
+    """No connection is left for a streaming response; a WebSocket is closed with 1013 instead."""
+
+    code = "too_many_connections"
+    status = 503
+    retryable = True
+
+
+class ModelNotFound(Refused):
+    """The upstream does not run this model."""
+
+    code = "model_not_found"
+    status = 404
+
+
+class ModelUnsuitable(Refused):
+    """The model can't generate images from text."""
+
+    code = "model_unsuitable"
+    status = 422
+
+
+class TaskUnfinished(Refused):
+    """An unfinished task can't be deleted; cancel it first."""
+
+    code = "task_unfinished"
+    status = 409
+
+
+class StorageUnavailable(Refused):
+    """The data can't be stored now: the disk is full, read-only or busy."""
+
+    code = "storage_unavailable"
+    status = 503
+    retryable = True
+
+
+class ShuttingDown(Refused):
+    """The server is shutting down."""
+
+    code = "shutting_down"
+    status = 503
+    retryable = True
