@@ -10,7 +10,7 @@ from factories import FENCE, POOL, end, make_task, output_event, progress, resul
 from scripted_gateway import turns
 from xinflight.errors import StorageUnavailable
 from xinflight.journal import Journal, MemoryBus
-from xinflight.storage import MemoryStore, Outcome, Save, Write
+from xinflight.storage import Charge, MemoryStore, Outcome, Save, Write
 from xinflight.supervise import Supervisor
 
 
@@ -26,8 +26,9 @@ class SlowStore(MemoryStore):
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         if self.broken:
             raise StorageUnavailable(detail="no room")
-        named = ["" if isinstance(write, Save) else type(write.message).__name__ for write in writes]
-        self.batches.append([(write.task.ended, name) for write, name in zip(writes, named, strict=True)])
+        of_tasks = [write for write in writes if not isinstance(write, Charge)]
+        named = ["" if isinstance(write, Save) else type(write.message).__name__ for write in of_tasks]
+        self.batches.append([(write.task.ended, name) for write, name in zip(of_tasks, named, strict=True)])
         outcomes = await super().commit(writes)
         await self.go_on.wait()
         return outcomes

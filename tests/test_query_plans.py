@@ -37,6 +37,8 @@ INDEXES = {
     "FENCE": "PRIMARY KEY (pool=?)",
     "ENDED_TOTALS": "COVERING INDEX tasks_ended (ended_at>?)",
     "OLDEST_ENDED": "tasks_ended (ended_at>?)",
+    "USAGE": "PRIMARY KEY (owner=? AND day>? AND day<?)",
+    "USAGE_OF_ALL": "usage_of_day ((day,owner)>(?,?) AND day<?)",
 }
 """Which index what is asked most is read by."""
 

@@ -330,3 +330,32 @@ async def test_a_cursor_of_another_database_is_a_gap(old: Old, front: Front) -> 
     assert (await recovered(client, "0123456789abcdef:40", scope="all"))[0] is False
     whole, replayed = await recovered(client, f"{old.epoch}:0", tasks=["done"])
     assert (whole, replayed) == (True, [9, 14, 18, 19]), "of one task nothing was deleted"
+
+
+# Schema 3, whose tasks are those of today
+
+
+async def test_all_of_schema_3_is_still_there(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(GOLDEN / "schema-3.db", folder / "xinflight.db")
+    query = "SELECT owner, uid, body FROM tasks ORDER BY number"
+    with closing(sqlite3.connect(f"file:{GOLDEN / 'schema-3.db'}?mode=ro&immutable=1", uri=True)) as connection:
+        bodies = [(owner, uid, msgspec.msgpack.decode(body)) for owner, uid, body in connection.execute(query)]
+        seqs = connection.execute("SELECT owner, seq FROM events ORDER BY owner, seq").fetchall()
+        (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    store = SqliteStore(folder, full=False)
+    assert await store.open() == epoch
+    for owner, uid, body in bodies:
+        task = await store.task(owner, body["task_id"])
+        assert task is not None
+        assert task.uid == uid
+        now = msgspec.msgpack.decode(msgspec.msgpack.encode(task))
+        assert {name: now[name] for name in body} == body
+    for owner, trimmed_to in (("local", 3), ("bob", 0)):
+        events = await store.events_of_owner(owner, after=0, upto=MANY, limit=100)
+        assert [event.seq for event in events] == [seq for each, seq in seqs if each == owner]
+        assert await store.trimmed_to(owner) == trimmed_to
+    unfinished = [task.task_id for pool in await store.pools() for task in await store.unfinished(pool)]
+    assert unfinished == ["running", "waiting"]
+    await store.close()

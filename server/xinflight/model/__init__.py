@@ -12,6 +12,7 @@ from xinflight.model.event import (
 )
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.task import ENDED, MOVES, Output, Task
+from xinflight.model.usage import Usage, day_of
 
 __all__ = [
     "ENDED",
@@ -23,7 +24,9 @@ __all__ = [
     "Output",
     "StoredMessage",
     "Task",
+    "Usage",
     "accepted_message",
+    "day_of",
     "digest",
     "end_message",
     "has_content",

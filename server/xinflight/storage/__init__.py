@@ -5,7 +5,7 @@ from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.retention import Retention
 from xinflight.storage.sqlite_schema import MIGRATIONS
-from xinflight.storage.store import Accept, Append, Outcome, Save, StaleFence, Store, Write
+from xinflight.storage.store import Accept, Append, Charge, Outcome, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
 
@@ -14,6 +14,7 @@ __all__ = [
     "Accept",
     "Append",
     "Blobs",
+    "Charge",
     "FileBlobs",
     "MemoryBlobs",
     "MemoryStore",

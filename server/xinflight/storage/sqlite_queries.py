@@ -8,6 +8,7 @@ its cost must not grow with the history.
 __all__ = [
     "ADD_EVENT",
     "ADD_TASK",
+    "ADD_USAGE",
     "BOOT",
     "DROP_EVENT",
     "DROP_EVENTS",
@@ -36,6 +37,8 @@ __all__ = [
     "TRIM_TO",
     "UNFINISHED",
     "UPDATE_TASK",
+    "USAGE",
+    "USAGE_OF_ALL",
     "WITH_FILES",
 ]
 
@@ -62,6 +65,12 @@ SET_SIZE = (
     "UPDATE tasks SET size = bytes + length(body) + :task_bytes + "
     "(SELECT coalesce(sum(length(body) + :event_bytes), 0) FROM events WHERE uid = :uid) "
     "WHERE uid = :uid"
+)
+
+ADD_USAGE = (
+    "INSERT INTO usage (owner, day, seconds, outputs, bytes) VALUES (:owner, :day, :seconds, :outputs, :bytes) "
+    "ON CONFLICT (owner, day) DO UPDATE SET seconds = seconds + excluded.seconds, "
+    "outputs = outputs + excluded.outputs, bytes = bytes + excluded.bytes"
 )
 
 # Positions
@@ -106,6 +115,14 @@ TRIM_TO = "UPDATE owners SET trimmed_to = max(trimmed_to, :seq) WHERE owner = :o
 DROP_TASK = "DELETE FROM tasks WHERE uid = :uid"
 KEEP_UNREADABLE = (
     "INSERT INTO unreadable SELECT uid, owner, task_id, body FROM tasks WHERE uid = :uid ON CONFLICT DO NOTHING"
+)
+
+# Usage
+
+USAGE = "SELECT owner, day, seconds, outputs, bytes FROM usage WHERE owner = ? AND day >= ? AND day <= ? ORDER BY day"
+USAGE_OF_ALL = (
+    "SELECT owner, day, seconds, outputs, bytes FROM usage INDEXED BY usage_of_day "
+    "WHERE (day, owner) > (?, ?) AND day <= ? ORDER BY day, owner LIMIT ?"
 )
 
 # Leases

@@ -83,6 +83,18 @@ MIGRATIONS = [
     UPDATE events SET body = CAST(substr(body, 1, 1) || X'A474797065A66F7574707574' || substr(body, 15) AS BLOB)
         WHERE substr(body, 2, 13) = X'A474797065A770696374757265';
     """,
+    # What each owner used per UTC day; it outlives the tasks that it counts.
+    """
+    CREATE TABLE usage (
+        owner TEXT NOT NULL,
+        day TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        outputs INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (owner, day)
+    ) WITHOUT ROWID;
+    CREATE INDEX usage_of_day ON usage (day, owner);
+    """,
 ]
 CONVERSIONS = {3: convert_tasks}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""

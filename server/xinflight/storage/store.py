@@ -8,10 +8,23 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from xinflight.model import Event, StoredMessage, Task
+from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
 
-__all__ = ["EVENT_BYTES", "TASK_BYTES", "Accept", "Append", "Outcome", "Row", "Save", "StaleFence", "Store", "Write"]
+__all__ = [
+    "EVENT_BYTES",
+    "TASK_BYTES",
+    "Accept",
+    "Append",
+    "Charge",
+    "Outcome",
+    "Row",
+    "Save",
+    "StaleFence",
+    "Store",
+    "TaskWrite",
+    "Write",
+]
 
 TASK_BYTES = 500
 """What a task takes beside its files and its own bytes: names, times, places in indexes."""
@@ -45,9 +58,16 @@ class Save(Struct, frozen=True, kw_only=True):
     fence: int
 
 
-Write = Accept | Append | Save
+class Charge(Struct, frozen=True, kw_only=True):
+    """Add to what an owner used on a day. It stays when the tasks that used it are deleted."""
+
+    usage: Usage
+
+
+TaskWrite = Accept | Append | Save
+Write = TaskWrite | Charge
 Outcome = Event | Task | None
-"""What a write came to: the event with its seq, the task that an `Accept` found known, or None for a `Save`."""
+"""What a write came to: the event with its seq, the task that an `Accept` found known, or None for the others."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -120,6 +140,15 @@ class Store(Protocol):
 
     async def output_ids(self) -> set[str]:
         """Return the ids of all outputs that have a file, or may have one since their task is unfinished."""
+
+    async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
+        """Return what an owner used on each day from `first` to `last`, in order; days without any are left out."""
+
+    async def usage_of_all(self, *, after: tuple[str, str], last: str, limit: int) -> list[Usage]:
+        """Return at most `limit` rows of all owners up to the day `last`, by day and owner, after a day and owner.
+
+        `(first, "")` is where a day begins: no owner's id is empty.
+        """
 
     async def pools(self) -> list[str]:
         """Return the pools that have unfinished tasks."""

@@ -8,13 +8,27 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from xinflight.model import Event, StoredMessage, Task
+from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
-from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, StaleFence, Write
+from xinflight.storage.store import (
+    EVENT_BYTES,
+    TASK_BYTES,
+    Accept,
+    Append,
+    Charge,
+    Outcome,
+    Row,
+    Save,
+    StaleFence,
+    Write,
+)
 
 __all__ = ["MemoryStore"]
 
 _encode = msgspec.msgpack.Encoder().encode
+
+USAGE_ROWS = 10_000
+"""Days of owners of which usage is remembered; the oldest days go first. There may be any number of owners."""
 
 
 class MemoryStore:
@@ -39,6 +53,8 @@ class MemoryStore:
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
+        # By owner and day. Bounded by USAGE_ROWS.
+        self._usage: dict[tuple[str, str], Usage] = {}
 
     async def open(self) -> str:
         """Make an epoch; there is nothing to recover."""
@@ -50,14 +66,29 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Store the writes; copies, so that later changes of a task don't reach in here."""
         for write in writes:
-            if not isinstance(write, Accept) and write.fence != self._fences.get(write.task.pool):
+            if isinstance(write, Append | Save) and write.fence != self._fences.get(write.task.pool):
                 raise StaleFence(write.task.pool)
         outcomes = [self._write(write) for write in writes]
         while len(self._ended) > self._ended_tasks:
             self._delete(next(iter(self._ended.values())))
         return outcomes
 
+    def _charge(self, more: Usage) -> None:
+        key = more.owner, more.day
+        so_far = self._usage.get(key, Usage(owner=more.owner, day=more.day))
+        self._usage[key] = msgspec.structs.replace(
+            more,
+            seconds=so_far.seconds + more.seconds,
+            outputs=so_far.outputs + more.outputs,
+            bytes=so_far.bytes + more.bytes,
+        )
+        if len(self._usage) > USAGE_ROWS:
+            del self._usage[min(self._usage, key=lambda key: key[1])]
+
     def _write(self, write: Write) -> Outcome:
+        if isinstance(write, Charge):
+            self._charge(write.usage)
+            return None
         task = _copied(write.task)
         rows = self._rows.setdefault(task.owner, {})
         known = rows.get(task.task_id)
@@ -149,6 +180,15 @@ class MemoryStore:
         return {
             output.output_id for task in tasks for output in task.outputs if output.file is not None or not task.ended
         }
+
+    async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
+        """Return what an owner used."""
+        return [self._usage[key] for key in sorted(self._usage) if key[0] == owner and first <= key[1] <= last]
+
+    async def usage_of_all(self, *, after: tuple[str, str], last: str, limit: int) -> list[Usage]:
+        """Return what all owners used."""
+        rows = sorted(self._usage.values(), key=lambda row: (row.day, row.owner))
+        return [row for row in rows if (row.day, row.owner) > after and row.day <= last][:limit]
 
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""

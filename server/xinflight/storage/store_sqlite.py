@@ -10,10 +10,22 @@ import msgspec
 import structlog
 
 import xinflight.storage.sqlite_queries as sql
-from xinflight.model import Event, StoredMessage, Task
+from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
-from xinflight.storage.store import EVENT_BYTES, TASK_BYTES, Accept, Append, Outcome, Row, Save, StaleFence, Write
+from xinflight.storage.store import (
+    EVENT_BYTES,
+    TASK_BYTES,
+    Accept,
+    Append,
+    Charge,
+    Outcome,
+    Row,
+    Save,
+    StaleFence,
+    TaskWrite,
+    Write,
+)
 
 __all__ = ["SqliteStore"]
 
@@ -59,7 +71,7 @@ class SqliteStore:
         """Return what a write came to, from its seq or the body of the known task."""
         if isinstance(row, bytes):
             return _task.decode(row)
-        if isinstance(write, Save) or row is None:
+        if isinstance(write, Save | Charge) or row is None:
             return None
         write.message.seq = row
         task = write.task
@@ -147,6 +159,21 @@ class SqliteStore:
             if output.file is not None or not task.ended
         }
 
+    async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
+        """Return what an owner used, by the primary key."""
+        return await self._usage(sql.USAGE, (owner, first, last))
+
+    async def usage_of_all(self, *, after: tuple[str, str], last: str, limit: int) -> list[Usage]:
+        """Return what all owners used, by an index of its own."""
+        return await self._usage(sql.USAGE_OF_ALL, (*after, last, limit))
+
+    async def _usage(self, query: str, values: tuple[str | int, ...]) -> list[Usage]:
+        rows = await self._database.read(lambda db: db.execute(query, values).fetchall())
+        return [
+            Usage(owner=owner, day=day, seconds=seconds, outputs=outputs, bytes=size)
+            for owner, day, seconds, outputs, size in rows
+        ]
+
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""
         rows = await self._database.read(lambda db: db.execute(sql.POOLS).fetchall())
@@ -183,11 +210,13 @@ class _Batch:
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self._writes = writes
-        self._rows = {write.task.uid: _row(write.task) for write in writes}
-        self._new = {write.task.uid for write in writes if isinstance(write, Accept)}
-        self._messages = [None if isinstance(write, Save) else _encode(write.message) for write in writes]
-        self._fences = {(write.task.pool, write.fence) for write in writes if isinstance(write, Append | Save)}
-        self._ended = {write.task.uid for write in writes if write.task.ended}
+        self._charges = [msgspec.structs.asdict(write.usage) for write in writes if isinstance(write, Charge)]
+        of_tasks = [write for write in writes if not isinstance(write, Charge)]
+        self._rows = {write.task.uid: _row(write.task) for write in of_tasks}
+        self._new = {write.task.uid for write in of_tasks if isinstance(write, Accept)}
+        self._messages = [_encode(write.message) if isinstance(write, Accept | Append) else None for write in writes]
+        self._fences = {(write.task.pool, write.fence) for write in of_tasks if isinstance(write, Append | Save)}
+        self._ended = {write.task.uid for write in of_tasks if write.task.ended}
 
     def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
         """Store all; return for each write its seq, the body of the known task, or None."""
@@ -199,16 +228,17 @@ class _Batch:
         connection.executemany(sql.UPDATE_TASK, [row for uid, row in self._rows.items() if uid not in self._new])
         seqs: dict[str, int] = {}
         rows = [
-            self._store(connection, seqs, write, message)
+            None if isinstance(write, Charge) else self._store(connection, seqs, write, message)
             for write, message in zip(self._writes, self._messages, strict=True)
         ]
+        connection.executemany(sql.ADD_USAGE, self._charges)
         connection.executemany(sql.SET_SEQ, list(seqs.items()))
         sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
         connection.executemany(sql.SET_SIZE, sizes)
         return rows
 
     def _store(
-        self, connection: sqlite3.Connection, seqs: dict[str, int], write: Write, message: bytes | None
+        self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None
     ) -> int | bytes | None:
         task = write.task
         if isinstance(write, Accept):
