@@ -27,8 +27,10 @@ GOLDEN = Path(__file__).parent / "golden"
 NEWEST_FIRST = {
     1: ["waiting", "late", "gone", "inline", "plain", "done"],
     2: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
+    3: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
 }
-UNFINISHED = {1: ["waiting"], 2: ["running", "waiting", "cancelling"]}
+UNFINISHED = {1: ["waiting"], 2: ["running", "waiting", "cancelling"], 3: ["running", "cancelling", "waiting"]}
+OLD_NAMES = {"picture_id": "output_id", "stoppable": "abortable", "picture": "file"}
 DELETED_TO, LAST_STORED, LAST_SHOWN = 8, 87, 93
 """Seqs of schema 2: of a task that was deleted, of the newest event, and of the newest snapshot that a client saw."""
 
@@ -45,10 +47,16 @@ class Old:
         with closing(sqlite3.connect(f"file:{golden}?mode=ro&immutable=1", uri=True)) as connection:
             (self.epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
             self.seqs = dict(connection.execute("SELECT owner, seq FROM owners").fetchall())
-            bodies = connection.execute("SELECT body FROM tasks ORDER BY number").fetchall()
-            told = connection.execute("SELECT owner, uid, lang, body FROM events ORDER BY owner, seq").fetchall()
-        self.tasks = [msgspec.msgpack.decode(body, type=dict[str, Any]) for (body,) in bodies]
-        events = [(owner, uid, lang, msgspec.msgpack.decode(body)) for owner, uid, lang, body in told]
+            bodies = connection.execute("SELECT state, body FROM tasks ORDER BY number").fetchall()
+            told = connection.execute("SELECT owner, seq, uid, lang, body FROM events ORDER BY owner, seq").fetchall()
+        self.tasks = [{**msgspec.msgpack.decode(body, type=dict[str, Any]), "state": state} for state, body in bodies]
+        for was in self.tasks:
+            outputs = was.pop("outputs") if schema > 2 else was.pop("jobs")
+            was["outputs"] = [{OLD_NAMES.get(name, name): job[name] for name in job} for job in outputs]
+        # Since schema 3 the seq is a column only.
+        events = [
+            (owner, uid, lang, msgspec.msgpack.decode(body) | {"seq": seq}) for owner, seq, uid, lang, body in told
+        ]
         self.events = [
             (owner, uid, lang, message | {"type": "output"} if message["type"] == "picture" else message)
             for owner, uid, lang, message in events
@@ -62,7 +70,7 @@ def dump(path: Path) -> list[str]:
         return [f"version {version}", *connection.iterdump()]
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
     """Give a data folder of each earlier schema."""
     return Old(request.param, tmp_path / "data")
@@ -91,14 +99,14 @@ async def test_every_task_is_still_what_it_was(store: SqliteStore, old: Old) -> 
         assert {name: getattr(task, name) for name in same} == {name: was[name] for name in same}
         assert (task.state, task.kind, task.pool) == (was["state"], "text2image", was["params"].get("model") or "")
         assert msgspec.to_builtins(task.params) == was["params"]
-        assert len(task.outputs) == len(was["jobs"])
-        for output, job in zip(task.outputs, was["jobs"], strict=True):
-            kept = ("index", "seed", "request_id", "state", "attempt", "code", "step", "upstream")
+        assert len(task.outputs) == len(was["outputs"])
+        for output, job in zip(task.outputs, was["outputs"], strict=True):
+            of_attempt = ("request_id", "state", "attempt", "abortable", "code", "step", "upstream")
+            kept = ("index", "seed", "output_id", *of_attempt)
             assert {name: getattr(output, name) for name in kept} == {name: job[name] for name in kept}
-            assert (output.output_id, output.abortable) == (job["picture_id"], job["stoppable"])
             of_file = ("media_type", "width", "height", "bytes")
             file = output.file and {name: getattr(output.file, name) for name in of_file}
-            assert file == (job["picture"] and {name: job["picture"][name] for name in of_file})
+            assert file == (job["file"] and {name: job["file"][name] for name in of_file})
             assert output.text is None
     assert not store.made_new
 
@@ -129,8 +137,17 @@ async def test_what_is_unfinished_and_what_has_files_is_known(store: SqliteStore
     assert await store.pools() == sorted({was["params"]["model"] for was in old.tasks if was["ended_at"] is None})
     unfinished = [task.task_id for pool in await store.pools() for task in await store.unfinished(pool)]
     assert unfinished == UNFINISHED[old.schema]
-    made = {job["picture_id"] for was in old.tasks for job in was["jobs"] if job["picture"] or not was["ended_at"]}
-    assert await store.output_ids() == made
+    outputs = [(was, job) for was in old.tasks for job in was["outputs"]]
+    assert await store.output_ids() == {
+        job["output_id"] for was, job in outputs if job["file"] or not was["ended_at"]
+    }
+
+
+async def test_whose_an_output_is_is_known(store: SqliteStore, old: Old) -> None:
+    owners = {job["output_id"]: was["owner"] for was in old.tasks for job in was["outputs"]}
+    assert {output_id: await store.output_owner(output_id) for output_id in owners} == owners
+    assert set(owners.values()) == set(old.seqs)
+    assert await store.output_owner("nothing") is None
 
 
 async def test_what_it_takes_is_counted(store: SqliteStore, old: Old) -> None:
@@ -147,10 +164,10 @@ async def test_what_it_takes_is_counted(store: SqliteStore, old: Old) -> None:
 
 
 async def test_the_next_seq_is_above_all_that_a_client_may_have_seen(store: SqliteStore, old: Old) -> None:
-    """Snapshots drew numbers of the same series, up to a million beyond the newest stored event."""
+    """Before schema 3, snapshots drew numbers of the same series, up to a million beyond the newest event."""
     for owner, seq in old.seqs.items():
-        assert await store.last_seq(owner) >= seq + 1_000_000
-    assert await store.trimmed_to("local") == (DELETED_TO if old.schema == 2 else 0)
+        assert await store.last_seq(owner) >= seq + (1_000_000 if old.schema < 3 else 0)
+    assert await store.trimmed_to("local") == {1: 0, 2: DELETED_TO, 3: 3}[old.schema]
 
 
 async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:
@@ -181,7 +198,12 @@ async def test_a_task_that_was_unreadable_stays_so(old: Old) -> None:
     """It is set aside by whoever meets it, as one of today is; the others are brought up."""
     with closing(sqlite3.connect(old.path)) as connection:
         odd = {**old.tasks[0], "params": {"model": {"not": "a name"}}}
-        bad = [b"\xc1", "a text", msgspec.msgpack.encode({"uid": "x", "jobs": 5}), msgspec.msgpack.encode(odd)]
+        bad = [
+            b"\xc1",
+            "a text",
+            msgspec.msgpack.encode({"uid": "x", "jobs": 5, "outputs": 5}),
+            msgspec.msgpack.encode(odd),
+        ]
         for body, (uid,) in zip(
             bad, connection.execute("SELECT uid FROM tasks ORDER BY number").fetchall(), strict=False
         ):
@@ -201,16 +223,17 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(
     before = dump(old.path)
 
     def convert(connection: sqlite3.Connection) -> None:
-        convert_tasks(connection)
+        conversion(connection)
         raise sqlite3.OperationalError("database or disk is full")
 
-    convert_tasks = sqlite_schema.CONVERSIONS[3]
+    newest = len(MIGRATIONS)
+    conversion = sqlite_schema.CONVERSIONS[newest]
     with monkeypatch.context() as patch:
         if step == "rows":
-            patch.setitem(sqlite_schema.CONVERSIONS, 3, convert)
+            patch.setitem(sqlite_schema.CONVERSIONS, newest, convert)
         elif step == "statement":
-            bad = f"{MIGRATIONS[2]}; DROP TABLE no_such_table;"
-            patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS[:2], bad])
+            bad = f"{MIGRATIONS[-1]}; DROP TABLE no_such_table;"
+            patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS[:-1], bad])
         else:
             patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS, "DROP TABLE no_such_table"])
         with pytest.raises(StoreUnusable, match=r"no such table|disk is full"):
@@ -249,7 +272,7 @@ async def test_what_was_unfinished_goes_on(old: Old, front: Front) -> None:
         if end["type"] == "result":
             assert [each["index"] for each in end["data"]["data"]] == list(range(made[task_id]))
             assert [message["index"] for message in client.of(task_id, "output")] == list(range(made[task_id]))
-    if old.schema == 2:
+    if old.schema > 1:
         assert engine.prompts.count("two slow boats") == 1, "its first output was made before"
 
 
@@ -257,12 +280,13 @@ FILE = b"\xff\xd8\xff a file"
 
 
 @pytest.mark.usefixtures("then")
+@pytest.mark.parametrize("old", [1, 2], indirect=True)
 @pytest.mark.parametrize("done", ["nothing", "database", "folder"])
 async def test_files_are_found_wherever_an_earlier_start_was_killed(
     old: Old, front: Front, stack: AsyncExitStack, done: str
 ) -> None:
     """Database and folder are brought up one after the other; a kill in between loses nothing, in either order."""
-    made = {job["picture_id"] for was in old.tasks for job in was["jobs"] if job["picture"]}
+    made = {job["output_id"] for was in old.tasks for job in was["outputs"] if job["file"]}
     for output_id in made:
         path = old.folder / "pictures" / output_id[:2] / output_id
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -330,32 +354,3 @@ async def test_a_cursor_of_another_database_is_a_gap(old: Old, front: Front) -> 
     assert (await recovered(client, "0123456789abcdef:40", scope="all"))[0] is False
     whole, replayed = await recovered(client, f"{old.epoch}:0", tasks=["done"])
     assert (whole, replayed) == (True, [9, 14, 18, 19]), "of one task nothing was deleted"
-
-
-# Schema 3, whose tasks are those of today
-
-
-async def test_all_of_schema_3_is_still_there(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    shutil.copyfile(GOLDEN / "schema-3.db", folder / "xinflight.db")
-    query = "SELECT owner, uid, body FROM tasks ORDER BY number"
-    with closing(sqlite3.connect(f"file:{GOLDEN / 'schema-3.db'}?mode=ro&immutable=1", uri=True)) as connection:
-        bodies = [(owner, uid, msgspec.msgpack.decode(body)) for owner, uid, body in connection.execute(query)]
-        seqs = connection.execute("SELECT owner, seq FROM events ORDER BY owner, seq").fetchall()
-        (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-    store = SqliteStore(folder, full=False)
-    assert await store.open() == epoch
-    for owner, uid, body in bodies:
-        task = await store.task(owner, body["task_id"])
-        assert task is not None
-        assert task.uid == uid
-        now = msgspec.msgpack.decode(msgspec.msgpack.encode(task))
-        assert {name: now[name] for name in body} == body
-    for owner, trimmed_to in (("local", 3), ("bob", 0)):
-        events = await store.events_of_owner(owner, after=0, upto=MANY, limit=100)
-        assert [event.seq for event in events] == [seq for each, seq in seqs if each == owner]
-        assert await store.trimmed_to(owner) == trimmed_to
-    unfinished = [task.task_id for pool in await store.pools() for task in await store.unfinished(pool)]
-    assert unfinished == ["running", "waiting"]
-    await store.close()

@@ -1,4 +1,4 @@
-"""What is stored: tasks, their outputs and their events. Pure data and rules, no I/O."""
+"""What is stored: tasks, their outputs and events, and shares of outputs. Pure data and rules, no I/O."""
 
 from xinflight.model.digest import digest, has_content
 from xinflight.model.event import (
@@ -11,6 +11,7 @@ from xinflight.model.event import (
     output_ref,
 )
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
+from xinflight.model.share import Share
 from xinflight.model.task import ENDED, MOVES, Output, Task
 from xinflight.model.usage import Usage, day_of
 
@@ -22,6 +23,7 @@ __all__ = [
     "EventMessage",
     "MediaInfo",
     "Output",
+    "Share",
     "StoredMessage",
     "Task",
     "Usage",

@@ -4,6 +4,7 @@ from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.retention import Retention
+from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sqlite_schema import MIGRATIONS
 from xinflight.storage.store import Accept, Append, Charge, Outcome, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
@@ -21,6 +22,8 @@ __all__ = [
     "Outcome",
     "Retention",
     "Save",
+    "ShareRow",
+    "Shares",
     "SqliteStore",
     "StaleFence",
     "Store",

@@ -1,4 +1,4 @@
-"""Rewrite what older schemas stored: tasks whose fields had other names."""
+"""Bring the rows of older schemas up to date: tasks whose fields had other names, outputs that were in no table."""
 
 import sqlite3
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["convert_tasks"]
+__all__ = ["convert_tasks", "list_outputs"]
 
 # As schema 2 had them, whatever has become of the structs of today.
 
@@ -83,3 +83,30 @@ def _converted(task: _Task, pool: str) -> dict[str, Any]:
 def _converted_output(job: _Job) -> dict[str, Any]:
     new_names = {"picture_id": "output_id", "stoppable": "abortable", "picture": "file"}
     return {new_names.get(name, name): getattr(job, name) for name in job.__struct_fields__}
+
+
+# As schema 3 had them.
+
+
+class _OutputId(Struct):
+    index: int
+    output_id: str
+
+
+class _Outputs(Struct):
+    outputs: list[_OutputId]
+
+
+def list_outputs(connection: sqlite3.Connection) -> None:
+    """Fill the table of outputs from the tasks of schema 3, within the transaction that is open.
+
+    One that can't be decoded is set aside when it is read, so nobody can be told whose its outputs are.
+    """
+    for number, uid in connection.execute("SELECT number, uid FROM tasks").fetchall():
+        (body,) = connection.execute("SELECT body FROM tasks WHERE number = ?", (number,)).fetchone()
+        try:
+            outputs = msgspec.msgpack.decode(body, type=_Outputs).outputs
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            continue
+        rows = [(output.output_id, uid, output.index) for output in outputs]
+        connection.executemany("INSERT OR IGNORE INTO outputs VALUES (?, ?, ?)", rows)

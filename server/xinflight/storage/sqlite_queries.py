@@ -7,11 +7,18 @@ its cost must not grow with the history.
 
 __all__ = [
     "ADD_EVENT",
+    "ADD_OUTPUT",
+    "ADD_SHARE",
     "ADD_TASK",
     "ADD_USAGE",
     "BOOT",
+    "COUNT_SHARES",
     "DROP_EVENT",
     "DROP_EVENTS",
+    "DROP_EXPIRED_SHARES",
+    "DROP_OUTPUTS",
+    "DROP_SHARE",
+    "DROP_SHARES",
     "DROP_TASK",
     "ENDED_TOTALS",
     "EPOCH",
@@ -24,11 +31,14 @@ __all__ = [
     "MAKE_EPOCH",
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
+    "OUTPUT_OWNER",
     "POOLS",
     "RAISE_FENCE",
     "SET_BOOT",
     "SET_SEQ",
     "SET_SIZE",
+    "SHARE",
+    "SHARES",
     "TASK",
     "TASKS",
     "TASK_OF_NUMBER",
@@ -59,6 +69,7 @@ UPDATE_TASK = (
     "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, body = :body "
     "WHERE uid = :uid"
 )
+ADD_OUTPUT = "INSERT INTO outputs VALUES (?, ?, ?)"
 ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 SET_SEQ = "INSERT INTO owners (owner, seq) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seq = excluded.seq"
 SET_SIZE = (
@@ -88,6 +99,28 @@ NUMBERS_OF_STATE = (
 TASK_OF_NUMBER = "SELECT number, uid, body FROM tasks WHERE number = ?"
 WITH_FILES = "SELECT uid, body FROM tasks WHERE bytes > 0 OR ended_at IS NULL"
 
+# Outputs and shares
+
+OUTPUT_OWNER = "SELECT owner FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
+ADD_SHARE = (
+    "INSERT INTO shares (id, digest, owner, output_id, created, expires) "
+    "VALUES (:id, :digest, :owner, :output_id, :created, :expires)"
+)
+COUNT_SHARES = "SELECT count(*) FROM shares WHERE owner = ?"
+SHARE = (
+    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, created, expires '
+    "FROM shares CROSS JOIN outputs USING (output_id) CROSS JOIN tasks USING (uid) "
+    "WHERE digest = :digest AND (expires IS NULL OR expires > :now)"
+)
+SHARES = (
+    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, created, expires '
+    "FROM shares CROSS JOIN outputs USING (output_id) CROSS JOIN tasks USING (uid) "
+    "WHERE shares.owner = :owner AND shares.number < :before AND (expires IS NULL OR expires > :now) "
+    "ORDER BY shares.number DESC LIMIT :limit"
+)
+DROP_SHARE = "DELETE FROM shares WHERE owner = :owner AND id = :id"
+DROP_EXPIRED_SHARES = "DELETE FROM shares WHERE owner = :owner AND expires <= :now"
+
 # Events
 
 EVENTS_OF_OWNER = (
@@ -112,6 +145,8 @@ TRIM_TASK = (
 DROP_EVENTS = "DELETE FROM events WHERE uid = :uid"
 DROP_EVENT = "DELETE FROM events WHERE owner = :owner AND seq = :seq"
 TRIM_TO = "UPDATE owners SET trimmed_to = max(trimmed_to, :seq) WHERE owner = :owner"
+DROP_SHARES = "DELETE FROM shares WHERE output_id IN (SELECT output_id FROM outputs WHERE uid = :uid)"
+DROP_OUTPUTS = "DELETE FROM outputs WHERE uid = :uid"
 DROP_TASK = "DELETE FROM tasks WHERE uid = :uid"
 KEEP_UNREADABLE = (
     "INSERT INTO unreadable SELECT uid, owner, task_id, body FROM tasks WHERE uid = :uid ON CONFLICT DO NOTHING"

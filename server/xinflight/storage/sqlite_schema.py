@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
-from xinflight.storage.sqlite_migration import convert_tasks
+from xinflight.storage.sqlite_migration import convert_tasks, list_outputs
 
 __all__ = ["MIGRATIONS", "connect", "explain", "make_private", "migrate"]
 
@@ -83,7 +83,9 @@ MIGRATIONS = [
     UPDATE events SET body = CAST(substr(body, 1, 1) || X'A474797065A66F7574707574' || substr(body, 15) AS BLOB)
         WHERE substr(body, 2, 13) = X'A474797065A770696374757265';
     """,
-    # What each owner used per UTC day; it outlives the tasks that it counts.
+    # What each owner used per UTC day; it outlives the tasks that it counts. Whose an output is, by its id: files are
+    # served to their owner only. Shares keep a digest of the secret in their address, so that whoever reads the
+    # database can't open them.
     """
     CREATE TABLE usage (
         owner TEXT NOT NULL,
@@ -94,9 +96,22 @@ MIGRATIONS = [
         PRIMARY KEY (owner, day)
     ) WITHOUT ROWID;
     CREATE INDEX usage_of_day ON usage (day, owner);
+    CREATE TABLE outputs (output_id TEXT PRIMARY KEY, uid TEXT NOT NULL, "index" INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX outputs_of_task ON outputs (uid);
+    CREATE TABLE shares (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        digest BLOB NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        output_id TEXT NOT NULL,
+        created REAL NOT NULL,
+        expires REAL
+    );
+    CREATE INDEX shares_of_owner ON shares (owner, number);
+    CREATE INDEX shares_of_output ON shares (output_id);
     """,
 ]
-CONVERSIONS = {3: convert_tasks}
+CONVERSIONS = {3: convert_tasks, 4: list_outputs}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
+from xinflight.storage.shares import Shares
 
 __all__ = [
     "EVENT_BYTES",
@@ -90,6 +91,10 @@ class Store(Protocol):
     def made_new(self) -> bool:
         """Whether `open` found nothing and made an empty store. Files that are there then are of a lost one."""
 
+    @property
+    def shares(self) -> Shares:
+        """The shares of outputs."""
+
     async def open(self) -> str:
         """Open the store and return the epoch, a random id made with the store.
 
@@ -137,6 +142,9 @@ class Store(Protocol):
 
         Returns them, at most 100; none when nothing is left to delete. `ended_before` is in Unix seconds.
         """
+
+    async def output_owner(self, output_id: str) -> str | None:
+        """Return whose task an output is of, or None for an unknown one."""
 
     async def output_ids(self) -> set[str]:
         """Return the ids of all outputs that have a file, or may have one since their task is unfinished."""

@@ -10,6 +10,7 @@ import msgspec
 
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
+from xinflight.storage.shares_memory import MemoryShares
 from xinflight.storage.store import (
     EVENT_BYTES,
     TASK_BYTES,
@@ -38,6 +39,7 @@ class MemoryStore:
     made_new = True
 
     def __init__(self, ended_tasks: int) -> None:
+        self.shares = MemoryShares()
         self._ended_tasks = ended_tasks
         self._numbers = itertools.count(1)
         self._fences: Counter[str] = Counter()
@@ -50,6 +52,8 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
         self._trimmed: dict[str, int] = {}
+        # The owner of each output, by its id.
+        self._output_owners: dict[str, str] = {}
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
@@ -94,6 +98,8 @@ class MemoryStore:
         known = rows.get(task.task_id)
         if isinstance(write, Accept) and known is not None:
             return _copied(known.task)
+        if known is None:
+            self._output_owners.update((output.output_id, task.owner) for output in task.outputs)
         number = next(self._numbers) if known is None else known.number
         rows[task.task_id] = Row(number=number, task=task)
         event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
@@ -117,6 +123,10 @@ class MemoryStore:
         owner = task.owner
         del self._ended[task.uid], self._sizes[task.uid]
         del self._rows[owner][task.task_id]
+        output_ids = {output.output_id for output in task.outputs}
+        for output_id in output_ids:
+            del self._output_owners[output_id]
+        self.shares.drop(owner, output_ids)
         gone = {event.seq for event in self._by_task.pop(task.uid)}
         self._trimmed[owner] = max(self._trimmed.get(owner, 0), *gone)
         self._events[owner] = [event for event in self._events[owner] if event.seq not in gone]
@@ -173,6 +183,10 @@ class MemoryStore:
             gone.append(task)
             self._delete(task)
         return gone
+
+    async def output_owner(self, output_id: str) -> str | None:
+        """Return the owner of an output."""
+        return self._output_owners.get(output_id)
 
     async def output_ids(self) -> set[str]:
         """Return the ids of the outputs of all tasks."""

@@ -12,6 +12,7 @@ import structlog
 import xinflight.storage.sqlite_queries as sql
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
+from xinflight.storage.shares_sqlite import SqliteShares
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
 from xinflight.storage.store import (
     EVENT_BYTES,
@@ -46,6 +47,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path, *, full: bool) -> None:
         self._database = SqliteDatabase(folder, full=full)
+        self.shares = SqliteShares(self._database)
 
     @property
     def made_new(self) -> bool:
@@ -148,6 +150,11 @@ class SqliteStore:
             pass
         return list((await self._readable(rows)).values())
 
+    async def output_owner(self, output_id: str) -> str | None:
+        """Return the owner of an output."""
+        row = await self._database.read(lambda db: db.execute(sql.OUTPUT_OWNER, (output_id,)).fetchone())
+        return None if row is None else str(row[0])
+
     async def output_ids(self) -> set[str]:
         """Read them from all tasks; a start does that once."""
         rows = await self._database.read(lambda db: db.execute(sql.WITH_FILES).fetchall())
@@ -245,6 +252,8 @@ class _Batch:
             if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
                 body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
                 return body
+            outputs = [(output.output_id, task.uid, output.index) for output in task.outputs]
+            connection.executemany(sql.ADD_OUTPUT, outputs)
         if message is None:
             return None
         if task.owner not in seqs:
@@ -286,8 +295,8 @@ def _prune(
 
 
 def _delete(connection: sqlite3.Connection, uid: str) -> None:
-    """Delete one task and its events, recording for its owner that there is a gap."""
-    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_TASK):
+    """Delete one task, its events, outputs and shares, recording for its owner that there is a gap."""
+    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
 
 
