@@ -10,6 +10,7 @@ from xinflight.connection import Outbox, Session
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
 from xinflight.protocol import Codec
+from xinflight.request_limits import ClientMeter
 
 
 def put_together(parts: ScriptedGateway) -> Gateway:
@@ -33,7 +34,8 @@ async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tu
     context = gateway.render_context("en", str)
     outbox = Outbox(send, subscriber, context, codec, parts.clock, patience=5.0)
     writer = asyncio.create_task(outbox.run(), name="writer")
-    yield Session(gateway, Identity(id="ann"), subscriber, outbox, context, codec), sent
+    meter = ClientMeter(gateway.limits, "ann", None, parts.clock)
+    yield Session(gateway, Identity(id="ann"), subscriber, outbox, context, codec, meter), sent
     outbox.close()
     await writer
     gateway.unsubscribe(subscriber)

@@ -109,6 +109,8 @@ def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
         "forbidden",
         "not_found",
         "too_many_tasks",
+        "rate_limited",
+        "quota_exceeded",
         "too_many_connections",
         "model_unsuitable",
         "storage_unavailable",

@@ -10,7 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
 
-GROUND = ("errors", "negotiation", "i18n", "forwarded", "settings", "clock", "refusals", "supervise")
+GROUND = (
+    "errors",
+    "negotiation",
+    "i18n",
+    "forwarded",
+    "settings",
+    "clock",
+    "refusals",
+    "supervise",
+    "rate_limit",
+    "request_limits",
+)
 # The lowest first. A package imports only from those before it; `storage` and `upstream` stand side by side.
 ORDER = [
     *GROUND,
@@ -33,7 +44,7 @@ WINGS = {"specs": set[str](), "demo": set[str](), "testing": {"demo", "app"}}
 MAY_IMPORT_WINGS = ("web/docs.py", "cli/commands.py", "cli/server.py")
 
 # Neither I/O nor a loop: these can be reasoned about, and tested, without either.
-PURE = ("errors", "negotiation", "i18n", "forwarded", "protocol", "model")
+PURE = ("errors", "negotiation", "i18n", "forwarded", "rate_limit", "protocol", "model")
 LOOP_OR_IO = {"asyncio", "aiohttp", "socket", "sqlite3", "threading", "subprocess", "os", "time"}
 WEB = ("web", "app", "cli", "demo")
 CONCRETE = {"MemoryStore", "SqliteStore", "MemoryBlobs", "FileBlobs", "MemoryBus"}

@@ -177,6 +177,16 @@ export interface Limits {
   timeout: number;
   /** Maximum number of unfinished tasks per owner. (integer) */
   tasks_per_owner: number;
+  /** Maximum number of messages and requests per minute and owner. Absent: no limit. (integer) */
+  requests_per_minute?: number;
+  /** Maximum number of messages and requests per minute and client address. (integer) */
+  requests_per_minute_per_address?: number;
+  /** Maximum number of WebSockets and streams per owner. Absent: no limit. (integer) */
+  connections_per_owner?: number;
+  /** Maximum number of WebSockets and streams per client address. (integer) */
+  connections_per_address?: number;
+  /** Maximum bytes of prompts and metadata of an owner's unfinished tasks. (integer) */
+  pending_bytes?: number;
   /** Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted. (integer) */
   history_bytes: number;
   /** Maximum number of ended tasks. Above it, the oldest are deleted. (integer) */
@@ -740,8 +750,8 @@ export interface OpenAiError {
 export interface OpenAiProblem {
   /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
-  /** Whether the client or the server caused the error. */
-  type: "invalid_request_error" | "server_error";
+  /** Whether the client caused the error, by the request or by too many of them, or the server. */
+  type: "invalid_request_error" | "rate_limit_error" | "server_error";
   /** The field that is invalid. */
   param: string | null;
   /** Stable error code. Handle an unknown code according to `retryable`. */
@@ -816,6 +826,8 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `not_found`: Nothing with this id belongs to the caller; ids of other owners are reported as not found, too
  * - `task_id_conflict`: The task id is already used by a request with different content
  * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
+ * - `rate_limited`: Too many requests per minute of this owner, or from this address
+ * - `quota_exceeded`: The owner has used up the compute seconds of this day (UTC)
  * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
  * - `model_not_found`: The upstream does not run this model
  * - `model_unsuitable`: The model can't generate images from text
@@ -832,7 +844,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.
@@ -846,8 +858,9 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
  * - `4401`: the token is missing or invalid
  * - `4403`: reserved for an owner without access
  * - `4406`: the client offered only unsupported sub-protocols
+ * - `4429`: a flood: the client kept sending messages far beyond `limits.requests_per_minute`
  */
-export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 4406;
+export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
 export type ClientMessage = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping;

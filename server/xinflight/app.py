@@ -91,7 +91,7 @@ def setup(
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
     if authenticate is not None and token is not None:
         raise ValueError("either authenticate or token, not both")
-    settings = settings or Settings()
+    settings = (settings or Settings()).limited(by_owner=authenticate is not None or token is not None)
     clock = clock or SystemClock()
     store, blobs = _storage(settings)
     gateway = Gateway(settings, store, MemoryBus(), blobs, clock)

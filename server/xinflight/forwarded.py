@@ -6,16 +6,26 @@ entry is from the outermost proxy. Anyone can send these headers, so only those 
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-__all__ = ["Network", "PublicAddress", "in_networks", "public_address", "read_network", "read_public_url"]
+__all__ = [
+    "Network",
+    "PublicAddress",
+    "client_address",
+    "in_networks",
+    "public_address",
+    "read_network",
+    "read_public_url",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+# Some proxies add a port: 192.0.2.1:4711, [2001:db8::1]:4711.
+_ADDRESS = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)", re.ASCII)
 _PREFIX = re.compile(r"(?:/[\w.~%@:+-]+)+", re.ASCII)
 
 
@@ -75,6 +85,33 @@ def in_networks(address: str | None, networks: Iterable[Network]) -> bool:
     # A socket bound to `::` reports IPv4 peers as ::ffff:10.0.0.1.
     mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
     return any((mapped or peer) in network for network in networks)
+
+
+def client_address(peer: str | None, forwarded_for: str, proxies: Collection[Network]) -> str | None:
+    """Return the address of a client: the peer's, or of what trusted proxies say the last that is no proxy's.
+
+    A proxy appends the address of its own client to X-Forwarded-For, so only the entries from the right are from
+    trusted proxies; those before the first untrusted address are whatever that client sent. If an entry is no
+    address, it is not known whom the proxy that wrote it served: the address of that proxy is returned.
+    """
+    address = peer
+    for entry in reversed(forwarded_for.split(",")):
+        if not in_networks(address, proxies):
+            break
+        match = _ADDRESS.fullmatch(entry.strip())
+        named = next(filter(None, match.groups()), "") if match is not None else ""
+        if not _is_address(named):
+            break
+        address = named
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def public_address(headers: Mapping[str, str], seen: PublicAddress) -> PublicAddress:

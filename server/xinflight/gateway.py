@@ -19,6 +19,7 @@ from xinflight.model import Event, EventMessage, Task
 from xinflight.protocol import JSON, CancelledTask, Generate, Notice, OutputEvent, parse_cursor
 from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
+from xinflight.request_limits import RequestLimits
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Store
 from xinflight.supervise import Supervisor
@@ -88,6 +89,7 @@ class Gateway:
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.refusals = RefusalLog(clock)
+        self.limits = RequestLimits(settings, clock)
         self.draining = False
         self.closing = False
         # By owner, so that a notice to one owner doesn't visit all connections. Bounded by settings.connections.
@@ -303,11 +305,6 @@ class Gateway:
 
     def _all_connections(self) -> Iterator[Connection]:
         return (connection for connections in tuple(self._connections.values()) for connection in tuple(connections))
-
-    @property
-    def full(self) -> bool:
-        """Whether the limit of connections is reached."""
-        return self._connected >= self.settings.connections
 
     def register(self, connection: Connection) -> None:
         """Register a connection, or close it right away if the gateway is closing."""

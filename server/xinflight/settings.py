@@ -20,7 +20,17 @@ __all__ = ["BadSettings", "ModelSettings", "Settings"]
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Bound = Annotated[int, Meta(ge=0)] | None
+"""A limit that depends on whether there is a log-in if it is None. 0 is no limit."""
 Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+
+LIMITS = {
+    "requests_per_minute": 1200,
+    "requests_per_minute_per_address": 6000,
+    "connections_per_owner": 100,
+    "connections_per_address": 200,
+}
+"""Default limits per owner and address where owners differ. Without a log-in one's own scripts would meet them."""
 
 # RFC 6454 section 6.2, as browsers send it: lower case, without a trailing slash.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
@@ -98,10 +108,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Maximum timeout that a generation may request."""
     tasks_per_owner: Count = 1000
     """Maximum number of unfinished generations per owner, over all connections and APIs."""
+    pending_bytes: Count = 67108864
+    """Maximum bytes of prompts and metadata of an owner's unfinished generations."""
     tasks: Count = 10000
     """Maximum number of unfinished generations in total."""
+    requests_per_minute: Bound = None
+    """Maximum number of messages and requests per minute and owner. None: 1200 with a log-in, else no limit."""
+    requests_per_minute_per_address: Bound = None
+    """The same per client address. None: 6000 with a log-in, else no limit."""
     connections: Count = 10000
     """Maximum number of open WebSockets and streams. Further ones are refused with 1013 or 503."""
+    connections_per_owner: Bound = None
+    """The same per owner. None: 100 with a log-in, else no limit."""
+    connections_per_address: Bound = None
+    """The same per client address. None: 200 with a log-in, else no limit."""
     heartbeat: Seconds = 25.0
     """Interval between pings. A dead peer is detected within two intervals."""
     disconnect_grace: Seconds = 30.0
@@ -125,7 +145,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     public_url: str | None = None
     """Public scheme, host and prefix of the server, for image URLs. None uses those of each request."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses and networks of proxies whose X-Forwarded-Proto, -Host and -Prefix are trusted."""
+    """Addresses and networks of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are trusted."""
     drain: Annotated[float, Meta(ge=0)] = 10.0
     """Time that running generations get to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -147,6 +167,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for side in self.default_size.split("x"):
             _check_order("size_min", self.size_min, "default_size", int(side))
             _check_order("default_size", int(side), "size_max", self.size_max)
+
+    def limited(self, *, by_owner: bool) -> Self:
+        """Return these settings with the default limits per owner and address: none if everybody is one owner."""
+        unset = {name: most if by_owner else 0 for name, most in LIMITS.items() if getattr(self, name) is None}
+        return msgspec.structs.replace(self, **unset)
 
     @classmethod
     def load(

@@ -180,6 +180,8 @@ export const zh = {
   "code.bad_task_id": "任务编号的格式不正确。",
   "code.lora_tag": "此处不支持 LoRA 标签：请选择启动时已带该 LoRA 的模型。",
   "code.task_id_conflict": "此编号已属于另一个任务。",
+  "code.quota_exceeded": "今天的计算时间已用完。",
+  "code.rate_limited": "请求过于频繁，请稍候。",
   "code.too_many_connections": "打开的连接过多，请稍后再试。",
   "code.too_many_tasks": "未完成的任务过多，请等待或取消一些。",
   "code.model_not_found": "该模型没有运行。",

@@ -35,6 +35,7 @@ from xinflight.protocol import (
     Welcome,
 )
 from xinflight.render import RenderContext, error_message, render_task, upstream_notice, upstream_status
+from xinflight.request_limits import ClientMeter
 from xinflight.tasks import FRAME_BYTES, limits
 
 __all__ = ["Session"]
@@ -53,6 +54,7 @@ class Session:
         outbox: Outbox,
         render_context: RenderContext,
         codec: Codec,
+        meter: ClientMeter,
     ) -> None:
         self.connection_id = str(uuid.uuid4())
         self.owner = identity.id
@@ -63,6 +65,7 @@ class Session:
         self._subscriber = subscriber
         self._render_context = render_context
         self._codec = codec
+        self._meter = meter
 
     def welcome(self) -> None:
         """Queue the `welcome` message."""
@@ -100,6 +103,8 @@ class Session:
         """
         ref = None
         task_id = None
+        # What is no message counts, too.
+        beyond = self._meter.count()
         try:
             if isinstance(frame, str) is self._codec.binary:
                 raise TextFrame if self._codec.binary else BinaryFrame
@@ -113,6 +118,8 @@ class Session:
                 raise
             ref = message.ref
             task_id = getattr(message, "task_id", None)
+            if beyond is not None:
+                raise beyond
             answer = await self._act(message, data)
         except XinflightError as error:
             self._gateway.refusals.write("message refused", error)

@@ -22,6 +22,8 @@ XinflightError
 │   ├── NotFound             not_found
 │   ├── TaskIdConflict       task_id_conflict
 │   ├── TooManyTasks         too_many_tasks
+│   ├── RateLimited          rate_limited
+│   ├── QuotaExceeded        quota_exceeded
 │   ├── TooManyConnections   too_many_connections
 │   ├── ModelNotFound        model_not_found
 │   ├── ModelUnsuitable      model_unsuitable
@@ -66,6 +68,8 @@ from xinflight.errors.refused import (
     ModelNotFound,
     ModelUnsuitable,
     NotFound,
+    QuotaExceeded,
+    RateLimited,
     Refused,
     ShuttingDown,
     StorageUnavailable,
@@ -107,6 +111,8 @@ __all__ = [
     "NotJson",
     "OutOfBounds",
     "PromptMissing",
+    "QuotaExceeded",
+    "RateLimited",
     "Refused",
     "ShuttingDown",
     "StorageUnavailable",

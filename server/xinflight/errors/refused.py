@@ -7,6 +7,8 @@ __all__ = [
     "ModelNotFound",
     "ModelUnsuitable",
     "NotFound",
+    "QuotaExceeded",
+    "RateLimited",
     "Refused",
     "ShuttingDown",
     "StorageUnavailable",
@@ -54,6 +56,22 @@ class TooManyTasks(Refused):
     """The owner, or the server as a whole, has too many unfinished tasks."""
 
     code = "too_many_tasks"
+    status = 429
+    retryable = True
+
+
+class RateLimited(Refused):
+    """Too many requests per minute of this owner, or from this address."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
+class QuotaExceeded(Refused):
+    """The owner has used up the compute seconds of this day (UTC)."""
+
+    code = "quota_exceeded"
     status = 429
     retryable = True
 

@@ -5,6 +5,7 @@ A task of n outputs has n `Output`s; each goes through the states on its own, an
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from xinflight.model.media import MediaInfo
@@ -83,6 +84,11 @@ class Task(Struct, kw_only=True):
     lang: str | None = None
     cancelled_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Return how many bytes a client's request takes in memory and in the store, roughly."""
+        return len(msgspec.json.encode((self.params, self.metadata)))
 
     @property
     def ended(self) -> bool:

@@ -148,8 +148,10 @@ class OpenAiProblem(Struct, kw_only=True):
 
     message: MessageText
     type: Annotated[
-        Literal["invalid_request_error", "server_error"],
-        Meta(description="Whether the client or the server caused the error."),
+        Literal["invalid_request_error", "rate_limit_error", "server_error"],
+        Meta(
+            description="Whether the client caused the error, by the request or by too many of them, or the server."
+        ),
     ]
     param: InvalidField
     code: Code

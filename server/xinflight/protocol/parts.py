@@ -192,7 +192,7 @@ class Upstream(Struct, kw_only=True):
     cure: Annotated[str, Meta(description="What to do about it. Empty if the state is `ready`.")]
 
 
-class Limits(Struct, kw_only=True):
+class Limits(Struct, omit_defaults=True, kw_only=True):
     """The limits of this server. Lengths are in characters, sizes in pixels, times in seconds.
 
     Ended tasks are deleted, oldest first, above `history_bytes` or `history_tasks`, and after `history_age`.
@@ -207,6 +207,22 @@ class Limits(Struct, kw_only=True):
     guidance_scale: Annotated[float, Meta(description="Maximum guidance scale.")]
     timeout: Annotated[float, Meta(description="Maximum `timeout` of a `generate`, in seconds.")]
     tasks_per_owner: Annotated[int, Meta(description="Maximum number of unfinished tasks per owner.")]
+    requests_per_minute: Annotated[
+        int | None,
+        Meta(description="Maximum number of messages and requests per minute and owner. Absent: no limit."),
+    ] = None
+    requests_per_minute_per_address: Annotated[
+        int | None, Meta(description="Maximum number of messages and requests per minute and client address.")
+    ] = None
+    connections_per_owner: Annotated[
+        int | None, Meta(description="Maximum number of WebSockets and streams per owner. Absent: no limit.")
+    ] = None
+    connections_per_address: Annotated[
+        int | None, Meta(description="Maximum number of WebSockets and streams per client address.")
+    ] = None
+    pending_bytes: Annotated[
+        int | None, Meta(description="Maximum bytes of prompts and metadata of an owner's unfinished tasks.")
+    ] = None
     history_bytes: Annotated[
         int, Meta(description="Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted.")
     ]

@@ -35,6 +35,7 @@ class CloseCode(IntEnum):
     UNAUTHORISED = 4401
     FORBIDDEN = 4403
     BAD_SUBPROTOCOL = 4406
+    FLOOD = 4429
 
     @property
     def should_reconnect(self) -> bool:

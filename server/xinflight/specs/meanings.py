@@ -49,6 +49,7 @@ MEMBERS: dict[type[Enum], dict[Any, str]] = {
         CloseCode.UNAUTHORISED: "the token is missing or invalid",
         CloseCode.FORBIDDEN: "reserved for an owner without access",
         CloseCode.BAD_SUBPROTOCOL: "the client offered only unsupported sub-protocols",
+        CloseCode.FLOOD: "a flood: the client kept sending messages far beyond `limits.requests_per_minute`",
     },
 }
 """One dict per enum, because members of two StrEnums with the same text are equal keys."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+from collections import Counter
 from collections.abc import Collection
 
 import structlog
@@ -45,6 +46,7 @@ class Front:
         self._presence = Presence(pools, clock, settings.disconnect_grace)
         # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
         self._accepting: dict[str, dict[asyncio.Task[Task | None], str]] = {}
+        self._accepting_bytes: Counter[str] = Counter()
         self._accepting_count = 0
         self._draining = False
 
@@ -78,13 +80,17 @@ class Front:
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
         task = new_task(request, identity, model, pool, self._settings, self._clock.time())
+        task_bytes = task.bytes
+        if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
+            raise TooManyTasks(field="action", limit=f"{self._settings.pending_bytes} bytes per owner")
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
             self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()
         )
         self._accepting.setdefault(owner, {})[accepting] = task.task_id
+        self._accepting_bytes[owner] += task_bytes
         self._accepting_count += 1
-        accepting.add_done_callback(lambda _: self._accepted(owner, accepting))
+        accepting.add_done_callback(lambda _: self._accepted(owner, accepting, task_bytes))
         try:
             known = await asyncio.shield(accepting)
         except StorageUnavailable:
@@ -116,10 +122,11 @@ class Front:
             self._presence.absent(task.owner)
         return known
 
-    def _accepted(self, owner: str, accepting: asyncio.Task[Task | None]) -> None:
+    def _accepted(self, owner: str, accepting: asyncio.Task[Task | None], task_bytes: int) -> None:
         del self._accepting[owner][accepting]
+        self._accepting_bytes[owner] -= task_bytes
         if not self._accepting[owner]:
-            del self._accepting[owner]
+            del self._accepting[owner], self._accepting_bytes[owner]
         self._accepting_count -= 1
         if not accepting.cancelled() and accepting.exception() is not None:
             log.debug("task not accepted", error=str(accepting.exception()))

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 
 import structlog
@@ -35,6 +36,8 @@ class Ledger:
         self._fence = fence
         # By owner, then by task id, so that nothing done for one owner looks at another's. Bounded by admission.
         self._tasks: dict[str, dict[str, ActiveTask]] = {}
+        # Bytes of `_tasks` by owner.
+        self._bytes: Counter[str] = Counter()
         self.size = 0
         """How many tasks are unfinished, of all owners."""
 
@@ -54,17 +57,22 @@ class Ledger:
         """Return how many unfinished tasks an owner has."""
         return len(self._tasks.get(owner, ()))
 
+    def bytes_of(self, owner: str) -> int:
+        """Return how many bytes an owner's unfinished tasks take."""
+        return self._bytes[owner]
+
     # Take in, give away
 
     def add(self, task: Task, sequence: int) -> ActiveTask:
         """Add a stored task with a run for each output that has not ended."""
-        active = ActiveTask(task=task, sequence=sequence)
+        active = ActiveTask(task=task, sequence=sequence, bytes=task.bytes)
         active.runs = [
             OutputRun(active=active, output=output, sequence=sequence * OUTPUTS_PER_TASK + output.index)
             for output in task.outputs
             if not output.ended
         ]
         self._tasks.setdefault(task.owner, {})[task.task_id] = active
+        self._bytes[task.owner] += active.bytes
         self.size += 1
         return active
 
@@ -107,9 +115,10 @@ class Ledger:
             active.deadline.cancel()
         of_owner = self._tasks[task.owner]
         del of_owner[task.task_id]
+        self._bytes[task.owner] -= active.bytes
         self.size -= 1
         if not of_owner:
-            del self._tasks[task.owner]
+            del self._tasks[task.owner], self._bytes[task.owner]
 
     # On the way
 

@@ -123,6 +123,10 @@ class Pools:
         """Return how many unfinished tasks an owner has."""
         return sum(runner.ledger.count(owner) for runner in self._runners.values())
 
+    def bytes_of(self, owner: str) -> int:
+        """Return how many bytes an owner's unfinished tasks take."""
+        return sum(runner.ledger.bytes_of(owner) for runner in self._runners.values())
+
     @property
     def size(self) -> int:
         """How many tasks are unfinished, of all owners."""

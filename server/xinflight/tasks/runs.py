@@ -33,10 +33,14 @@ class Phase(StrEnum):
 
 
 class ActiveTask(Struct, eq=False, kw_only=True):
-    """An unfinished task. `sequence` rises with acceptance; `deadline` is the timer of its timeout."""
+    """An unfinished task. `sequence` rises with acceptance; `deadline` is the timer of its timeout.
+
+    `bytes` is its size when it was added, whatever is assigned to it later.
+    """
 
     task: Task
     sequence: int
+    bytes: int
     runs: list["OutputRun"] = field(default_factory=list)
     deadline: Timer | None = None
 

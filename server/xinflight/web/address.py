@@ -3,7 +3,14 @@
 from aiohttp import hdrs, web
 
 from xinflight.errors import Forbidden
-from xinflight.forwarded import PublicAddress, in_networks, public_address, read_network, read_public_url
+from xinflight.forwarded import (
+    PublicAddress,
+    client_address,
+    in_networks,
+    public_address,
+    read_network,
+    read_public_url,
+)
 from xinflight.settings import Settings
 from xinflight.web.origins import host_allowed, origin_allowed
 
@@ -25,6 +32,12 @@ class Addresses:
     def public(self, request: web.Request) -> PublicAddress:
         """Return the address for URLs in the response to a request."""
         return self._public or self._reached(request)
+
+    def client(self, request: web.Request) -> str | None:
+        """Return the address of the client, behind trusted proxies too; None where there is none (a Unix socket)."""
+        # Each proxy may add a header of its own: together they are one list (RFC 9110 section 5.3).
+        forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        return client_address(request.remote, forwarded_for, self._proxies)
 
     def forbidden(self, request: web.Request) -> Forbidden | None:
         """Return the error for a request from another website or to an unknown host name, or None if allowed."""

@@ -1,26 +1,30 @@
 """What all handlers share: the gateway, who a request is from, and whether it is allowed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 
 from aiohttp import hdrs, web
 
 from xinflight.auth import Identity
 from xinflight.clock import Clock
-from xinflight.errors import BodyTimeout, NotAcceptable, TooManyConnections, Unauthorised
+from xinflight.errors import BodyTimeout, NotAcceptable, Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.i18n import choose_language
 from xinflight.negotiation import preferred_type
 from xinflight.protocol import Delete, from_texts
 from xinflight.render import RenderContext
+from xinflight.request_limits import ClientMeter, Quotas
 from xinflight.web.address import Addresses
 
-__all__ = ["Authenticate", "Handler", "HttpContext", "body_in_time", "choose_type", "task_id_of"]
+__all__ = ["QUOTAS", "Authenticate", "Handler", "HttpContext", "body_in_time", "choose_type", "task_id_of"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
 """Returns who a request is from, None without valid credentials. The second argument is always None so far."""
+
+QUOTAS = web.RequestKey("quotas", Quotas)
+"""The quotas that a request was counted against; the response says what is left of them."""
 
 BODY_SECONDS = 60.0
 """Seconds within which a request body must arrive, as in nginx; most arrive together with the headers."""
@@ -41,10 +45,24 @@ class HttpContext:
         if refusal is not None:
             raise web.HTTPForbidden(text=f"This {refusal.field} is not allowed here; see {refusal.limit}.\n")
 
-    def check_capacity(self) -> None:
-        """Raise TooManyConnections when the server has no capacity for another streaming response."""
-        if self.gateway.full:
-            raise TooManyConnections(limit=f"{self.gateway.settings.connections} connections")
+    def count(self, request: web.Request) -> None:
+        """Count a request of a client's address; raise RateLimited if it is one too many."""
+        request[QUOTAS] = {}
+        self.gateway.limits.count_address(self.addresses.client(request), request[QUOTAS])
+
+    def connection(self, request: web.Request) -> AbstractContextManager[None]:
+        """Count a long-lived connection of a client's address inside the block; may raise TooManyConnections."""
+        return self.gateway.limits.connection(self.addresses.client(request))
+
+    @contextmanager
+    def stream(self, request: web.Request, owner: str) -> Iterator[None]:
+        """Count a streaming response of an owner inside the block; may raise TooManyConnections."""
+        with self.connection(request), self.gateway.limits.connection_of(owner):
+            yield
+
+    def meter(self, request: web.Request, owner: str) -> ClientMeter:
+        """Return what counts the messages of a connection."""
+        return ClientMeter(self.gateway.limits, owner, self.addresses.client(request), self.gateway.clock)
 
     def cors(self, request: web.Request) -> dict[str, str]:
         """Return the headers that let pages of `allow_origins` read a response (Fetch section 3.3)."""
@@ -56,14 +74,17 @@ class HttpContext:
             hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
             # The same pages may open a WebSocket, which always sends cookies.
             hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
-            hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: "Location, Link, Retry-After, Xinflight-Cursor",
+            hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
+                "Location, Link, RateLimit, RateLimit-Policy, Retry-After, Xinflight-Cursor"
+            ),
         }
 
     async def identity(self, request: web.Request) -> Identity:
-        """Return who a request is from; raise Unauthorised without valid credentials."""
+        """Return who a request is from, and count it; raises Unauthorised without valid credentials, RateLimited."""
         identity = await self.authenticate(request, None)
         if identity is None:
             raise Unauthorised
+        self.gateway.limits.count_owner(identity.id, request[QUOTAS])
         return identity
 
     async def owner(self, request: web.Request) -> str:

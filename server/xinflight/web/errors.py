@@ -60,6 +60,7 @@ class Endpoint:
         refusal = self._context.addresses.forbidden(request)
         if refusal is not None:
             raise refusal
+        self._context.count(request)
         _check_content_encoding(request)
         return await self._handler(request)
 

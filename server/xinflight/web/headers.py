@@ -5,6 +5,9 @@ from functools import partial
 
 from aiohttp import hdrs, web
 
+from xinflight.request_limits import rate_limit_fields
+from xinflight.web.context import QUOTAS
+
 __all__ = ["hide_versions", "protect"]
 
 _PROTECTION = {
@@ -27,6 +30,7 @@ async def _add_protection(
     if request.match_info.route.resource in resources:
         for name, value in _PROTECTION.items():
             response.headers.setdefault(name, value)
+        response.headers.update(rate_limit_fields(request.get(QUOTAS, {})))
 
 
 def hide_versions(app: web.Application) -> None:

@@ -3,6 +3,9 @@
 Formats: platform.openai.com/docs/api-reference/images/create and .../images-streaming.
 """
 
+from http import HTTPStatus
+from typing import Literal
+
 import msgspec
 import structlog
 from aiohttp import web
@@ -45,11 +48,17 @@ def openai_error(error: XinflightError, lang: str) -> bytes:
     hints = ": ".join(hint for hint in (error.field, error.limit) if hint)
     problem = OpenAiProblem(
         message=translate(error.code, lang) + (f" ({hints})" if hints else ""),
-        type="invalid_request_error" if error.status < 500 else "server_error",
+        type=_error_type(error.status),
         param=error.field,
         code=error.code,
     )
     return msgspec.json.encode(OpenAiError(error=problem))
+
+
+def _error_type(status: int) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
 
 
 class _Streamed(msgspec.Struct):
@@ -83,23 +92,23 @@ class OpenAi:
         # It applies to this response only; in the history the task has URLs.
         generate.response_format = "url"
         streamed = from_json(body, _Streamed).stream
-        context.check_capacity()
-        subscriber = await gateway.subscribe(identity.id)
-        reader = Reader(context, request, subscriber)
-        started = None
-        try:
-            with reader.registered():
-                task, fresh = await gateway.submit(generate, identity, subscriber)
-                if fresh:
-                    started = task
-                render_context = context.render_context(request)
-                if streamed:
-                    return await _stream(reader, request, render_context, task.params.size)
-                return await _whole(reader, render_context, inline=inline)
-        finally:
-            gateway.unsubscribe(subscriber)
-            if started is not None and not started.ended:
-                await gateway.cancel(identity.id, started.task_id)
+        with context.stream(request, identity.id):
+            subscriber = await gateway.subscribe(identity.id)
+            reader = Reader(context, request, subscriber)
+            started = None
+            try:
+                with reader.registered():
+                    task, fresh = await gateway.submit(generate, identity, subscriber)
+                    if fresh:
+                        started = task
+                    render_context = context.render_context(request)
+                    if streamed:
+                        return await _stream(reader, request, render_context, task.params.size)
+                    return await _whole(reader, render_context, inline=inline)
+            finally:
+                gateway.unsubscribe(subscriber)
+                if started is not None and not started.ended:
+                    await gateway.cancel(identity.id, started.task_id)
 
 
 def _decode(body: bytes) -> Generate:

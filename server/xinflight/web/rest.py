@@ -1,6 +1,7 @@
 """REST: the same tasks as over the WebSocket, one request at a time."""
 
 import re
+from contextlib import nullcontext
 
 import msgspec
 from aiohttp import hdrs, web
@@ -48,19 +49,18 @@ class Rest:
         generate.task_id = _idempotency_key(request, generate)
         # Everything that can refuse the request comes before `submit`: after it, the task runs.
         ignored = JSON.unknown_fields(body, generate)
-        if media_type != PLAIN:
-            context.check_capacity()
-        subscriber = await self._gateway.subscribe(identity.id)
-        try:
-            task, fresh = await self._gateway.submit(generate, identity, subscriber)
-            headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
-            if media_type == PLAIN:
-                info = await render_task(task, context.render_context(request))
-                info.ignored = ignored
-                return _respond(info, 202 if fresh else 200, headers)
-            return await stream(context, request, media_type, subscriber, until_end=True, headers=headers)
-        finally:
-            self._gateway.unsubscribe(subscriber)
+        with nullcontext() if media_type == PLAIN else context.stream(request, identity.id):
+            subscriber = await self._gateway.subscribe(identity.id)
+            try:
+                task, fresh = await self._gateway.submit(generate, identity, subscriber)
+                headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
+                if media_type == PLAIN:
+                    info = await render_task(task, context.render_context(request))
+                    info.ignored = ignored
+                    return _respond(info, 202 if fresh else 200, headers)
+                return await stream(context, request, media_type, subscriber, until_end=True, headers=headers)
+            finally:
+                self._gateway.unsubscribe(subscriber)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /tasks: return a page of tasks, newest first, as JSON or NDJSON; Link names the next page."""

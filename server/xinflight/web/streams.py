@@ -60,7 +60,12 @@ class Streams:
         self, request: web.Request, media_type: str, owner: str, task: Task | None
     ) -> web.StreamResponse:
         """Replay what came after the request's cursor, then stream live. Without a cursor, replay a whole task."""
-        self._context.check_capacity()
+        with self._context.stream(request, owner):
+            return await self._counted(request, media_type, owner, task)
+
+    async def _counted(
+        self, request: web.Request, media_type: str, owner: str, task: Task | None
+    ) -> web.StreamResponse:
         gateway = self._gateway
         # A reconnecting EventSource repeats the `after` of its URL; the header has the newer position.
         cursor = request.headers.get("Last-Event-ID") or request.query.get("after")

@@ -1,15 +1,18 @@
 """The WebSocket endpoint: a thin layer between aiohttp and a session."""
 
 import asyncio
+import math
+from contextlib import suppress
 from functools import partial
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType, hdrs, web
 
 from xinflight.auth import Identity
 from xinflight.connection import Outbox, Session, SlowReader
-from xinflight.errors import StorageUnavailable
+from xinflight.errors import RateLimited, StorageUnavailable, TooManyConnections
 from xinflight.protocol import CODECS, JSON, CloseCode
+from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
 
 __all__ = ["WebSocket"]
@@ -35,16 +38,35 @@ class WebSocket:
         """
         context = self._context
         context.check_allowed(request)
+        try:
+            context.count(request)
+        except RateLimited as error:
+            context.gateway.refusals.write("handshake refused", error)
+            headers = {hdrs.RETRY_AFTER: str(math.ceil(error.retry_after or 0))}
+            raise web.HTTPTooManyRequests(text=f"Too many requests: {error.limit}.\n", headers=headers) from None
         identity = await context.authenticate(request, None)
         ws = web.WebSocketResponse(
             protocols=tuple(CODECS),
             # A pong is due within half of this, so a dead peer is detected within one and a half times this.
             heartbeat=context.gateway.settings.heartbeat,
+            # aiohttp answers pings that arrived together without suspending: 40,000 of them in half a second.
+            autoping=False,
             # Deflate costs 1.6 times the CPU and 259 KB per socket, and can't be disabled for a single frame.
             compress=False,
             max_msg_size=MAX_FRAME,
         )
         await ws.prepare(request)
+        try:
+            # Before it is known whose it is: sockets without credentials are counted, too, until they are closed.
+            with context.connection(request):
+                await self._serve(request, ws, identity)
+        except TooManyConnections as error:
+            context.gateway.refusals.write("connection refused", error)
+            await ws.close(code=CloseCode.FULL, message=b"too many connections")
+        return ws
+
+    async def _serve(self, request: web.Request, ws: web.WebSocketResponse, identity: Identity | None) -> None:
+        context = self._context
         offered = request.headers.get("Sec-WebSocket-Protocol")
         if identity is None:
             await ws.close(code=CloseCode.UNAUTHORISED, message=b"a token is needed")
@@ -52,11 +74,9 @@ class WebSocket:
             await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=", ".join(CODECS).encode())
         elif context.gateway.draining:
             await ws.close(code=CloseCode.RESTART, message=b"restarting")
-        elif context.gateway.full:
-            await ws.close(code=CloseCode.FULL, message=b"too many connections")
         else:
-            await self._run(request, ws, identity)
-        return ws
+            with context.gateway.limits.connection_of(identity.id):
+                await self._run(request, ws, identity)
 
     async def _run(self, request: web.Request, ws: web.WebSocketResponse, identity: Identity) -> None:
         """Exchange messages until either side closes the connection, then release all that it used."""
@@ -72,14 +92,15 @@ class WebSocket:
         send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
         render_context = self._context.render_context(request)
         outbox = Outbox(send, subscriber, render_context, codec, gateway.clock, patience=gateway.settings.heartbeat)
-        session = Session(gateway, identity, subscriber, outbox, render_context, codec)
+        meter = self._context.meter(request, identity.id)
+        session = Session(gateway, identity, subscriber, outbox, render_context, codec, meter)
         with structlog.contextvars.bound_contextvars(connection=session.connection_id):
             session.welcome()
             gateway.register(session)
             started = gateway.clock.monotonic()
             writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
             try:
-                frames = await _read(session, ws)
+                frames = await _read(session, ws, meter)
             finally:
                 gateway.unregister(session)
                 writer.cancel()
@@ -92,8 +113,8 @@ class WebSocket:
             log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
 
 
-async def _read(session: Session, ws: web.WebSocketResponse) -> int:
-    """Pass every frame to the session; return how many arrived.
+async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter) -> int:
+    """Pass every frame to the session, and answer pings; return how many arrived. A flood closes the connection.
 
     A frame is not processed before the outbox has room for its reply. Once nothing is sent any more, frames are
     discarded.
@@ -101,12 +122,25 @@ async def _read(session: Session, ws: web.WebSocketResponse) -> int:
     frames = 0
     async for frame in ws:
         frames += 1
+        if meter.flooding:
+            log.info("flooding client disconnected", frames=frames)
+            await ws.close(code=CloseCode.FLOOD, message=b"too many messages")
+            break
         # Frames that arrived together are read without suspending. Without this, thousands of them would be processed
         # before any other connection, or the writer of this one, has a turn.
         await asyncio.sleep(0)
         if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY) and await session.outbox.room():
             await session.receive(frame.data)
+        elif frame.type is WSMsgType.PING and await session.outbox.room():
+            await _answer_ping(ws, meter, frame.data)
     return frames
+
+
+async def _answer_ping(ws: web.WebSocketResponse, meter: ClientMeter, data: bytes) -> None:
+    """Answer a ping; it counts as a message, and one too many is left unanswered (RFC 6455 section 5.5.3)."""
+    if meter.count() is None:
+        with suppress(ConnectionError):
+            await ws.pong(data)
 
 
 async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request) -> None:
