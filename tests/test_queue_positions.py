@@ -150,7 +150,8 @@ async def test_who_does_not_watch_is_told_when_coming_back() -> None:
     """Nothing is told to nobody; whoever comes back is up to date within a second."""
     async with ScriptedGateway.begin() as gateway:
         await submit(gateway, "running", "a", "b")
-        await submit(gateway, "c", owner="bob")
+        # In turn with ann: first, a, second, b.
+        await submit(gateway, "first", "second", owner="bob")
         await gateway.clock.advance(2.0)
         await gateway.unwatch("bob")
         before = waits(gateway, "bob")
@@ -158,12 +159,12 @@ async def test_who_does_not_watch_is_told_when_coming_back() -> None:
         await turns()
         await gateway.clock.advance(2.0)
         await gateway.drain()
-        assert places(gateway, "b") == [2, 1]
+        assert places(gateway, "b") == [4, 3]
         assert waits(gateway, "bob") == before
         await gateway.watch("bob")
         await gateway.clock.advance(1.1)
         await gateway.drain()
-        assert places(gateway, "c", "bob") == [3, 2]
+        assert places(gateway, "second", "bob") == [3, 2]
         await finish(gateway)
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clients import LONG, Recorder, WireClient, eventually, painter
+from clients import LONG, FakeClock, Recorder, WireClient, eventually, painter
 from conftest import Front
 from scripted_gateway import turns
 from xinflight.demo import Faults
@@ -121,8 +121,14 @@ async def first_wait(client: WireClient, task_id: str) -> dict[str, float]:
 class Stub:
     """One in a queue."""
 
-    def __init__(self, sequence: int, priority: int = 0) -> None:
-        self.sequence, self.priority = sequence, priority
+    owner, weight, priority, rank = "ann", 1.0, 0, 0.0
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+
+
+def make_scheduler() -> Scheduler[Stub]:
+    return Scheduler(FakeClock(), lambda _: 1.0)
 
 
 async def started(scheduler: Scheduler[Stub], count: int) -> list[int]:
@@ -142,7 +148,7 @@ async def started(scheduler: Scheduler[Stub], count: int) -> list[int]:
 
 def test_waits_are_those_of_the_slot_that_is_free_first() -> None:
     """Each one starts where the earliest end is; slots without a job are free now."""
-    scheduler: Scheduler[Stub] = Scheduler()
+    scheduler = make_scheduler()
     assert scheduler.waits([1.0], [5.0]) == []
     scheduler.set_slots({"m": 2})
     assert scheduler.waits([3.0, 10.0], [4.0, 4.0, 4.0]) == [3.0, 7.0, 10.0]
@@ -152,30 +158,30 @@ def test_waits_are_those_of_the_slot_that_is_free_first() -> None:
 
 async def test_slots_go_away_and_come_back() -> None:
     """With fewer slots nothing is taken away that runs; nothing starts until there is room again."""
-    scheduler: Scheduler[Stub] = Scheduler()
+    scheduler = make_scheduler()
     scheduler.set_slots({"m": 2})
     stubs = [Stub(sequence) for sequence in range(4)]
     for stub in stubs:
         scheduler.add(stub)
     assert await started(scheduler, 2) == [0, 1]
     scheduler.set_slots({"m": 1})
-    scheduler.release("m")
+    scheduler.release(stubs[0], "m", 1.0)
     assert await started(scheduler, 0) == []
-    scheduler.release("m")
+    scheduler.release(stubs[1], "m", 1.0)
     assert await started(scheduler, 1) == [2]
     scheduler.set_slots({})
-    scheduler.release("m")
+    scheduler.release(stubs[2], "m", 1.0)
     assert await started(scheduler, 0) == []
     assert not scheduler.remove(stubs[0])
     assert scheduler.remove(stubs[3])
-    assert list(scheduler.queue) == []
+    assert list(scheduler.order()) == []
     assert scheduler.busy("m") == 0
 
 
 @pytest.mark.parametrize("pause", range(4))
 async def test_who_stops_waiting_for_the_next_one_takes_neither_it_nor_a_slot(pause: int) -> None:
     """However a cancel of `next` meets what it waits for: one that was not returned is still in the queue."""
-    scheduler: Scheduler[Stub] = Scheduler()
+    scheduler = make_scheduler()
     scheduler.set_slots({"m": 1})
     waiting = asyncio.create_task(scheduler.next())
     await turns()
@@ -187,5 +193,5 @@ async def test_who_stops_waiting_for_the_next_one_takes_neither_it_nor_a_slot(pa
         assert scheduler.busy("m") == 0
         assert await started(scheduler, 1) == [0]
     else:
-        assert list(scheduler.queue) == []
+        assert list(scheduler.order()) == []
     assert scheduler.busy("m") == 1

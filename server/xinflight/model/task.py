@@ -66,7 +66,8 @@ class Task(Struct, kw_only=True):
 
     `pool` names the models that may do it, "" while none is known; `kind` the way it is asked for upstream.
     `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then. `weight` is its
-    owner's share of the compute time when it was accepted.
+    owner's share of the compute time when it was accepted. Of an owner's waiting tasks with the same priority, the
+    lowest `rank` goes first: it rises with acceptance, whatever the clock does.
     """
 
     uid: str
@@ -80,6 +81,7 @@ class Task(Struct, kw_only=True):
     deadline: float
     outputs: list[Output]
     weight: float = 1.0
+    rank: float = 0.0
     metadata: Any = None
     lang: str | None = None
     cancelled_at: float | None = None

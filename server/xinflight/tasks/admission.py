@@ -133,7 +133,13 @@ def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
 
 
 def new_task(
-    request: Generate, identity: Identity, model: Model | None, pool: str, settings: Settings, now: float
+    request: Generate,
+    identity: Identity,
+    model: Model | None,
+    pool: str,
+    rank: float,
+    settings: Settings,
+    now: float,
 ) -> Task:
     """Make the task of a checked request: seed, output ids and first request ids are drawn here.
 
@@ -165,6 +171,7 @@ def new_task(
         deadline=now + timeout,
         outputs=outputs,
         weight=identity.weight,
+        rank=rank,
         metadata=request.metadata,
         lang=request.lang and choose_language(request.lang, settings.lang),
     )

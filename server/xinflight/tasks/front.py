@@ -79,7 +79,7 @@ class Front:
         self._check_room(request, owner)
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
-        task = new_task(request, identity, model, pool, self._settings, self._clock.time())
+        task = new_task(request, identity, model, pool, self._pools.next_rank(), self._settings, self._clock.time())
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
             raise TooManyTasks(field="action", limit=f"{self._settings.pending_bytes} bytes per owner")

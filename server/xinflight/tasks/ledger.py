@@ -146,7 +146,10 @@ class Ledger:
         run.sending = False
         run.attempt = attempt
         run.phase = Phase.SENT
-        run.view.begin(attempt.estimator, self._clock.monotonic())
+        now = self._clock.monotonic()
+        if run.charged_from is None:
+            run.charged_from = now
+        run.view.begin(attempt.estimator, now)
         self.show(run)
 
     def not_sent(self, run: OutputRun) -> None:

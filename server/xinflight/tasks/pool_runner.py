@@ -15,12 +15,14 @@ from xinflight.protocol import CancelOutcome, State, UpstreamState
 from xinflight.storage import Blobs
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
+from xinflight.tasks.costs import Costs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.queue_positions import QueuePositions
 from xinflight.tasks.recovery import Recovery, may_run
 from xinflight.tasks.runner import Runner
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase
 from xinflight.tasks.scheduler import Scheduler
+from xinflight.tasks.slots import Slots
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import KINDS, DurationHistory, Xinference
 
@@ -61,9 +63,11 @@ class PoolRunner:
         self._supervisor = supervisor
         self._on_waiting = on_waiting
         self.ledger = Ledger(journal, clock, fence)
-        self._scheduler: Scheduler[OutputRun] = Scheduler()
+        costs = Costs(pool, upstream, durations)
+        self._scheduler: Scheduler[OutputRun] = Scheduler(clock, costs.estimate)
+        self._slots = Slots(self._scheduler, costs, clock)
         self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
-        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, on_waiting)
+        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, self._slots, on_waiting)
         self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
         # What runs in a slot, and the model it runs on.
         self._running: dict[asyncio.Task[None], tuple[OutputRun, str]] = {}
@@ -153,7 +157,7 @@ class PoolRunner:
 
     def _ran(self, running: asyncio.Task[None]) -> None:
         run, uid = self._running.pop(running)
-        self._scheduler.release(uid)
+        self._slots.free(run, uid)
         if run.phase is Phase.WAITING:
             # Its model is gone; another one of the pool, or another pool, may run it.
             self._scheduler.add(run)
@@ -183,7 +187,7 @@ class PoolRunner:
         models = [model for model in self._upstream.models.values() if model.pool == self.pool]
         self._scheduler.set_slots({model.uid: model.replicas for model in models} if ready else {})
         if self._upstream.state is UpstreamState.UNAUTHORISED:
-            for run in list(self._scheduler.queue):
+            for run in list(self._scheduler.order()):
                 self._cancellation.give_up(run, UpstreamAuth())
         if ready:
             for run, _ in self._running.values():

@@ -6,6 +6,7 @@ could answer the same calls.
 
 import asyncio
 import itertools
+import math
 from collections import defaultdict
 
 import structlog
@@ -49,6 +50,7 @@ class Pools:
         # One per pool that has, or had, a model or an unfinished task: not for names that clients make up.
         self._runners: dict[str, PoolRunner] = {}
         self._sequence = itertools.count(1)
+        self._ranks = itertools.count(1)
         self._changed = asyncio.Event()
         self._closing = False
 
@@ -57,8 +59,10 @@ class Pools:
         store = self._journal.store
         stored = [task for pool in await store.pools() for task in await store.unfinished(pool)]
         by_pool: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
-        for task in sorted(stored, key=lambda task: task.created):
+        # By time only those that an older version stored: the clock may have been set back between two of them.
+        for task in sorted(stored, key=lambda task: (task.rank, task.created)):
             by_pool[task.pool].append((next(self._sequence), task))
+        self._ranks = itertools.count(math.floor(max((task.rank for task in stored), default=0.0)) + 1)
         for pool in {UNASSIGNED, *by_pool, *self._model_pools()}:
             await self._open(pool)
         for pool, restored in by_pool.items():
@@ -90,6 +94,10 @@ class Pools:
     def pool_of(self, model: Model | None) -> str:
         """Return the pool of a new task for a model; UNASSIGNED if no model is known, or its pool is not open yet."""
         return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
+
+    def next_rank(self) -> float:
+        """Return a rank above that of every unfinished task."""
+        return float(next(self._ranks))
 
     def submit(self, task: Task) -> None:
         """Run a stored task. While it was stored, its pool may have been opened, or closed."""

@@ -52,13 +52,14 @@ class QueuePositions:
     def added(self, runs: Iterable[OutputRun]) -> None:
         """Show the places of runs that have just come, but for those that start now.
 
-        The places of others, and the times, follow in the next round.
+        The places of others, the times, and while several owners wait all places, follow in the next round.
         """
         step, free = self._step(self._model_uids()), self._scheduler.free
+        alone = self._scheduler.owners == 1
         for run in runs:
             place = self._scheduler.place(run)
             if place is not None and place >= free:
-                run.view.position, run.view.step = place - free + 1, step
+                run.view.position, run.view.step = place - free + 1 if alone else None, step
                 self._ledger.show(run)
         self.changed()
 
@@ -71,7 +72,7 @@ class QueuePositions:
     def _round(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
-        queue = self._scheduler.queue
+        queue = list(self._scheduler.order())
         self._estimate(queue)
         for run in queue:
             # Compared with what was shown last, not with the last round: an accept between two rounds must not

@@ -13,6 +13,7 @@ from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runner import generation_request
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
+from xinflight.tasks.slots import Slots
 from xinflight.upstream import KINDS, Attempt, Model, ProgressEstimator, Xinference
 
 __all__ = ["Recovery", "may_run"]
@@ -42,6 +43,7 @@ class Recovery:
         upstream: Xinference,
         ledger: Ledger,
         scheduler: Scheduler[OutputRun],
+        slots: Slots,
         on_queued: Callable[[], None],
     ) -> None:
         self._on_queued = on_queued
@@ -49,6 +51,7 @@ class Recovery:
         self._upstream = upstream
         self._ledger = ledger
         self._scheduler = scheduler
+        self._slots = slots
         # Runs whose old request has not been asked about, in the order of their acceptance.
         self._unasked: dict[OutputRun, None] = {}
         # Runs whose old request may still be there, and the models whose slots it takes.
@@ -146,7 +149,7 @@ class Recovery:
         """Take the slot of a request that may still run: one of each model that may have it."""
         self._old[run] = models
         for model in models:
-            self._scheduler.occupy(model.uid)
+            self._slots.occupy(run, model.uid)
         if run.output.state is State.CANCELLING and not _abortable(run, models[0]):
             self._ledger.cancel(run, CancelOutcome.RUNNING_ON)
 
@@ -177,7 +180,7 @@ class Recovery:
             self._ledger.cancel(run, CancelOutcome.STOPPED)
         self._queue_again(run)
         for model in models:
-            self._scheduler.release(model.uid)
+            self._slots.free(run, model.uid)
 
 
 def _abortable(run: OutputRun, model: Model) -> bool:

@@ -116,6 +116,7 @@ class OutputRun(Struct, eq=False, kw_only=True):
 
     `sending` tells that a request is being stored, to be sent then.
     `sequence` is its place among all accepted ones. `changed` is set when a pause before the next request may end.
+    `charged_from` is when the first request in its present slot was sent, in monotonic seconds; None before.
     """
 
     active: ActiveTask
@@ -124,9 +125,25 @@ class OutputRun(Struct, eq=False, kw_only=True):
     phase: Phase = Phase.WAITING
     attempt: Attempt | None = None
     sending: bool = False
+    charged_from: float | None = None
     view: View = field(default_factory=View)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     confirm: Timer | None = None
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return self.active.task.owner
+
+    @property
+    def weight(self) -> float:
+        """The weight of its owner when it was accepted."""
+        return self.active.task.weight
+
+    @property
+    def rank(self) -> float:
+        """The rank of its task."""
+        return self.active.task.rank
 
     @property
     def priority(self) -> int:

@@ -1,42 +1,92 @@
-"""Which output runs next: one pool's queue and slots, first come first served inside a priority.
+"""Which output runs next: one pool's queue and slots. Owners share the compute time by start-time fair queueing.
 
-Never more jobs are sent to a model than it has replicas, less those not yet known to have ended there.
+Inside one owner, higher priorities go first, then lower ranks, then what was accepted earlier. Never more jobs are
+sent to a model than it has replicas, less those not yet known to have ended there.
 """
 
 import asyncio
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Queued", "Scheduler"]
+from msgspec import Struct
+
+from xinflight.clock import Clock
+from xinflight.tasks.fair_shares import FairShares, Service
+
+__all__ = ["Queued", "Scheduler", "Tags"]
 
 
 class Queued(Protocol):
-    """What can stand in the queue. `sequence` is unique and rises with acceptance."""
+    """What can stand in the queue; hashed by identity. None of these may change while it stands there."""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+
+    @property
+    def weight(self) -> float:
+        """The owner's weight; that of the newest one counts."""
 
     @property
     def priority(self) -> int:
-        """Higher ones go first."""
+        """Higher ones go first, among those of one owner."""
+
+    @property
+    def rank(self) -> float:
+        """Among equal priorities of one owner, lower ones go first."""
 
     @property
     def sequence(self) -> int:
-        """The place among equals."""
+        """Among equal ranks of one owner, lower ones go first. Unique, and rises with acceptance."""
 
 
 Q = TypeVar("Q", bound=Queued)
 
 
-def _key(queued: Queued) -> tuple[int, int]:
-    return -queued.priority, queued.sequence
+def _key(queued: Queued) -> tuple[int, float, int]:
+    return -queued.priority, queued.rank, queued.sequence
+
+
+class Tags(Struct, frozen=True):
+    """What has to be stored when a slot becomes free: its owner's finish tag, and the pool's virtual time."""
+
+    finish: float
+    virtual_time: float
+
+
+class _Job(Struct):
+    """What is in a slot since `started`, in monotonic seconds, and the seconds that it is charged."""
+
+    service: Service
+    started: float
+    charged: float
 
 
 class Scheduler(Generic[Q]):
-    """Hold the queue and count the slots of each model of one pool. Only one task may wait in `next`."""
+    """Hold the queue and count the slots of each model of one pool. Only one task may wait in `next`.
 
-    def __init__(self) -> None:
-        # Bounded by admission, which refuses more tasks than the settings allow.
-        self._queue: list[Q] = []
+    `estimate` returns the seconds that something will keep a slot. An operation compares as often as the logarithms
+    of the numbers of owners and of the owner's own outputs say; Python moves the rest of a list in one step.
+    """
+
+    def __init__(self, clock: Clock, estimate: Callable[[Q], float]) -> None:
+        self.shares = FairShares()
+        self._clock = clock
+        self._estimate = estimate
+        # By owner, the next one first; no list is empty. Bounded by admission, which refuses more tasks than the
+        # settings allow.
+        self._queues: dict[str, list[Q]] = {}
+        self._size = 0
+        # Who waits: start tag, turn and owner, the next one first; and where each owner stands in it.
+        self._order: list[tuple[float, int, str]] = []
+        self._places: dict[str, tuple[float, int, str]] = {}
+        # Rises whenever somebody begins to wait or gets a slot: of equal start tags the lower turn waits longer.
+        self._turn = 0
+        # The sequence that the weight of an owner who waits was last taken from.
+        self._newest: dict[str, int] = {}
+        self._jobs: dict[tuple[Q, str], _Job] = {}
         self._slots: dict[str, int] = {}
         self._busy: dict[str, int] = {}
         self._changed = asyncio.Event()
@@ -46,9 +96,21 @@ class Scheduler(Generic[Q]):
         self._slots = dict(slots)
         self._changed.set()
 
+    # The queue
+
     def add(self, queued: Q) -> None:
         """Put one in the queue."""
-        insort(self._queue, queued, key=_key)
+        owner = queued.owner
+        queue = self._queues.setdefault(owner, [])
+        insort(queue, queued, key=_key)
+        self._size += 1
+        if len(queue) == 1:
+            self.shares.begin_waiting(owner)
+            self._newest[owner] = queued.sequence
+            self._enter(owner)
+        if queued.sequence >= self._newest[owner]:
+            self._newest[owner] = queued.sequence
+            self.shares.set_weight(owner, queued.weight)
         self._changed.set()
 
     def remove(self, queued: Q) -> bool:
@@ -56,13 +118,77 @@ class Scheduler(Generic[Q]):
         place = self.place(queued)
         if place is None:
             return False
-        del self._queue[place]
+        self._pop(queued.owner, place)
         return True
 
     def place(self, queued: Q) -> int | None:
-        """Return how many go before one, or None when it is not in the queue; by bisection."""
-        place = bisect_left(self._queue, _key(queued), key=_key)
-        return place if place < len(self._queue) and self._queue[place] is queued else None
+        """Return how many of the same owner go before one, or None when it is not in the queue; by bisection."""
+        queue = self._queues.get(queued.owner, [])
+        place = bisect_left(queue, _key(queued), key=_key)
+        return place if place < len(queue) and queue[place] is queued else None
+
+    def order(self) -> Iterator[Q]:
+        """Yield all that wait in the predicted order of dispatch: if costs are as estimated and nobody comes.
+
+        Each step costs as much as the logarithm of the steps before it. The queue must not change meanwhile.
+        """
+        self._charge_overdue()
+        # Those who come again after one of theirs was yielded; the others still stand in `_order`.
+        again: list[tuple[float, int, str, int]] = []
+        fresh, turn = 0, self._turn
+        while again or fresh < len(self._order):
+            if fresh < len(self._order) and (not again or self._order[fresh] < again[0][:3]):
+                (start, _, owner), index = self._order[fresh], 0
+                fresh += 1
+            else:
+                start, _, owner, index = heapq.heappop(again)
+            queue = self._queues[owner]
+            yield queue[index]
+            if index + 1 < len(queue):
+                turn += 1
+                cost = self._estimate(queue[index]) / self.shares.weight(owner)
+                heapq.heappush(again, (start + cost, turn, owner, index + 1))
+
+    @property
+    def owners(self) -> int:
+        """How many owners wait."""
+        return len(self._queues)
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return self._size
+
+    def _pop(self, owner: str, place: int) -> Q:
+        queue = self._queues[owner]
+        queued = queue.pop(place)
+        self._size -= 1
+        if not queue:
+            del self._queues[owner], self._newest[owner]
+            self._leave(owner)
+            self.shares.stop_waiting(owner)
+        return queued
+
+    def _enter(self, owner: str) -> None:
+        """Put an owner who waits in the order, behind those with the same start tag."""
+        self._turn += 1
+        self._place(owner, self._turn)
+
+    def _place(self, owner: str, turn: int) -> None:
+        place = self._places[owner] = (self.shares.start_tag(owner), turn, owner)
+        insort(self._order, place)
+
+    def _leave(self, owner: str) -> int:
+        """Take an owner out of the order; return the turn."""
+        place = self._places.pop(owner)
+        del self._order[bisect_left(self._order, place)]
+        return place[1]
+
+    def _replace(self, owner: str) -> None:
+        """Put an owner where the start tag says that it stands now, if it waits."""
+        if owner in self._places:
+            self._place(owner, self._leave(owner))
+
+    # The slots
 
     async def next(self) -> tuple[Q, str]:
         """Wait until one can run; return it with the uid of its model, whose slot is now taken.
@@ -71,30 +197,60 @@ class Scheduler(Generic[Q]):
         """
         while True:
             self._changed.clear()
-            free = {uid: slots - self.busy(uid) for uid, slots in self._slots.items()}
-            uid = max(free, key=lambda uid: free[uid], default=None)
-            if self._queue and uid is not None and free[uid] > 0:
-                self.occupy(uid)
-                return self._queue.pop(0), uid
+            taken = self.take()
+            if taken is not None:
+                return taken
             await self._changed.wait()
 
-    def occupy(self, uid: str) -> None:
-        """Take a slot for a job that is at its model already."""
+    def take(self) -> tuple[Q, str] | None:
+        """Return what runs next with the uid of its model, whose slot is now taken; None if nothing can run now."""
+        free = {uid: slots - self.busy(uid) for uid, slots in self._slots.items()}
+        uid = max(free, key=lambda uid: free[uid], default=None)
+        if not self._order or uid is None or free[uid] <= 0:
+            return None
+        self._charge_overdue()
+        owner = self._order[0][2]
+        seconds = self._estimate(self._queues[owner][0])
+        service = self.shares.dispatch(owner, seconds)
+        queued = self._pop(owner, 0)
+        if owner in self._places:
+            self._leave(owner)
+            self._enter(owner)
+        self._start(queued, uid, service, seconds)
+        return queued, uid
+
+    def occupy(self, queued: Q, uid: str) -> None:
+        """Take a slot for a job that is at its model already; from now on its owner pays for it."""
+        self._start(queued, uid, self.shares.occupy(queued.owner), 0.0)
+
+    def _start(self, queued: Q, uid: str, service: Service, charged: float) -> None:
         self._busy[uid] = self.busy(uid) + 1
+        self._jobs[queued, uid] = _Job(service, self._clock.monotonic(), charged)
 
-    def release(self, uid: str) -> None:
-        """Give back a slot whose job is known to have ended upstream."""
+    def release(self, queued: Q, uid: str, seconds: float) -> Tags:
+        """Give back the slot of a job that is known to have ended upstream, and charge the seconds that it took."""
         self._busy[uid] -= 1
+        job = self._jobs.pop((queued, uid))
+        finish = self.shares.end(queued.owner, job.service, seconds)
+        self._replace(queued.owner)
         self._changed.set()
+        return Tags(finish, self.shares.virtual_time)
 
-    @property
-    def queue(self) -> Sequence[Q]:
-        """Those who wait, the next one first."""
-        return self._queue
+    def _charge_overdue(self) -> None:
+        """Charge each job that runs for longer than was estimated what it took so far.
+
+        Else who asks for what takes long, and is not known to, would get one slot after the other.
+        """
+        now = self._clock.monotonic()
+        for (queued, _), job in self._jobs.items():
+            if now - job.started > job.charged:
+                job.charged = now - job.started
+                self.shares.correct(job.service, job.charged)
+                self._replace(queued.owner)
 
     @property
     def free(self) -> int:
-        """How many slots are free; so many at the head of the queue start in this turn of the loop."""
+        """How many slots are free; so many of those who are next start in this turn of the loop."""
         return sum(max(slots - self.busy(uid), 0) for uid, slots in self._slots.items())
 
     def busy(self, uid: str) -> int:

@@ -1,0 +1,38 @@
+"""What an output costs its owner's share: how many seconds it keeps a slot to itself."""
+
+from xinflight.tasks.runs import OutputRun
+from xinflight.upstream import DurationHistory, Xinference
+
+__all__ = ["Costs"]
+
+UNKNOWN = 60.0
+"""Seconds that an output is charged in advance while nothing is known about the pool."""
+NEW_WEIGHT = 0.1
+"""Weight of the newest output in the pool's mean, which mixes all sizes."""
+
+
+class Costs:
+    """Estimate costs in one pool, in seconds of a whole replica.
+
+    All kinds so far have a slot per replica, so a second in a slot is a second of a replica. Where a replica serves
+    several requests at once, `estimate` and what is charged at the end are to be multiplied by replicas over slots.
+    """
+
+    def __init__(self, pool: str, upstream: Xinference, durations: DurationHistory) -> None:
+        self._pool = pool
+        self._upstream = upstream
+        self._durations = durations
+        self._mean: float | None = None
+
+    def estimate(self, run: OutputRun) -> float:
+        """Return what an output will cost: as much as those like it, else the pool's mean, else UNKNOWN."""
+        for model in self._upstream.models.values():
+            if model.pool == self._pool:
+                total = self._durations.total(run.duration_key(model.uid))
+                if total is not None:
+                    return total
+        return UNKNOWN if self._mean is None else self._mean
+
+    def learn(self, seconds: float) -> None:
+        """Add what a completed output cost to the pool's mean."""
+        self._mean = seconds if self._mean is None else self._mean + NEW_WEIGHT * (seconds - self._mean)

@@ -1,0 +1,183 @@
+"""Start-time fair queueing: the tags that divide a pool's compute time among owners. No clock, no I/O.
+
+Goyal, Vin, Cheng, "Start-time Fair Queueing" (SIGCOMM 1996); with several slots it is SFQ(D) (Jin, Chase, Kaur,
+"Interposed Proportional Sharing for a Storage Service Utility", SIGMETRICS 2004). An owner's start tag is the greater
+of its last finish tag and the virtual time at which its queue stopped being empty; its finish tag is the start tag
+plus cost over weight. The virtual time is the greatest start tag that was dispatched. So neither does an idle owner
+save up, nor does a pause wipe out a debt.
+
+The paper knows the cost of a packet when it is sent. Here a cost is an estimate until its slot is free, so finish
+tags are computed anew from the costs as they are known now: see `Account.finish`.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+__all__ = ["MAX_IDLE", "Account", "FairShares", "Service"]
+
+MAX_IDLE = 10_000
+"""Maximum number of owners with a debt and nothing to do that are remembered; above it the smallest is forgiven."""
+
+
+class Service(Struct, eq=False):
+    """The cost of what an owner got, in tag units: seconds over weight. Until it has `ended` it is an estimate.
+
+    Its start tag is the greater of the finish tag before it and `floor`.
+    """
+
+    floor: float
+    cost: float
+    weight: float
+    ended: bool = False
+
+    def followed_by(self, other: "Service") -> "Service":
+        """Return one service with the effect of this one and then the other, both ended.
+
+        max(max(t, f) + c, g) + d = max(t, max(f, g - c)) + c + d for all t.
+        """
+        return Service(max(self.floor, other.floor - self.cost), self.cost + other.cost, other.weight, ended=True)
+
+
+class Account(Struct, eq=False):
+    """The tags of one owner. `floor` is the virtual time at which its queue stopped being empty."""
+
+    weight: float = 1.0
+    floor: float = 0.0
+    waiting: bool = False
+    # The finish tag of all that ended before the first of `services`, and what followed: at most one ended service
+    # after each that is under way, so no more than twice as many as there are slots.
+    base: float = 0.0
+    services: list[Service] = field(default_factory=list)
+
+    @property
+    def finish(self) -> float:
+        """Return the finish tag that follows from the costs as they are known now.
+
+        A difference that is added to the latest tag instead would hand out what an owner did not use while it was
+        idle: the tag may have been raised to the virtual time after the wrong estimate.
+        """
+        tag = self.base
+        for service in self.services:
+            tag = max(tag, service.floor) + service.cost
+        return tag
+
+    @property
+    def start(self) -> float:
+        """Return the start tag of what is dispatched next."""
+        return max(self.finish, self.floor)
+
+    def fold(self) -> None:
+        """Merge services that have ended, without a change of any tag to come."""
+        kept: list[Service] = []
+        for service in self.services:
+            if service.ended and not kept:
+                self.base = max(self.base, service.floor) + service.cost
+            elif service.ended and kept[-1].ended:
+                kept[-1] = kept[-1].followed_by(service)
+            else:
+                kept.append(service)
+        self.services = kept
+
+
+class FairShares:
+    """The virtual time of a pool and the accounts of its owners: those who wait, run something, or have a debt."""
+
+    def __init__(self) -> None:
+        self.virtual_time = 0.0
+        self._accounts: dict[str, Account] = {}
+        # Owners with a debt who neither wait nor run anything, the smallest finish tag first.
+        self._idle: list[tuple[float, str]] = []
+
+    def restore(self, virtual_time: float, finish: Mapping[str, float]) -> None:
+        """Go on with the tags of an earlier process, before anything else."""
+        self.virtual_time = virtual_time
+        for owner, tag in finish.items():
+            self._accounts[owner] = Account(base=tag)
+            self._rest(owner)
+
+    def start_tag(self, owner: str) -> float:
+        """Return the start tag of the next output of an owner who waits."""
+        return self._accounts[owner].start
+
+    def weight(self, owner: str) -> float:
+        """Return the weight of an owner who waits."""
+        return self._accounts[owner].weight
+
+    def set_weight(self, owner: str, weight: float) -> None:
+        """Set the weight of an owner who waits; what is under way keeps the one that it was dispatched with."""
+        self._accounts[owner].weight = weight
+
+    def begin_waiting(self, owner: str) -> None:
+        """Note that an owner's queue is not empty any more."""
+        account = self._awake(owner)
+        account.waiting = True
+        account.floor = self.virtual_time
+
+    def stop_waiting(self, owner: str) -> None:
+        """Note that an owner's queue is empty."""
+        self._accounts[owner].waiting = False
+        self._rest(owner)
+
+    def dispatch(self, owner: str, seconds: float) -> Service:
+        """Charge an owner who waits for an output that goes into a slot now, and which may take so many seconds."""
+        account = self._accounts[owner]
+        self._advance(account.start)
+        return self._charge(account, account.floor, seconds)
+
+    def occupy(self, owner: str) -> Service:
+        """Charge an owner for an output that is in a slot already: nothing yet."""
+        return self._charge(self._awake(owner), self.virtual_time, 0.0)
+
+    def _charge(self, account: Account, floor: float, seconds: float) -> Service:
+        service = Service(floor, seconds / account.weight, account.weight)
+        account.services.append(service)
+        return service
+
+    def correct(self, service: Service, seconds: float) -> None:
+        """Change the cost of what is under way."""
+        service.cost = seconds / service.weight
+
+    def end(self, owner: str, service: Service, seconds: float) -> float:
+        """Charge what an output took until its slot was free; return the owner's finish tag."""
+        account = self._accounts[owner]
+        self.correct(service, seconds)
+        service.ended = True
+        account.fold()
+        finish = account.finish
+        self._rest(owner)
+        return finish
+
+    def _awake(self, owner: str) -> Account:
+        account = self._accounts.get(owner)
+        if account is None:
+            account = self._accounts[owner] = Account()
+        elif not account.waiting and not account.services:
+            del self._idle[bisect_left(self._idle, (account.finish, owner))]
+        return account
+
+    def _rest(self, owner: str) -> None:
+        """Keep the account of an owner without anything to do only as long as it has a debt."""
+        account = self._accounts[owner]
+        if account.waiting or account.services:
+            return
+        # All that is charged has ended and is folded into `base`.
+        insort(self._idle, (account.base, owner))
+        if len(self._idle) > MAX_IDLE:
+            # Otherwise a crowd that comes once and not again would fill the memory: each starts at the virtual time,
+            # which therefore stays where it is.
+            self._advance(self._idle[0][0])
+        self._advance(self.virtual_time)
+
+    def _advance(self, virtual_time: float) -> None:
+        """Move the virtual time, never back, and forget the debts that it has passed."""
+        self.virtual_time = max(self.virtual_time, virtual_time)
+        passed = bisect_right(self._idle, self.virtual_time, key=lambda debt: debt[0])
+        for _, owner in self._idle[:passed]:
+            del self._accounts[owner]
+        del self._idle[:passed]
+
+    def __len__(self) -> int:
+        """Return the number of accounts."""
+        return len(self._accounts)

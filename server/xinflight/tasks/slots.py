@@ -1,0 +1,34 @@
+"""When a slot becomes free: its owner is charged for the time."""
+
+from xinflight.clock import Clock
+from xinflight.protocol import State
+from xinflight.tasks.costs import Costs
+from xinflight.tasks.runs import OutputRun
+from xinflight.tasks.scheduler import Scheduler
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """Take and give back the slots of one pool, outside of the queue's own dispatch."""
+
+    def __init__(self, scheduler: Scheduler[OutputRun], costs: Costs, clock: Clock) -> None:
+        self._scheduler = scheduler
+        self._costs = costs
+        self._clock = clock
+
+    def occupy(self, run: OutputRun, uid: str) -> None:
+        """Take a slot for a request of the process's last life; from now on its owner pays for it."""
+        run.charged_from = self._clock.monotonic()
+        self._scheduler.occupy(run, uid)
+
+    def free(self, run: OutputRun, uid: str) -> None:
+        """Give back a slot, and charge its owner for the time since the first request in it was sent.
+
+        So whoever cancels pays until the model is free, and what was never sent costs nothing.
+        """
+        sent, run.charged_from = run.charged_from, None
+        seconds = 0.0 if sent is None else self._clock.monotonic() - sent
+        self._scheduler.release(run, uid, seconds)
+        if run.output.state is State.COMPLETED:
+            self._costs.learn(seconds)
