@@ -81,7 +81,6 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
             # A traceback that is logged reads its source lines, once for each file.
             function.can_block_in("linecache.py", ("checkcache", "updatecache", "getlines"))
             function.can_block_in("rich/traceback.py", ("extract", "_render_stack"))
-            function.can_block_in("xinflight/auth/token.py", "kept_token")
         yield blockbuster
 
 

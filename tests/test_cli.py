@@ -145,17 +145,17 @@ def test_a_port_that_is_taken(run: Run) -> None:
 
 def test_an_address_of_another_machine(run: Run) -> None:
     """It is the host that has to change, not the port."""
-    line = one_line(run("serve", "--demo", "--host", "192.0.2.1", "--port", "0", "--no-auth"))
+    line = one_line(run("serve", "--demo", "--host", "192.0.2.1", "--port", "0", "--auth", "none"))
     assert re.search(r"Can't listen on 192\.0\.2\.1:0: (Cannot assign requested address|could not bind)", line)
     assert "--host" in line
     assert "--port" not in line
 
 
-@pytest.mark.parametrize("auth", ["--auth", "--no-auth"])
+@pytest.mark.parametrize("auth", ["tokens", "none"])
 def test_a_data_folder_that_can_not_be(run: Run, tmp_path: Path, auth: str) -> None:
     """The folder is told to be at fault, whether the token or the database is the first that needs it."""
     (tmp_path / "file").touch()
-    line = one_line(run("serve", "--demo", "--port", "0", auth, "--data-dir", str(tmp_path / "file" / "x")))
+    line = one_line(run("serve", "--demo", "--port", "0", "--auth", auth, "--data-dir", str(tmp_path / "file" / "x")))
     assert str(tmp_path / "file" / "x") in line
     assert "Not a directory" in line
     assert "--data-dir" in line
@@ -164,7 +164,7 @@ def test_a_data_folder_that_can_not_be(run: Run, tmp_path: Path, auth: str) -> N
 
 def test_a_token_that_is_no_text(run: Run, tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b"\xff\xfe")
-    line = one_line(run("serve", "--demo", "--port", "0", "--auth", "--data-dir", str(tmp_path)))
+    line = one_line(run("serve", "--demo", "--port", "0", "--auth", "tokens", "--data-dir", str(tmp_path)))
     assert str(tmp_path / "token") in line
 
 

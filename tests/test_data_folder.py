@@ -14,7 +14,7 @@ import pytest
 
 from clients import Recorder, WireClient
 from conftest import Serve
-from xinflight.auth import kept_token
+from xinflight.auth import TokenFile
 from xinflight.cli import serving
 from xinflight.model import MediaInfo, identify
 from xinflight.settings import Settings
@@ -111,9 +111,9 @@ async def test_nobody_else_may_read_a_data_folder(life: Life, folder: Path) -> N
 
 def test_a_folder_that_is_made_for_the_token_is_private(folder: Path) -> None:
     """Beyond loopback the token is the first file of a data folder."""
-    kept_token(folder)
+    TokenFile(folder).add("ann", now=0.0)
     assert mode(folder) == 0o700
-    assert mode(folder / "token") == 0o600
+    assert mode(folder / "tokens.json") == mode(folder / "tokens.lock") == 0o600
 
 
 async def test_a_folder_of_before_becomes_private(life: Life, folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from click.testing import CliRunner
 
 from clients import PAINTER, is_end
 from conftest import Serve
@@ -266,13 +267,15 @@ def test_every_flag_is_in_the_readme() -> None:
     assert {name: flag.strip("`") for name, (_, flag, _) in rows.items() if flag} == flags
 
 
-def test_the_toml_example_is_read(tmp_path: Path) -> None:
-    (example,) = fences(README, "toml")
-    file = tmp_path / "xinflight.toml"
-    file.write_text(example, "utf-8")
-    settings = Settings.load(environ={}, file=str(file))
-    assert settings.models["Z-Image-Turbo"].steps == 9
-    assert settings.models["my-flux"].pool == "big"
+def test_the_toml_examples_are_read(tmp_path: Path) -> None:
+    read = []
+    for number, example in enumerate(fences(README, "toml")):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(example, "utf-8")
+        read.append(Settings.load(environ={}, file=str(file)))
+    assert read[0].models["Z-Image-Turbo"].steps == 9
+    assert read[0].models["my-flux"].pool == "big"
+    assert {settings.auth for settings in read[1:]} == {"proxy"}
 
 
 def test_the_variables_are_read() -> None:
@@ -292,10 +295,19 @@ def test_python_in_the_readme_is_that_of_the_examples() -> None:
 
 
 SHELL = [line for block in fences(README, "sh") for line in block.splitlines()]
+TOKENS = [line for line in SHELL if line.startswith("xinflight token ")]
+
+
+def test_token_lines_of_the_readme(tmp_path: Path) -> None:
+    """They work in the order in which they stand there."""
+    for line in TOKENS:
+        result = CliRunner().invoke(cli.main, shlex.split(line)[1:], env={"XINFLIGHT_DATA_DIR": str(tmp_path)})
+        assert result.exit_code == 0, result.output
+    assert len(TOKENS) >= 3
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("line", SHELL)
+@pytest.mark.parametrize("line", sorted({*SHELL} - {*TOKENS}))
 def test_shell_lines_of_the_readme(line: str, tmp_path: Path, unused_tcp_port: int) -> None:
     # Whoever runs this may have a Xinference there.
     program, *arguments = shlex.split(line.replace("http://localhost:9997", f"http://127.0.0.1:{unused_tcp_port}"))

@@ -104,14 +104,15 @@ def test_what_is_printable(text: str, shown: str) -> None:
 def test_the_token_is_shown_on_a_terminal_only(
     terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Elsewhere stderr becomes a log that others read: there it says which file has the token."""
+    """Elsewhere stderr becomes a log that others read."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    settings = Settings(data_dir=str(tmp_path))
+    settings = Settings(data_dir=str(tmp_path), auth="tokens")
     greet("http://192.0.2.1:8000/#token=secret", settings, demo=True)
     said = capsys.readouterr()
     assert said.out == ""
     assert "xinflight is at http://192.0.2.1:8000/" in said.err
     assert ("secret" in said.err) == terminal
-    assert (str(tmp_path / "token") in said.err) == (not terminal)
-    greet("http://127.0.0.1:8000/", settings, demo=True)
+    greet("http://192.0.2.1:8000/", settings, demo=True)
+    assert f"xinflight token new NAME --data-dir {tmp_path}" in capsys.readouterr().err
+    greet("http://127.0.0.1:8000/", Settings(data_dir=str(tmp_path), auth="none"), demo=True)
     assert "token" not in capsys.readouterr().err

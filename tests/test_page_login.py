@@ -12,7 +12,7 @@ pytest_plugins = ["page_fixtures"]
 
 
 async def test_the_address_with_the_token_logs_in(browser: Browser, tmp_path: Path) -> None:
-    settings = Settings(port=0, data_dir=str(tmp_path), drain=0.0, auth=True)
+    settings = Settings(port=0, data_dir=str(tmp_path), drain=0.0, auth="tokens")
     async with serving(settings, demo=True) as (url, _):
         bare, _, token = url.partition("#token=")
         context = await browser.new_context()

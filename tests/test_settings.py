@@ -59,8 +59,9 @@ def test_a_plain_call_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("AUTH", "false", False),
-        ("AUTH", "1", True),
+        ("AUTH", "tokens", "tokens"),
+        ("TOKEN_IN_QUERY", "1", True),
+        ("ADMINS", "ann, bob", ("ann", "bob")),
         ("HEARTBEAT", "2.5", 2.5),
         ("ALLOW_ORIGINS", "https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
         ("ALLOW_HOSTS", "", ()),
@@ -115,6 +116,10 @@ def test_values_that_can_not_be_used(variable: str, text: str, named: str) -> No
         ({"public_url": "example.org"}, "public_url .*'example.org'"),
         ({"trusted_proxies": ("10.0.0.0/33",)}, "trusted_proxies .*10.0.0.0/33"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies"),
+        ({"auth": "perhaps"}, "auth .*'perhaps'"),
+        ({"auth": True}, "auth .*`bool`"),
+        ({"auth": "proxy"}, "proxy without trusted_proxies"),
+        ({"proxy_header": "X User"}, "proxy_header .*'X User'"),
         ({"allow_origins": ("*",)}, "allow_origins .*every website"),
         ({"allow_origins": ("https://example.org/",)}, "allow_origins .*no slash"),
         ({"allow_origins": ("null",)}, "allow_origins .*'null'"),

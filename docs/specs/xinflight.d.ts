@@ -822,11 +822,13 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `bad_task_id`: The task id is malformed
  * - `lora_tag`: The prompt contains a `<lora:` tag; choose a model launched with the LoRA instead
  * - `unauthorised`: Missing or invalid credentials
+ * - `token_expired`: The token or the session was valid and has expired
+ * - `ambiguous_credentials`: One request has two different tokens
  * - `forbidden`: The caller is not allowed to do this
  * - `not_found`: Nothing with this id belongs to the caller; ids of other owners are reported as not found, too
  * - `task_id_conflict`: The task id is already used by a request with different content
  * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
- * - `rate_limited`: Too many requests per minute of this owner, or from this address
+ * - `rate_limited`: Too many requests per minute of this owner or from this address, or too many invalid credentials from it
  * - `quota_exceeded`: The owner has used up the compute seconds of this day (UTC)
  * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
  * - `model_not_found`: The upstream does not run this model
@@ -844,7 +846,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from xinflight.auth import LOCAL, Identity, Token
+from xinflight.auth import create_authenticator
 from xinflight.clock import Clock, SystemClock
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
@@ -27,11 +27,13 @@ from xinflight.web import (
     Files,
     Handler,
     HealthCheck,
+    HostsLogin,
     HttpContext,
     Login,
     OpenAi,
     Page,
     Preflight,
+    RequestLogin,
     Rest,
     Streams,
     WebSocket,
@@ -57,10 +59,6 @@ class _Route(NamedTuple):
     error_body: ErrorBody | None = None
 
 
-async def _everybody(request: web.Request, token: str | None) -> Identity:
-    return LOCAL
-
-
 def setup(
     app: web.Application,
     settings: Settings | None = None,
@@ -68,48 +66,58 @@ def setup(
     prefix: str = "",
     name: str = "xinflight",
     authenticate: Authenticate | None = None,
-    token: Token | None = None,
     page: bool = False,
     clock: Clock | None = None,
 ) -> Gateway:
     """Mount a gateway below `prefix` and return it; it opens and closes with the application.
 
-    `authenticate(request, token)` returns who a request is from, or None without valid credentials; by default
-    everybody is `local`. With `token`, whoever presents it is `local`; `{prefix}/login` exchanges it for a cookie.
+    `authenticate(request, token)` returns who a request is from, or None without valid credentials; `token` came in
+    a first message or in the query, else it is None. Without it the setting `auth` decides: by default everybody is
+    `local`; with tokens or JWTs, `{prefix}/login` exchanges one for a cookie.
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:health`, with `token` `{name}:login`, and with
+    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:health`, with tokens or JWTs `{name}:login`, and with
     `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
-        ValueError: `prefix` does not start with a slash or ends with one, `name` is already used in `app`, or both
-            `authenticate` and `token` are given.
-        BadSettings: the file in the setting `page` does not exist.
+        ValueError: `prefix` does not start with a slash or ends with one, or `name` is already used in `app`.
+        BadSettings: the file in the setting `page` does not exist, the setting `auth` lacks a data folder, or it is
+            given beside `authenticate`.
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
-    if authenticate is not None and token is not None:
-        raise ValueError("either authenticate or token, not both")
-    settings = (settings or Settings()).limited(by_owner=authenticate is not None or token is not None)
+    settings = settings or Settings()
+    if authenticate is not None and settings.auth is not None:
+        raise BadSettings("Either the setting auth or the host's function authenticate decides who is who, not both.")
+    settings = settings.limited(by_owner=authenticate is not None or settings.auth not in (None, "none"))
     clock = clock or SystemClock()
     store, blobs = _storage(settings)
     gateway = Gateway(settings, store, MemoryBus(), blobs, clock)
     addresses = Addresses(settings, check_host=authenticate is None)
-    login = None if token is None else Login(token, addresses, clock)
-    if login is not None:
-        authenticate = login.authenticate
-    context = HttpContext(gateway, name, authenticate or _everybody, addresses)
+    authenticator = create_authenticator(settings, clock)
+    login = Login(authenticator, addresses, clock, token_in_query=settings.token_in_query)
+    own: RequestLogin = login
+    if authenticate is not None:
+        own = HostsLogin(authenticate, token_in_query=settings.token_in_query)
+    context = HttpContext(gateway, name, own, addresses)
     hosts_own = set(app.router.resources())
     _add_routes(app, context, prefix)
-    if login is not None:
+    if authenticator.sessions:
         app.router.add_post(f"{prefix}/login", Endpoint(context, login.create_session).handle, name=f"{name}:login")
     _add_page(app, context, prefix, own=page)
     protect(app, set(app.router.resources()) - hosts_own)
 
+    app.on_response_prepare.append(login.add_cookie)
+
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with gateway:
-            yield
+            await authenticator.open()
+            gateway.supervisor.start("credentials", authenticator.run)
+            try:
+                yield
+            finally:
+                authenticator.close()
 
     async def drain(app: web.Application) -> None:
         await gateway.drain()

@@ -61,6 +61,14 @@ class RateLimit:
         remaining = math.floor((PERIOD - (full_at - now)) / self._interval + 1e-6)
         return Quota(self.limit, remaining, full_at - now)
 
+    def give_back(self, key: str, now: float) -> None:
+        """Uncount the latest request of a key."""
+        full_at = self._full_at.get(key, now) - self._interval
+        if full_at > now:
+            self._full_at[key] = full_at
+        else:
+            self._full_at.pop(key, None)
+
     def _drop_idle(self, now: float) -> None:
         # Two per request: more than are added, and not all that became idle in one go.
         for _ in range(2):

@@ -35,6 +35,7 @@ LIMITS = {
 # RFC 6454 section 6.2, as browsers send it: lower case, without a trailing slash.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 _NAME = re.compile(r"[\w.-]+", re.ASCII)
+_FIELD_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
 class BadSettings(Exception):
@@ -84,8 +85,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Additional origins whose pages may connect, such as https://example.org."""
     allow_hosts: tuple[str, ...] = ()
     """Host names, besides localhost and IP addresses, accepted in the `Host` header."""
-    auth: bool | None = None
-    """Whether `serve` requires a token. None requires one unless bound to a loopback address."""
+    auth: Literal["none", "anonymous", "tokens", "proxy"] | None = None
+    """How people log in. None means none, but tokens if `serve` is bound to an address beyond loopback."""
+    admins: tuple[str, ...] = ()
+    """Owners who are admins, with auth = proxy."""
+    token_in_query: bool = False
+    """Whether tokens are accepted as the query parameter `token`, which ends up in the logs of proxies."""
+    proxy_header: str = "X-Forwarded-User"
+    """Header in which a trusted proxy names the user, with auth = proxy."""
     lang: Literal["en", "zh-CN"] = "en"
     """Language of `message` if the client requests none: en or zh-CN."""
     default_size: Size = "1024x1024"
@@ -162,6 +169,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             _check("allow_hosts", name, _read_name)
         for network in self.trusted_proxies:
             _check("trusted_proxies", network, read_network)
+        _check_auth(self)
         _check_order("size_min", self.size_min, "size_max", self.size_max)
         _check_order("timeout", self.timeout, "timeout_max", self.timeout_max)
         for side in self.default_size.split("x"):
@@ -219,6 +227,15 @@ def _check(name: str, text: str, read: Callable[[str], object]) -> None:
         raise BadSettings(f"The setting {name} can't be used: {error}.") from None
 
 
+def _check_auth(settings: Settings) -> None:
+    """Raise BadSettings for a mode of authentication without what it needs."""
+    _check("proxy_header", settings.proxy_header, _read_field_name)
+    if settings.auth == "proxy" and not settings.trusted_proxies:
+        raise BadSettings(
+            "The setting auth can't be proxy without trusted_proxies: anyone can send the header proxy_header."
+        )
+
+
 def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:
     if low > high:
         raise BadSettings(f"The setting {low_name} ({low:g}) is above {high_name} ({high:g}).")
@@ -245,6 +262,11 @@ def _read_name(text: str) -> None:
         raise ValueError(f"{text!r} is no host name like art.example.org (without scheme and port)")
 
 
+def _read_field_name(text: str) -> None:
+    if not _FIELD_NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a header like X-Forwarded-User")
+
+
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
     """Read a TOML file. A missing file is empty unless it must exist."""
     try:
@@ -259,7 +281,7 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
 
 def _from_text(name: str, text: str) -> object:
     """Parse the text of a variable: list items are separated by commas, `models` is JSON."""
-    if name in ("allow_origins", "allow_hosts", "trusted_proxies"):
+    if name in ("allow_origins", "allow_hosts", "trusted_proxies", "admins"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if name == "models":
         try:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-__all__ = ["LOCAL", "OWNER_LENGTH", "Identity"]
+__all__ = ["LEAST_WEIGHT", "LOCAL", "MOST_WEIGHT", "OWNER_LENGTH", "Identity"]
 
 OWNER_LENGTH = 128
 """Maximum characters of an owner's id: it is stored with every task and event, and logged."""

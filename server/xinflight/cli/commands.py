@@ -1,15 +1,15 @@
-"""The command line: `xinflight serve` and `xinflight doctor`."""
+"""The command line: `xinflight serve`, `xinflight doctor` and `xinflight token`."""
 
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from xinflight.cli.logs import printable, set_up_logs
 from xinflight.cli.server import CantListen, run
+from xinflight.cli.tokens import token
 from xinflight.clock import SystemClock
 from xinflight.demo import DemoUnavailable
 from xinflight.errors import StoreUnusable
@@ -45,6 +45,9 @@ def main() -> None:
     """A gateway between people and their Xinference models."""
 
 
+main.add_command(token)
+
+
 @main.command()
 @click.option("--demo", is_flag=True, help="Draw with the built-in demo engine; no Xinference is needed.")
 @common
@@ -53,13 +56,21 @@ def main() -> None:
 @click.option("--data-dir", metavar="D", help="Folder for tasks and images.")
 @click.option("--page", metavar="PATH", help="Custom page at / instead of the built-in one: a file, or a folder.")
 @click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="Origin of pages that may connect.")
-@click.option("--auth/--no-auth", default=None, help="Require a token always or never (by default: beyond loopback).")
+@click.option("--auth", metavar="MODE", help="How people log in: none, anonymous, tokens, jwt or proxy.")
 def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
     settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
     set_up_logs(settings.log_level)
     try:
-        asyncio.run(run(settings, demo=demo, started=lambda url, used: greet(url, used, demo=demo)))
+        asyncio.run(
+            run(
+                settings,
+                demo=demo,
+                # Elsewhere stderr becomes a log that others read, and a token that nobody has seen is of no use.
+                make_token=sys.stderr.isatty(),
+                started=lambda url, used: greet(url, used, demo=demo),
+            )
+        )
     except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -70,12 +81,13 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
 
 
 def greet(url: str, settings: Settings, *, demo: bool) -> None:
-    """Print the address of the page. The token is printed to a terminal only: elsewhere output ends in logs."""
-    page, _, token = url.partition("#")
-    if token and not sys.stderr.isatty():
-        url = f"{page}\n  its token is in {Path(settings.data_dir or '') / 'token'}"
-    elif token:
-        url += "\n  this address gives full access; the token is also in the data folder, as `token`"
+    """Print the address of the page, and how to log in."""
+    url, _, token = url.partition("#")
+    if token and sys.stderr.isatty():
+        url += f"#{token}"
+        url += "\n  this address gives full access, and is shown only once; xinflight token list shows all tokens"
+    elif settings.auth == "tokens":
+        url += f"\n  it asks for a token; make one with: xinflight token new NAME --data-dir {settings.data_dir}"
     engine = "the demo engine (images are drawn, not generated)" if demo else settings.xinference_url
     click.echo(f"xinflight is at {url}\n  images come from {engine}\n  Ctrl+C stops it", err=True)
 

@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from xinflight.app import setup
-from xinflight.auth import Token, kept_token
+from xinflight.auth import LOCAL, TokenFile
 from xinflight.cli.collector import collect_cycles, settle_collector
 from xinflight.clock import SystemClock
 from xinflight.demo import demo_emulator, serve_emulator
@@ -30,7 +30,7 @@ from xinflight.web import (
     raise_descriptor_limit,
 )
 
-__all__ = ["CantListen", "run", "serving"]
+__all__ = ["CantListen", "data_folder", "run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,8 +42,8 @@ class CantListen(Exception):
     """The server can't listen on its address; the message says why, and what to try."""
 
 
-async def run(settings: Settings, *, demo: bool, started: Callable[[str, Settings], None]) -> None:
-    """Serve until SIGINT or SIGTERM; call `started(url, settings)` once the port is open.
+async def run(settings: Settings, *, demo: bool, make_token: bool, started: Callable[[str, Settings], None]) -> None:
+    """Serve until SIGINT or SIGTERM; call `started(url, settings)` once the port is open. `make_token` as `serving`.
 
     Raises:
         CantListen: the port is in use, or the address isn't one of this machine.
@@ -57,7 +57,7 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     raise_descriptor_limit(settings.connections)
-    async with serving(settings, demo=demo) as (url, settings):
+    async with serving(settings, demo=demo, make_token=make_token) as (url, settings):
         settle_collector()
         supervisor = Supervisor(SystemClock())
         supervisor.start("collector", lambda: collect_cycles(SystemClock()))
@@ -72,20 +72,26 @@ async def run(settings: Settings, *, demo: bool, started: Callable[[str, Setting
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, demo: bool) -> AsyncIterator[tuple[str, Settings]]:
-    """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`."""
+async def serving(settings: Settings, *, demo: bool, make_token: bool = True) -> AsyncIterator[tuple[str, Settings]]:
+    """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`.
+
+    With `make_token`, a new data folder gets a first token if one is needed, which is in the fragment of the URL.
+    """
     async with AsyncExitStack() as stack:
         if demo:
             url = await stack.enter_async_context(serve_emulator(demo_emulator(SystemClock())))
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
-        folder = _data_folder(settings, demo=demo)
+        folder = data_folder(settings, demo=demo)
         settings = msgspec.structs.replace(settings, data_dir=str(folder))
-        wanted = not is_loopback(settings.host) if settings.auth is None else settings.auth
-        token = kept_token(folder) if wanted else None
+        if settings.auth is None:
+            settings = msgspec.structs.replace(settings, auth="none" if is_loopback(settings.host) else "tokens")
+        token = None
+        if settings.auth == "tokens" and make_token:
+            token = await asyncio.to_thread(_first_token, folder)
         connections = Connections(most_connections(settings.connections), SystemClock())
         app = web.Application(middlewares=[connections.middleware])
         hide_versions(app)
-        gateway = setup(app, settings, page=True, token=token)
+        gateway = setup(app, settings, page=True)
         # Bodies are not decompressed: inflating 200 KB to 200 MB would block the event loop for everybody.
         runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=5.0, auto_decompress=False, keepalive_timeout=IDLE
@@ -123,14 +129,23 @@ def _cant_listen(settings: Settings, error: OSError) -> CantListen:
     return CantListen(f"Can't listen on {settings.host}:{settings.port}: {why}; {cure}.")
 
 
-def _data_folder(settings: Settings, *, demo: bool) -> Path:
+def data_folder(settings: Settings, *, demo: bool) -> Path:
     """Return the data folder: that of the settings, or the platform's folder for user data."""
     if settings.data_dir is not None:
         return Path(settings.data_dir)
     return platformdirs.user_data_path("xinflight") / ("demo" if demo else "server")
 
 
-def _page_url(settings: Settings, port: int, token: Token | None) -> str:
+def _first_token(folder: Path) -> str | None:
+    """Make the token of an admin in a folder that never had one, so that somebody can log in; else return None."""
+    file = TokenFile(folder)
+    if file.exists():
+        return None
+    token, _ = file.add(LOCAL.id, now=SystemClock().time(), admin=True)
+    return token
+
+
+def _page_url(settings: Settings, port: int, token: str | None) -> str:
     """Return the URL to open in a browser, with the token in the fragment, which browsers don't send to servers."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{port}/" + (f"#token={token.secret}" if token is not None else "")
+    return f"http://{host}:{port}/" + (f"#token={token}" if token is not None else "")

@@ -18,6 +18,8 @@ XinflightError
 │   └── LoraTag              lora_tag
 ├── Refused
 │   ├── Unauthorised         unauthorised
+│   ├── TokenExpired         token_expired
+│   ├── AmbiguousCredentials ambiguous_credentials
 │   ├── Forbidden            forbidden
 │   ├── NotFound             not_found
 │   ├── TaskIdConflict       task_id_conflict
@@ -64,6 +66,7 @@ from xinflight.errors.messages import (
     WrongShape,
 )
 from xinflight.errors.refused import (
+    AmbiguousCredentials,
     Forbidden,
     ModelNotFound,
     ModelUnsuitable,
@@ -75,6 +78,7 @@ from xinflight.errors.refused import (
     StorageUnavailable,
     TaskIdConflict,
     TaskUnfinished,
+    TokenExpired,
     TooManyConnections,
     TooManyTasks,
     Unauthorised,
@@ -95,6 +99,7 @@ from xinflight.errors.upstream import (
 )
 
 __all__ = [
+    "AmbiguousCredentials",
     "BadMessage",
     "BadTaskId",
     "BadValue",
@@ -122,6 +127,7 @@ __all__ = [
     "TaskTimeout",
     "TaskUnfinished",
     "TextFrame",
+    "TokenExpired",
     "TooManyConnections",
     "TooManyTasks",
     "Unauthorised",

@@ -3,6 +3,7 @@
 from xinflight.errors.base import XinflightError
 
 __all__ = [
+    "AmbiguousCredentials",
     "Forbidden",
     "ModelNotFound",
     "ModelUnsuitable",
@@ -14,6 +15,7 @@ __all__ = [
     "StorageUnavailable",
     "TaskIdConflict",
     "TaskUnfinished",
+    "TokenExpired",
     "TooManyConnections",
     "TooManyTasks",
     "Unauthorised",
@@ -29,6 +31,20 @@ class Unauthorised(Refused):
 
     code = "unauthorised"
     status = 401
+
+
+class TokenExpired(Refused):
+    """The token or the session was valid and has expired."""
+
+    code = "token_expired"
+    status = 401
+
+
+class AmbiguousCredentials(Refused):
+    """One request has two different tokens."""
+
+    code = "ambiguous_credentials"
+    status = 400
 
 
 class Forbidden(Refused):
@@ -61,7 +77,7 @@ class TooManyTasks(Refused):
 
 
 class RateLimited(Refused):
-    """Too many requests per minute of this owner, or from this address."""
+    """Too many requests per minute of this owner or from this address, or too many invalid credentials from it."""
 
     code = "rate_limited"
     status = 429

@@ -2,13 +2,13 @@
 
 from xinflight.web.address import Addresses
 from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
-from xinflight.web.context import Authenticate, Handler, HttpContext
+from xinflight.web.context import Handler, HttpContext, RequestLogin
 from xinflight.web.docs import DOCUMENT, Docs
 from xinflight.web.errors import Endpoint, ErrorBody
 from xinflight.web.files import OUTPUT_ID, Files
 from xinflight.web.headers import hide_versions, protect
 from xinflight.web.health import HealthCheck
-from xinflight.web.login import Login
+from xinflight.web.login import Authenticate, HostsLogin, Login
 from xinflight.web.openai import OpenAi, openai_error
 from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
@@ -31,11 +31,13 @@ __all__ = [
     "Files",
     "Handler",
     "HealthCheck",
+    "HostsLogin",
     "HttpContext",
     "Login",
     "OpenAi",
     "Page",
     "Preflight",
+    "RequestLogin",
     "Rest",
     "Streams",
     "WebSocket",

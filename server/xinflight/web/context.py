@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Protocol
 
 from aiohttp import hdrs, web
 
-from xinflight.auth import Identity
+from xinflight.auth import Grant, Identity
 from xinflight.clock import Clock
-from xinflight.errors import BodyTimeout, NotAcceptable, Unauthorised
+from xinflight.errors import BodyTimeout, NotAcceptable
 from xinflight.gateway import Gateway
 from xinflight.i18n import choose_language
 from xinflight.negotiation import preferred_type
@@ -16,12 +17,9 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter, Quotas
 from xinflight.web.address import Addresses
 
-__all__ = ["QUOTAS", "Authenticate", "Handler", "HttpContext", "body_in_time", "choose_type", "task_id_of"]
+__all__ = ["QUOTAS", "Handler", "HttpContext", "RequestLogin", "body_in_time", "choose_type", "task_id_of"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-Authenticate = Callable[[web.Request, str | None], Awaitable[Identity | None]]
-"""Returns who a request is from, None without valid credentials. The second argument is always None so far."""
 
 QUOTAS = web.RequestKey("quotas", Quotas)
 """The quotas that a request was counted against; the response says what is left of them."""
@@ -30,13 +28,24 @@ BODY_SECONDS = 60.0
 """Seconds within which a request body must arrive, as in nginx; most arrive together with the headers."""
 
 
+class RequestLogin(Protocol):
+    """Who a request is from, by the server's own log-in or by that of the host application."""
+
+    async def grant(self, request: web.Request, message: str | None = None) -> Grant:
+        """Return who a request is from; `message` is the token of a message.
+
+        Raises:
+            Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited: as `Authenticator.authenticate`.
+        """
+
+
 class HttpContext:
     """One mounted gateway: the names of its routes, and the checks that apply to each of its requests."""
 
-    def __init__(self, gateway: Gateway, name: str, authenticate: Authenticate, addresses: Addresses) -> None:
+    def __init__(self, gateway: Gateway, name: str, login: RequestLogin, addresses: Addresses) -> None:
         self.gateway = gateway
         self.name = name
-        self.authenticate = authenticate
+        self._login = login
         self.addresses = addresses
 
     def check_allowed(self, request: web.Request) -> None:
@@ -79,16 +88,22 @@ class HttpContext:
             ),
         }
 
+    async def grant(self, request: web.Request, message: str | None = None) -> Grant:
+        """Return who a request is from; `message` is the token of a first message.
+
+        Raises:
+            Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited: as `Authenticator.authenticate`.
+        """
+        return await self._login.grant(request, message)
+
     async def identity(self, request: web.Request) -> Identity:
-        """Return who a request is from, and count it; raises Unauthorised without valid credentials, RateLimited."""
-        identity = await self.authenticate(request, None)
-        if identity is None:
-            raise Unauthorised
+        """Return who a request is from, and count it. Errors as `grant`, and RateLimited."""
+        identity = (await self.grant(request)).identity
         self.gateway.limits.count_owner(identity.id, request[QUOTAS])
         return identity
 
     async def owner(self, request: web.Request) -> str:
-        """Return the owner whose tasks a request may access; raise Unauthorised without valid credentials."""
+        """Return the owner whose tasks a request may access. Errors as `grant`."""
         return (await self.identity(request)).id
 
     def lang(self, request: web.Request) -> str:

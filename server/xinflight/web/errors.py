@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import Internal, Unauthorised, UnsupportedType, XinflightError
+from xinflight.errors import Internal, TokenExpired, Unauthorised, UnsupportedType, XinflightError
 from xinflight.i18n import translate
 from xinflight.protocol import Problem
 from xinflight.web.context import Handler, HttpContext
@@ -74,6 +74,9 @@ class Endpoint:
             headers[hdrs.RETRY_AFTER] = str(math.ceil(retry_after))
         if isinstance(error, Unauthorised):
             headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        elif isinstance(error, TokenExpired):
+            # RFC 6750 section 3.1
+            headers[hdrs.WWW_AUTHENTICATE] = 'Bearer error="invalid_token", error_description="expired"'
         if self._error_body is None:
             body, content_type = _problem(error, lang, retry_after), "application/problem+json"
         else:

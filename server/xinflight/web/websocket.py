@@ -10,7 +10,14 @@ from aiohttp import WSMsgType, hdrs, web
 
 from xinflight.auth import Identity
 from xinflight.connection import Outbox, Session, SlowReader
-from xinflight.errors import RateLimited, StorageUnavailable, TooManyConnections
+from xinflight.errors import (
+    AmbiguousCredentials,
+    RateLimited,
+    StorageUnavailable,
+    TokenExpired,
+    TooManyConnections,
+    Unauthorised,
+)
 from xinflight.protocol import CODECS, JSON, CloseCode
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
@@ -40,11 +47,14 @@ class WebSocket:
         context.check_allowed(request)
         try:
             context.count(request)
+            grant = await context.grant(request)
+        except (Unauthorised, TokenExpired, AmbiguousCredentials):
+            grant = None
         except RateLimited as error:
+            # Before the upgrade: a request or a guess beyond the limit must not cost more than that.
             context.gateway.refusals.write("handshake refused", error)
             headers = {hdrs.RETRY_AFTER: str(math.ceil(error.retry_after or 0))}
-            raise web.HTTPTooManyRequests(text=f"Too many requests: {error.limit}.\n", headers=headers) from None
-        identity = await context.authenticate(request, None)
+            raise web.HTTPTooManyRequests(text="Too many requests.\n", headers=headers) from None
         ws = web.WebSocketResponse(
             protocols=tuple(CODECS),
             # A pong is due within half of this, so a dead peer is detected within one and a half times this.
@@ -59,7 +69,7 @@ class WebSocket:
         try:
             # Before it is known whose it is: sockets without credentials are counted, too, until they are closed.
             with context.connection(request):
-                await self._serve(request, ws, identity)
+                await self._serve(request, ws, grant.identity if grant is not None else None)
         except TooManyConnections as error:
             context.gateway.refusals.write("connection refused", error)
             await ws.close(code=CloseCode.FULL, message=b"too many connections")
