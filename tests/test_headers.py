@@ -54,11 +54,10 @@ async def test_an_unknown_path_tells_no_version(server: str) -> None:
     assert (await headers(f"{server}nothing/here"))[1]["Server"] is None
 
 
-async def test_images_may_be_shown_by_any_page(client: WireClient) -> None:
+async def test_images_are_shown_by_own_pages_only(client: WireClient) -> None:
     await client.ask(action="generate", prompt="boat", task_id="a", steps=1)
     url = (await client.ends("a"))["a"]["data"]["data"][0]["url"]
-    shown = {**PROTECTED, "Cross-Origin-Resource-Policy": "cross-origin", "Server": None}
-    assert await headers(url) == (200, shown)
+    assert await headers(url) == (200, {**PROTECTED, "Server": None})
 
 
 async def test_a_socket_tells_no_version(client: WireClient) -> None:

@@ -182,13 +182,13 @@ async def test_what_happened_since_a_page(http: aiohttp.ClientSession) -> None:
 
 
 async def test_images_over_http(http: aiohttp.ClientSession) -> None:
-    """Immutable, with ranges and HEAD; nothing in it runs as a page."""
+    """Revalidated, with ranges and HEAD; nothing in it runs as a page."""
     await submit(http, task_id="a")
     image = (await ended(http, "a"))["data"][0]
     async with http.get(image["url"]) as response:
         data = await response.read()
         assert (response.status, response.content_type, len(data)) == (200, "image/jpeg", image["bytes"])
-        assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+        assert response.headers["Cache-Control"] == "private, no-cache"
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert response.headers["Content-Security-Policy"] == "default-src 'none'"
         etag = response.headers["ETag"]

@@ -398,7 +398,7 @@ export interface TaskInfo {
  * `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
  */
 export interface OutputRef {
-  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
+  /** URL of the image. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
@@ -540,7 +540,7 @@ export interface OutputEvent {
   timestamp: number;
   /** Index of the image in its task, from 0. (integer) */
   index: number;
-  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
+  /** URL of the image. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
@@ -694,7 +694,7 @@ export interface OpenAiImages {
 
 /** One image: its URL, or the file as base64. */
 export interface OpenAiImage {
-  /** URL of the image. Unguessable and needs no credentials, so keep it as private as the image. */
+  /** URL of the image. Signed, so it needs no credentials until it expires after some hours. */
   url?: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;

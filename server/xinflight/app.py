@@ -134,7 +134,6 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
-        (f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
         ("/healthz", HealthCheck(context).status, "health"),
     ):
         app.router.add_get(prefix + path, handler, name=f"{context.name}:{name}")
@@ -151,6 +150,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("POST", f"{TASK}/cancel", rest.cancel),
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
+            _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),

@@ -1,6 +1,7 @@
 """The gateway without HTTP: what transports use, what `setup` returns, and what a host's own code calls."""
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -10,7 +11,7 @@ from typing import Any, Protocol, Self
 import msgspec
 import structlog
 
-from xinflight.auth import Identity
+from xinflight.auth import Identity, UrlSigner, audit
 from xinflight.clock import Clock
 from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.i18n import translate
@@ -21,7 +22,7 @@ from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
 from xinflight.request_limits import RequestLimits
 from xinflight.settings import Settings
-from xinflight.storage import Blobs, Retention, Store
+from xinflight.storage import Blobs, Retention, Store, StoredFile
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Front, Pools
 from xinflight.upstream import Xinference
@@ -88,6 +89,7 @@ class Gateway:
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
+        self.signer = UrlSigner(secrets.token_bytes(32), clock)
         self.refusals = RefusalLog(clock)
         self.limits = RequestLimits(settings, clock)
         self.draining = False
@@ -283,6 +285,15 @@ class Gateway:
     async def read(self, output: OutputEvent) -> bytes | None:
         """Return the bytes of an output that `generate` yielded; None once it was deleted."""
         return await self.blobs.read(output.url)
+
+    async def file(self, identity: Identity, output_id: str) -> StoredFile | None:
+        """Return the file of an output of the caller, or an admin's of anybody; may raise StorageUnavailable."""
+        owner = await self.journal.store.output_owner(output_id)
+        if owner != identity.id:
+            if owner is None or not identity.admin:
+                return None
+            audit(identity, "read output", owner=owner, output=output_id)
+        return await self.blobs.get(output_id)
 
     def render_context(self, lang: str, output_url: Callable[[str], str]) -> RenderContext:
         """Return what messages to one client are rendered with."""

@@ -65,7 +65,7 @@ FailedIndices = Annotated[list[int], Meta(description="Indices of the images tha
 CancelledIndices = Annotated[list[int], Meta(description="Indices of the images that were cancelled.")]
 FileUrl = Annotated[
     str,
-    Meta(description="URL of the image. Unguessable and needs no credentials, so keep it as private as the image."),
+    Meta(description="URL of the image. Requires the credentials of its owner, or is signed, and then expires."),
 ]
 InlineFile = Annotated[
     bytes | None, Meta(description="The file itself, if requested: base64 in JSON, bytes in MessagePack.")

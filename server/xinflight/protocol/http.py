@@ -105,9 +105,7 @@ class OpenAiImage(Struct, omit_defaults=True, kw_only=True):
 
     url: Annotated[
         str | None,
-        Meta(
-            description="URL of the image. Unguessable and needs no credentials, so keep it as private as the image."
-        ),
+        Meta(description="URL of the image. Signed, so it needs no credentials until it expires after some hours."),
     ] = None
     b64_json: InlineFile = None
 

@@ -41,6 +41,7 @@ from xinflight.specs.operations import (
     operation,
     parameters,
     path,
+    query,
 )
 from xinflight.specs.schema import CLIENT, Schema, relinked, schemas
 
@@ -286,13 +287,17 @@ def _server() -> dict[str, Schema]:
         },
         "/outputs/{output_id}": {
             "parameters": [output_id],
-            "get": {
-                "operationId": "output",
-                "summary": "Get an image file; its URL is the only credential",
-                "tags": ["server"],
-                "security": [{}],
-                "responses": {"200": image, "404": {"description": "No such image."}},
-            },
+            "get": operation(
+                "output",
+                "Get an image file, as its owner or by a signed URL",
+                {"200": image},
+                errors=(NotFound,),
+                parameters=[
+                    query("expires", "Of a signed URL: when it expires, Unix seconds."),
+                    query("signature", "Of a signed URL. Takes the place of credentials."),
+                ],
+                about="server",
+            ),
         },
         "/healthz": {
             "get": {

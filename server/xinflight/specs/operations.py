@@ -20,6 +20,7 @@ __all__ = [
     "operation",
     "parameters",
     "path",
+    "query",
 ]
 
 Errors = tuple[type[XinflightError], ...]
@@ -104,6 +105,11 @@ def events(text: str) -> Schema:
 def header(name: str, text: str) -> Schema:
     """Return a request header as a parameter."""
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+def query(name: str, text: str) -> Schema:
+    """Return a query parameter of any text."""
+    return {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
 
 
 def parameters(struct: str, *names: str) -> list[Schema]:

@@ -39,6 +39,13 @@ class Addresses:
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
         return client_address(request.remote, forwarded_for, self._proxies)
 
+    def foreign(self, request: web.Request) -> bool:
+        """Return whether a request is from a page at another address than the URLs in its response.
+
+        Browsers may send no credentials with the images of such a page.
+        """
+        return not origin_allowed(request.headers.get(hdrs.ORIGIN), {self.public(request).host}, ())
+
     def forbidden(self, request: web.Request) -> Forbidden | None:
         """Return the error for a request from another website or to an unknown host name, or None if allowed."""
         reached = self._reached(request)

@@ -119,11 +119,24 @@ class HttpContext:
         """Return the absolute URL of one of the gateway's routes, at the address that the client used."""
         return self.addresses.public(request).url + self.path(request, route, **parts)
 
-    def render_context(self, request: web.Request) -> RenderContext:
-        """Return what messages in response to a request are rendered with; URLs of outputs are absolute."""
+    def render_context(self, request: web.Request, *, signed: bool = False) -> RenderContext:
+        """Return what messages in response to a request are rendered with; URLs of outputs are absolute.
+
+        They are signed for pages of other origins, and with `signed` for clients that send no credentials with a
+        request for an image.
+        """
         marker = "0"
         url = self.url(request, "outputs", output_id=marker).removesuffix(marker)
-        return self.gateway.render_context(self.lang(request), lambda output_id: f"{url}{output_id}")
+        signer = self.gateway.signer
+
+        def signed_url(output_id: str) -> str:
+            return f"{url}{output_id}?{signer.query(output_id)}"
+
+        def plain_url(output_id: str) -> str:
+            return f"{url}{output_id}"
+
+        output_url = signed_url if signed or self.addresses.foreign(request) else plain_url
+        return self.gateway.render_context(self.lang(request), output_url)
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:

@@ -1,12 +1,14 @@
-"""The files of outputs, by addresses that can't be guessed."""
+"""The files of outputs, for their owners and for whoever has a signed address."""
 
 import mimetypes
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from xinflight.errors import NotFound
+from xinflight.storage import StoredFile
 from xinflight.web.context import HttpContext
 
-__all__ = ["OUTPUT_ID", "Files"]
+__all__ = ["OUTPUT_ID", "Files", "file_response"]
 
 OUTPUT_ID = "[A-Za-z0-9_-]+"
 """Characters of an output's id. No other part of a path may reach the file system."""
@@ -19,24 +21,47 @@ class Files:
         self._context = context
 
     async def output(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /outputs/{output_id}: return an output's file, cacheable for ever.
+        """Handle GET /outputs/{output_id}: return an output's file to its owner, or to anybody by a signed address.
 
-        Checks neither credentials nor Origin: the id can't be guessed, so whoever has the URL may load the file.
+        To others an output does not exist. Browsers revalidate the owner's copy on every use, so that whoever comes
+        after them at the same browser doesn't see it.
         """
+        gateway = self._context.gateway
         output_id = request.match_info["output_id"]
-        stored = await self._context.gateway.blobs.get(output_id)
+        left = gateway.signer.seconds_left(
+            output_id, request.query.get("expires", ""), request.query.get("signature", "")
+        )
+        if left:
+            headers = {
+                hdrs.CACHE_CONTROL: f"private, max-age={int(left)}, immutable",
+                # The page that was given the address may embed the file.
+                "Cross-Origin-Resource-Policy": "cross-origin",
+            }
+            stored = await gateway.blobs.get(output_id)
+        else:
+            headers = {hdrs.CACHE_CONTROL: "private, no-cache"}
+            stored = await gateway.file(await self._context.identity(request), output_id)
         if stored is None:
-            raise web.HTTPNotFound(text="There is no such image.\n")
-        suffix = mimetypes.guess_extension(stored.media_type) or ""
-        headers = {
-            "Content-Type": stored.media_type,
-            "Content-Disposition": f'inline; filename="xinflight-{output_id[:8]}{suffix}"',
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "Content-Security-Policy": "default-src 'none'",
-            # Any page that was given the address may embed the file.
-            "Cross-Origin-Resource-Policy": "cross-origin",
-            **self._context.cors(request),
-        }
-        if stored.path is not None:
-            return web.FileResponse(stored.path, headers=headers)
-        return web.Response(body=stored.data, headers=headers)
+            raise NotFound(field="output_id")
+        return file_response(request, output_id, stored, headers)
+
+
+def file_response(
+    request: web.Request, output_id: str, stored: StoredFile, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Return a response with a file; the content of an output never changes, so its id is a strong ETag."""
+    suffix = mimetypes.guess_extension(stored.media_type) or ""
+    headers = {
+        hdrs.CONTENT_TYPE: stored.media_type,
+        hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix}"',
+        "Content-Security-Policy": "default-src 'none'",
+        **headers,
+    }
+    if stored.path is not None:
+        return web.FileResponse(stored.path, headers=headers)
+    if any(etag.value in (output_id, "*") for etag in request.if_none_match or ()):
+        response = web.Response(status=304, headers=headers)
+    else:
+        response = web.Response(body=stored.data, headers=headers)
+    response.etag = output_id
+    return response

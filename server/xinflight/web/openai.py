@@ -101,10 +101,9 @@ class OpenAi:
                     task, fresh = await gateway.submit(generate, identity, subscriber)
                     if fresh:
                         started = task
-                    render_context = context.render_context(request)
                     if streamed:
-                        return await _stream(reader, request, render_context, task.params.size)
-                    return await _whole(reader, render_context, inline=inline)
+                        return await _stream(reader, request, task.params.size)
+                    return await _whole(reader, context.render_context(request, signed=True), inline=inline)
             finally:
                 gateway.unsubscribe(subscriber)
                 if started is not None and not started.ended:
@@ -121,14 +120,15 @@ def _decode(body: bytes) -> Generate:
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader, render_context: RenderContext) -> EventMessage | None:
-    """Return the next event of the task, or None when there was none for KEEPALIVE seconds.
+async def _next(reader: Reader) -> EventMessage | None:
+    """Return the next event of the task, or None when there was none for KEEPALIVE seconds; URLs are ids of outputs.
 
     Raises:
         ConnectionResetError: the client disconnected.
         ShuttingDown: the server is shutting down; this API has no way to resume.
     """
-    clock = reader.context.gateway.clock
+    gateway = reader.context.gateway
+    render_context = gateway.render_context(reader.lang, lambda output_id: output_id)
     while True:
         item = await reader.subscriber.next_item()
         if isinstance(item, Event):
@@ -138,20 +138,25 @@ async def _next(reader: Reader, render_context: RenderContext) -> EventMessage |
         if reader.closing:
             raise ShuttingDown
         try:
-            async with clock.timeout(KEEPALIVE):
+            async with gateway.clock.timeout(KEEPALIVE):
                 await reader.subscriber.wake.wait()
         except TimeoutError:
             return None
 
 
 async def _whole(reader: Reader, render_context: RenderContext, *, inline: bool) -> web.StreamResponse:
-    """Wait for the task's end and return all images; raise the error that it ended with."""
+    """Wait for the task's end and return all images; raise the error that it ended with.
+
+    URLs are signed: OpenAI's clients send no credentials with a request for one.
+    """
     while True:
-        message = await _next(reader, render_context)
+        message = await _next(reader)
         match message:
             case Result():
                 data = [
-                    OpenAiImage(b64_json=await _bytes(reader, output)) if inline else OpenAiImage(url=output.url)
+                    OpenAiImage(b64_json=await _bytes(reader, output))
+                    if inline
+                    else OpenAiImage(url=render_context.output_url(output.url))
                     for output in message.data.data
                 ]
                 body = msgspec.json.encode(OpenAiImages(created=message.data.created, data=data))
@@ -160,15 +165,13 @@ async def _whole(reader: Reader, render_context: RenderContext, *, inline: bool)
                 raise _failure(message)
 
 
-async def _stream(
-    reader: Reader, request: web.Request, render_context: RenderContext, size: str
-) -> web.StreamResponse:
+async def _stream(reader: Reader, request: web.Request, size: str) -> web.StreamResponse:
     """Stream each image when it is completed. An error becomes an event, since the status was sent before."""
     response = web.StreamResponse(headers=stream_headers(reader.context, request, EVENT_STREAM))
     await response.prepare(request)
     try:
         try:
-            await _write_images(reader, render_context, response, size)
+            await _write_images(reader, response, size)
         except XinflightError as error:
             log.info("stream failed", code=error.code)
             await reader.write(response, b"event: error\ndata: %b\n\n" % openai_error(error, reader.lang))
@@ -181,11 +184,9 @@ async def _stream(
     return response
 
 
-async def _write_images(
-    reader: Reader, render_context: RenderContext, response: web.StreamResponse, size: str
-) -> None:
+async def _write_images(reader: Reader, response: web.StreamResponse, size: str) -> None:
     while True:
-        message = await _next(reader, render_context)
+        message = await _next(reader)
         match message:
             case None:
                 await reader.write(response, b": keep-alive\n\n")
@@ -205,8 +206,8 @@ async def _write_images(
 
 
 async def _bytes(reader: Reader, output: OutputRef | OutputEvent) -> bytes:
-    """Return the bytes of an output, whose rendered URL ends with its id; raise UpstreamFailed if it was deleted."""
-    data = await reader.context.gateway.blobs.read(output.url.rpartition("/")[2])
+    """Return the bytes of an output; raise UpstreamFailed if it was deleted."""
+    data = await reader.context.gateway.blobs.read(output.url)
     if data is None:
         raise UpstreamFailed(detail="the output was deleted")
     return data

@@ -116,7 +116,7 @@ class Rest:
         index = int(request.match_info["index"])
         for output in task.completed:
             if output.index == index:
-                location = self._context.url(request, "outputs", output_id=output.output_id)
+                location = self._context.render_context(request).output_url(output.output_id)
                 return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
         raise NotFound(field="index")
 
