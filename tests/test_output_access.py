@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import stat
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -11,6 +13,7 @@ from clients import FakeClock, Recorder, ShiftedClock, WireClient
 from conftest import Serve
 from streams import all_lines, shared_server
 from xinflight.auth import UrlSigner
+from xinflight.errors import StoreUnusable
 
 PAGE = "https://page.example"
 """An origin in `allow_origins`."""
@@ -21,7 +24,7 @@ SIGNED = re.compile(r".*/outputs/[A-Za-z0-9_-]{24}\?expires=[0-9]{10}&signature=
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def base(
-    request: pytest.FixtureRequest, engine: Recorder, emulate: Serve, clock: ShiftedClock, tmp_path: object
+    request: pytest.FixtureRequest, engine: Recorder, emulate: Serve, clock: ShiftedClock, tmp_path: Path
 ) -> AsyncIterator[str]:
     """Give the URL of a server with several owners; `boss` is an admin."""
     folder = None if request.param == "memory" else str(tmp_path)
@@ -179,7 +182,7 @@ async def test_a_changed_address_is_refused(http: aiohttp.ClientSession, base: s
 
 def test_an_address_is_the_same_for_an_hour_and_valid_for_hours() -> None:
     clock = FakeClock(now=-1_700_000_000.0 + 1_000 * 3600.0)
-    signer = UrlSigner(b"k" * 32, clock)
+    signer = UrlSigner(None, clock)
     first = signer.query("one")
     clock.now += 1.0
     second = signer.query("one")
@@ -196,9 +199,23 @@ def test_an_address_is_the_same_for_an_hour_and_valid_for_hours() -> None:
 
 def test_another_server_or_a_clock_that_was_wrong_signs_nothing_valid() -> None:
     clock = FakeClock()
-    signer = UrlSigner(b"k" * 32, clock)
-    expires, signature = re.findall("=([^&]+)", UrlSigner(b"other key", clock).query("one"))
+    signer = UrlSigner(None, clock)
+    expires, signature = re.findall("=([^&]+)", UrlSigner(None, clock).query("one"))
     assert signer.seconds_left("one", expires, signature) == 0
     expires, signature = re.findall("=([^&]+)", signer.query("one"))
     clock.now -= 365 * 86400.0
     assert signer.seconds_left("one", expires, signature) == 0
+
+
+async def test_addresses_survive_a_restart_and_their_key_is_private(tmp_path: Path) -> None:
+    clock = FakeClock()
+    first, second = UrlSigner(tmp_path, clock), UrlSigner(tmp_path, clock)
+    await first.open()
+    await second.open()
+    expires, signature = re.findall("=([^&]+)", first.query("one"))
+    assert second.seconds_left("one", expires, signature) > 0
+    key = tmp_path / "urls.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    key.write_text("not a key")
+    with pytest.raises(StoreUnusable, match=r"signed addresses .*urls\.key can't be read"):
+        await first.open()

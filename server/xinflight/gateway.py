@@ -1,10 +1,10 @@
 """The gateway without HTTP: what transports use, what `setup` returns, and what a host's own code calls."""
 
 import asyncio
-import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -89,7 +89,7 @@ class Gateway:
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
-        self.signer = UrlSigner(secrets.token_bytes(32), clock)
+        self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.refusals = RefusalLog(clock)
         self.limits = RequestLimits(settings, clock)
         self.draining = False
@@ -112,6 +112,7 @@ class Gateway:
             stack.push_async_callback(self.supervisor.close)
             stack.push_async_callback(self.journal.close)
             await self.journal.open()
+            await self.signer.open()
             stack.push_async_callback(self.upstream.close)
             await self.upstream.start()
             stack.push_async_callback(self.drain)

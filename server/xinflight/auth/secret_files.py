@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xinflight.errors import StoreUnusable
 
-__all__ = ["read_private", "session_key", "write_private"]
+__all__ = ["read_private", "session_key", "url_key", "write_private"]
 
 KEY_BYTES = 32
 
@@ -60,7 +60,19 @@ def session_key(folder: Path) -> bytes:
         StoreUnusable: the file can't be read or created, or is damaged. It is not replaced then: with another key all
             browsers would lose their sessions, and anonymous people all that is theirs.
     """
-    path = folder / "session.key"
+    return _key(folder / "session.key", "sessions", "everybody has to log in again")
+
+
+def url_key(folder: Path) -> bytes:
+    """Return the key that addresses of outputs are signed with, created on the first call.
+
+    Raises:
+        StoreUnusable: the file can't be read or created, or is damaged.
+    """
+    return _key(folder / "urls.key", "signed addresses", "addresses that were given out are no longer valid")
+
+
+def _key(path: Path, purpose: str, consequence: str) -> bytes:
     try:
         text = read_private(path)
         if text is None:
@@ -72,7 +84,7 @@ def session_key(folder: Path) -> bytes:
             raise ValueError(f"it must have {2 * KEY_BYTES} hexadecimal digits")
     except (OSError, ValueError) as error:
         raise StoreUnusable(
-            f"The key of sessions {path} can't be read or made ({error}). Look at its permissions, restore it, "
-            "choose another folder with --data-dir, or delete it: then everybody has to log in again."
+            f"The key of {purpose} {path} can't be read or made ({error}). Look at its permissions, restore it, "
+            f"choose another folder with --data-dir, or delete it: then {consequence}."
         ) from None
     return key

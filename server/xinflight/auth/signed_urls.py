@@ -1,9 +1,13 @@
 """Signed addresses of outputs, for clients that can't send credentials with a request for an image."""
 
+import asyncio
 import base64
 import hmac
 import math
+import secrets
+from pathlib import Path
 
+from xinflight.auth.secret_files import url_key
 from xinflight.clock import Clock
 
 __all__ = ["LIFETIME", "UrlSigner"]
@@ -15,11 +19,20 @@ STEP = 3600
 
 
 class UrlSigner:
-    """Sign the id of an output until an expiry time, with HMAC-SHA256 (RFC 2104)."""
+    """Sign the id of an output until an expiry time, with HMAC-SHA256 (RFC 2104).
 
-    def __init__(self, key: bytes, clock: Clock) -> None:
-        self._key = key
+    Without a `folder` the key is lost with the process, as all outputs are.
+    """
+
+    def __init__(self, folder: Path | None, clock: Clock) -> None:
+        self._folder = folder
         self._clock = clock
+        self._key = secrets.token_bytes(32)
+
+    async def open(self) -> None:
+        """Read or create the key; raise StoreUnusable if that is impossible."""
+        if self._folder is not None:
+            self._key = await asyncio.to_thread(url_key, self._folder)
 
     def query(self, output_id: str) -> str:
         """Return the query part of a signed address, which is valid for LIFETIME and up to STEP more."""
