@@ -281,7 +281,9 @@ class Line:
         self.sent: list[bytes] = []
         self.free = asyncio.Event()
         self.subscriber = subscriber
-        context = RenderContext(lang="en", output_url=str, output_bytes=no_bytes, inline_bytes=0)
+        context = RenderContext(
+            lang="en", output_url=str, output_bytes=no_bytes, inline_bytes=0, written=lambda event, message: None
+        )
         self.outbox = Outbox(self._send, subscriber, context, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")
 

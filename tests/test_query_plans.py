@@ -17,8 +17,9 @@ STATEMENTS = {name: text for name, text in vars(sql).items() if name.isupper()}
 
 SCANS = {
     "WITH_FILES": "SCAN tasks",
-    # A partial index holds what is unfinished and nothing else.
+    # A partial index holds what is unfinished, or not to be kept, and nothing else.
     "POOLS": "SCAN tasks USING INDEX tasks_unfinished",
+    "NOT_KEPT": "SCAN tasks USING INDEX tasks_not_kept",
     "JUMP_SEQS": "SCAN owners",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
@@ -37,6 +38,7 @@ INDEXES = {
     "FENCE": "PRIMARY KEY (pool=?)",
     "ENDED_TOTALS": "COVERING INDEX tasks_ended (ended_at>?)",
     "OLDEST_ENDED": "tasks_ended (ended_at>?)",
+    "OVERDUE": "tasks_not_kept (ended_at<?)",
     "USAGE": "PRIMARY KEY (owner=? AND day>? AND day<?)",
     "USAGE_OF_ALL": "usage_of_day ((day,owner)>(?,?) AND day<?)",
 }

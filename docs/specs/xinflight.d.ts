@@ -37,6 +37,8 @@ export interface Generate {
   lang?: string | null;
   /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. (default url) */
   response_format?: "b64_json" | "url";
+  /** False: delete the task and its images once its end and all of them were delivered. (default True) */
+  store?: boolean;
 }
 
 /** Cancel a task, one image of it, or all tasks of the owner except some. */
@@ -304,6 +306,8 @@ export interface Params {
   priority?: number;
   /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. */
   response_format?: string;
+  /** False: the task and its images are deleted once they were delivered. */
+  store?: boolean;
 }
 
 /** A request succeeded. Per task, its state when the request arrived, or `unknown`. */

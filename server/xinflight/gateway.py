@@ -24,7 +24,7 @@ from xinflight.request_limits import RequestLimits
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Store, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Front, Pools
+from xinflight.tasks import Deliveries, Front, Pools
 from xinflight.upstream import Xinference
 
 __all__ = ["Connection", "Gateway", "Position"]
@@ -88,6 +88,7 @@ class Gateway:
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
+        self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.refusals = RefusalLog(clock)
@@ -120,6 +121,7 @@ class Gateway:
                 await self.blobs.open()
                 await self._retention.sweep()
                 await self._front.open()
+                await self.deliveries.open()
             except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
                 raise StoreUnusable(
                     f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
@@ -153,6 +155,7 @@ class Gateway:
         else:
             await self._front.close()
             await self._close_connections()
+        await self.deliveries.close()
         await self._retention.close()
 
     async def _close_connections(self) -> None:
@@ -187,7 +190,10 @@ class Gateway:
             TaskIdConflict: the id is already used by a request with different content.
             TooManyTasks, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
-        return await self._front.accept(request, identity, subscriber)
+        task, fresh = await self._front.accept(request, identity, subscriber)
+        if fresh:
+            self.deliveries.add(task)
+        return task, fresh
 
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
@@ -214,9 +220,12 @@ class Gateway:
         """
         task = await self._front.delete(owner, task_id)
         if task is not None:
-            for connection in tuple(self._connections.get(owner, ())):
-                connection.notify(self._notice("deleted", translate("deleted", connection.lang), task_id))
+            self._deleted(owner, task_id)
         return task
+
+    def _deleted(self, owner: str, task_id: str) -> None:
+        for connection in tuple(self._connections.get(owner, ())):
+            connection.notify(self._notice("deleted", translate("deleted", connection.lang), task_id))
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
@@ -276,7 +285,9 @@ class Gateway:
                 item = await subscriber.next_item()
                 if isinstance(item, Event):
                     ended = item.ends
-                    yield await render(item, render_context)
+                    message = await render(item, render_context)
+                    render_context.written(item, message)
+                    yield message
                 elif reader.closing:
                     raise ShuttingDown
         finally:
@@ -285,7 +296,10 @@ class Gateway:
 
     async def read(self, output: OutputEvent) -> bytes | None:
         """Return the bytes of an output that `generate` yielded; None once it was deleted."""
-        return await self.blobs.read(output.url)
+        data = await self.blobs.read(output.url)
+        if data is not None:
+            self.deliveries.fetched(output.url)
+        return data
 
     async def file(self, identity: Identity, output_id: str) -> StoredFile | None:
         """Return the file of an output of the caller, or an admin's of anybody; may raise StorageUnavailable."""
@@ -303,6 +317,7 @@ class Gateway:
             output_url=output_url,
             output_bytes=self.blobs.read,
             inline_bytes=self.settings.inline_bytes,
+            written=self.deliveries.written,
         )
 
     # Connections

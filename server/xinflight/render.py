@@ -18,6 +18,7 @@ from xinflight.protocol import (
     OutputRef,
     Progress,
     Result,
+    ServerMessage,
     State,
     TaskInfo,
     Upstream,
@@ -31,13 +32,15 @@ class RenderContext(Struct, frozen=True, kw_only=True):
     """What messages to one client are rendered with.
 
     `output_url` returns the URL of an output's id, `output_bytes` its bytes for requests with `b64_json`; a message
-    contains at most `inline_bytes` of them.
+    contains at most `inline_bytes` of them. `written` must be called with an event and what was rendered of it, once
+    the client's socket has taken it.
     """
 
     lang: str
     output_url: Callable[[str], str]
     output_bytes: Callable[[str], Awaitable[bytes | None]]
     inline_bytes: int
+    written: Callable[[Event, ServerMessage], None]
 
 
 async def render(event: Event, render_context: RenderContext) -> EventMessage:

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Task } from "../../client_static/assets/client/task.js";
 import { Tasks } from "../../client_static/assets/client/tasks.js";
-import { accepted, info, progress, result } from "./factories.js";
+import { PARAMS, accepted, info, progress, result } from "./factories.js";
 
 function filled() {
   const tasks = new Tasks();
@@ -19,6 +19,16 @@ test("a task that was started elsewhere begins with its first event, not in the 
   assert.ok(tasks.hear(accepted({ task_id: "x", seq: 1 })));
   assert.ok(tasks.hear(progress({ task_id: "x" })));
   assert.deepEqual(news, ["+x"]);
+});
+
+test("a task that is not kept belongs to whoever started it", () => {
+  const { tasks, news } = filled();
+  const params = { ...PARAMS, store: false };
+  assert.ok(!tasks.hear(accepted({ task_id: "theirs", seq: 1, params })));
+  assert.ok(!tasks.merge(info({ task_id: "theirs", params }), true));
+  tasks.add(new Task({ prompt: "a", task_id: "ours", store: false }));
+  assert.ok(tasks.hear(accepted({ task_id: "ours", seq: 2, params })));
+  assert.deepEqual(news, ["+ours"]);
 });
 
 test("a list adds what is new, and moves what is known only where it may know more", () => {

@@ -19,6 +19,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [seed]
  * @property {string} [task_id] generated if omitted; repeating one attaches to its task
  * @property {string} [lang]
+ * @property {boolean} [store] false: deleted once the end and all images were delivered
  */
 
 /** @typedef {"queued"|"starting"|"running"|"cancelling"|"completed"|"failed"|"cancelled"|"expired"} State */
@@ -37,6 +38,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [steps]
  * @property {number} [guidance_scale]
  * @property {number} seed
+ * @property {boolean} [store]
  */
 
 /** @typedef {{url: string, index: number, seed: number, width: number, height: number, bytes: number, media_type: string}} OutputRef */

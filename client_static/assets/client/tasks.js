@@ -37,22 +37,24 @@ export class Tasks extends Emitter {
 
   /**
    * Pass an event to its task, and return whether it was new. A task that another client started is added at its
-   * `accepted` event.
+   * `accepted` event, unless the server keeps it only until it is delivered: whoever shows its images takes delivery.
    * @param {TaskEvent} event
    */
   hear(event) {
     const id = event.task_id ?? "";
-    if (event.type === "accepted" && !this.#byId.has(id)) this.add(new Task({ ...event.params, task_id: id }));
+    const kept = event.type === "accepted" && event.params?.store !== false;
+    if (kept && !this.#byId.has(id)) this.add(new Task({ ...event.params, task_id: id }));
     return this.get(id)?.receive(event) ?? false;
   }
 
   /**
-   * Add or update a task from a list, and return whether it is new here.
+   * Add or update a task from a list, and return whether it is new here. One that is not kept is not added.
    * @param {TaskInfo} info
    * @param {boolean} newer whether the list may be ahead of a known task
    */
   merge(info, newer) {
     const known = this.get(info.task_id);
+    if (!known && info.params.store === false) return false;
     if (!known) this.add(Task.from(info));
     else if (newer) known.catchUp(info);
     return !known;

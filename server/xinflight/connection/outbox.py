@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from xinflight.clock import Clock
 from xinflight.journal import Subscriber
@@ -31,6 +32,13 @@ ROOM_REPLAYS = 8
 
 class SlowReader(Exception):
     """The peer keeps the connection open without reading. It may reconnect and resume."""
+
+
+class _Frame(NamedTuple):
+    """An encoded message, and the event that it was rendered of, if it is one, with what was rendered."""
+
+    data: bytes
+    rendered: tuple[Event, ServerMessage] | None = None
 
 
 class Outbox:
@@ -112,7 +120,9 @@ class Outbox:
                 await self._subscriber.wake.wait()
                 frame = await self._next()
                 if frame is not None:
-                    await self._transmit(frame)
+                    await self._transmit(frame.data)
+                    if frame.rendered is not None:
+                        self._render_context.written(*frame.rendered)
                 elif self._closing:
                     return
                 # Even without a frame: the end of a replay makes room, too.
@@ -129,17 +139,20 @@ class Outbox:
         except TimeoutError:
             raise SlowReader from None
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> _Frame | None:
         if self._overflow:
             raise SlowReader
         if self._answers:
             frame = self._answers.popleft()
             self._bytes -= len(frame)
-            return frame
+            return _Frame(frame)
         if self._holds:
             self._subscriber.wake.clear()
             return None
         item = await self._subscriber.next_item()
         if item is None:
             return None
-        return self._codec.encode(await render(item, self._render_context) if isinstance(item, Event) else item)
+        if not isinstance(item, Event):
+            return _Frame(self._codec.encode(item))
+        message = await render(item, self._render_context)
+        return _Frame(self._codec.encode(message), (item, message))

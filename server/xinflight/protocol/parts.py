@@ -76,6 +76,9 @@ class Params(Struct, omit_defaults=True, kw_only=True):
     response_format: Annotated[
         str, Meta(description="`b64_json`: each `output` also contains its file, up to `limits.inline_bytes`.")
     ] = "url"
+    store: Annotated[
+        bool, Meta(description="False: the task and its images are deleted once they were delivered.")
+    ] = True
 
 
 EffectiveParams = Annotated[Params, Meta(description="The effective parameters.")]

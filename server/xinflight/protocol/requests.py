@@ -95,6 +95,10 @@ class Generate(ClientMessage, tag="generate", kw_only=True):
         Literal["url", "b64_json"],
         Meta(description="`b64_json`: each `output` also contains its file, up to `limits.inline_bytes`."),
     ] = "url"
+    store: Annotated[
+        bool,
+        Meta(description="False: delete the task and its images once its end and all of them were delivered."),
+    ] = True
 
 
 class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=True):

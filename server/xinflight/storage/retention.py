@@ -92,6 +92,16 @@ class Retention:
         await self._store.delete(task.uid)
         await self._delete_files(task)
 
+    async def erase(self, task: Task) -> None:
+        """Delete the files of an ended task, then the task: after a crash between, it is still there to try again.
+
+        Raises:
+            StorageUnavailable, OSError: not now; what is left is found again.
+        """
+        for output in task.completed:
+            await self._blobs.delete(output.output_id)
+        await self._store.delete(task.uid)
+
     async def _keep(self) -> None:
         while True:
             try:

@@ -29,9 +29,11 @@ __all__ = [
     "KEEP_UNREADABLE",
     "LAST_SEQ",
     "MAKE_EPOCH",
+    "NOT_KEPT",
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
     "OUTPUT_OWNER",
+    "OVERDUE",
     "POOLS",
     "RAISE_FENCE",
     "SET_BOOT",
@@ -62,8 +64,9 @@ JUMP_SEQS = "UPDATE owners SET seq = seq + 1000000"
 # Commit
 
 ADD_TASK = (
-    "INSERT INTO tasks (uid, owner, task_id, pool, state, ended_at, bytes, body) "
-    "VALUES (:uid, :owner, :task_id, :pool, :state, :ended_at, :bytes, :body) ON CONFLICT (owner, task_id) DO NOTHING"
+    "INSERT INTO tasks (uid, owner, task_id, pool, state, ended_at, bytes, kept, body) "
+    "VALUES (:uid, :owner, :task_id, :pool, :state, :ended_at, :bytes, :kept, :body) "
+    "ON CONFLICT (owner, task_id) DO NOTHING"
 )
 UPDATE_TASK = (
     "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, body = :body "
@@ -98,6 +101,8 @@ NUMBERS_OF_STATE = (
 )
 TASK_OF_NUMBER = "SELECT number, uid, body FROM tasks WHERE number = ?"
 WITH_FILES = "SELECT uid, body FROM tasks WHERE bytes > 0 OR ended_at IS NULL"
+NOT_KEPT = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0"
+OVERDUE = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0 AND ended_at < ?"
 
 # Outputs and shares
 

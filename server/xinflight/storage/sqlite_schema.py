@@ -83,9 +83,9 @@ MIGRATIONS = [
     UPDATE events SET body = CAST(substr(body, 1, 1) || X'A474797065A66F7574707574' || substr(body, 15) AS BLOB)
         WHERE substr(body, 2, 13) = X'A474797065A770696374757265';
     """,
-    # What each owner used per UTC day; it outlives the tasks that it counts. Whose an output is, by its id: files are
-    # served to their owner only. Shares keep a digest of the secret in their address, so that whoever reads the
-    # database can't open them.
+    # `usage` is per UTC day, and outlives the tasks that it counts. `kept` is 0 for a task that is deleted once its
+    # end was delivered. Whose an output is, by its id: files are served to their owner only. Shares keep a digest of
+    # the secret in their address, so that whoever reads the database can't open them.
     """
     CREATE TABLE usage (
         owner TEXT NOT NULL,
@@ -109,6 +109,8 @@ MIGRATIONS = [
     );
     CREATE INDEX shares_of_owner ON shares (owner, number);
     CREATE INDEX shares_of_output ON shares (output_id);
+    ALTER TABLE tasks ADD COLUMN kept INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX tasks_not_kept ON tasks (ended_at) WHERE kept = 0;
     """,
 ]
 CONVERSIONS = {3: convert_tasks, 4: list_outputs}
@@ -144,6 +146,8 @@ def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connectio
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # What is deleted is overwritten with zeros, not only unlinked: it may be somebody's prompts.
+        connection.execute("PRAGMA secure_delete = ON")
     except (sqlite3.Error, UnicodeDecodeError):
         # From Python 3.13 on a connection that nobody closed is a ResourceWarning, wherever it is collected.
         connection.close()

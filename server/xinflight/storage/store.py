@@ -149,6 +149,12 @@ class Store(Protocol):
     async def output_ids(self) -> set[str]:
         """Return the ids of all outputs that have a file, or may have one since their task is unfinished."""
 
+    async def not_kept(self, *, ended_before: float | None = None) -> list[Task]:
+        """Return the tasks that are stored although they are not to be kept: all, or those that ended before a time.
+
+        `ended_before` is in Unix seconds.
+        """
+
     async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
         """Return what an owner used on each day from `first` to `last`, in order; days without any are left out."""
 

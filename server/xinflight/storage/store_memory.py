@@ -57,6 +57,8 @@ class MemoryStore:
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
+        # Owner and task id of what is not to be kept, by uid.
+        self._not_kept: dict[str, tuple[str, str]] = {}
         # By owner and day. Bounded by USAGE_ROWS.
         self._usage: dict[tuple[str, str], Usage] = {}
 
@@ -102,6 +104,8 @@ class MemoryStore:
             self._output_owners.update((output.output_id, task.owner) for output in task.outputs)
         number = next(self._numbers) if known is None else known.number
         rows[task.task_id] = Row(number=number, task=task)
+        if not task.params.store:
+            self._not_kept[task.uid] = task.owner, task.task_id
         event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
         if task.ended:
             self._ended[task.uid] = task
@@ -127,6 +131,7 @@ class MemoryStore:
         for output_id in output_ids:
             del self._output_owners[output_id]
         self.shares.drop(owner, output_ids)
+        self._not_kept.pop(task.uid, None)
         gone = {event.seq for event in self._by_task.pop(task.uid)}
         self._trimmed[owner] = max(self._trimmed.get(owner, 0), *gone)
         self._events[owner] = [event for event in self._events[owner] if event.seq not in gone]
@@ -194,6 +199,15 @@ class MemoryStore:
         return {
             output.output_id for task in tasks for output in task.outputs if output.file is not None or not task.ended
         }
+
+    async def not_kept(self, *, ended_before: float | None = None) -> list[Task]:
+        """Return copies of the tasks."""
+        tasks = [self._rows[owner][task_id].task for owner, task_id in self._not_kept.values()]
+        return [
+            _copied(task)
+            for task in tasks
+            if ended_before is None or (task.ended_at is not None and task.ended_at < ended_before)
+        ]
 
     async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
         """Return what an owner used."""

@@ -166,6 +166,12 @@ class SqliteStore:
             if output.file is not None or not task.ended
         }
 
+    async def not_kept(self, *, ended_before: float | None = None) -> list[Task]:
+        """Return tasks by an index that has no others."""
+        query, values = (sql.NOT_KEPT, ()) if ended_before is None else (sql.OVERDUE, (ended_before,))
+        rows = await self._database.read(lambda db: db.execute(query, values).fetchall())
+        return list((await self._readable(rows)).values())
+
     async def usage(self, owner: str, *, first: str, last: str) -> list[Usage]:
         """Return what an owner used, by the primary key."""
         return await self._usage(sql.USAGE, (owner, first, last))
@@ -273,6 +279,7 @@ def _row(task: Task) -> dict[str, object]:
         "state": task.state,
         "ended_at": task.ended_at,
         "bytes": sum(output.file.bytes for output in task.completed if output.file is not None),
+        "kept": task.params.store,
         "body": _encode(task),
     }
 

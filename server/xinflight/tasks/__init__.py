@@ -5,7 +5,8 @@ state goes through the pool's ledger.
 """
 
 from xinflight.tasks.admission import FRAME_BYTES, limits
+from xinflight.tasks.deliveries import Deliveries
 from xinflight.tasks.front import Front
 from xinflight.tasks.pools import Pools
 
-__all__ = ["FRAME_BYTES", "Front", "Pools", "limits"]
+__all__ = ["FRAME_BYTES", "Deliveries", "Front", "Pools", "limits"]

@@ -196,4 +196,5 @@ def _params(request: Generate, model: Model | None, seed: int, timeout: float, s
         on_disconnect=request.on_disconnect,
         priority=request.priority,
         response_format=request.response_format,
+        store=request.store,
     )

@@ -17,7 +17,16 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter, Quotas
 from xinflight.web.address import Addresses
 
-__all__ = ["QUOTAS", "Handler", "HttpContext", "RequestLogin", "body_in_time", "choose_type", "task_id_of"]
+__all__ = [
+    "QUOTAS",
+    "Handler",
+    "HttpContext",
+    "RequestLogin",
+    "body_in_time",
+    "choose_type",
+    "task_id_of",
+    "write_whole",
+]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -155,6 +164,20 @@ async def body_in_time(clock: Clock) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise BodyTimeout(limit=f"{BODY_SECONDS:g} s") from None
+
+
+async def write_whole(request: web.Request, response: web.StreamResponse, headers: dict[str, str]) -> bool:
+    """Write a response with additional headers to its end; return whether the client was sent all of it.
+
+    It was not for HEAD, a range, an unmodified file, or a client that has disconnected.
+    """
+    response.headers.update(headers)
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError:
+        return False
+    return request.method != hdrs.METH_HEAD and response.status == 200
 
 
 def task_id_of(request: web.Request) -> str:

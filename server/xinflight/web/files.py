@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from xinflight.errors import NotFound
 from xinflight.storage import StoredFile
-from xinflight.web.context import HttpContext
+from xinflight.web.context import HttpContext, write_whole
 
 __all__ = ["OUTPUT_ID", "Files", "file_response"]
 
@@ -43,7 +43,11 @@ class Files:
             stored = await gateway.file(await self._context.identity(request), output_id)
         if stored is None:
             raise NotFound(field="output_id")
-        return file_response(request, output_id, stored, headers)
+        response = file_response(request, output_id, stored, headers)
+        deliveries = gateway.deliveries
+        if deliveries.awaits(output_id) and await write_whole(request, response, self._context.cors(request)):
+            deliveries.fetched(output_id)
+        return response
 
 
 def file_response(

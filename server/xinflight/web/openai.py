@@ -12,7 +12,7 @@ from aiohttp import web
 
 from xinflight.errors import ShuttingDown, TaskCancelled, UpstreamFailed, XinflightError, by_code
 from xinflight.i18n import translate
-from xinflight.model import Event, EventMessage
+from xinflight.model import Event
 from xinflight.protocol import (
     JSON,
     Cancelled,
@@ -30,8 +30,7 @@ from xinflight.protocol import (
     Result,
     from_json,
 )
-from xinflight.render import RenderContext, render
-from xinflight.web.context import HttpContext
+from xinflight.web.context import HttpContext, write_whole
 from xinflight.web.rest import read_body
 from xinflight.web.streams import EVENT_STREAM, KEEPALIVE, Reader, stream_headers
 
@@ -103,7 +102,7 @@ class OpenAi:
                         started = task
                     if streamed:
                         return await _stream(reader, request, task.params.size)
-                    return await _whole(reader, context.render_context(request, signed=True), inline=inline)
+                    return await _whole(reader, request, inline=inline)
             finally:
                 gateway.unsubscribe(subscriber)
                 if started is not None and not started.ended:
@@ -120,37 +119,39 @@ def _decode(body: bytes) -> Generate:
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader) -> EventMessage | None:
+async def _next(reader: Reader) -> Event | None:
     """Return the next event of the task, or None when there was none for KEEPALIVE seconds; URLs are ids of outputs.
 
     Raises:
         ConnectionResetError: the client disconnected.
         ShuttingDown: the server is shutting down; this API has no way to resume.
     """
-    gateway = reader.context.gateway
-    render_context = gateway.render_context(reader.lang, lambda output_id: output_id)
     while True:
         item = await reader.subscriber.next_item()
         if isinstance(item, Event):
-            return await render(item, render_context)
+            return item
         if reader.gone:
             raise ConnectionResetError("the client disconnected")
         if reader.closing:
             raise ShuttingDown
         try:
-            async with gateway.clock.timeout(KEEPALIVE):
+            async with reader.context.gateway.clock.timeout(KEEPALIVE):
                 await reader.subscriber.wake.wait()
         except TimeoutError:
             return None
 
 
-async def _whole(reader: Reader, render_context: RenderContext, *, inline: bool) -> web.StreamResponse:
-    """Wait for the task's end and return all images; raise the error that it ended with.
+async def _whole(reader: Reader, request: web.Request, *, inline: bool) -> web.StreamResponse:
+    """Wait for the task's end and send all images; raise the error that it ended with.
 
     URLs are signed: OpenAI's clients send no credentials with a request for one.
     """
+    render_context = reader.context.render_context(request, signed=True)
     while True:
-        message = await _next(reader)
+        event = await _next(reader)
+        if event is None:
+            continue
+        message = event.message
         match message:
             case Result():
                 data = [
@@ -160,7 +161,12 @@ async def _whole(reader: Reader, render_context: RenderContext, *, inline: bool)
                     for output in message.data.data
                 ]
                 body = msgspec.json.encode(OpenAiImages(created=message.data.created, data=data))
-                return web.Response(body=body, content_type="application/json")
+                response = web.Response(body=body, content_type="application/json")
+                if await write_whole(request, response, reader.context.cors(request)):
+                    render_context.written(event, message)
+                    for output in message.data.data if inline else ():
+                        reader.context.gateway.deliveries.fetched(output.url)
+                return response
             case Cancelled() | Error():
                 raise _failure(message)
 
@@ -185,11 +191,14 @@ async def _stream(reader: Reader, request: web.Request, size: str) -> web.Stream
 
 
 async def _write_images(reader: Reader, response: web.StreamResponse, size: str) -> None:
+    deliveries = reader.context.gateway.deliveries
     while True:
-        message = await _next(reader)
+        event = await _next(reader)
+        if event is None:
+            await reader.write(response, b": keep-alive\n\n")
+            continue
+        message = event.message
         match message:
-            case None:
-                await reader.write(response, b": keep-alive\n\n")
             case OutputEvent():
                 completed = OpenAiCompleted(
                     b64_json=await _bytes(reader, message),
@@ -199,7 +208,11 @@ async def _write_images(reader: Reader, response: web.StreamResponse, size: str)
                 )
                 body = msgspec.json.encode(completed)
                 await reader.write(response, b"event: image_generation.completed\ndata: %b\n\n" % body)
+                deliveries.fetched(message.url)
             case Result():
+                # What the response says of the end is that it ends itself.
+                await response.write_eof()
+                deliveries.written(event, message)
                 return
             case Cancelled() | Error():
                 raise _failure(message)

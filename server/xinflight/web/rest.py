@@ -22,7 +22,7 @@ from xinflight.protocol import (
 )
 from xinflight.render import render_task
 from xinflight.tasks import FRAME_BYTES
-from xinflight.web.context import HttpContext, body_in_time, choose_type, task_id_of
+from xinflight.web.context import HttpContext, body_in_time, choose_type, task_id_of, write_whole
 from xinflight.web.streams import EVENT_STREAM, NDJSON, stream
 
 __all__ = ["Rest", "read_body"]
@@ -85,7 +85,12 @@ class Rest:
         """Handle GET /tasks/{task_id}: return a task in its current state."""
         choose_type(request, (PLAIN,))
         task = await self._find(request)
-        return _respond(await render_task(task, self._context.render_context(request)))
+        info = await render_task(task, self._context.render_context(request))
+        response = _respond(info)
+        if not task.params.store and await write_whole(request, response, self._context.cors(request)):
+            inline = {output.index for output in info.data if output.b64_json is not None}
+            self._gateway.deliveries.shown(task, [each.output_id for each in task.completed if each.index in inline])
+        return response
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks/{task_id}/cancel: cancel a task or one of its outputs; return its state before.

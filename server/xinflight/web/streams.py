@@ -263,3 +263,5 @@ class _Writer(Reader):
             name = b"event: %b\n" % str(message.__struct_config__.tag).encode() if self._named else b""
             data = b"%b%bdata: %b\n" % (number, name, data)
         await self.write(self._response, data + b"\n")
+        if isinstance(item, Event):
+            self._render_context.written(item, message)
