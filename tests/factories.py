@@ -9,6 +9,7 @@ from xinflight.model import (
     Output,
     StoredMessage,
     Task,
+    Usage,
     accepted_message,
     end_message,
     output_message,
@@ -25,7 +26,7 @@ from xinflight.protocol import (
     State,
     Step,
 )
-from xinflight.storage import Accept, Append, Save, Store
+from xinflight.storage import Accept, Append, Charge, Save, Store
 
 _uids = itertools.count(1)
 
@@ -133,6 +134,12 @@ def append(task: Task, message: StoredMessage, fence: int = FENCE) -> Append:
 
 def save(task: Task, fence: int = FENCE) -> Save:
     return Save(task=task, fence=fence)
+
+
+def charge(
+    usage: Usage, finish: float = 0.0, virtual_time: float = 0.0, *, pool: str = POOL, fence: int = FENCE
+) -> Charge:
+    return Charge(usage=usage, pool=pool, finish=finish, virtual_time=virtual_time, fence=fence)
 
 
 async def lease(store: Store, *pools: str) -> None:

@@ -39,6 +39,9 @@ INDEXES = {
     "ENDED_TOTALS": "COVERING INDEX tasks_ended (ended_at>?)",
     "OLDEST_ENDED": "tasks_ended (ended_at>?)",
     "OVERDUE": "tasks_not_kept (ended_at<?)",
+    "FINISH_TAGS": "COVERING INDEX finish_tags_of_pool (pool=?)",
+    "DROP_FINISH_TAGS": "finish_tags_of_pool (pool=? AND finish<?)",
+    "VIRTUAL_TIME": "PRIMARY KEY (pool=?)",
     "USAGE": "PRIMARY KEY (owner=? AND day>? AND day<?)",
     "USAGE_OF_ALL": "usage_of_day ((day,owner)>(?,?) AND day<?)",
 }

@@ -143,6 +143,14 @@ async def test_what_is_unfinished_and_what_has_files_is_known(store: SqliteStore
     }
 
 
+async def test_ranks_rise_with_acceptance(store: SqliteStore, old: Old) -> None:
+    """Those of unfinished tasks, since only those wait."""
+    unfinished = [task for pool in await store.pools() for task in await store.unfinished(pool)]
+    by_acceptance = [was["uid"] for was in old.tasks if was["ended_at"] is None]
+    assert [task.uid for task in sorted(unfinished, key=lambda task: task.rank)] == by_acceptance
+    assert len({task.rank for task in unfinished}) == len(unfinished)
+
+
 async def test_whose_an_output_is_is_known(store: SqliteStore, old: Old) -> None:
     owners = {job["output_id"]: was["owner"] for was in old.tasks for job in was["outputs"]}
     assert {output_id: await store.output_owner(output_id) for output_id in owners} == owners
@@ -223,14 +231,15 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(
     before = dump(old.path)
 
     def convert(connection: sqlite3.Connection) -> None:
-        conversion(connection)
+        for conversion in conversions:
+            conversion(connection)
         raise sqlite3.OperationalError("database or disk is full")
 
     newest = len(MIGRATIONS)
-    conversion = sqlite_schema.CONVERSIONS[newest]
+    conversions = sqlite_schema.CONVERSIONS[newest]
     with monkeypatch.context() as patch:
         if step == "rows":
-            patch.setitem(sqlite_schema.CONVERSIONS, newest, convert)
+            patch.setitem(sqlite_schema.CONVERSIONS, newest, (convert,))
         elif step == "statement":
             bad = f"{MIGRATIONS[-1]}; DROP TABLE no_such_table;"
             patch.setattr(sqlite_schema, "MIGRATIONS", [*MIGRATIONS[:-1], bad])

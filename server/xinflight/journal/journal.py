@@ -16,7 +16,7 @@ from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
 from xinflight.model import Event, StoredMessage, Task, accepted_message
 from xinflight.protocol import Progress
-from xinflight.storage import Accept, Append, Outcome, Save, Store, Write
+from xinflight.storage import Accept, Append, Charge, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
 
 __all__ = ["Journal"]
@@ -112,6 +112,10 @@ class Journal:
     def save(self, task: Task, fence: int) -> asyncio.Future[Outcome]:
         """Store the task as it stands, without an event."""
         return self._put(Save(task=task, fence=fence))
+
+    def charge(self, charge: Charge) -> asyncio.Future[Outcome]:
+        """Store what an owner used."""
+        return self._put(charge)
 
     def snapshot(self, task: Task, message: Progress) -> None:
         """Publish a snapshot; it replaces an older one of the same output that a subscriber has not taken yet."""

@@ -6,7 +6,7 @@ from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sqlite_schema import MIGRATIONS
-from xinflight.storage.store import Accept, Append, Charge, Outcome, Save, StaleFence, Store, Write
+from xinflight.storage.store import Accept, Append, Charge, Outcome, PoolTags, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
 
@@ -20,6 +20,7 @@ __all__ = [
     "MemoryBlobs",
     "MemoryStore",
     "Outcome",
+    "PoolTags",
     "Retention",
     "Save",
     "ShareRow",

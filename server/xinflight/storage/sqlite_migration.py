@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["convert_tasks", "list_outputs"]
+__all__ = ["convert_tasks", "list_outputs", "rank_tasks"]
 
 # As schema 2 had them, whatever has become of the structs of today.
 
@@ -110,3 +110,18 @@ def list_outputs(connection: sqlite3.Connection) -> None:
             continue
         rows = [(output.output_id, uid, output.index) for output in outputs]
         connection.executemany("INSERT OR IGNORE INTO outputs VALUES (?, ?, ?)", rows)
+
+
+def rank_tasks(connection: sqlite3.Connection) -> None:
+    """Rank the unfinished tasks of schema 3 by their acceptance, within the transaction that is open.
+
+    One that can't be decoded stays as it is.
+    """
+    for (number,) in connection.execute("SELECT number FROM tasks WHERE ended_at IS NULL").fetchall():
+        (body,) = connection.execute("SELECT body FROM tasks WHERE number = ?", (number,)).fetchone()
+        try:
+            task = msgspec.msgpack.decode(body, type=dict[str, Raw])
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            continue
+        ranked = msgspec.msgpack.encode({**task, "rank": float(number)})
+        connection.execute("UPDATE tasks SET body = ? WHERE number = ?", (ranked, number))

@@ -16,6 +16,7 @@ __all__ = [
     "DROP_EVENT",
     "DROP_EVENTS",
     "DROP_EXPIRED_SHARES",
+    "DROP_FINISH_TAGS",
     "DROP_OUTPUTS",
     "DROP_SHARE",
     "DROP_SHARES",
@@ -25,6 +26,7 @@ __all__ = [
     "EVENTS_OF_OWNER",
     "EVENTS_OF_TASKS",
     "FENCE",
+    "FINISH_TAGS",
     "JUMP_SEQS",
     "KEEP_UNREADABLE",
     "LAST_SEQ",
@@ -37,8 +39,10 @@ __all__ = [
     "POOLS",
     "RAISE_FENCE",
     "SET_BOOT",
+    "SET_FINISH_TAG",
     "SET_SEQ",
     "SET_SIZE",
+    "SET_VIRTUAL_TIME",
     "SHARE",
     "SHARES",
     "TASK",
@@ -51,6 +55,7 @@ __all__ = [
     "UPDATE_TASK",
     "USAGE",
     "USAGE_OF_ALL",
+    "VIRTUAL_TIME",
     "WITH_FILES",
 ]
 
@@ -164,6 +169,17 @@ USAGE_OF_ALL = (
     "SELECT owner, day, seconds, outputs, bytes FROM usage INDEXED BY usage_of_day "
     "WHERE (day, owner) > (?, ?) AND day <= ? ORDER BY day, owner LIMIT ?"
 )
+
+# Fair shares
+
+SET_FINISH_TAG = (
+    "INSERT INTO finish_tags (pool, owner, finish) VALUES (?, ?, ?) "
+    "ON CONFLICT (pool, owner) DO UPDATE SET finish = excluded.finish"
+)
+DROP_FINISH_TAGS = "DELETE FROM finish_tags WHERE pool = ? AND finish <= ?"
+FINISH_TAGS = "SELECT owner, finish FROM finish_tags WHERE pool = ?"
+VIRTUAL_TIME = "SELECT virtual_time FROM leases WHERE pool = ?"
+SET_VIRTUAL_TIME = "UPDATE leases SET virtual_time = ? WHERE pool = ?"
 
 # Leases
 

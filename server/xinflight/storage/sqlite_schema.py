@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
-from xinflight.storage.sqlite_migration import convert_tasks, list_outputs
+from xinflight.storage.sqlite_migration import convert_tasks, list_outputs, rank_tasks
 
 __all__ = ["MIGRATIONS", "connect", "explain", "make_private", "migrate"]
 
@@ -83,9 +83,10 @@ MIGRATIONS = [
     UPDATE events SET body = CAST(substr(body, 1, 1) || X'A474797065A66F7574707574' || substr(body, 15) AS BLOB)
         WHERE substr(body, 2, 13) = X'A474797065A770696374757265';
     """,
-    # `usage` is per UTC day, and outlives the tasks that it counts. `kept` is 0 for a task that is deleted once its
-    # end was delivered. Whose an output is, by its id: files are served to their owner only. Shares keep a digest of
-    # the secret in their address, so that whoever reads the database can't open them.
+    # `usage` is per UTC day, and outlives the tasks that it counts. Finish tags are those of the owners ahead of the
+    # virtual time of a pool (tasks/fair_shares.py). `kept` is 0 for a task that is deleted once its end was
+    # delivered. Whose an output is, by its id: files are served to their owner only. Shares keep a digest of the
+    # secret in their address, so that whoever reads the database can't open them.
     """
     CREATE TABLE usage (
         owner TEXT NOT NULL,
@@ -96,6 +97,14 @@ MIGRATIONS = [
         PRIMARY KEY (owner, day)
     ) WITHOUT ROWID;
     CREATE INDEX usage_of_day ON usage (day, owner);
+    ALTER TABLE leases ADD COLUMN virtual_time REAL NOT NULL DEFAULT 0;
+    CREATE TABLE finish_tags (
+        pool TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        finish REAL NOT NULL,
+        PRIMARY KEY (pool, owner)
+    ) WITHOUT ROWID;
+    CREATE INDEX finish_tags_of_pool ON finish_tags (pool, finish);
     CREATE TABLE outputs (output_id TEXT PRIMARY KEY, uid TEXT NOT NULL, "index" INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX outputs_of_task ON outputs (uid);
     CREATE TABLE shares (
@@ -113,7 +122,7 @@ MIGRATIONS = [
     CREATE INDEX tasks_not_kept ON tasks (ended_at) WHERE kept = 0;
     """,
 ]
-CONVERSIONS = {3: convert_tasks, 4: list_outputs}
+CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks)}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 
@@ -181,8 +190,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> bool:
                 # Not `executescript`, which commits what is open before it begins.
                 for statement in script.split(";"):
                     connection.execute(statement)
-                if number in CONVERSIONS:
-                    CONVERSIONS[number](connection)
+                for convert in CONVERSIONS.get(number, ()):
+                    convert(connection)
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
         _make_shrinkable(connection)

@@ -19,6 +19,7 @@ __all__ = [
     "Append",
     "Charge",
     "Outcome",
+    "PoolTags",
     "Row",
     "Save",
     "StaleFence",
@@ -60,9 +61,24 @@ class Save(Struct, frozen=True, kw_only=True):
 
 
 class Charge(Struct, frozen=True, kw_only=True):
-    """Add to what an owner used on a day. It stays when the tasks that used it are deleted."""
+    """Add to what an owner used on a day, and store its finish tag in a pool and the pool's virtual time.
+
+    Usage stays when the tasks that used it are deleted. Finish tags that the virtual time has passed mean nothing any
+    more, and are deleted. `fence` is the one of the pool's lease.
+    """
 
     usage: Usage
+    pool: str
+    finish: float
+    virtual_time: float
+    fence: int
+
+
+class PoolTags(Struct, frozen=True, kw_only=True):
+    """The tags of a pool: its virtual time, and the finish tags above it by owner."""
+
+    virtual_time: float
+    finish: dict[str, float]
 
 
 TaskWrite = Accept | Append | Save
@@ -172,6 +188,9 @@ class Store(Protocol):
 
         A store that only one process can open grants it at once: whoever held it before is gone.
         """
+
+    async def tags(self, pool: str) -> PoolTags:
+        """Return the tags of a pool that was leased; all are 0 in a new one."""
 
     async def unfinished(self, pool: str) -> list[Task]:
         """Return the unfinished tasks of a pool in the order of their acceptance."""

@@ -18,8 +18,8 @@ from xinflight.storage.store import (
     Append,
     Charge,
     Outcome,
+    PoolTags,
     Row,
-    Save,
     StaleFence,
     Write,
 )
@@ -30,6 +30,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 USAGE_ROWS = 10_000
 """Days of owners of which usage is remembered; the oldest days go first. There may be any number of owners."""
+TAGS = 10_000
+"""Finish tags that are remembered of each pool; who was charged longest ago is forgotten first."""
 
 
 class MemoryStore:
@@ -61,6 +63,9 @@ class MemoryStore:
         self._not_kept: dict[str, tuple[str, str]] = {}
         # By owner and day. Bounded by USAGE_ROWS.
         self._usage: dict[tuple[str, str], Usage] = {}
+        # By pool. Finish tags by owner, the latest last, bounded by TAGS.
+        self._virtual_times: dict[str, float] = {}
+        self._finish_tags: dict[str, dict[str, float]] = {}
 
     async def open(self) -> str:
         """Make an epoch; there is nothing to recover."""
@@ -72,14 +77,24 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Store the writes; copies, so that later changes of a task don't reach in here."""
         for write in writes:
-            if isinstance(write, Append | Save) and write.fence != self._fences.get(write.task.pool):
-                raise StaleFence(write.task.pool)
+            if isinstance(write, Accept):
+                continue
+            pool = write.pool if isinstance(write, Charge) else write.task.pool
+            if write.fence != self._fences.get(pool):
+                raise StaleFence(pool)
         outcomes = [self._write(write) for write in writes]
         while len(self._ended) > self._ended_tasks:
             self._delete(next(iter(self._ended.values())))
         return outcomes
 
-    def _charge(self, more: Usage) -> None:
+    def _charge(self, charge: Charge) -> None:
+        more = charge.usage
+        self._virtual_times[charge.pool] = charge.virtual_time
+        tags = self._finish_tags.setdefault(charge.pool, {})
+        tags.pop(more.owner, None)
+        tags[more.owner] = charge.finish
+        if len(tags) > TAGS:
+            del tags[next(iter(tags))]
         key = more.owner, more.day
         so_far = self._usage.get(key, Usage(owner=more.owner, day=more.day))
         self._usage[key] = msgspec.structs.replace(
@@ -93,7 +108,7 @@ class MemoryStore:
 
     def _write(self, write: Write) -> Outcome:
         if isinstance(write, Charge):
-            self._charge(write.usage)
+            self._charge(write)
             return None
         task = _copied(write.task)
         rows = self._rows.setdefault(task.owner, {})
@@ -227,6 +242,12 @@ class MemoryStore:
         """Return the next fence: only this process can have held the one before."""
         self._fences[pool] += 1
         return self._fences[pool]
+
+    async def tags(self, pool: str) -> PoolTags:
+        """Return the tags of a pool."""
+        now = self._virtual_times.get(pool, 0.0)
+        tags = self._finish_tags.get(pool, {})
+        return PoolTags(virtual_time=now, finish={owner: tag for owner, tag in tags.items() if tag > now})
 
     async def unfinished(self, pool: str) -> list[Task]:
         """Return copies of the unfinished tasks of a pool."""

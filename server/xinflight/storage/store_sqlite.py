@@ -21,6 +21,7 @@ from xinflight.storage.store import (
     Append,
     Charge,
     Outcome,
+    PoolTags,
     Row,
     Save,
     StaleFence,
@@ -201,6 +202,15 @@ class SqliteStore:
 
         return await self._database.write(work)
 
+    async def tags(self, pool: str) -> PoolTags:
+        """Return the tags of a pool."""
+
+        def work(connection: sqlite3.Connection) -> PoolTags:
+            (virtual_time,) = connection.execute(sql.VIRTUAL_TIME, (pool,)).fetchone()
+            return PoolTags(virtual_time=virtual_time, finish=dict(connection.execute(sql.FINISH_TAGS, (pool,))))
+
+        return await self._database.read(work)
+
     async def unfinished(self, pool: str) -> list[Task]:
         """Return the unfinished tasks of a pool."""
         rows = await self._database.read(lambda db: db.execute(sql.UNFINISHED, (pool,)).fetchall())
@@ -223,12 +233,13 @@ class _Batch:
 
     def __init__(self, writes: Sequence[Write]) -> None:
         self._writes = writes
-        self._charges = [msgspec.structs.asdict(write.usage) for write in writes if isinstance(write, Charge)]
+        self._charges = [write for write in writes if isinstance(write, Charge)]
         of_tasks = [write for write in writes if not isinstance(write, Charge)]
         self._rows = {write.task.uid: _row(write.task) for write in of_tasks}
         self._new = {write.task.uid for write in of_tasks if isinstance(write, Accept)}
         self._messages = [_encode(write.message) if isinstance(write, Accept | Append) else None for write in writes]
         self._fences = {(write.task.pool, write.fence) for write in of_tasks if isinstance(write, Append | Save)}
+        self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
         self._ended = {write.task.uid for write in of_tasks if write.task.ended}
 
     def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
@@ -244,11 +255,19 @@ class _Batch:
             None if isinstance(write, Charge) else self._store(connection, seqs, write, message)
             for write, message in zip(self._writes, self._messages, strict=True)
         ]
-        connection.executemany(sql.ADD_USAGE, self._charges)
+        self._charge(connection)
         connection.executemany(sql.SET_SEQ, list(seqs.items()))
         sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
         connection.executemany(sql.SET_SIZE, sizes)
         return rows
+
+    def _charge(self, connection: sqlite3.Connection) -> None:
+        for charge in self._charges:
+            connection.execute(sql.ADD_USAGE, msgspec.structs.asdict(charge.usage))
+            connection.execute(sql.SET_FINISH_TAG, (charge.pool, charge.usage.owner, charge.finish))
+        for pool, now in {charge.pool: charge.virtual_time for charge in self._charges}.items():
+            connection.execute(sql.SET_VIRTUAL_TIME, (now, pool))
+            connection.execute(sql.DROP_FINISH_TAGS, (pool, now))
 
     def _store(
         self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None

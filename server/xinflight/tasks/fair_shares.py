@@ -11,7 +11,7 @@ tags are computed anew from the costs as they are known now: see `Account.finish
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
@@ -58,8 +58,16 @@ class Account(Struct, eq=False):
         A difference that is added to the latest tag instead would hand out what an owner did not use while it was
         idle: the tag may have been raised to the virtual time after the wrong estimate.
         """
+        return self._after(self.services)
+
+    @property
+    def settled(self) -> float:
+        """Return the finish tag without what is under way: what a restart goes on from, where that is done again."""
+        return self._after(service for service in self.services if service.ended)
+
+    def _after(self, services: Iterable[Service]) -> float:
         tag = self.base
-        for service in self.services:
+        for service in services:
             tag = max(tag, service.floor) + service.cost
         return tag
 
@@ -140,12 +148,12 @@ class FairShares:
         service.cost = seconds / service.weight
 
     def end(self, owner: str, service: Service, seconds: float) -> float:
-        """Charge what an output took until its slot was free; return the owner's finish tag."""
+        """Charge what an output took until its slot was free; return the owner's finish tag without what runs."""
         account = self._accounts[owner]
         self.correct(service, seconds)
         service.ended = True
         account.fold()
-        finish = account.finish
+        finish = account.settled
         self._rest(owner)
         return finish
 

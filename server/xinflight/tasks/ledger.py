@@ -10,10 +10,11 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import TaskTimeout, UpstreamGarbage, XinflightError
 from xinflight.journal import Journal
-from xinflight.model import MediaInfo, Output, StoredMessage, Task, end_message, output_message
+from xinflight.model import MediaInfo, Output, StoredMessage, Task, Usage, day_of, end_message, output_message
 from xinflight.protocol import CancelOutcome, State, Step
-from xinflight.storage import Outcome
+from xinflight.storage import Charge, Outcome
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
+from xinflight.tasks.scheduler import Tags
 from xinflight.upstream import Attempt
 
 __all__ = ["Ledger"]
@@ -38,6 +39,8 @@ class Ledger:
         self._tasks: dict[str, dict[str, ActiveTask]] = {}
         # Bytes of `_tasks` by owner.
         self._bytes: Counter[str] = Counter()
+        # The latest charge; those before it are stored before it.
+        self._charging: asyncio.Future[Outcome] | None = None
         self.size = 0
         """How many tasks are unfinished, of all owners."""
 
@@ -232,6 +235,34 @@ class Ledger:
         """Store a task as it stands, at the next commit, unless its end does."""
         if not task.ended:
             _ = self._journal.save(task, self._fence)
+
+    def charge(self, run: OutputRun, seconds: float, tags: Tags) -> None:
+        """Store what a run cost its owner until its slot was free, with the tags that follow from it.
+
+        Not before: what runs when the process dies is not charged, since nobody knows how long it ran.
+        """
+        output = run.output
+        file = output.file if output.state is State.COMPLETED else None
+        usage = Usage(
+            owner=run.owner,
+            day=day_of(self._clock.time()),
+            seconds=seconds,
+            outputs=int(output.state is State.COMPLETED),
+            bytes=0 if file is None else file.bytes,
+        )
+        charge = Charge(
+            usage=usage,
+            pool=run.task.pool,
+            finish=tags.finish,
+            virtual_time=tags.virtual_time,
+            fence=self._fence,
+        )
+        self._charging = self._journal.charge(charge)
+
+    @property
+    def charging(self) -> bool:
+        """Tell whether a charge waits to be stored."""
+        return self._charging is not None and not self._charging.done()
 
     def _move(self, output: Output, state: State) -> None:
         if output.state is not state:

@@ -12,7 +12,7 @@ from xinflight.errors import ShuttingDown, UpstreamAuth
 from xinflight.journal import Journal
 from xinflight.model import MediaInfo, Task
 from xinflight.protocol import CancelOutcome, State, UpstreamState
-from xinflight.storage import Blobs
+from xinflight.storage import Blobs, PoolTags
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
@@ -65,7 +65,7 @@ class PoolRunner:
         self.ledger = Ledger(journal, clock, fence)
         costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, costs.estimate)
-        self._slots = Slots(self._scheduler, costs, clock)
+        self._slots = Slots(self._scheduler, self.ledger, costs, clock)
         self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
         self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, self._slots, on_waiting)
         self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
@@ -80,8 +80,9 @@ class PoolRunner:
 
     # Open, take in
 
-    def open(self) -> None:
-        """Start dispatching."""
+    def open(self, tags: PoolTags) -> None:
+        """Start dispatching, with the debts of an earlier process."""
+        self._scheduler.shares.restore(tags.virtual_time, tags.finish)
         self._supervisor.start(f"dispatch {self.pool}", self._dispatch)
         self.upstream_changed()
 
@@ -202,8 +203,10 @@ class PoolRunner:
 
     @property
     def empty(self) -> bool:
-        """Tell whether nothing waits or runs here."""
-        return self.ledger.size == 0 and not self._running and not self._recovery.settling
+        """Tell whether nothing waits, runs or is to be stored here."""
+        # A charge with the fence of this lease could not be stored any more under the next one.
+        busy = self._running or self._recovery.settling or self.ledger.charging
+        return self.ledger.size == 0 and not busy
 
     def waiting(self) -> list[ActiveTask]:
         """Return the tasks of which nothing is under way, so that another pool may run them."""

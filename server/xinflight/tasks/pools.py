@@ -59,8 +59,8 @@ class Pools:
         store = self._journal.store
         stored = [task for pool in await store.pools() for task in await store.unfinished(pool)]
         by_pool: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
-        # By time only those that an older version stored: the clock may have been set back between two of them.
-        for task in sorted(stored, key=lambda task: (task.rank, task.created)):
+        # Not by time: the clock may have been set back between two of them.
+        for task in sorted(stored, key=lambda task: task.rank):
             by_pool[task.pool].append((next(self._sequence), task))
         self._ranks = itertools.count(math.floor(max((task.rank for task in stored), default=0.0)) + 1)
         for pool in {UNASSIGNED, *by_pool, *self._model_pools()}:
@@ -75,6 +75,7 @@ class Pools:
     async def _open(self, pool: str) -> None:
         if pool not in self._runners:
             fence = await self._journal.store.lease(pool)
+            tags = await self._journal.store.tags(pool)
             runner = self._runners[pool] = PoolRunner(
                 pool,
                 self._upstream,
@@ -87,7 +88,7 @@ class Pools:
                 fence,
                 self.upstream_changed,
             )
-            runner.open()
+            runner.open(tags)
 
     # What the front asks
 

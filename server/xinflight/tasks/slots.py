@@ -3,6 +3,7 @@
 from xinflight.clock import Clock
 from xinflight.protocol import State
 from xinflight.tasks.costs import Costs
+from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
 
@@ -12,8 +13,9 @@ __all__ = ["Slots"]
 class Slots:
     """Take and give back the slots of one pool, outside of the queue's own dispatch."""
 
-    def __init__(self, scheduler: Scheduler[OutputRun], costs: Costs, clock: Clock) -> None:
+    def __init__(self, scheduler: Scheduler[OutputRun], ledger: Ledger, costs: Costs, clock: Clock) -> None:
         self._scheduler = scheduler
+        self._ledger = ledger
         self._costs = costs
         self._clock = clock
 
@@ -29,6 +31,8 @@ class Slots:
         """
         sent, run.charged_from = run.charged_from, None
         seconds = 0.0 if sent is None else self._clock.monotonic() - sent
-        self._scheduler.release(run, uid, seconds)
+        tags = self._scheduler.release(run, uid, seconds)
+        if seconds:
+            self._ledger.charge(run, seconds, tags)
         if run.output.state is State.COMPLETED:
             self._costs.learn(seconds)
