@@ -275,7 +275,7 @@ def test_the_toml_examples_are_read(tmp_path: Path) -> None:
         read.append(Settings.load(environ={}, file=str(file)))
     assert read[0].models["Z-Image-Turbo"].steps == 9
     assert read[0].models["my-flux"].pool == "big"
-    assert {settings.auth for settings in read[1:]} == {"proxy"}
+    assert {settings.auth for settings in read[1:]} == {"jwt", "proxy"}
 
 
 def test_the_variables_are_read() -> None:

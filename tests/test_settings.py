@@ -119,6 +119,8 @@ def test_values_that_can_not_be_used(variable: str, text: str, named: str) -> No
         ({"auth": "perhaps"}, "auth .*'perhaps'"),
         ({"auth": True}, "auth .*`bool`"),
         ({"auth": "proxy"}, "proxy without trusted_proxies"),
+        ({"auth": "jwt", "jwt_audience": "art"}, "jwt without jwt_keys"),
+        ({"auth": "jwt", "jwt_keys": "keys.json"}, "jwt without jwt_audience"),
         ({"proxy_header": "X User"}, "proxy_header .*'X User'"),
         ({"allow_origins": ("*",)}, "allow_origins .*every website"),
         ({"allow_origins": ("https://example.org/",)}, "allow_origins .*no slash"),

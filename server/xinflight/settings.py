@@ -85,12 +85,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Additional origins whose pages may connect, such as https://example.org."""
     allow_hosts: tuple[str, ...] = ()
     """Host names, besides localhost and IP addresses, accepted in the `Host` header."""
-    auth: Literal["none", "anonymous", "tokens", "proxy"] | None = None
+    auth: Literal["none", "anonymous", "tokens", "jwt", "proxy"] | None = None
     """How people log in. None means none, but tokens if `serve` is bound to an address beyond loopback."""
     admins: tuple[str, ...] = ()
-    """Owners who are admins, with auth = proxy."""
+    """Owners who are admins, with auth = jwt and auth = proxy."""
     token_in_query: bool = False
     """Whether tokens are accepted as the query parameter `token`, which ends up in the logs of proxies."""
+    jwt_keys: str | None = None
+    """File with the keys that JSON Web Tokens are signed with (JWKS), for auth = jwt."""
+    jwt_audience: str | None = None
+    """Audience (aud) that JSON Web Tokens must have."""
+    jwt_issuer: str | None = None
+    """Issuer (iss) that JSON Web Tokens must have. None means any with one of the keys."""
     proxy_header: str = "X-Forwarded-User"
     """Header in which a trusted proxy names the user, with auth = proxy."""
     lang: Literal["en", "zh-CN"] = "en"
@@ -230,6 +236,10 @@ def _check(name: str, text: str, read: Callable[[str], object]) -> None:
 def _check_auth(settings: Settings) -> None:
     """Raise BadSettings for a mode of authentication without what it needs."""
     _check("proxy_header", settings.proxy_header, _read_field_name)
+    if settings.auth == "jwt":
+        for name in ("jwt_keys", "jwt_audience"):
+            if not getattr(settings, name):
+                raise BadSettings(f"The setting auth can't be jwt without {name}.")
     if settings.auth == "proxy" and not settings.trusted_proxies:
         raise BadSettings(
             "The setting auth can't be proxy without trusted_proxies: anyone can send the header proxy_header."

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from xinflight.auth.authenticator import Authenticator, Everyone, Proxy
-from xinflight.auth.signed_in import Anonymous, SignedIn
+from xinflight.auth.signed_in import Anonymous, SignedIn, Verifier
 from xinflight.auth.token_file import TokenFile
 from xinflight.auth.tokens import Tokens
 from xinflight.clock import Clock
@@ -17,7 +17,7 @@ def create_authenticator(settings: Settings, clock: Clock) -> Authenticator:
     """Return the authenticator for some settings. It reads no file before `open`.
 
     Raises:
-        BadSettings: there is no folder that could have tokens.
+        BadSettings: there is no folder that could have tokens, or the extra `jwt` is not installed.
     """
     folder = None if settings.data_dir is None else Path(settings.data_dir)
     proxies = [read_network(text) for text in settings.trusted_proxies]
@@ -26,9 +26,23 @@ def create_authenticator(settings: Settings, clock: Clock) -> Authenticator:
             if folder is None:
                 raise BadSettings("The setting auth can't be tokens without data_dir, where the tokens are stored.")
             return SignedIn(Tokens(TokenFile(folder), clock), "tokens", folder, proxies, (), clock)
+        case "jwt":
+            verifier = _json_web_tokens(settings, clock)
+            return SignedIn(verifier, "jwt", folder, proxies, frozenset(settings.admins), clock)
         case "anonymous":
             return Anonymous(folder, "anonymous", proxies, clock)
         case "proxy":
             return Proxy(settings.proxy_header, proxies, frozenset(settings.admins))
-        case _:
+        case "none" | None:
             return Everyone()
+
+
+def _json_web_tokens(settings: Settings, clock: Clock) -> Verifier:
+    try:
+        from xinflight.auth.json_web_tokens import JsonWebTokens
+    except ModuleNotFoundError:
+        raise BadSettings("The setting auth = jwt needs PyJWT: pip install 'xinflight[jwt]'") from None
+    # The settings check that both are given.
+    assert settings.jwt_keys is not None
+    assert settings.jwt_audience is not None
+    return JsonWebTokens(Path(settings.jwt_keys), settings.jwt_audience, settings.jwt_issuer, clock)

@@ -23,9 +23,6 @@ ANONYMOUS = "anon-"
 class Verifier:
     """Verifies the tokens of one mode."""
 
-    leeway: float = 0.0
-    """Seconds that a token remains valid after it expires, because the clock of its issuer may differ."""
-
     async def open(self) -> None:
         """Read the tokens or keys; raise StoreUnusable if that is impossible."""
 
@@ -109,7 +106,8 @@ class SignedIn(_WithSessions):
         token = credentials.token
         if token is not None:
             with self._guesses.checking(self._network(credentials)):
-                return self._grant(await self._verifier.verify(token))
+                proof = await self._verifier.verify(token)
+                return self._grant(proof, proof.expires)
         if credentials.session is None:
             raise Unauthorised
         try:
@@ -121,14 +119,11 @@ class SignedIn(_WithSessions):
         try:
             proof = self._verifier.current(proof)
             renewed = self._sessions.renewed(proof, expires)
-            return self._grant(proof, renewed, expires=renewed.expires if renewed is not None else expires)
+            return self._grant(proof, expires if renewed is None else renewed.expires, renewed)
         except BadToken:
             raise Unauthorised from None
 
-    def _grant(self, proof: Proof, session: Session | None = None, *, expires: float | None = None) -> Grant:
-        if expires is None and proof.expires is not None:
-            # Else a token of a slow clock would be accepted, and its connection closed at once, again and again.
-            expires = proof.expires + self._verifier.leeway
+    def _grant(self, proof: Proof, expires: float | None, session: Session | None = None) -> Grant:
         return Grant(identity=identity_of(proof, self._admins, expires=expires), proof=proof, session=session)
 
     def create_session(self, grant: Grant) -> Session:

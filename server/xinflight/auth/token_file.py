@@ -82,18 +82,6 @@ class TokenFile:
         self._legacy = folder / "token"
         self._lock = FileLock(folder / "tokens.lock", timeout=LOCK_SECONDS, mode=0o600)
 
-    def version(self) -> tuple[int, ...] | None:
-        """Return what changes whenever the file is replaced, None if it does not exist.
-
-        Raises:
-            OSError: the file can't be examined.
-        """
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
-
     def exists(self) -> bool:
         """Return whether there are, or were, tokens in this folder."""
         return self.path.exists() or self._legacy.exists()
