@@ -3,9 +3,11 @@
 import pytest
 
 from scripted_gateway import ScriptedGateway, turns
+from xinflight.errors import TooManyTasks
 from xinflight.model import Task, Usage, day_of
 from xinflight.protocol import UpstreamState
 from xinflight.storage import MemoryStore
+from xinflight.tasks import costs
 
 
 async def submit(gateway: ScriptedGateway, owner: str, *task_ids: str, **fields: object) -> None:
@@ -151,3 +153,50 @@ async def test_the_order_of_acceptance_outlives_a_restart_and_a_clock_that_is_se
     async with ScriptedGateway.begin(store) as gateway:
         await submit(gateway, "ann", *names[4:])
         assert await run_all(gateway, 1.0) == names
+
+
+# When there is room again
+
+
+async def refused(gateway: ScriptedGateway, owner: str) -> float | None:
+    error = await gateway.submit(owner)
+    assert isinstance(error, TooManyTasks)
+    return error.retry_after
+
+
+async def test_who_has_too_many_is_told_when_one_of_theirs_ends() -> None:
+    async with ScriptedGateway.begin(tasks_per_owner=2) as gateway:
+        await submit(gateway, "ann", "a", "b")
+        # Nothing is known yet: a guess that falls with the clock, within bounds.
+        assert await refused(gateway, "ann") == costs.UNKNOWN
+        await gateway.clock.advance(40.0)
+        assert await refused(gateway, "ann") == costs.UNKNOWN - 40.0
+        await gateway.clock.advance(30.0)
+        assert await refused(gateway, "ann") == 1.0
+        await finish(gateway, 0.0)
+        await finish(gateway, 20.0)
+        await submit(gateway, "ann", "c", "d")
+        mean = await refused(gateway, "ann")
+        assert mean is not None
+        await submit(gateway, "bob", "e", "f")
+        in_turn = await refused(gateway, "bob")
+        assert in_turn is not None
+        assert mean < in_turn <= 600.0, "after ann's"
+        await run_all(gateway, 1.0)
+
+
+async def test_a_full_server_tells_when_anything_ends() -> None:
+    async with ScriptedGateway.begin(tasks=2) as gateway:
+        await submit(gateway, "ann", "a")
+        await submit(gateway, "bob", "b")
+        await gateway.clock.advance(15.0)
+        assert await refused(gateway, "eve") == costs.UNKNOWN - 15.0
+        await run_all(gateway, 1.0)
+
+
+async def test_without_a_model_it_is_a_guess() -> None:
+    async with ScriptedGateway.begin(tasks=1) as gateway:
+        gateway.upstream.become(UpstreamState.UNREACHABLE)
+        await turns()
+        await submit(gateway, "ann", "a")
+        assert await refused(gateway, "ann") == costs.UNKNOWN

@@ -3,7 +3,7 @@
 from xinflight.tasks.runs import OutputRun
 from xinflight.upstream import DurationHistory, Xinference
 
-__all__ = ["Costs"]
+__all__ = ["UNKNOWN", "Costs"]
 
 UNKNOWN = 60.0
 """Seconds that an output is charged in advance while nothing is known about the pool."""
@@ -31,6 +31,19 @@ class Costs:
                 total = self._durations.total(run.duration_key(model.uid))
                 if total is not None:
                     return total
+        return self.mean
+
+    def remaining(self, run: OutputRun, now: float) -> float:
+        """Return the seconds that an output in a slot will still need; `now` is monotonic."""
+        estimator = run.view.estimator
+        left = None if estimator is None else estimator.remaining(now)
+        if left is None:
+            left = max(self.estimate(run) - (now - (run.charged_from or now)), 0.0)
+        return left
+
+    @property
+    def mean(self) -> float:
+        """Return the seconds that an output of this pool takes on average, or UNKNOWN before the first one."""
         return UNKNOWN if self._mean is None else self._mean
 
     def learn(self, seconds: float) -> None:

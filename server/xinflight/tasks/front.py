@@ -82,7 +82,7 @@ class Front:
         task = new_task(request, identity, model, pool, self._pools.next_rank(), self._settings, self._clock.time())
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
-            raise TooManyTasks(field="action", limit=f"{self._settings.pending_bytes} bytes per owner")
+            raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
             self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()
@@ -108,9 +108,13 @@ class Front:
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
         if self._pools.size + self._accepting_count >= self._settings.tasks:
-            raise TooManyTasks(field="action", limit=f"{self._settings.tasks} in all")
+            raise self._full(f"{self._settings.tasks} in all", None)
         if self._pools.count(owner) + len(self._accepting.get(owner, ())) >= self._settings.tasks_per_owner:
-            raise TooManyTasks(field="action", limit=f"{self._settings.tasks_per_owner} per owner")
+            raise self._full(f"{self._settings.tasks_per_owner} per owner", owner)
+
+    def _full(self, limit: str, owner: str | None) -> TooManyTasks:
+        """Return the error for a limit, of an owner or of all."""
+        return TooManyTasks(field="action", limit=limit, retry_after=self._pools.retry_after(owner))
 
     async def _store(self, task: Task) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""

@@ -63,9 +63,9 @@ class PoolRunner:
         self._supervisor = supervisor
         self._on_waiting = on_waiting
         self.ledger = Ledger(journal, clock, fence)
-        costs = Costs(pool, upstream, durations)
-        self._scheduler: Scheduler[OutputRun] = Scheduler(clock, costs.estimate)
-        self._slots = Slots(self._scheduler, self.ledger, costs, clock)
+        self._costs = Costs(pool, upstream, durations)
+        self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate)
+        self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
         self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
         self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, self._slots, on_waiting)
         self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
@@ -166,6 +166,16 @@ class PoolRunner:
         self._positions.changed()
         if not self._running:
             self._idle.set()
+
+    def soonest_end(self, owner: str | None) -> float | None:
+        """Estimate the seconds until an output of an owner, or of anybody, ends; None if none is here."""
+        now = self._clock.monotonic()
+        running = [(run.owner, self._costs.remaining(run, now)) for run, _ in self._running.values()]
+        ends = [left for whose, left in running if owner in (None, whose)]
+        if ends or owner is None or not self.ledger.count(owner):
+            return min(ends, default=None)
+        # The next free slot may be another owner's. Who has none yet is among the first, as shares are fair.
+        return min((left for _, left in running), default=0.0) + self._costs.mean
 
     # Commands
 

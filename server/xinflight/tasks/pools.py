@@ -17,12 +17,16 @@ from xinflight.model import Task
 from xinflight.settings import Settings
 from xinflight.storage import Blobs
 from xinflight.supervise import Supervisor
+from xinflight.tasks.costs import UNKNOWN
 from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import DurationHistory, Model, Xinference
 
 __all__ = ["Pools"]
+
+RETRY_AFTER = (1.0, 600.0)
+"""Minimum and maximum seconds after which a client that was refused is asked to try again."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -140,6 +144,13 @@ class Pools:
     def size(self) -> int:
         """How many tasks are unfinished, of all owners."""
         return sum(runner.ledger.size for runner in self._runners.values())
+
+    def retry_after(self, owner: str | None) -> float:
+        """Estimate the seconds until an output of an owner, or of anybody, ends, within RETRY_AFTER."""
+        ends = [runner.soonest_end(owner) for runner in self._runners.values()]
+        soonest = min((end for end in ends if end is not None), default=UNKNOWN)
+        least, most = RETRY_AFTER
+        return round(min(max(soonest, least), most), 1)
 
     def cancel(self, owner: str, task_id: str, index: int | None) -> None:
         """Cancel an unfinished task or one output of it; one that has ended stays as it is."""
