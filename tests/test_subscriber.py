@@ -11,7 +11,7 @@ from xinflight.clock import SystemClock
 from xinflight.journal import Journal, MemoryBus, Subscriber
 from xinflight.journal import subscriber as subscriber_module
 from xinflight.model import Event, Task
-from xinflight.protocol import Progress, Recovered
+from xinflight.protocol import Accepted, Progress, Recovered
 from xinflight.storage import MemoryStore, Outcome, Write
 from xinflight.supervise import Supervisor
 
@@ -184,7 +184,9 @@ async def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Give a world of a seed, with little room before a reader falls behind."""
     dice = random.Random(request.param)
     monkeypatch.setattr(subscriber_module, "BUFFERED_EVENTS", dice.choice((4, 16, 512)))
+    monkeypatch.setattr(subscriber_module, "BUFFERED_BYTES", dice.choice((3_000, 20_000, 2**20)))
     monkeypatch.setattr(subscriber_module, "PAGE", dice.choice((2, 8, 64)))
+    monkeypatch.setattr(subscriber_module, "PAGE_BYTES", dice.choice((1, 5_000, 2**18)))
     world = World(dice)
     await world.journal.open()
     assert await world.store.lease(POOL) == FENCE
@@ -207,3 +209,33 @@ async def test_cut_anywhere_nothing_is_lost(world: World) -> None:
     stored = {event.seq: event for event in world.store.all}
     for client in clients:
         assert client.events == stored
+
+
+def waiting_bytes(subscriber: Subscriber) -> int:
+    """Return the bytes of the events that wait for a reader."""
+    events = [*subscriber._live.values(), *(item for item in subscriber._page if isinstance(item, Event))]
+    return sum(len(event.message.params.prompt) for event in events if isinstance(event.message, Accepted))
+
+
+async def test_what_waits_for_a_slow_reader_is_bounded_in_bytes() -> None:
+    """A thousand prompts of 40 KB are due: a few of them wait in memory, and all come."""
+    clock = SystemClock()
+    journal = Journal(MemoryStore(10**6), MemoryBus(), clock, Supervisor(clock))
+    await journal.open()
+    await journal.store.lease(POOL)
+    slow = await journal.subscribe("ann")
+    slow.subscribe_all(after=None)
+    prompt = "\N{GRINNING FACE}" * 10_000
+    most = 0
+    for number in range(1000):
+        assert await journal.accept(make_task(f"t{number}", prompt=prompt)) is None
+        most = max(most, 4 * waiting_bytes(slow))
+    seen = 0
+    while await slow.next_item() is not None:
+        seen += 1
+        most = max(most, 4 * waiting_bytes(slow))
+    assert seen == 1000
+    assert not slow._live_bytes
+    journal.unsubscribe(slow)
+    await journal.close()
+    assert most <= subscriber_module.BUFFERED_BYTES + 8 * len(prompt)

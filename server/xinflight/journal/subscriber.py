@@ -20,9 +20,13 @@ from xinflight.storage import Store
 __all__ = ["Source", "Subscriber"]
 
 BUFFERED_EVENTS = 512
-"""Events buffered for one subscriber before it reads from the store instead: some 250 KB at the most."""
+"""Events buffered for one subscriber before it reads from the store instead."""
+BUFFERED_BYTES = 2**20
+"""The same in bytes: events with long prompts take 40 KB each."""
 PAGE = 64
 """Stored events read at once: enough to keep a socket busy, small enough to be dropped."""
+PAGE_BYTES = 2**18
+"""Bytes of a page above which the rest of it is dropped and read again later."""
 
 
 class Source(Protocol):
@@ -68,8 +72,10 @@ class Subscriber:
         self.owner = owner
         self.wake = asyncio.Event()
         self._journal = journal
-        # Live events in order; a newer snapshot takes its older one out. Bounded by BUFFERED_EVENTS.
+        # Live events in order; a newer snapshot takes its older one out. Bounded by BUFFERED_EVENTS and, in bytes
+        # of its stored events, by BUFFERED_BYTES.
         self._live: dict[tuple[str, int], Event] = {}
+        self._live_bytes = 0
         # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
         self._replays: deque[_Replay] = deque()
         self._page: deque[Event | ServerMessage] = deque()
@@ -147,7 +153,7 @@ class Subscriber:
     def close(self) -> None:
         """Receive nothing more and drop what is buffered."""
         self.unsubscribe_all()
-        self._live.clear()
+        self._clear_live()
         self._replays.clear()
         self._page.clear()
 
@@ -164,7 +170,8 @@ class Subscriber:
             self._live[key] = event
         else:
             self._live[event.uid, -event.seq] = event
-        if len(self._live) > BUFFERED_EVENTS:
+            self._live_bytes += event.bytes
+        if len(self._live) > BUFFERED_EVENTS or self._live_bytes > BUFFERED_BYTES:
             self._fall_behind()
         self.wake.set()
 
@@ -172,9 +179,13 @@ class Subscriber:
         """Drop the buffer; the stored events among it are read from the store again."""
         first = self._first_stored()
         after = self._journal.position(self.owner) if first is None else first.seq - 1
-        self._live.clear()
+        self._clear_live()
         self._replays.append(_Replay(None, after, None))
         self._behind = True
+
+    def _clear_live(self) -> None:
+        self._live.clear()
+        self._live_bytes = 0
 
     def _first_stored(self) -> Event | None:
         return next((event for event in self._live.values() if event.stored), None)
@@ -200,6 +211,7 @@ class Subscriber:
             item = self._page.popleft()
         elif self._live:
             item = self._live.pop(next(iter(self._live)))
+            self._live_bytes -= item.bytes if item.stored else 0
         else:
             self.wake.clear()
             return None
@@ -218,9 +230,10 @@ class Subscriber:
     async def _read_page(self, replay: _Replay) -> None:
         """Read one page of a replay; after its last one come the newest snapshots and its `done`."""
         upto = self._journal.position(self.owner) if replay.upto is None else replay.upto
-        rows = await self._read(replay, upto)
+        read = await self._read(replay, upto)
+        rows = _within(read, PAGE_BYTES)
         self._page.extend(row for row in rows if self._wants(replay, row))
-        if len(rows) == PAGE:
+        if len(rows) == PAGE or len(rows) < len(read):
             replay.after = rows[-1].seq
             return
         replay.after = upto
@@ -257,3 +270,13 @@ class Subscriber:
     def _snapshots(self, uids: Iterable[str]) -> Iterable[Event]:
         for uid in uids:
             yield from self._journal.latest(self.owner, uid)
+
+
+def _within(events: list[Event], most: int) -> list[Event]:
+    """Return the first events up to and including the one that exceeds `most` bytes."""
+    taken = 0
+    for count, event in enumerate(events, 1):
+        taken += event.bytes
+        if taken > most:
+            return events[:count]
+    return events

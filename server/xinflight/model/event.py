@@ -29,6 +29,8 @@ __all__ = [
 
 StoredMessage = Accepted | OutputEvent | Result | Cancelled | Error
 """What is stored, and draws a `seq`."""
+EVENT_BYTES = 1024
+"""Bytes of memory of an event without prompts, or of a reference to an output; metadata is about as long at most."""
 EventMessage = StoredMessage | Progress
 """Whatever a subscriber receives of a task."""
 
@@ -46,6 +48,17 @@ class Event(Struct, frozen=True, kw_only=True):
     def stored(self) -> bool:
         """Tell whether this is a stored event, which a replay brings again, or a snapshot."""
         return self.message.stored
+
+    @property
+    def bytes(self) -> int:
+        """Return how much memory this event takes, roughly: what varies is what a client may have put in."""
+        match self.message:
+            case Accepted(params=params):
+                return EVENT_BYTES + 4 * (len(params.prompt) + len(params.negative_prompt or ""))
+            case Result(data=ResultData(data=outputs)) | Cancelled(data=outputs):
+                return EVENT_BYTES * (1 + len(outputs))
+            case _:
+                return EVENT_BYTES
 
     @property
     def ends(self) -> bool:
