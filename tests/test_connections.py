@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 
 from clients import WireClient
 from conftest import Serve
+from xinflight import refusals
 from xinflight.cli import server as standalone
+from xinflight.web import connections
 from xinflight.web import context as web_common
 
 UPGRADE = (
@@ -114,7 +116,7 @@ async def test_when_nobody_is_idle_one_more_is_told_to_come_back(crowded: str, c
 
 async def test_who_says_nothing_whole_is_let_go(serve: Serve, connect: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silent from the start, in the middle of a request, or after one; a socket is quiet for as long as it likes."""
-    monkeypatch.setattr(standalone, "IDLE", 0.3)
+    monkeypatch.setattr(connections, "IDLE", 0.3)
     url = await serve(xinference_url="http://127.0.0.1:9")
     async with WireClient.connect(url) as quiet:
         silent = await connect(url)
@@ -143,3 +145,31 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         body = await slow.reader.readuntil(b"}")
     assert b" 408 " in answer
     assert b'"body_timeout"' in body
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: x\r\n" * 500 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/9.9\x1b[2J\r\nHost: localhost\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_answered_in_few_words(serve: Serve, connect: Open, garbage: bytes) -> None:
+    """No version is told, no traceback logged, and a flood of it leaves a line a second."""
+    url = await serve(xinference_url="http://127.0.0.1:9")
+    with capture_logs() as lines:
+        for _ in range(refusals.LINES + 10):
+            tcp = await connect(url, garbage)
+            head = (await tcp.reader.readuntil(b"\r\n\r\n")).decode()
+            assert head.partition(" ")[2].startswith("400 ")
+            assert "Python" not in head
+            assert "aiohttp" not in head
+            assert "nosniff" in head
+            assert "default-src 'none'" in head
+    logged = [line for line in lines if line["event"] == "malformed request"]
+    assert len(logged) == refusals.LINES
+    assert {line["remote"] for line in logged} == {"127.0.0.1"}

@@ -1,12 +1,14 @@
 """What protects answers in browsers, and what an answer does not tell."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from clients import WireClient, hosted
+from conftest import Serve
 from xinflight.app import setup
 from xinflight.settings import Settings
 
@@ -14,6 +16,7 @@ PROTECTED = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 
@@ -50,8 +53,8 @@ async def test_refusals_are_protected(server: str) -> None:
         assert found == (403, {**PROTECTED, "Server": None})
 
 
-async def test_an_unknown_path_tells_no_version(server: str) -> None:
-    assert (await headers(f"{server}nothing/here"))[1]["Server"] is None
+async def test_an_unknown_path_is_protected(server: str) -> None:
+    assert await headers(f"{server}nothing/here") == (404, {**PROTECTED, "Server": None})
 
 
 async def test_images_are_shown_by_own_pages_only(client: WireClient) -> None:
@@ -83,14 +86,39 @@ async def embedded() -> AsyncIterator[str]:
 async def test_a_hosts_own_answers_are_left_alone(embedded: str) -> None:
     status, own = await headers(f"{embedded}art/")
     assert status == 200
-    assert [own[name] for name in PROTECTED] == [None] * 3
+    assert [own[name] for name in PROTECTED] == [None] * len(PROTECTED)
     status, ours = await headers(f"{embedded}art/images/")
     assert status == 200
     assert [ours[name] for name in PROTECTED] == list(PROTECTED.values())
 
 
-async def test_the_page_connects_to_its_own_server_only(server: str) -> None:
+async def test_the_page_may_load_and_run_only_what_is_its_own(server: str) -> None:
     async with aiohttp.ClientSession() as http, http.get(server) as response:
-        policy = response.headers["Content-Security-Policy"]
-    assert "connect-src 'self';" in policy
-    assert "ws:" not in policy
+        header = response.headers["Content-Security-Policy"]
+    policy = {name: sources for name, *sources in (part.split() for part in header.split("; "))}
+    assert policy["default-src"] == ["'none'"]
+    assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == ["'self'"]
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == ["'none'"]
+    assert "unsafe" not in header
+
+
+async def test_a_custom_page_can_not_be_framed(serve: Serve, tmp_path: Path) -> None:
+    """What it loads is its own business."""
+    folder = tmp_path / "page"
+    folder.mkdir()
+    for name in ("index.html", "more.html"):
+        (folder / name).write_text("<script>document.title = 'mine'</script>")
+    url = await serve(xinference_url="http://127.0.0.1:9", page=str(folder))
+    async with aiohttp.ClientSession(url) as http:
+        for path in ("/", "/more.html"):
+            async with http.get(path) as response:
+                assert response.status == 200
+                assert response.headers["Content-Security-Policy"] == "object-src 'none'; frame-ancestors 'none'"
+
+
+async def test_no_strict_transport_security(serve: Serve) -> None:
+    """Not even behind a proxy that speaks TLS: that is the proxy's to say."""
+    url = await serve(xinference_url="http://127.0.0.1:9", trusted_proxies=("127.0.0.1",))
+    async with aiohttp.ClientSession(url) as http, http.get("/", headers={"X-Forwarded-Proto": "https"}) as response:
+        assert response.status == 200
+        assert "Strict-Transport-Security" not in response.headers

@@ -24,13 +24,17 @@ class RefusalLog:
         self._suppressed = 0
 
     def write(self, event: str, error: XinflightError) -> None:
-        """Log a refusal, or count it if the limit of this period is reached."""
+        """Log the refusal of a request, or count it if the limit of this period is reached."""
+        self.note(event, code=error.code, field=error.field)
+
+    def note(self, event: str, **fields: str | None) -> None:
+        """Log something that a client may cause as often as it likes, or count it."""
         now = self._clock.monotonic()
         if now - self._since >= PERIOD:
             self._since, self._lines = now, 0
         self._lines += 1
         if self._lines <= LINES:
-            log.info(event, code=error.code, field=error.field)
+            log.info(event, **fields)
             return
         if not self._suppressed:
             self._clock.call_later(self._since + PERIOD - now, self._count)

@@ -24,18 +24,15 @@ from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.web import (
     Connections,
-    hide_versions,
     is_loopback,
     most_connections,
+    protect_all,
     raise_descriptor_limit,
 )
 
 __all__ = ["CantListen", "data_folder", "run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
-
-IDLE = 75.0
-"""Seconds that a connection may stay open without a complete request: before, within and between requests."""
 
 
 class CantListen(Exception):
@@ -90,12 +87,9 @@ async def serving(settings: Settings, *, demo: bool, make_token: bool = True) ->
             token = await asyncio.to_thread(_first_token, folder)
         connections = Connections(most_connections(settings.connections), SystemClock())
         app = web.Application(middlewares=[connections.middleware])
-        hide_versions(app)
+        protect_all(app)
         gateway = setup(app, settings, page=True)
-        # Bodies are not decompressed: inflating 200 KB to 200 MB would block the event loop for everybody.
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=5.0, auto_decompress=False, keepalive_timeout=IDLE
-        )
+        runner = web.AppRunner(app, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server is not None  # there after the setup

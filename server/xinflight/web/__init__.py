@@ -6,7 +6,7 @@ from xinflight.web.context import Handler, HttpContext, RequestLogin
 from xinflight.web.docs import DOCUMENT, Docs
 from xinflight.web.errors import Endpoint, ErrorBody
 from xinflight.web.files import OUTPUT_ID, Files
-from xinflight.web.headers import hide_versions, protect
+from xinflight.web.headers import protect, protect_all
 from xinflight.web.health import HealthCheck
 from xinflight.web.login import Authenticate, HostsLogin, Login
 from xinflight.web.openai import OpenAi, openai_error
@@ -41,12 +41,12 @@ __all__ = [
     "Rest",
     "Streams",
     "WebSocket",
-    "hide_versions",
     "host_allowed",
     "is_loopback",
     "most_connections",
     "openai_error",
     "origin_allowed",
     "protect",
+    "protect_all",
     "raise_descriptor_limit",
 ]

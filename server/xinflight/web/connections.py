@@ -8,13 +8,16 @@ is bounded well below the limit; when it is reached, a new connection replaces t
 import asyncio
 import socket
 import sys
+from http import HTTPStatus
 from typing import cast
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from xinflight.clock import Clock
+from xinflight.refusals import RefusalLog
+from xinflight.web.headers import PROTECTION
 from xinflight.web.protocol import ProtocolProxy
 
 __all__ = ["Connections", "most_connections", "raise_descriptor_limit"]
@@ -27,6 +30,8 @@ AT_ONCE = 64
 """Connections accepted in one iteration of the event loop, and the most by which the bound can be exceeded."""
 SPARE = 1024
 """Connections for short requests, in addition to the long-lived ones of the setting `connections`."""
+IDLE = 75.0
+"""Seconds that a connection may stay open without a complete request: before, within and between requests."""
 SILENCE = 60.0
 """Seconds between two log lines about connections above the bound."""
 FULL = (
@@ -86,12 +91,12 @@ class Connections:
         self._idle: dict[web.RequestHandler, asyncio.Transport] = {}
         self._surplus = 0
         self._logged = -SILENCE
+        self._refusals = RefusalLog(clock)
 
     async def listen(self, server: web.Server, host: str, port: int) -> asyncio.Server:
         """Listen on a host and a port, 0 for any free one; raise OSError if the address can't be bound."""
-        listening = await asyncio.get_running_loop().create_server(
-            lambda: self._accept(server), host, port, backlog=AT_ONCE
-        )
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(lambda: self._accept(server, loop), host, port, backlog=AT_ONCE)
         for listener in listening.sockets:
             # asyncio uses `backlog` also as the number of connections to accept in one iteration, so it is set here.
             with socket.fromfd(listener.fileno(), listener.family, listener.type) as same:
@@ -108,7 +113,7 @@ class Connections:
             if request.transport is not None:
                 self._idle[request.protocol] = request.transport
 
-    def _accept(self, server: web.Server) -> asyncio.Protocol:
+    def _accept(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
         """Return the protocol of a new connection, and abort the longest idle one if the bound is reached."""
         if self._open >= self._most:
             self._log_surplus()
@@ -116,7 +121,7 @@ class Connections:
                 return _Refusal()
             self._idle.pop(next(iter(self._idle))).abort()
         self._open += 1
-        return _Connection(self, server())
+        return _Connection(self, _RequestHandler(server, loop, self._refusals))
 
     def _log_surplus(self) -> None:
         self._surplus += 1
@@ -133,6 +138,42 @@ class Connections:
         """Remove a connection that has ended."""
         self._idle.pop(handler, None)
         self._open -= 1
+
+
+class _RequestHandler(web.RequestHandler):
+    """aiohttp's protocol of one connection, with the options of this server, and with other answers to bad requests.
+
+    aiohttp logs a traceback for each request that is no HTTP, and its answer names its version and that of Python.
+    """
+
+    __slots__ = ("_refusals",)
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, refusals: RefusalLog) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            # Bodies are not decompressed: inflating 200 KB to 200 MB would block the event loop for everybody.
+            auto_decompress=False,
+            keepalive_timeout=IDLE,
+        )
+        self._refusals = refusals
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the response to a request that can't be parsed, and close the connection after it."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return super().handle_error(request, status, exc, message)
+        self._refusals.note("malformed request", remote=request.remote, error=type(exc).__name__)
+        # aiohttp would add its own name and version if there were no Server, and no hook is called to remove it.
+        response = web.Response(status=status, text="Malformed request.\n", headers={hdrs.SERVER: "xinflight"})
+        response.headers.update(PROTECTION)
+        response.force_close()
+        return response
 
 
 class _Connection(ProtocolProxy):

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import Internal, TokenExpired, Unauthorised, UnsupportedType, XinflightError
+from xinflight.errors import Forbidden, Internal, TokenExpired, Unauthorised, UnsupportedType, XinflightError
 from xinflight.i18n import translate
 from xinflight.protocol import Problem
 from xinflight.web.context import Handler, HttpContext
@@ -19,6 +19,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 ErrorBody = Callable[[XinflightError, str], bytes]
 """Encodes an error in a language, for APIs that don't use problem details."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+"""The types that a form can have (Fetch section 2.2.2): a browser sends them to other websites without asking."""
 
 RETRY_AFTER = 5.0
 """Seconds sent as Retry-After with 429 and 503 where the error has no better estimate."""
@@ -61,6 +65,7 @@ class Endpoint:
         if refusal is not None:
             raise refusal
         self._context.count(request)
+        _check_cross_site(request)
         _check_content_encoding(request)
         return await self._handler(request)
 
@@ -84,6 +89,22 @@ class Endpoint:
             # By default OpenAI's clients retry after 409 and every 5xx, which would generate the image twice.
             headers["X-Should-Retry"] = str(error.retryable).lower()
         return web.Response(status=error.status, body=body, content_type=content_type, headers=headers)
+
+
+def _check_cross_site(request: web.Request) -> None:
+    """Refuse a request that another website may have made a browser send, unless its method changes nothing.
+
+    Raises:
+        Forbidden: the browser says that it is from another website (Fetch Metadata).
+        UnsupportedType: it has cookies and the form of what an HTML form sends.
+    """
+    if request.method in _SAFE or hdrs.ORIGIN in request.headers:
+        # Browsers that send neither header with a POST are older than those that keep SameSite cookies to themselves.
+        return
+    if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):
+        raise Forbidden(field="Sec-Fetch-Site", limit="the setting allow_origins")
+    if hdrs.COOKIE in request.headers and hdrs.CONTENT_TYPE in request.headers and request.content_type in _FORMS:
+        raise UnsupportedType(field="Content-Type", limit="application/json")
 
 
 def _check_content_encoding(request: web.Request) -> None:

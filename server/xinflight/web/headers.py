@@ -1,4 +1,8 @@
-"""Response headers that limit what browsers do with a response."""
+"""Response headers that limit what browsers do with a response, and what it tells about the server.
+
+There is no Strict-Transport-Security: it binds a whole host name for months, with other services on other ports. That
+is for whoever terminates TLS to decide, which is never this server.
+"""
 
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -8,35 +12,46 @@ from aiohttp import hdrs, web
 from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
 
-__all__ = ["hide_versions", "protect"]
+__all__ = ["PROTECTION", "protect", "protect_all"]
 
-_PROTECTION = {
+PROTECTION = {
+    # For all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for. Pages have
+    # policies of their own.
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     # Not no-referrer, which makes browsers send the Origin `null`.
     "Referrer-Policy": "same-origin",
     # Other websites may embed only what a handler allows; CORS for `allow_origins` isn't affected by this header.
     "Cross-Origin-Resource-Policy": "same-origin",
+    # A page that opened this one in a window has no handle of it.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
 
 def protect(app: web.Application, resources: Iterable[web.AbstractResource]) -> None:
     """Add the protective headers to every response of some resources, unless the handler has set them itself."""
-    app.on_response_prepare.append(partial(_add_protection, frozenset(resources)))
+    app.on_response_prepare.append(partial(_protect_resources, frozenset(resources)))
 
 
-async def _add_protection(
+async def _protect_resources(
     resources: Collection[web.AbstractResource], request: web.Request, response: web.StreamResponse
 ) -> None:
     if request.match_info.route.resource in resources:
-        for name, value in _PROTECTION.items():
-            response.headers.setdefault(name, value)
+        _add_protection(response)
         response.headers.update(rate_limit_fields(request.get(QUOTAS, {})))
 
 
-def hide_versions(app: web.Application) -> None:
-    """Remove the header that names the versions of Python and aiohttp from every response of an application."""
-    app.on_response_prepare.append(_remove_server)
+def protect_all(app: web.Application) -> None:
+    """Add them to every response of an application, also where no route matches, and hide the server's versions."""
+    app.on_response_prepare.append(_protect_response)
 
 
-async def _remove_server(request: web.Request, response: web.StreamResponse) -> None:
+async def _protect_response(request: web.Request, response: web.StreamResponse) -> None:
+    _add_protection(response)
     response.headers.popall(hdrs.SERVER, None)
+
+
+def _add_protection(response: web.StreamResponse) -> None:
+    for name, value in PROTECTION.items():
+        response.headers.setdefault(name, value)

@@ -14,9 +14,13 @@ from xinflight.web.context import HttpContext
 __all__ = ["Assets", "CustomPage", "Page"]
 
 POLICY = (
-    "default-src 'self'; img-src 'self' data: blob: {images}; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {images}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like.
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+CUSTOM_POLICY = "object-src 'none'; frame-ancestors 'none'"
+"""What can be had of a page that may have scripts of its own, inline ones too, from anywhere."""
 REVALIDATE = {"Cache-Control": "no-cache"}
 """Revalidate on every load (304 while unchanged): a mix of old and new modules would break the page."""
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
@@ -70,7 +74,7 @@ class CustomPage:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /: return the file."""
         self._context.check_allowed(request)
-        return web.FileResponse(self._file, headers=REVALIDATE)
+        return web.FileResponse(self._file, headers={**REVALIDATE, "Content-Security-Policy": CUSTOM_POLICY})
 
 
 class Assets:
@@ -78,13 +82,15 @@ class Assets:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or _client_static() / "assets"
+        # A custom folder may have further pages.
+        self._headers = REVALIDATE if folder is None else {**REVALIDATE, "Content-Security-Policy": CUSTOM_POLICY}
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """Handle GET of a file; raise HTTPNotFound for what is not a file below the folder."""
         file = await asyncio.to_thread(_file_below, self._folder, request.match_info["file"])
         if file is None:
             raise web.HTTPNotFound(text="There is no such file.\n")
-        return web.FileResponse(file, headers=REVALIDATE)
+        return web.FileResponse(file, headers=self._headers)
 
 
 def _file_below(folder: Path, name: str) -> Path | None:
