@@ -34,7 +34,7 @@ def share_of(task: Task, share_id: str = "s", *, created: float = 100.0, expires
 
 
 async def page(store: Store, owner: str = "ann", *, before: int | None = None, now: float = 100.0) -> list[str]:
-    rows = await store.shares.of_owner(owner, before=before, limit=2, now=now)
+    rows = await store.shares.of_owner(owner, before=before, limit=2, task_id=None, now=now)
     return [row.share.id for row in rows]
 
 
@@ -87,7 +87,7 @@ async def test_shares_come_newest_first_in_pages(store: Store) -> None:
     for number in range(3):
         await store.shares.add(share_of(task, f"s{number}"), b"%d" % number, at_most=9)
     await store.shares.add(share_of(other, "theirs"), b"theirs", at_most=9)
-    rows = await store.shares.of_owner("ann", before=None, limit=2, now=100.0)
+    rows = await store.shares.of_owner("ann", before=None, limit=2, task_id=None, now=100.0)
     assert [row.share.id for row in rows] == ["s2", "s1"]
     assert await page(store, before=rows[-1].number) == ["s0"]
     assert await page(store, "bob") == ["theirs"]

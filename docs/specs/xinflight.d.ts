@@ -640,6 +640,54 @@ export interface NoticeBody {
   owner?: string | null;
 }
 
+/** Create a link to one image, which anybody who has it can load. */
+export interface ShareBody {
+  /** Id of the task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id: string;
+  /** Index of the image in its task. (integer; 0 to 63; default 0) */
+  index?: number;
+  /** Seconds until the link stops working. Default: when it is revoked, or the task is deleted. (more than 0, up to 31622400) */
+  expires?: number | null;
+}
+
+/** A share that was just created, with its link. */
+export interface NewShare {
+  /** Id of the share, to revoke it. It does not give access to the image. */
+  id: string;
+  /** Id of the task. */
+  task_id: string;
+  /** Index of the image in its task, from 0. (integer) */
+  index: number;
+  /** Time of creation, Unix time in seconds. */
+  created: number;
+  /** Unix time in seconds. Absent if it does not expire. */
+  expires?: number;
+  /** The link. It is not stored and can't be returned again. */
+  url: string;
+}
+
+/** A page of the owner's shares, newest first. Use `next` as `?cursor=`. */
+export interface SharePage {
+  /** One entry per share. */
+  shares: ShareInfo[];
+  /** The `cursor` of the next page. Absent on the last page. */
+  next?: string;
+}
+
+/** A share. Its link is only in the answer to the request that created it. */
+export interface ShareInfo {
+  /** Id of the share, to revoke it. It does not give access to the image. */
+  id: string;
+  /** Id of the task. */
+  task_id: string;
+  /** Index of the image in its task, from 0. (integer) */
+  index: number;
+  /** Time of creation, Unix time in seconds. */
+  created: number;
+  /** Unix time in seconds. Absent if it does not expire. */
+  expires?: number;
+}
+
 /** A page of tasks, newest first. Use `next` as `?cursor=`, and `cursor` as `?after=` of the events. */
 export interface TaskPage {
   /** One entry per task. */
@@ -834,6 +882,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
  * - `rate_limited`: Too many requests per minute of this owner or from this address, or too many invalid credentials from it
  * - `quota_exceeded`: The owner has used up the compute seconds of this day (UTC)
+ * - `too_many_shares`: The owner has too many share links; revoke one first
  * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
  * - `model_not_found`: The upstream does not run this model
  * - `model_unsuitable`: The model can't generate images from text
@@ -850,7 +899,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.

@@ -35,6 +35,7 @@ from xinflight.web import (
     Preflight,
     RequestLogin,
     Rest,
+    Shares,
     Streams,
     WebSocket,
     openai_error,
@@ -76,8 +77,9 @@ def setup(
     `local`; with tokens or JWTs, `{prefix}/login` exchanges one for a cookie.
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:health`, with tokens or JWTs `{name}:login`, and with
-    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
+    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:shares`, `{name}:shared`, `{name}:health`,
+    with tokens or JWTs `{name}:login`, and with `page` `{name}:page` and `{name}:assets`. Several gateways in one
+    process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
@@ -130,7 +132,7 @@ def setup(
 
 def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
     """Add all routes but those of the page and the log-in."""
-    rest, streams, openai = Rest(context), Streams(context), OpenAi(context)
+    rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
@@ -151,6 +153,10 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
+            _Route("POST", "/api/v1/shares", shares.create, "shares"),
+            _Route("GET", "/api/v1/shares", shares.page),
+            _Route("DELETE", "/api/v1/shares/{share_id:[0-9a-f]+}", shares.revoke),
+            _Route("GET", f"/shared/{{secret:{OUTPUT_ID}}}", shares.file, "shared"),
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),

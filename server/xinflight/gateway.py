@@ -22,7 +22,7 @@ from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
 from xinflight.request_limits import RequestLimits
 from xinflight.settings import Settings
-from xinflight.storage import Blobs, Retention, Store, StoredFile
+from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Deliveries, Front, Pools
 from xinflight.upstream import Xinference
@@ -91,6 +91,7 @@ class Gateway:
         self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
+        self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)
         self.limits = RequestLimits(settings, clock)
         self.draining = False

@@ -55,6 +55,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "too_many_tasks": ("Too many unfinished generations", "未完成的生成任务过多"),
     "rate_limited": ("Too many requests; wait a moment", "请求过于频繁，请稍候"),
     "quota_exceeded": ("The compute time of today is used up", "今天的计算时间已用完"),
+    "too_many_shares": ("Too many share links; revoke one first", "分享链接过多，请先撤销一个"),
     "too_many_connections": ("Too many open connections", "打开的连接过多"),
     "model_not_found": ("No such model", "没有这个模型"),
     "model_unsuitable": ("This model can't generate images from text", "该模型不能由文字生成图片"),

@@ -182,6 +182,7 @@ export const en = {
   "code.task_id_conflict": "This task id is already used for a different request.",
   "code.quota_exceeded": "The compute time of today is used up.",
   "code.rate_limited": "Too many requests were sent. Wait a moment.",
+  "code.too_many_shares": "You have too many share links. Revoke one first.",
   "code.too_many_connections": "Too many connections are open. Try again in a moment.",
   "code.too_many_tasks": "Too many generations are unfinished. Wait for some or cancel them.",
   "code.model_not_found": "The model is not running.",

@@ -182,6 +182,7 @@ export const zh = {
   "code.task_id_conflict": "此编号已属于另一个任务。",
   "code.quota_exceeded": "今天的计算时间已用完。",
   "code.rate_limited": "请求过于频繁，请稍候。",
+  "code.too_many_shares": "分享链接过多，请先撤销一个。",
   "code.too_many_connections": "打开的连接过多，请稍后再试。",
   "code.too_many_tasks": "未完成的任务过多，请等待或取消一些。",
   "code.model_not_found": "该模型没有运行。",

@@ -26,6 +26,7 @@ XinflightError
 │   ├── TooManyTasks         too_many_tasks
 │   ├── RateLimited          rate_limited
 │   ├── QuotaExceeded        quota_exceeded
+│   ├── TooManyShares        too_many_shares
 │   ├── TooManyConnections   too_many_connections
 │   ├── ModelNotFound        model_not_found
 │   ├── ModelUnsuitable      model_unsuitable
@@ -80,6 +81,7 @@ from xinflight.errors.refused import (
     TaskUnfinished,
     TokenExpired,
     TooManyConnections,
+    TooManyShares,
     TooManyTasks,
     Unauthorised,
 )
@@ -129,6 +131,7 @@ __all__ = [
     "TextFrame",
     "TokenExpired",
     "TooManyConnections",
+    "TooManyShares",
     "TooManyTasks",
     "Unauthorised",
     "UnknownAction",

@@ -17,6 +17,7 @@ __all__ = [
     "TaskUnfinished",
     "TokenExpired",
     "TooManyConnections",
+    "TooManyShares",
     "TooManyTasks",
     "Unauthorised",
 ]
@@ -90,6 +91,13 @@ class QuotaExceeded(Refused):
     code = "quota_exceeded"
     status = 429
     retryable = True
+
+
+class TooManyShares(Refused):
+    """The owner has too many share links; revoke one first."""
+
+    code = "too_many_shares"
+    status = 409
 
 
 class TooManyConnections(Refused):

@@ -55,6 +55,7 @@ from xinflight.protocol.parts import (
     Upstream,
 )
 from xinflight.protocol.requests import Cancel, Delete, Follow, Generate, ListTasks, Ping, Resume, Unfollow
+from xinflight.protocol.sharing import ListShares, NewShare, ShareBody, ShareInfo, SharePage
 from xinflight.protocol.terms import (
     DEFAULT_PROMPT,
     PROTOCOL_VERSION,
@@ -92,9 +93,11 @@ __all__ = [
     "Generate",
     "Health",
     "Limits",
+    "ListShares",
     "ListTasks",
     "ModelInfo",
     "Models",
+    "NewShare",
     "Notice",
     "NoticeBody",
     "Ok",
@@ -118,6 +121,9 @@ __all__ = [
     "ResultData",
     "Resume",
     "ServerMessage",
+    "ShareBody",
+    "ShareInfo",
+    "SharePage",
     "State",
     "Step",
     "TaskInfo",

@@ -17,6 +17,7 @@ __all__ = [
     "ListTasks",
     "Ping",
     "Resume",
+    "TaskId",
     "Unfollow",
 ]
 

@@ -18,6 +18,7 @@ from xinflight.errors import (
     TaskTimeout,
     TaskUnfinished,
     TooManyConnections,
+    TooManyShares,
     TooManyTasks,
     UnsupportedType,
     UpstreamAuth,
@@ -93,10 +94,11 @@ def openapi() -> Schema:
         "security": [{}, {"token": []}, {"cookie": []}],
         "tags": [
             {"name": "tasks", "description": "Start, observe, cancel and delete tasks."},
+            {"name": "shares", "description": "Links to single images that work without credentials."},
             {"name": "server", "description": "Models, images and health."},
             {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
         ],
-        "paths": {**_tasks(), **_server(), **_openai()},
+        "paths": {**_tasks(), **_shares(), **_server(), **_openai()},
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {
@@ -310,6 +312,52 @@ def _server() -> dict[str, Schema]:
                     "503": answer("The server is stopping or can't store anything.", {JSON: "Health"}),
                 },
             }
+        },
+    }
+
+
+def _shares() -> dict[str, Schema]:
+    return {
+        "/api/v1/shares": {
+            "post": operation(
+                "share",
+                "Create a link to an image that works without credentials",
+                {"201": answer("The share. Only this answer has its link.", {JSON: "NewShare"})},
+                errors=(*_ONE_TASK, *_BODY, NotAcceptable, TooManyShares),
+                body="ShareBody",
+                about="shares",
+            ),
+            "get": operation(
+                "shares",
+                "List the shares of the owner, newest first",
+                {"200": answer("A page of shares.", {JSON: "SharePage"})},
+                errors=(BadTaskId, OutOfBounds, WrongShape, NotAcceptable),
+                parameters=parameters("ListShares", "cursor", "limit", "task_id"),
+                about="shares",
+            ),
+        },
+        "/api/v1/shares/{share_id}": {
+            "parameters": path("share_id"),
+            "delete": operation(
+                "revoke",
+                "Revoke a share",
+                {"204": {"description": "Revoked."}},
+                errors=(NotFound,),
+                about="shares",
+            ),
+        },
+        "/shared/{secret}": {
+            "parameters": path("secret"),
+            "get": {
+                **operation(
+                    "shared",
+                    "Get a shared image; the link is the only credential",
+                    {"200": {"description": "The file.", "content": {"image/*": {}}}},
+                    errors=(NotFound,),
+                    about="shares",
+                ),
+                "security": [{}],
+            },
         },
     }
 

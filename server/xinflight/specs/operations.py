@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from xinflight.errors import Forbidden, Internal, StorageUnavailable, Unauthorised, XinflightError
-from xinflight.specs.schema import Schema, schemas
+from xinflight.specs.schema import Schema, query_schemas, schemas
 
 __all__ = [
     "JSON",
@@ -113,8 +113,8 @@ def query(name: str, text: str) -> Schema:
 
 
 def parameters(struct: str, *names: str) -> list[Schema]:
-    """Return fields of a message as query parameters."""
-    fields = schemas()[struct]["properties"]
+    """Return fields of a message or of a query as query parameters."""
+    fields = {**schemas(), **query_schemas()}[struct]["properties"]
     found = []
     for name in names:
         schema = dict(fields[name])
@@ -131,6 +131,8 @@ def path(*names: str) -> list[Schema]:
     shapes: dict[str, tuple[str, Schema]] = {
         "task_id": ("Id of the task.", {"type": "string", "pattern": task_id}),
         "index": ("Index of the image.", {"type": "integer", "minimum": 0, "maximum": 63}),
+        "share_id": ("Id of the share.", {"type": "string", "pattern": "^[0-9a-f]+$"}),
+        "secret": ("The last part of the link.", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
     }
     return [
         {"name": name, "in": "path", "required": True, "description": text, "schema": schema}

@@ -13,7 +13,18 @@ from xinflight.errors import leaves
 from xinflight.protocol import CancelOutcome, CloseCode, Request, State, Step, UpstreamState
 from xinflight.specs.meanings import MEMBERS
 
-__all__ = ["CLIENT", "HTTP", "SERVER", "Schema", "bounds", "first_sentence", "relinked", "schemas", "tag"]
+__all__ = [
+    "CLIENT",
+    "HTTP",
+    "SERVER",
+    "Schema",
+    "bounds",
+    "first_sentence",
+    "query_schemas",
+    "relinked",
+    "schemas",
+    "tag",
+]
 
 Schema = dict[str, Any]
 
@@ -40,6 +51,9 @@ SERVER: tuple[type[Struct], ...] = (
 HTTP: tuple[type[Struct], ...] = (
     protocol.CancelBody,
     protocol.NoticeBody,
+    protocol.ShareBody,
+    protocol.NewShare,
+    protocol.SharePage,
     protocol.TaskPage,
     protocol.Models,
     protocol.Health,
@@ -51,7 +65,15 @@ HTTP: tuple[type[Struct], ...] = (
 )
 """Bodies of requests and responses that only HTTP has."""
 
-_REQUESTS: tuple[type[Struct], ...] = (*CLIENT, protocol.CancelBody, protocol.NoticeBody)
+_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares,)
+
+_REQUESTS: tuple[type[Struct], ...] = (
+    *CLIENT,
+    protocol.CancelBody,
+    protocol.NoticeBody,
+    protocol.ShareBody,
+    *_QUERIES,
+)
 # Filled in when an event is stored or sent: the default in the struct is never sent.
 _FILLED_IN = ("message", "seq", "url")
 _CODES = ("code", "retry_reason")
@@ -105,6 +127,12 @@ def schemas() -> dict[str, Schema]:
         refs = [{"$ref": _PREFIX + struct.__name__} for struct in members]
         found[name] = {"title": name, "description": title, "oneOf": refs}
     return found
+
+
+def query_schemas() -> dict[str, Schema]:
+    """Return the schema of every query string that is no message by name."""
+    _, parts = msgspec.json.schema_components(_QUERIES, ref_template=f"{_PREFIX}{{name}}")
+    return {name: _of_struct(name, part) for name, part in parts.items()}
 
 
 def _of_struct(name: str, schema: Schema) -> Schema:

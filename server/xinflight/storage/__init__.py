@@ -5,6 +5,7 @@ from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
+from xinflight.storage.sharing import SHARES_PER_OWNER, Sharing
 from xinflight.storage.sqlite_schema import MIGRATIONS
 from xinflight.storage.store import Accept, Append, Charge, Outcome, PoolTags, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
@@ -12,6 +13,7 @@ from xinflight.storage.store_sqlite import SqliteStore
 
 __all__ = [
     "MIGRATIONS",
+    "SHARES_PER_OWNER",
     "Accept",
     "Append",
     "Blobs",
@@ -25,6 +27,7 @@ __all__ = [
     "Save",
     "ShareRow",
     "Shares",
+    "Sharing",
     "SqliteStore",
     "StaleFence",
     "Store",

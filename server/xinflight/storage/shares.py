@@ -23,13 +23,18 @@ class Shares(Protocol):
     """
 
     async def add(self, share: Share, digest: bytes, *, at_most: int) -> bool:
-        """Store a share, unless its owner has `at_most` that have not expired when it was created."""
+        """Store a share; return False if its owner has `at_most` that have not expired when it was created.
+
+        If its output was deleted meanwhile it is gone at once.
+        """
 
     async def find(self, digest: bytes, *, now: float) -> Share | None:
         """Return the share of a secret."""
 
-    async def of_owner(self, owner: str, *, before: int | None, limit: int, now: float) -> list[ShareRow]:
-        """Return at most `limit` shares of an owner, the newest first, with numbers below `before`."""
+    async def of_owner(
+        self, owner: str, *, before: int | None, limit: int, task_id: str | None, now: float
+    ) -> list[ShareRow]:
+        """Return at most `limit` shares of an owner, or of one task, newest first, numbered below `before`."""
 
     async def delete(self, owner: str, share_id: str) -> bool:
         """Delete a share of an owner; return whether there was one."""

@@ -35,12 +35,16 @@ class MemoryShares:
         row = self._rows.get(digest)
         return None if row is None or _expired(row.share, now) else row.share
 
-    async def of_owner(self, owner: str, *, before: int | None, limit: int, now: float) -> list[ShareRow]:
+    async def of_owner(
+        self, owner: str, *, before: int | None, limit: int, task_id: str | None, now: float
+    ) -> list[ShareRow]:
         """Return a page of an owner's shares."""
         rows = [
             row
             for row in reversed(self._all(owner))
-            if (before is None or row.number < before) and not _expired(row.share, now)
+            if (before is None or row.number < before)
+            and task_id in (None, row.share.task_id)
+            and not _expired(row.share, now)
         ]
         return rows[:limit]
 

@@ -41,9 +41,17 @@ class SqliteShares:
         row = await self._database.read(lambda db: db.execute(sql.SHARE, {"digest": digest, "now": now}).fetchone())
         return None if row is None else _share_row(row).share
 
-    async def of_owner(self, owner: str, *, before: int | None, limit: int, now: float) -> list[ShareRow]:
+    async def of_owner(
+        self, owner: str, *, before: int | None, limit: int, task_id: str | None, now: float
+    ) -> list[ShareRow]:
         """Return a page of an owner's shares."""
-        values = {"owner": owner, "before": 2**62 if before is None else before, "limit": limit, "now": now}
+        values = {
+            "owner": owner,
+            "before": 2**62 if before is None else before,
+            "task_id": task_id,
+            "now": now,
+            "limit": limit,
+        }
         rows = await self._database.read(lambda db: db.execute(sql.SHARES, values).fetchall())
         return [_share_row(row) for row in rows]
 

@@ -114,7 +114,7 @@ OVERDUE = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0 
 OUTPUT_OWNER = "SELECT owner FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
 ADD_SHARE = (
     "INSERT INTO shares (id, digest, owner, output_id, created, expires) "
-    "VALUES (:id, :digest, :owner, :output_id, :created, :expires)"
+    "SELECT :id, :digest, :owner, output_id, :created, :expires FROM outputs WHERE output_id = :output_id"
 )
 COUNT_SHARES = "SELECT count(*) FROM shares WHERE owner = ?"
 SHARE = (
@@ -126,7 +126,7 @@ SHARES = (
     'SELECT shares.number, id, shares.owner, task_id, "index", output_id, created, expires '
     "FROM shares CROSS JOIN outputs USING (output_id) CROSS JOIN tasks USING (uid) "
     "WHERE shares.owner = :owner AND shares.number < :before AND (expires IS NULL OR expires > :now) "
-    "ORDER BY shares.number DESC LIMIT :limit"
+    "AND (:task_id IS NULL OR task_id = :task_id) ORDER BY shares.number DESC LIMIT :limit"
 )
 DROP_SHARE = "DELETE FROM shares WHERE owner = :owner AND id = :id"
 DROP_EXPIRED_SHARES = "DELETE FROM shares WHERE owner = :owner AND expires <= :now"

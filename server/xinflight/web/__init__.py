@@ -14,6 +14,7 @@ from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
 from xinflight.web.preflight import Preflight
 from xinflight.web.rest import Rest
+from xinflight.web.shares import Shares
 from xinflight.web.streams import Streams
 from xinflight.web.websocket import WebSocket
 
@@ -39,6 +40,7 @@ __all__ = [
     "Preflight",
     "RequestLogin",
     "Rest",
+    "Shares",
     "Streams",
     "WebSocket",
     "host_allowed",

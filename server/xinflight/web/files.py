@@ -58,7 +58,6 @@ def file_response(
     headers = {
         hdrs.CONTENT_TYPE: stored.media_type,
         hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix}"',
-        "Content-Security-Policy": "default-src 'none'",
         **headers,
     }
     if stored.path is not None:

@@ -25,7 +25,7 @@ from xinflight.tasks import FRAME_BYTES
 from xinflight.web.context import HttpContext, body_in_time, choose_type, task_id_of, write_whole
 from xinflight.web.streams import EVENT_STREAM, NDJSON, stream
 
-__all__ = ["Rest", "read_body"]
+__all__ = ["PLAIN", "Rest", "read_body", "respond"]
 
 PLAIN = "application/json"
 NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
@@ -57,7 +57,7 @@ class Rest:
                 if media_type == PLAIN:
                     info = await render_task(task, context.render_context(request))
                     info.ignored = ignored
-                    return _respond(info, 202 if fresh else 200, headers)
+                    return respond(info, 202 if fresh else 200, headers)
                 return await stream(context, request, media_type, subscriber, until_end=True, headers=headers)
             finally:
                 self._gateway.unsubscribe(subscriber)
@@ -77,7 +77,7 @@ class Rest:
             # Relative (RFC 8288 section 3.1), so that it works behind any proxy.
             headers[hdrs.LINK] = f'<?{request.rel_url.update_query(cursor=following).raw_query_string}>; rel="next"'
         if media_type == PLAIN:
-            return _respond(TaskPage(tasks=infos, next=following, cursor=cursor), headers=headers)
+            return respond(TaskPage(tasks=infos, next=following, cursor=cursor), headers=headers)
         lines = b"".join(msgspec.json.encode(info) + b"\n" for info in infos)
         return web.Response(body=lines, content_type=NDJSON, headers={**NO_STORE, **headers})
 
@@ -86,7 +86,7 @@ class Rest:
         choose_type(request, (PLAIN,))
         task = await self._find(request)
         info = await render_task(task, self._context.render_context(request))
-        response = _respond(info)
+        response = respond(info)
         if not task.params.store and await write_whole(request, response, self._context.cors(request)):
             inline = {output.index for output in info.data if output.b64_json is not None}
             self._gateway.deliveries.shown(task, [each.output_id for each in task.completed if each.index in inline])
@@ -105,7 +105,7 @@ class Rest:
         if cancelled.was == "unknown":
             known = index is not None and await self._gateway.find(owner, cancelled.task_id)
             raise NotFound(field="index" if known else "task_id")
-        return _respond(cancelled)
+        return respond(cancelled)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Handle DELETE /tasks/{task_id}: delete an ended task and its files."""
@@ -129,7 +129,7 @@ class Rest:
         """Handle GET /models: return the models that generate images from text, with their defaults."""
         await self._context.owner(request)
         choose_type(request, (PLAIN,))
-        return _respond(Models(models=self._gateway.upstream.infos()))
+        return respond(Models(models=self._gateway.upstream.infos()))
 
     async def notify(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /notices: send a text of an admin to all connections of one owner, or to all connections."""
@@ -173,7 +173,7 @@ async def read_body(context: HttpContext, request: web.Request) -> bytes:
     return bytes(body)
 
 
-def _respond(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def respond(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """Return a JSON response that is not cached."""
     headers = {**NO_STORE, **(headers or {})}
     return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)

@@ -1,0 +1,74 @@
+"""Share links: explicit, revocable addresses of single images for people without credentials."""
+
+import msgspec
+from aiohttp import hdrs, web
+
+from xinflight.errors import NotFound
+from xinflight.model import Share
+from xinflight.protocol import ListShares, NewShare, ShareBody, ShareInfo, SharePage, from_json, from_texts
+from xinflight.web.context import HttpContext, choose_type
+from xinflight.web.files import file_response
+from xinflight.web.rest import PLAIN, read_body, respond
+
+__all__ = ["Shares"]
+
+PAGING = ("cursor", "limit", "task_id")
+
+
+class Shares:
+    """The handlers of `/api/v1/shares` and `/shared/`."""
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._gateway = context.gateway
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /shares: create a link to an image of the caller; the answer is the only one that has it."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        body = from_json(await read_body(self._context, request), ShareBody)
+        task = await self._gateway.find(owner, body.task_id)
+        if task is None:
+            raise NotFound(field="task_id")
+        share, secret = await self._gateway.sharing.create(task, body.index, body.expires)
+        url = self._context.url(request, "shared", secret=secret)
+        return respond(NewShare(**msgspec.structs.asdict(_info(share)), url=url), 201)
+
+    async def page(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /shares: return a page of the caller's shares, newest first."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        query = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListShares)
+        shares, following = await self._gateway.sharing.page(
+            owner, cursor=query.cursor, limit=query.limit, task_id=query.task_id
+        )
+        return respond(SharePage(shares=[_info(share) for share in shares], next=following))
+
+    async def revoke(self, request: web.Request) -> web.StreamResponse:
+        """Handle DELETE /shares/{share_id}: revoke a share; its link is 404 from now on."""
+        owner = await self._context.owner(request)
+        if not await self._gateway.sharing.revoke(owner, request.match_info["share_id"]):
+            raise NotFound(field="share_id")
+        return web.Response(status=204)
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /shared/{secret}: return a shared image to anybody."""
+        share = await self._gateway.sharing.find(request.match_info["secret"])
+        stored = None if share is None else await self._gateway.blobs.get(share.output_id)
+        if share is None or stored is None:
+            raise NotFound(field="secret")
+        headers = {
+            # Revalidated on every use, so that a revoked link stops working at once.
+            hdrs.CACHE_CONTROL: "no-cache",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            # The address is the only credential: it must not reach other websites or search engines.
+            "Referrer-Policy": "no-referrer",
+            "X-Robots-Tag": "noindex",
+        }
+        return file_response(request, share.output_id, stored, headers)
+
+
+def _info(share: Share) -> ShareInfo:
+    return ShareInfo(
+        id=share.id, task_id=share.task_id, index=share.index, created=share.created, expires=share.expires
+    )
