@@ -155,7 +155,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
             _Route("POST", "/api/v1/shares", shares.create, "shares"),
             _Route("GET", "/api/v1/shares", shares.page),
-            _Route("DELETE", "/api/v1/shares/{share_id:[0-9a-f]+}", shares.revoke),
+            _Route("DELETE", "/api/v1/shares/{share_id}", shares.revoke),
             _Route("GET", f"/shared/{{secret:{OUTPUT_ID}}}", shares.file, "shared"),
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
