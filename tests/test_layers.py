@@ -33,6 +33,7 @@ ORDER = [
     "journal",
     "tasks",
     "render",
+    "account",
     "gateway",
     "connection",
 ]

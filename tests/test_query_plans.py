@@ -19,6 +19,9 @@ SCANS = {
     "WITH_FILES": "SCAN tasks",
     # A partial index holds what is unfinished, or not to be kept, and nothing else.
     "POOLS": "SCAN tasks USING INDEX tasks_unfinished",
+    # No table: what is selected is the result of two searches.
+    "LAST_SEQ": "SCAN CONSTANT ROW",
+    "TRIMMED_TO": "SCAN CONSTANT ROW",
     "NOT_KEPT": "SCAN tasks USING INDEX tasks_not_kept",
     "JUMP_SEQS": "SCAN owners",
     # The list that is asked for.

@@ -243,7 +243,7 @@ export interface Notice {
   /** Kind of the message. */
   type: "notice";
   /** What the notice is about. */
-  kind: "deleted" | "draining" | "host" | "upstream";
+  kind: "deleted" | "draining" | "erased" | "host" | "upstream";
   /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
   /** Unix time in seconds, with fractions. */
@@ -704,6 +704,58 @@ export interface Models {
   models: ModelInfo[];
 }
 
+/** Who the caller is, what is allowed, and what was used today. */
+export interface AccountInfo {
+  /** The owner of the caller's tasks. */
+  owner: string;
+  /** Whether the caller is an admin. */
+  admin: boolean;
+  /** When the credentials expire, Unix time in seconds. Absent means never. */
+  expires?: number;
+  /** Limits of this server. */
+  limits: Limits;
+  /** The usage of today. */
+  usage: UsageInfo;
+}
+
+/** What an owner used on one day. */
+export interface UsageInfo {
+  /** The owner. Only in the usage of all owners. */
+  owner?: string;
+  /** UTC day, `YYYY-MM-DD`. */
+  day: string;
+  /** Compute seconds: the time for which the owner's images occupied a slot of a model. */
+  seconds: number;
+  /** Number of finished images. (integer) */
+  outputs: number;
+  /** Bytes of their files. (integer) */
+  bytes: number;
+}
+
+/** What was used from a day to another, both included. Days without usage are left out. */
+export interface UsageReport {
+  /** UTC day, `YYYY-MM-DD`. */
+  from: string;
+  /** UTC day, `YYYY-MM-DD`. */
+  to: string;
+  /** One entry per day, or per day and owner, in order. */
+  days: UsageInfo[];
+}
+
+/** What an erasure came to. */
+export interface ErasedInfo {
+  /** False: repeat the request, since tasks had not ended yet. */
+  complete: boolean;
+  /** Number of deleted tasks. (integer) */
+  tasks: number;
+  /** Number of deleted images. (integer) */
+  outputs: number;
+  /** Ids of tasks that did not end in time after their cancel. They are still there. */
+  unfinished: string[];
+  /** Ids of deleted tasks that the model still computes. What it makes is discarded. */
+  running_on: string[];
+}
+
 /** Health of the server, state of Xinference, and background tasks that failed recently. */
 export interface Health {
   /** Whether requests are accepted. `degraded`: they are, but a background task failed. */
@@ -887,6 +939,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `model_not_found`: The upstream does not run this model
  * - `model_unsuitable`: The model can't generate images from text
  * - `task_unfinished`: An unfinished task can't be deleted; cancel it first
+ * - `account_busy`: An export or an erasure of this owner is under way
  * - `storage_unavailable`: The data can't be stored now: the disk is full, read-only or busy
  * - `shutting_down`: The server is shutting down
  * - `timeout`: The task exceeded its timeout
@@ -899,7 +952,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "account_busy" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.

@@ -17,6 +17,7 @@ from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, Sqlite
 from xinflight.web import (
     DOCUMENT,
     OUTPUT_ID,
+    AccountApi,
     Addresses,
     Assets,
     Authenticate,
@@ -133,6 +134,7 @@ def setup(
 def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
+    account = AccountApi(context)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
@@ -158,6 +160,9 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("DELETE", "/api/v1/shares/{share_id}", shares.revoke),
             _Route("GET", f"/shared/{{secret:{OUTPUT_ID}}}", shares.file, "shared"),
             _Route("GET", "/api/v1/models", rest.models, "models"),
+            _Route("GET", "/api/v1/account", account.show, "account"),
+            _Route("DELETE", "/api/v1/account", account.erase),
+            _Route("GET", "/api/v1/account/usage", account.usage),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
             _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import msgspec
 import structlog
 
+from xinflight.account import Account
 from xinflight.auth import Identity, UrlSigner, audit
 from xinflight.clock import Clock
 from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
@@ -90,6 +91,7 @@ class Gateway:
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
+        self.account = Account(self._front, self.journal, self._retention, clock, on_erased=self._erased)
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)
@@ -223,6 +225,10 @@ class Gateway:
         if task is not None:
             self._deleted(owner, task_id)
         return task
+
+    def _erased(self, owner: str) -> None:
+        for connection in tuple(self._connections.get(owner, ())):
+            connection.notify(self._notice("erased", translate("erased", connection.lang)))
 
     def _deleted(self, owner: str, task_id: str) -> None:
         for connection in tuple(self._connections.get(owner, ())):

@@ -60,6 +60,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "model_not_found": ("No such model", "没有这个模型"),
     "model_unsuitable": ("This model can't generate images from text", "该模型不能由文字生成图片"),
     "task_unfinished": ("This generation has not ended; cancel it first", "该任务尚未结束，请先取消"),
+    "account_busy": ("An export or erasure of your data is under way", "正在导出或清除您的数据"),
+    "erased": ("All data of this account was deleted", "此账户的全部数据已删除"),
     "storage_unavailable": ("The server can't store anything right now", "服务器暂时无法保存数据"),
     "deleted": ("A generation was deleted", "一个生成任务已被删除"),
     "shutting_down": ("The server is shutting down", "服务器正在关闭"),

@@ -228,6 +228,7 @@ export class Xinflight extends Emitter {
       };
     }
     if (notice.kind === "deleted") this.#tasks.remove(notice.task_id ?? "");
+    if (notice.kind === "erased") this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
     if (notice.models) this.emit("models", notice.models);
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);

@@ -114,7 +114,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} Notice
  * @property {"notice"} type
- * @property {"draining"|"upstream"|"deleted"|"host"} kind
+ * @property {"draining"|"upstream"|"deleted"|"erased"|"host"} kind
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]

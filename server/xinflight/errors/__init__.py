@@ -31,6 +31,7 @@ XinflightError
 │   ├── ModelNotFound        model_not_found
 │   ├── ModelUnsuitable      model_unsuitable
 │   ├── TaskUnfinished       task_unfinished
+│   ├── AccountBusy          account_busy
 │   ├── StorageUnavailable   storage_unavailable
 │   └── ShuttingDown         shutting_down
 ├── TaskTimeout              timeout
@@ -67,6 +68,7 @@ from xinflight.errors.messages import (
     WrongShape,
 )
 from xinflight.errors.refused import (
+    AccountBusy,
     AmbiguousCredentials,
     Forbidden,
     ModelNotFound,
@@ -101,6 +103,7 @@ from xinflight.errors.upstream import (
 )
 
 __all__ = [
+    "AccountBusy",
     "AmbiguousCredentials",
     "BadMessage",
     "BadTaskId",

@@ -3,6 +3,7 @@
 from xinflight.errors.base import XinflightError
 
 __all__ = [
+    "AccountBusy",
     "AmbiguousCredentials",
     "Forbidden",
     "ModelNotFound",
@@ -127,6 +128,14 @@ class TaskUnfinished(Refused):
 
     code = "task_unfinished"
     status = 409
+
+
+class AccountBusy(Refused):
+    """An export or an erasure of this owner is under way."""
+
+    code = "account_busy"
+    status = 409
+    retryable = True
 
 
 class StorageUnavailable(Refused):

@@ -240,6 +240,16 @@ class Journal:
         """Return the position of an owner who has a subscriber, as a cursor."""
         return f"{self.epoch}:{self.position(owner)}"
 
+    async def skip_forgotten(self, owner: str) -> None:
+        """Move on the position of an owner whom the store forgot, so that no cursor points to before that.
+
+        Raises StorageUnavailable.
+        """
+        seq = await self.store.last_seq(owner)
+        position = self._positions.get(owner)
+        if position is not None:
+            position.seq = max(seq, position.seq)
+
     def running(self, owner: str) -> list[str]:
         """Return the uids of the owner's tasks that have snapshots."""
         return list(self._snapshots.get(owner, ()))

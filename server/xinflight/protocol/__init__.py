@@ -1,5 +1,6 @@
 """The wire protocol: requests, server messages, and the codec between frames and structs. Does no I/O."""
 
+from xinflight.protocol.account import AccountInfo, ErasedInfo, UsageInfo, UsageReport
 from xinflight.protocol.codec import (
     CODECS,
     JSON,
@@ -77,6 +78,7 @@ __all__ = [
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
     "Accepted",
+    "AccountInfo",
     "Ack",
     "Cancel",
     "CancelBody",
@@ -87,6 +89,7 @@ __all__ = [
     "Codec",
     "Delete",
     "Details",
+    "ErasedInfo",
     "Error",
     "Failure",
     "Follow",
@@ -132,6 +135,8 @@ __all__ = [
     "Unfollow",
     "Upstream",
     "UpstreamState",
+    "UsageInfo",
+    "UsageReport",
     "Welcome",
     "from_json",
     "from_texts",

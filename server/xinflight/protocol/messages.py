@@ -148,7 +148,9 @@ class Pong(Answer, tag="pong", kw_only=True):
 class Notice(ServerMessage, tag="notice", kw_only=True):
     """Information for a connection, an owner or everyone that belongs to no task."""
 
-    kind: Annotated[Literal["draining", "upstream", "deleted", "host"], Meta(description="What the notice is about.")]
+    kind: Annotated[
+        Literal["draining", "upstream", "deleted", "erased", "host"], Meta(description="What the notice is about.")
+    ]
     message: MessageText
     timestamp: Timestamp
     upstream: Annotated[Upstream | None, Meta(description="Kind `upstream` only: as in `welcome`.")] = None

@@ -28,6 +28,7 @@ from xinflight.errors import (
     WrongShape,
 )
 from xinflight.protocol import PROTOCOL_VERSION
+from xinflight.specs.openapi_account import account_paths
 from xinflight.specs.operations import (
     JSON,
     NAMED,
@@ -95,10 +96,11 @@ def openapi() -> Schema:
         "tags": [
             {"name": "tasks", "description": "Start, observe, cancel and delete tasks."},
             {"name": "shares", "description": "Links to single images that work without credentials."},
+            {"name": "account", "description": "What an owner used; export and erase all that is theirs."},
             {"name": "server", "description": "Models, images and health."},
             {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
         ],
-        "paths": {**_tasks(), **_shares(), **_server(), **_openai()},
+        "paths": {**_tasks(), **_shares(), **account_paths(), **_server(), **_openai()},
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {

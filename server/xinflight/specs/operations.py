@@ -7,6 +7,7 @@ from xinflight.errors import Forbidden, Internal, StorageUnavailable, Unauthoris
 from xinflight.specs.schema import Schema, query_schemas, schemas
 
 __all__ = [
+    "CSV",
     "JSON",
     "NAMED",
     "NDJSON",
@@ -29,6 +30,7 @@ PREFIX = "#/components/schemas/"
 JSON = "application/json"
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 STREAMS = {SSE: "ServerMessage", NDJSON: "ServerMessage"}
 _PROBLEM = ("application/problem+json", "Problem")
 _OPENAI_PROBLEM = (JSON, "OpenAiError")

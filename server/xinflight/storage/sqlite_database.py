@@ -198,16 +198,32 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise StorageUnavailable(detail=str(error)) from None
 
-    async def _checkpoint_wal(self, check: sqlite3.Connection, writer: sqlite3.Connection) -> None:
-        """Checkpoint what can be without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html)."""
+    async def truncate_wal(self) -> None:
+        """Move all of the WAL into the database and empty it, unless a reader of another process is in the way."""
+        if self._checkpoint is not None:
+            await asyncio.wait([self._checkpoint])
+        if self._write is not None and self._check is not None:
+            self._checkpoint = asyncio.create_task(
+                self._checkpoint_wal(self._check, self._write, pages=0), name="store checkpoint"
+            )
+            await asyncio.wait([self._checkpoint])
+
+    async def _checkpoint_wal(
+        self, check: sqlite3.Connection, writer: sqlite3.Connection, *, pages: int | None = None
+    ) -> None:
+        """Checkpoint what can be without making anybody wait (sqlite.org/c3ref/wal_checkpoint_v2.html).
+
+        Above `pages`, by default WAL_PAGES, the WAL is truncated, for which the writer waits.
+        """
 
         def checkpoint(connection: sqlite3.Connection, mode: str) -> int:
             _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             return int(pages)
 
         loop = asyncio.get_running_loop()
+        limit = WAL_PAGES if pages is None else pages
         try:
-            if await loop.run_in_executor(self._checkpointer, checkpoint, check, "PASSIVE") > WAL_PAGES:
+            if await loop.run_in_executor(self._checkpointer, checkpoint, check, "PASSIVE") > limit:
                 await loop.run_in_executor(self._writer, checkpoint, writer, "TRUNCATE")
         except sqlite3.Error as error:
             log.warning("WAL not checkpointed", error=str(error))

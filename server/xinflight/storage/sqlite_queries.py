@@ -18,9 +18,12 @@ __all__ = [
     "DROP_EXPIRED_SHARES",
     "DROP_FINISH_TAGS",
     "DROP_OUTPUTS",
+    "DROP_OWNER",
     "DROP_SHARE",
     "DROP_SHARES",
     "DROP_TASK",
+    "DROP_UNREADABLE",
+    "DROP_USAGE",
     "ENDED_TOTALS",
     "EPOCH",
     "EVENTS_OF_OWNER",
@@ -38,6 +41,7 @@ __all__ = [
     "OVERDUE",
     "POOLS",
     "RAISE_FENCE",
+    "RAISE_FORGOTTEN",
     "SET_BOOT",
     "SET_FINISH_TAG",
     "SET_SEQ",
@@ -66,6 +70,19 @@ BOOT = "SELECT value FROM meta WHERE key = 'boot'"
 SET_BOOT = "INSERT INTO meta VALUES ('boot', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 JUMP_SEQS = "UPDATE owners SET seq = seq + 1000000"
 
+# Positions
+
+# Whoever comes after owners were forgotten counts on from here, so that no cursor of theirs can be taken for one
+# without a gap.
+LAST_SEQ = (
+    "SELECT coalesce((SELECT seq FROM owners WHERE owner = ?), "
+    "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0)"
+)
+TRIMMED_TO = (
+    "SELECT coalesce((SELECT trimmed_to FROM owners WHERE owner = ?), "
+    "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0)"
+)
+
 # Commit
 
 ADD_TASK = (
@@ -79,7 +96,11 @@ UPDATE_TASK = (
 )
 ADD_OUTPUT = "INSERT INTO outputs VALUES (?, ?, ?)"
 ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
-SET_SEQ = "INSERT INTO owners (owner, seq) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET seq = excluded.seq"
+SET_SEQ = (
+    "INSERT INTO owners (owner, seq, trimmed_to) "
+    "VALUES (?, ?, coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0)) "
+    "ON CONFLICT (owner) DO UPDATE SET seq = excluded.seq"
+)
 SET_SIZE = (
     "UPDATE tasks SET size = bytes + length(body) + :task_bytes + "
     "(SELECT coalesce(sum(length(body) + :event_bytes), 0) FROM events WHERE uid = :uid) "
@@ -91,11 +112,6 @@ ADD_USAGE = (
     "ON CONFLICT (owner, day) DO UPDATE SET seconds = seconds + excluded.seconds, "
     "outputs = outputs + excluded.outputs, bytes = bytes + excluded.bytes"
 )
-
-# Positions
-
-LAST_SEQ = "SELECT seq FROM owners WHERE owner = ?"
-TRIMMED_TO = "SELECT trimmed_to FROM owners WHERE owner = ?"
 
 # Tasks
 
@@ -161,6 +177,16 @@ DROP_TASK = "DELETE FROM tasks WHERE uid = :uid"
 KEEP_UNREADABLE = (
     "INSERT INTO unreadable SELECT uid, owner, task_id, body FROM tasks WHERE uid = :uid ON CONFLICT DO NOTHING"
 )
+
+# Erasure
+
+RAISE_FORGOTTEN = (
+    "INSERT INTO meta SELECT 'forgotten', seq + 1 FROM owners WHERE owner = ? ON CONFLICT (key) "
+    "DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))"
+)
+DROP_OWNER = "DELETE FROM owners WHERE owner = ?"
+DROP_UNREADABLE = "DELETE FROM unreadable WHERE owner = ?"
+DROP_USAGE = "DELETE FROM usage WHERE owner = ? AND day < ?"
 
 # Usage
 

@@ -120,6 +120,7 @@ MIGRATIONS = [
     CREATE INDEX shares_of_output ON shares (output_id);
     ALTER TABLE tasks ADD COLUMN kept INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX tasks_not_kept ON tasks (ended_at) WHERE kept = 0;
+    CREATE INDEX unreadable_of_owner ON unreadable (owner);
     """,
 ]
 CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks)}

@@ -180,6 +180,13 @@ class Store(Protocol):
         `(first, "")` is where a day begins: no owner's id is empty.
         """
 
+    async def forget(self, owner: str, *, used_before: str) -> None:
+        """Delete what is left of an owner without tasks: unreadable tasks, position, usage of days before a day.
+
+        The next position of the owner is above every earlier one, and every earlier cursor is before a gap. Then the
+        files of the store have no copy left of what was deleted.
+        """
+
     async def pools(self) -> list[str]:
         """Return the pools that have unfinished tasks."""
 

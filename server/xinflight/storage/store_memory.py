@@ -233,6 +233,13 @@ class MemoryStore:
         rows = sorted(self._usage.values(), key=lambda row: (row.day, row.owner))
         return [row for row in rows if (row.day, row.owner) > after and row.day <= last][:limit]
 
+    async def forget(self, owner: str, *, used_before: str) -> None:
+        """Forget usage; with the last task of the owner everything else went."""
+        # The position went with the last task, and what comes next must be above it.
+        self._forgotten += 1
+        for key in [key for key in self._usage if key[0] == owner and key[1] < used_before]:
+            del self._usage[key]
+
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""
         tasks = (row.task for rows in self._rows.values() for row in rows.values())

@@ -188,6 +188,11 @@ class SqliteStore:
             for owner, day, seconds, outputs, size in rows
         ]
 
+    async def forget(self, owner: str, *, used_before: str) -> None:
+        """Delete rows, then truncate the WAL; a backup that reads it meanwhile leaves it to the next checkpoint."""
+        await self._database.write(functools.partial(_forget, owner=owner, used_before=used_before))
+        await self._database.truncate_wal()
+
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""
         rows = await self._database.read(lambda db: db.execute(sql.POOLS).fetchall())
@@ -324,6 +329,12 @@ def _delete(connection: sqlite3.Connection, uid: str) -> None:
     """Delete one task, its events, outputs and shares, recording for its owner that there is a gap."""
     for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
+
+
+def _forget(connection: sqlite3.Connection, owner: str, used_before: str) -> None:
+    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE):
+        connection.execute(query, (owner,))
+    connection.execute(sql.DROP_USAGE, (owner, used_before))
 
 
 def _set_aside(connection: sqlite3.Connection, uid: str) -> None:

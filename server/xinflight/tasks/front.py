@@ -3,13 +3,21 @@
 import asyncio
 import contextvars
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from xinflight.auth import Identity
 from xinflight.clock import Clock
-from xinflight.errors import ShuttingDown, StorageUnavailable, TaskIdConflict, TaskUnfinished, TooManyTasks
+from xinflight.errors import (
+    AccountBusy,
+    ShuttingDown,
+    StorageUnavailable,
+    TaskIdConflict,
+    TaskUnfinished,
+    TooManyTasks,
+)
 from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, has_content
 from xinflight.protocol import CancelledTask, Generate
@@ -49,6 +57,8 @@ class Front:
         self._accepting_bytes: Counter[str] = Counter()
         self._accepting_count = 0
         self._draining = False
+        # Owners whose data is being erased.
+        self._refused: set[str] = set()
 
     async def open(self) -> None:
         """Take back what an earlier process left unfinished; may raise StorageUnavailable."""
@@ -67,7 +77,7 @@ class Front:
             PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
             UpstreamAuth: Xinference refuses our key.
             TaskIdConflict: the id stands for other content.
-            TooManyTasks, ShuttingDown, StorageUnavailable: not now.
+            TooManyTasks, AccountBusy, ShuttingDown, StorageUnavailable: not now.
         """
         # First, since what can't be compared can't be told from what is known under its id.
         check_metadata(request.metadata)
@@ -105,6 +115,8 @@ class Front:
         check(request, self._settings)
         if self._draining:
             raise ShuttingDown
+        if owner in self._refused:
+            raise AccountBusy
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
         if self._pools.size + self._accepting_count >= self._settings.tasks:
@@ -115,6 +127,15 @@ class Front:
     def _full(self, limit: str, owner: str | None) -> TooManyTasks:
         """Return the error for a limit, of an owner or of all."""
         return TooManyTasks(field="action", limit=limit, retry_after=self._pools.retry_after(owner))
+
+    @contextmanager
+    def refusing(self, owner: str) -> Iterator[None]:
+        """Refuse new tasks of an owner inside the block."""
+        self._refused.add(owner)
+        try:
+            yield
+        finally:
+            self._refused.remove(owner)
 
     async def _store(self, task: Task) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""

@@ -1,5 +1,6 @@
 """HTTP and WebSocket endpoints on aiohttp, and the checks that apply to each request."""
 
+from xinflight.web.account import AccountApi
 from xinflight.web.address import Addresses
 from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web.context import Handler, HttpContext, RequestLogin
@@ -21,6 +22,7 @@ from xinflight.web.websocket import WebSocket
 __all__ = [
     "DOCUMENT",
     "OUTPUT_ID",
+    "AccountApi",
     "Addresses",
     "Assets",
     "Authenticate",

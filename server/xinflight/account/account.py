@@ -1,0 +1,64 @@
+"""Entry to what owners can do with all that is theirs."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from xinflight.account.erasure import Erased, Erasure
+from xinflight.clock import Clock
+from xinflight.errors import AccountBusy
+from xinflight.journal import Journal
+from xinflight.model import Usage
+from xinflight.storage import Retention
+from xinflight.tasks import Front
+
+__all__ = ["Account"]
+
+USAGE_PAGE = 500
+"""Rows of usage that are read at once."""
+
+
+class Account:
+    """Usage, exports and erasures of owners. `on_erased` is called with each owner who was erased."""
+
+    def __init__(
+        self, front: Front, journal: Journal, retention: Retention, clock: Clock, on_erased: Callable[[str], None]
+    ) -> None:
+        self._store = journal.store
+        self._erasure = Erasure(front, journal, retention, clock, on_erased)
+        # Owners with an export or an erasure under way; bounded by the connections that wait for them.
+        self._busy: set[str] = set()
+
+    async def usage(self, owner: str | None, first: str, last: str) -> AsyncIterator[Usage]:
+        """Yield what an owner used per day, or with None all owners, by day; days are `YYYY-MM-DD`, in UTC.
+
+        Raises StorageUnavailable.
+        """
+        if owner is not None:
+            for usage in await self._store.usage(owner, first=first, last=last):
+                yield usage
+            return
+        after = first, ""
+        while page := await self._store.usage_of_all(after=after, last=last, limit=USAGE_PAGE):
+            for usage in page:
+                yield usage
+            after = page[-1].day, page[-1].owner
+
+    async def erase(self, owner: str) -> Erased:
+        """Cancel and delete all that an owner has; repeat it while it says that something is unfinished.
+
+        Raises:
+            AccountBusy: an export or another erasure of the owner is under way.
+            StorageUnavailable: not now; some may be deleted already.
+        """
+        with self._alone(owner):
+            return await self._erasure.erase(owner)
+
+    @contextmanager
+    def _alone(self, owner: str) -> Iterator[None]:
+        if owner in self._busy:
+            raise AccountBusy
+        self._busy.add(owner)
+        try:
+            yield
+        finally:
+            self._busy.remove(owner)
