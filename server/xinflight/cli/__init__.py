@@ -4,6 +4,7 @@ from xinflight.cli.collector import collect_cycles
 from xinflight.cli.commands import greet, main
 from xinflight.cli.logs import formatter, printable, processors
 from xinflight.cli.server import serving
+from xinflight.cli.tokens import read_expiry
 
 __all__ = [
     "collect_cycles",
@@ -12,5 +13,6 @@ __all__ = [
     "main",
     "printable",
     "processors",
+    "read_expiry",
     "serving",
 ]
