@@ -53,6 +53,8 @@ export interface Cancel {
   index?: number | null;
   /** Cancel all unfinished tasks of the owner, including those of other connections. */
   scope?: "all" | null;
+  /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
+  owner?: string | null;
   /** Task ids to exclude from `scope`. (up to 1000 entries) */
   except?: string[];
 }

@@ -19,6 +19,7 @@ from xinflight.web import (
     OUTPUT_ID,
     AccountApi,
     Addresses,
+    Admin,
     Assets,
     Authenticate,
     CustomPage,
@@ -78,9 +79,9 @@ def setup(
     `local`; with tokens or JWTs, `{prefix}/login` exchanges one for a cookie.
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:shares`, `{name}:shared`, `{name}:health`,
-    with tokens or JWTs `{name}:login`, and with `page` `{name}:page` and `{name}:assets`. Several gateways in one
-    process need different names and prefixes.
+    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:shares`, `{name}:shared`, `{name}:drain`,
+    `{name}:health`, with tokens or JWTs `{name}:login`, and with `page` `{name}:page` and `{name}:assets`. Several
+    gateways in one process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
@@ -164,6 +165,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("DELETE", "/api/v1/account", account.erase),
             _Route("GET", "/api/v1/account/usage", account.usage),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
+            _Route("POST", "/api/v1/admin/drain", Admin(context).drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
             _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),
             _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),

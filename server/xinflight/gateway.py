@@ -1,6 +1,7 @@
 """The gateway without HTTP: what transports use, what `setup` returns, and what a host's own code calls."""
 
 import asyncio
+import contextvars
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -97,6 +98,8 @@ class Gateway:
         self.refusals = RefusalLog(clock)
         self.limits = RequestLimits(settings, clock)
         self.draining = False
+        self._draining: asyncio.Task[None] | None = None
+        self.on_drain: Callable[[], None] = lambda: None
         self.closing = False
         # By owner, so that a notice to one owner doesn't visit all connections. Bounded by settings.connections.
         self._connections: defaultdict[str, set[Connection]] = defaultdict(set)
@@ -143,12 +146,31 @@ class Gateway:
     async def drain(self) -> None:
         """Refuse new work, notify all clients, wait up to `drain` seconds for running outputs, close all connections.
 
-        Unfinished tasks resume after the next start, or fail with `shutting_down` without a data folder. Idempotent.
-        Takes at most `drain` plus some 10 s, whatever clients and Xinference do.
+        Unfinished tasks resume after the next start, or fail with `shutting_down` without a data folder. Idempotent:
+        a second call waits for the same end. Takes at most `drain` plus some 10 s, whatever others do.
         """
-        if self.draining:
-            return
-        self.draining = True
+        self.start_drain()
+        draining = self._draining
+        assert draining is not None  # started
+        try:
+            await asyncio.shield(draining)
+        except asyncio.CancelledError:
+            # Whoever stops waiting closes the rest: the drain must not go on meanwhile.
+            draining.cancel()
+            await asyncio.wait([draining])
+            raise
+
+    def start_drain(self) -> None:
+        """Start what `drain` does, unless it has started; `drain` waits for its end.
+
+        Calls `on_drain`, by which a standalone server stops.
+        """
+        if self._draining is None:
+            self.draining = True
+            self._draining = asyncio.create_task(self._drain(), name="drain", context=contextvars.Context())
+            self.on_drain()
+
+    async def _drain(self) -> None:
         for connection in self._all_connections():
             connection.notify(self._notice("draining", translate("draining", connection.lang)))
         await self._front.drain(self.settings.drain)

@@ -3,7 +3,7 @@
 import structlog
 
 from xinflight.auth.identity import Identity
-from xinflight.errors import Forbidden
+from xinflight.errors import Forbidden, OutOfBounds
 
 __all__ = ["acting_for", "audit", "check_admin"]
 
@@ -21,11 +21,16 @@ def acting_for(identity: Identity, owner: str | None, action: str, **about: obje
 
     Raises:
         Forbidden: the caller is not an admin; nobody else learns whether there is such an owner.
+        OutOfBounds: no owner can have this id.
     """
     if owner is None:
         return identity.id
     if not identity.admin:
         raise Forbidden(field="owner")
+    try:
+        Identity(id=owner)
+    except ValueError as error:
+        raise OutOfBounds(field="owner", limit=str(error)) from None
     audit(identity, action, owner=owner, **about)
     return owner
 

@@ -40,7 +40,9 @@ class CantListen(Exception):
 
 
 async def run(settings: Settings, *, demo: bool, make_token: bool, started: Callable[[str, Settings], None]) -> None:
-    """Serve until SIGINT or SIGTERM; call `started(url, settings)` once the port is open. `make_token` as `serving`.
+    """Serve until SIGINT or SIGTERM, or until an admin drains the server. `make_token` as `serving`.
+
+    Calls `started(url, settings)` once the port is open.
 
     Raises:
         CantListen: the port is in use, or the address isn't one of this machine.
@@ -54,7 +56,7 @@ async def run(settings: Settings, *, demo: bool, make_token: bool, started: Call
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
     raise_descriptor_limit(settings.connections)
-    async with serving(settings, demo=demo, make_token=make_token) as (url, settings):
+    async with serving(settings, demo=demo, make_token=make_token, on_drain=stop.set) as (url, settings):
         settle_collector()
         supervisor = Supervisor(SystemClock())
         supervisor.start("collector", lambda: collect_cycles(SystemClock()))
@@ -69,10 +71,13 @@ async def run(settings: Settings, *, demo: bool, make_token: bool, started: Call
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, demo: bool, make_token: bool = True) -> AsyncIterator[tuple[str, Settings]]:
+async def serving(
+    settings: Settings, *, demo: bool, make_token: bool = True, on_drain: Callable[[], None] = lambda: None
+) -> AsyncIterator[tuple[str, Settings]]:
     """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`.
 
     With `make_token`, a new data folder gets a first token if one is needed, which is in the fragment of the URL.
+    `on_drain` is called when an admin drains the server: the block should end then.
     """
     async with AsyncExitStack() as stack:
         if demo:
@@ -89,6 +94,7 @@ async def serving(settings: Settings, *, demo: bool, make_token: bool = True) ->
         app = web.Application(middlewares=[connections.middleware])
         protect_all(app)
         gateway = setup(app, settings, page=True)
+        gateway.on_drain = on_drain
         runner = web.AppRunner(app, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -5,7 +5,7 @@ import uuid
 import structlog
 from msgspec.structs import replace
 
-from xinflight.auth import Identity
+from xinflight.auth import Identity, acting_for
 from xinflight.connection.outbox import Outbox
 from xinflight.errors import BinaryFrame, FrameTooLarge, Internal, OutOfBounds, TextFrame, WrongShape, XinflightError
 from xinflight.gateway import Gateway
@@ -175,12 +175,13 @@ class Session:
         )
 
     async def _cancel(self, message: Cancel) -> Ok:
-        if _one_or_all(message.task_id, message.scope) is None:
-            if message.index is not None:
-                raise OutOfBounds(field="index", limit="only with task_id")
-            return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(self.owner, set(message.except_)))
-        assert message.task_id is not None  # one or all
-        return Ok(ref=message.ref, tasks=[await self._gateway.cancel(self.owner, message.task_id, message.index)])
+        task_id = _one_or_all(message.task_id, message.scope)
+        if task_id is None and message.index is not None:
+            raise OutOfBounds(field="index", limit="only with task_id")
+        owner = acting_for(self._identity, message.owner, "cancel", task=task_id or "all", index=message.index)
+        if task_id is None:
+            return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(owner, set(message.except_)))
+        return Ok(ref=message.ref, tasks=[await self._gateway.cancel(owner, task_id, message.index)])
 
     async def _resume(self, message: Resume) -> None:
         if (message.tasks is None) == (message.scope is None):

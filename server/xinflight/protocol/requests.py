@@ -34,6 +34,10 @@ Ref = Annotated[str, Meta(max_length=64)]
 Cursor = Annotated[str, Meta(pattern=CURSOR)]
 FutureScope = Annotated[Literal["all"] | None, Meta(description="All tasks of the owner, including future ones.")]
 OneTask = Annotated[TaskId | None, Meta(description="Id of the task. Either this or `scope` is required.")]
+ForOwner = Annotated[
+    Annotated[str, Meta(min_length=1, max_length=128)] | None,
+    Meta(description="Admins only: act for this owner. Default: the caller."),
+]
 Index = Annotated[int, Meta(ge=0, le=63)]
 
 
@@ -113,6 +117,7 @@ class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=
         Literal["all"] | None,
         Meta(description="Cancel all unfinished tasks of the owner, including those of other connections."),
     ] = None
+    owner: ForOwner = None
     except_: Annotated[list[TaskId], Meta(max_length=1000, description="Task ids to exclude from `scope`.")] = (
         msgspec.field(default_factory=list)
     )

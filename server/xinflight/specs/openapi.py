@@ -222,6 +222,7 @@ def _cancel() -> Schema:
         "Cancel a task or one of its images; repeated and late cancels are not errors",
         {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})},
         errors=(*_ONE_TASK, *_BODY, NotAcceptable),
+        parameters=[query("owner", "Admins only: cancel a task of this owner.")],
         body="CancelBody",
         optional=True,
     )
@@ -286,6 +287,15 @@ def _server() -> dict[str, Schema]:
                 {"204": {"description": "Sent to all matching connections."}},
                 errors=_BODY,
                 body="NoticeBody",
+                about="server",
+            )
+        },
+        "/api/v1/admin/drain": {
+            "post": operation(
+                "drain",
+                "Refuse new work, let running images finish, and stop a standalone server (admins only)",
+                {"202": {"description": "The server is draining."}},
+                errors=(),
                 about="server",
             )
         },

@@ -2,6 +2,7 @@
 
 from xinflight.web.account import AccountApi
 from xinflight.web.address import Addresses
+from xinflight.web.admin import Admin
 from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web.context import Handler, HttpContext, RequestLogin
 from xinflight.web.docs import DOCUMENT, Docs
@@ -24,6 +25,7 @@ __all__ = [
     "OUTPUT_ID",
     "AccountApi",
     "Addresses",
+    "Admin",
     "Assets",
     "Authenticate",
     "Connections",

@@ -7,7 +7,8 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec.structs import replace
 
-from xinflight.errors import BadTaskId, Forbidden, FrameTooLarge, NotFound, NotJson, UnsupportedType
+from xinflight.auth import acting_for, audit, check_admin
+from xinflight.errors import BadTaskId, FrameTooLarge, NotFound, NotJson, UnsupportedType
 from xinflight.model import Task
 from xinflight.protocol import (
     JSON,
@@ -95,13 +96,15 @@ class Rest:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks/{task_id}/cancel: cancel a task or one of its outputs; return its state before.
 
-        Idempotent.
+        Idempotent. Admins cancel those of anybody with `?owner=`.
         """
-        owner = await self._context.owner(request)
+        identity = await self._context.identity(request)
         choose_type(request, (PLAIN,))
         body = await read_body(self._context, request)
         index = from_json(body or b"{}", CancelBody).index
-        cancelled = await self._gateway.cancel(owner, task_id_of(request), index)
+        task_id = task_id_of(request)
+        owner = acting_for(identity, request.query.get("owner"), "cancel", task=task_id, index=index)
+        cancelled = await self._gateway.cancel(owner, task_id, index)
         if cancelled.was == "unknown":
             known = index is not None and await self._gateway.find(owner, cancelled.task_id)
             raise NotFound(field="index" if known else "task_id")
@@ -134,9 +137,9 @@ class Rest:
     async def notify(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /notices: send a text of an admin to all connections of one owner, or to all connections."""
         identity = await self._context.identity(request)
-        if not identity.admin:
-            raise Forbidden
+        check_admin(identity)
         notice = from_json(await read_body(self._context, request), NoticeBody)
+        audit(identity, "notify", owner=notice.owner)
         await self._gateway.notify(notice.owner, notice.text)
         return web.Response(status=204)
 

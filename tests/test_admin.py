@@ -1,0 +1,172 @@
+"""What admins do for others, and that nobody else can: cancel, drain, and the log of it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from clients import Recorder, WireClient, painter
+from conftest import Serve
+from server_process import launch
+from streams import shared_server, unfinished
+from xinflight.demo import Faults
+from xinflight.gateway import Gateway
+
+ANN, BOB, BOSS = {"X-User": "ann"}, {"X-User": "bob"}, {"X-User": "boss"}
+
+
+@pytest.fixture
+def engine() -> Recorder:
+    """Give an engine whose images wait to be thawed."""
+    engine = Recorder([painter()])
+    engine.faults = Faults(freeze=1)
+    return engine
+
+
+@pytest.fixture
+async def shared(engine: Recorder, emulate: Serve) -> AsyncIterator[tuple[str, Gateway]]:
+    """Give a server with several owners, of whom `boss` is an admin."""
+    async with shared_server(xinference_url=await emulate(engine)) as (base, gateway):
+        yield base, gateway
+        engine.faults = Faults()
+        engine.thaw()
+
+
+@pytest.fixture
+async def http(shared: tuple[str, Gateway]) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(shared[0]) as session:
+        yield session
+
+
+async def connect(stack: AsyncExitStack, base: str, user: dict[str, str]) -> WireClient:
+    return await stack.enter_async_context(WireClient.connect(base, headers=user))
+
+
+async def post(http: aiohttp.ClientSession, path: str, user: dict[str, str], **query: str) -> tuple[int, Any]:
+    async with http.post(path, headers=user, params=query) as response:
+        body = await response.read()
+        return response.status, json.loads(body) if body else None
+
+
+async def test_an_admin_cancels_anybodys(
+    shared: tuple[str, Gateway],
+    http: aiohttp.ClientSession,
+    stack: AsyncExitStack,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One image, a task, or all of one owner, over both APIs; the owner sees the end as ever."""
+    base, gateway = shared
+    ann, bob, boss = [await connect(stack, base, user) for user in (ANN, BOB, BOSS)]
+    for client in (ann, bob):
+        for task_id in ("a", "b", "c"):
+            await client.ask(action="generate", prompt="boat", task_id=task_id, n=2)
+    capsys.readouterr()
+    (told,) = (await boss.ask(action="cancel", owner="ann", task_id="b"))["tasks"]
+    assert (told["task_id"], told["was"]) == ("b", "queued")
+    assert (await post(http, "/api/v1/tasks/c/cancel", BOSS, owner="ann"))[1]["was"] == "queued"
+    ends = await ann.ends("b", "c")
+    assert {end["type"] for end in ends.values()} == {"cancelled"}
+    await boss.ask(action="cancel", owner="ann", task_id="a", index=1)
+    answer = await boss.ask(action="cancel", owner="ann", scope="all")
+    assert [task["task_id"] for task in answer["tasks"]] == ["a"]
+    await ann.ends("a")
+    assert (unfinished(gateway, "ann"), unfinished(gateway, "bob")) == (0, 3)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "admin action" in line]
+    assert len(lines) == 4
+    assert all("admin=boss" in line and "action=cancel" in line and "owner=ann" in line for line in lines)
+
+
+async def test_without_an_owner_an_admin_acts_for_itself(shared: tuple[str, Gateway], stack: AsyncExitStack) -> None:
+    base, gateway = shared
+    ann, boss = await connect(stack, base, ANN), await connect(stack, base, BOSS)
+    await ann.ask(action="generate", prompt="boat", task_id="a")
+    assert (await boss.ask(action="cancel", task_id="a"))["tasks"][0]["was"] == "unknown"
+    assert (await boss.ask(action="cancel", scope="all"))["tasks"] == []
+    assert unfinished(gateway, "ann") == 1
+
+
+async def test_nobody_else_acts_for_others_or_learns_who_there_is(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    base, gateway = shared
+    ann, bob = await connect(stack, base, ANN), await connect(stack, base, BOB)
+    await ann.ask(action="generate", prompt="boat", task_id="a")
+    refusals = []
+    for owner in ("ann", "nobody", "bob"):
+        for request in ({"task_id": "a"}, {"task_id": "z"}, {"scope": "all"}):
+            refusal = await bob.ask(action="cancel", owner=owner, **request)
+            refusals.append({name: refusal[name] for name in ("type", "code", "field", "message")})
+        status, problem = await post(http, "/api/v1/tasks/a/cancel", BOB, owner=owner)
+        assert (status, problem["code"], problem["field"]) == (403, "forbidden", "owner")
+    assert [refusal["code"] for refusal in refusals] == ["forbidden"] * 9
+    assert all(refusal == refusals[0] for refusal in refusals)
+    assert unfinished(gateway, "ann") == 1
+
+
+async def test_an_owner_that_is_not_there_has_nothing(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    boss = await connect(stack, shared[0], BOSS)
+    assert (await boss.ask(action="cancel", owner="nobody", task_id="a"))["tasks"][0]["was"] == "unknown"
+    assert (await post(http, "/api/v1/tasks/a/cancel", BOSS, owner="nobody"))[0] == 404
+
+
+@pytest.mark.parametrize("owner", ["", "a" * 129, "a" * 10_000, "a\nadmin=x", "\x1b[31m", "\u202e", " ann"])
+async def test_an_owner_that_can_not_be_is_refused(
+    shared: tuple[str, Gateway],
+    http: aiohttp.ClientSession,
+    stack: AsyncExitStack,
+    capsys: pytest.CaptureFixture[str],
+    owner: str,
+) -> None:
+    """And is not logged: what a client says must not forge a line."""
+    boss = await connect(stack, shared[0], BOSS)
+    assert (await boss.ask(action="cancel", owner=owner, task_id="a"))["code"] == "out_of_bounds"
+    assert (await post(http, "/api/v1/tasks/a/cancel", BOSS, owner=owner[:4000]))[1]["code"] == "out_of_bounds"
+    assert "admin action" not in capsys.readouterr().out
+
+
+# Drain
+
+
+async def test_only_an_admin_drains(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, engine: Recorder, stack: AsyncExitStack
+) -> None:
+    """What runs is finished, everybody is told, nothing new is accepted; the host's process lives on."""
+    base, gateway = shared
+    assert (await post(http, "/api/v1/admin/drain", ANN))[0] == 403
+    assert (await post(http, "/api/v1/admin/drain", {}))[0] == 401
+    assert not gateway.draining
+    ann = await connect(stack, base, ANN)
+    assert await post(http, "/api/v1/admin/drain", BOSS) == (202, None)
+    notice = await ann.until(lambda message: message["type"] == "notice")
+    assert notice["kind"] == "draining"
+    await ann.closed()
+    assert ann.ws.close_code == 1012
+    async with http.get("/healthz") as response:
+        assert (response.status, (await response.json())["status"]) == (503, "draining")
+    async with http.post("/api/v1/tasks", json={"prompt": "boat"}, headers=ANN) as response:
+        assert (response.status, (await response.json(content_type=None))["code"]) == (503, "shutting_down")
+    assert await post(http, "/api/v1/admin/drain", BOSS) == (202, None)
+
+
+@pytest.mark.process
+async def test_a_drained_server_exits_once_what_runs_is_finished(
+    tmp_path: Path, engine: Recorder, emulate: Serve, stack: AsyncExitStack
+) -> None:
+    server = await launch(tmp_path, await emulate(engine), drain=60)
+    await server.up()
+    client = await stack.enter_async_context(WireClient.connect(server.url))
+    await client.ask(action="generate", prompt="boat", task_id="a")
+    await client.until(lambda message: message.get("state") == "running")
+    async with aiohttp.ClientSession() as session, session.post(f"{server.url}api/v1/admin/drain") as response:
+        assert response.status == 202
+    await client.until(lambda message: message["type"] == "notice" and message["kind"] == "draining")
+    engine.thaw()
+    assert (await client.ends("a"))["a"]["type"] == "result"
+    assert await server.ended() == 0
+    assert any("admin action" in line and "drain" in line for line in server.log)
