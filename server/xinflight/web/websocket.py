@@ -9,6 +9,7 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 
 from xinflight.auth import Identity
+from xinflight.clock import Clock
 from xinflight.connection import Outbox, Session, SlowReader
 from xinflight.errors import (
     AmbiguousCredentials,
@@ -31,13 +32,17 @@ MAX_FRAME = 2**20
 answered with an error."""
 
 
+FLOOD_CLOSE = 1.0
+"""Seconds that a flooding client has to close the connection from its side."""
+
+
 class WebSocket:
     """Serve WebSocket connections."""
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /ws/generate: serve one connection until either side closes it.
 
         A connection that can't be served is accepted and closed with a code, which browsers report to a page; they
@@ -65,7 +70,11 @@ class WebSocket:
             compress=False,
             max_msg_size=MAX_FRAME,
         )
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:
+            # The client left during the handshake; 499 is nginx's code for it.
+            return web.Response(status=499)
         try:
             # Before it is known whose it is: sockets without credentials are counted, too, until they are closed.
             with context.connection(request):
@@ -110,7 +119,7 @@ class WebSocket:
             started = gateway.clock.monotonic()
             writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
             try:
-                frames = await _read(session, ws, meter)
+                frames = await _read(session, ws, meter, gateway.clock)
             finally:
                 gateway.unregister(session)
                 writer.cancel()
@@ -123,7 +132,7 @@ class WebSocket:
             log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
 
 
-async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter) -> int:
+async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter, clock: Clock) -> int:
     """Pass every frame to the session, and answer pings; return how many arrived. A flood closes the connection.
 
     A frame is not processed before the outbox has room for its reply. Once nothing is sent any more, frames are
@@ -134,7 +143,10 @@ async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter)
         frames += 1
         if meter.flooding:
             log.info("flooding client disconnected", frames=frames)
-            await ws.close(code=CloseCode.FLOOD, message=b"too many messages")
+            # It has a moment to read the code; aiohttp would read what it sends for 10 s.
+            with suppress(TimeoutError):
+                async with clock.timeout(FLOOD_CLOSE):
+                    await ws.close(code=CloseCode.FLOOD, message=b"too many messages")
             break
         # Frames that arrived together are read without suspending. Without this, thousands of them would be processed
         # before any other connection, or the writer of this one, has a turn.
