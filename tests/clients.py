@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,10 +17,24 @@ import pytest
 from aiohttp import web
 
 from xinflight.clock import SystemClock
-from xinflight.demo import EmulatedModel, Emulator, Faults, GenerationsBody, Job, KeyGuard, Txt2imgBody
+from xinflight.demo import (
+    Chat,
+    ChatBody,
+    EmulatedModel,
+    Emulator,
+    Faults,
+    GenerationsBody,
+    Img2imgBody,
+    Job,
+    KeyGuard,
+    Txt2imgBody,
+    VideoBody,
+)
+from xinflight.demo.prose import text_of
 from xinflight.upstream import KINDS, TEXT2IMAGE
 
 Json = dict[str, Any]
+JobT = TypeVar("JobT", Job, Chat)
 
 LONG = 60.0
 """Seconds after which something is not coming any more, on a machine that is as slow as you like."""
@@ -342,11 +356,26 @@ class Recorder(Emulator):
         self._follow_script()
         return self._counted(body.model, await super().generations(body))
 
+    async def img2img(self, body: Img2imgBody) -> Job:
+        self.posts.append(("img2img", body.model, body.prompt))
+        self._follow_script()
+        return self._counted(body.model or "", await super().img2img(body))
+
+    async def video(self, body: VideoBody, image: bytes | None = None) -> Job:
+        self.posts.append(("video", body.model, str(body.prompt)))
+        self._follow_script()
+        return self._counted(body.model, await super().video(body, image))
+
+    async def chat(self, body: ChatBody) -> Chat:
+        self.posts.append(("chat", body.model, text_of(body.messages[-1]) if body.messages else ""))
+        self._follow_script()
+        return self._counted(body.model, await super().chat(body))
+
     def _follow_script(self) -> None:
         if self.script:
             self.faults = msgspec.structs.replace(self.script.pop(0), requests=1)
 
-    def _counted(self, uid: str, job: Job) -> Job:
+    def _counted(self, uid: str, job: JobT) -> JobT:
         self.in_flight[uid] += 1
         self.peak[uid] = max(self.peak[uid], self.in_flight[uid])
         job.answer.add_done_callback(lambda _: self.in_flight.subtract([uid]))

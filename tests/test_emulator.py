@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -12,9 +11,9 @@ import aiohttp
 import msgspec
 import pytest
 
-from clients import LONG, FakeClock, Recorder, ShiftedClock, eventually
+from clients import FakeClock, Recorder, ShiftedClock, eventually
+from emulator_client import PAINTER, STANDING, Answer, Server, ordered, paint
 from xinflight.demo import (
-    DrawingRequest,
     EmulatedModel,
     Emulator,
     EmulatorOptions,
@@ -23,78 +22,7 @@ from xinflight.demo import (
     serve_emulator,
 )
 from xinflight.demo import http as web_emulator
-from xinflight.demo import replica as emulator_replica
-
-STEP = 0.02
-PAINTER = EmulatedModel(uid="painter", step_seconds=STEP, decode_seconds=0.0)
-STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
-"""For a clock that is moved by hand: sums of its steps are exact."""
-
-
-def paint(order: DrawingRequest) -> bytes:
-    """Return bytes that tell the order: images are test_drawing's business."""
-    return msgspec.json.encode(order)
-
-
-def ordered(image: str) -> DrawingRequest:
-    return msgspec.json.decode(base64.b64decode(image), type=DrawingRequest)
-
-
-class Answer(msgspec.Struct):
-    status: int
-    body: Any
-    headers: dict[str, str]
-
-    @property
-    def detail(self) -> str:
-        assert isinstance(self.body["detail"], str)
-        return self.body["detail"]
-
-
-class Server:
-    """An emulator that is being served, and a client for it."""
-
-    def __init__(self, engine: Emulator, url: str, session: aiohttp.ClientSession) -> None:
-        self.engine = engine
-        self.url = url
-        self.session = session
-
-    async def call(self, method: str, path: str, body: object = None, **options: Any) -> Answer:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-        async with self.session.request(method, self.url + path, data=data, **options) as response:
-            text = await response.text()
-            content = json.loads(text) if response.content_type == "application/json" else text
-            return Answer(response.status, content, dict(response.headers))
-
-    async def get(self, path: str, **options: Any) -> Answer:
-        return await self.call("GET", path, **options)
-
-    async def txt2img(self, **fields: Any) -> Answer:
-        return await self.call("POST", "/sdapi/v1/txt2img", _filled(fields, width=64, height=64, steps=4))
-
-    async def generations(self, kwargs: dict[str, Any] | None = None, **fields: Any) -> Answer:
-        body = _filled(fields, size="64*64", response_format="b64_json")
-        return await self.call("POST", "/v1/images/generations", body | {"kwargs": json.dumps(kwargs or {})})
-
-    async def abort(self, request_id: str, uid: str = "painter", **fields: Any) -> Answer:
-        return await self.call("POST", f"/v1/models/{uid}/requests/{request_id}/abort", fields)
-
-    async def progress(self, request_id: str) -> Answer:
-        return await self.get(f"/v1/requests/{request_id}/progress")
-
-    async def reach(self, request_id: str, wanted: Callable[[float], bool]) -> float:
-        """Wait until an id's progress is as wanted, or give up."""
-        async with asyncio.timeout(LONG):
-            while True:
-                answer = await self.progress(request_id)
-                if answer.status == 200 and wanted(answer.body["progress"]):
-                    return float(answer.body["progress"])
-                await asyncio.sleep(STEP / 4)
-
-
-def _filled(fields: dict[str, Any], **defaults: Any) -> dict[str, Any]:
-    return {"model": "painter", "prompt": "a cat", **defaults, **fields}
-
+from xinflight.demo import process as emulator_process
 
 Serve = Callable[..., Any]
 
@@ -583,8 +511,8 @@ async def test_a_killed_model_fails_what_is_pending_and_comes_back(
 ) -> None:
     """Death is closed, then refused, then stopping, then another process; progress of the dead stays."""
     # The clock goes on by itself: as long as a machine could be slow.
-    monkeypatch.setattr(emulator_replica, "STALE_SECONDS", 300.0)
-    monkeypatch.setattr(emulator_replica, "RECOVERY_SECONDS", 12_000.0)
+    monkeypatch.setattr(emulator_process, "STALE_SECONDS", 300.0)
+    monkeypatch.setattr(emulator_process, "RECOVERY_SECONDS", 12_000.0)
     clock = ShiftedClock()
     engine = Emulator([PAINTER], clock=clock, paint=paint)
     server = await serve(engine=engine)

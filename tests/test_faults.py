@@ -10,7 +10,7 @@ import pytest
 from clients import PAINTER, FakeClock, Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from conftest import Front, Serve
 from xinflight.demo import EmulatorOptions, Faults, Txt2imgBody, serve_emulator
-from xinflight.demo import replica as emulator_replica
+from xinflight.demo import process as emulator_process
 from xinflight.errors import UpstreamAuth
 from xinflight.protocol import UpstreamState
 from xinflight.settings import Settings
@@ -26,8 +26,8 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every pause that has nothing to do with what is tested."""
     monkeypatch.setattr(runner, "RETRY_PAUSES", (0.05,))
     monkeypatch.setattr(xinference, "AWAY_PAUSE", 0.05)
-    monkeypatch.setattr(emulator_replica, "RECOVERY_SECONDS", 0.3)
-    monkeypatch.setattr(emulator_replica, "STALE_SECONDS", 0.1)
+    monkeypatch.setattr(emulator_process, "RECOVERY_SECONDS", 0.3)
+    monkeypatch.setattr(emulator_process, "STALE_SECONDS", 0.1)
 
 
 async def end_of(client: WireClient, task_id: str, **fields: object) -> Json:

@@ -4,14 +4,25 @@ Source: Xinference 4.1.0, `api/schemas/requests.py`.
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from xinflight.demo.errors import HttpError
 
-__all__ = ["GenerationsBody", "Txt2imgBody", "decode_generations", "decode_txt2img"]
+__all__ = [
+    "GenerationsBody",
+    "Img2imgBody",
+    "Txt2imgBody",
+    "VideoBody",
+    "decode_generations",
+    "decode_img2img",
+    "decode_or_500",
+    "decode_txt2img",
+    "decode_video",
+]
 
+T = TypeVar("T")
 _Pixels = Annotated[int, msgspec.Meta(ge=8)]
 _Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -33,7 +44,17 @@ class Txt2imgBody(msgspec.Struct, kw_only=True):
     kwargs: str | None = None
     enable_hr: bool = False
     alwayson_scripts: dict[str, Any] = {}
+    denoising_strength: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    sampler_name: str | None = None
     request_id: str | None = None
+
+
+class Img2imgBody(Txt2imgBody, kw_only=True):
+    """The body of `POST /sdapi/v1/img2img`. Images are base64, bare or as a data URL."""
+
+    init_images: Annotated[list[str], msgspec.Meta(min_length=1)]
+    mask: str | None = None
+    inpainting_mask_invert: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
 
 
 class GenerationsBody(msgspec.Struct, kw_only=True):
@@ -47,28 +68,61 @@ class GenerationsBody(msgspec.Struct, kw_only=True):
     kwargs: str | None = None
 
 
+class VideoBody(msgspec.Struct, kw_only=True):
+    """The body of `POST /v1/video/generations`; kwargs are a JSON object in a string."""
+
+    model: str
+    prompt: str | list[str]
+    n: int | None = 1
+    kwargs: str | None = None
+
+
 def decode_txt2img(raw: bytes) -> Txt2imgBody:
     """Decode a txt2img body; raise HttpError 422 with the text of pydantic if it is invalid."""
-    try:
-        return msgspec.json.decode(raw, type=Txt2imgBody, strict=False)
-    except msgspec.ValidationError as wrong:
-        raise HttpError(422, _pydantic_text(wrong, "SDAPITxt2imgRequst")) from wrong
-    except msgspec.DecodeError as wrong:
-        raise HttpError(422, "Expecting value: line 1 column 1 (char 0)") from wrong
+    return _decode_or_422(raw, Txt2imgBody, "SDAPITxt2imgRequst")
+
+
+def decode_img2img(raw: bytes) -> Img2imgBody:
+    """Decode an img2img body; raise HttpError 422 with the text of pydantic if it is invalid."""
+    return _decode_or_422(raw, Img2imgBody, "SDAPIImg2imgRequst")
 
 
 def decode_generations(raw: bytes) -> GenerationsBody:
     """Decode a generations body; raise the plain HttpError 500 of an uncaught exception if it is invalid."""
+    return decode_or_500(raw, GenerationsBody, "TextToImageRequest")
+
+
+def decode_video(raw: bytes) -> VideoBody:
+    """Decode the body of a video; raise the plain HttpError 500 of an uncaught exception if it is invalid."""
+    return decode_or_500(raw, VideoBody, "TextToVideoRequest")
+
+
+def _decode_or_422(raw: bytes, body: type[T], schema: str) -> T:
     try:
-        return msgspec.json.decode(raw, type=GenerationsBody, strict=False)
+        return msgspec.json.decode(raw, type=body, strict=False)
     except msgspec.ValidationError as wrong:
-        text = _pydantic_text(wrong, "TextToImageRequest")
+        raise HttpError(422, _pydantic_text(wrong, schema)) from wrong
+    except msgspec.DecodeError as wrong:
+        raise HttpError(422, "Expecting value: line 1 column 1 (char 0)") from wrong
+
+
+def decode_or_500(raw: bytes, body: type[T], schema: str) -> T:
+    """Decode a body; raise the plain HttpError 500 of an uncaught exception if it is invalid."""
+    try:
+        return msgspec.json.decode(raw, type=body, strict=False)
+    except msgspec.ValidationError as wrong:
+        text = _pydantic_text(wrong, schema)
         raise HttpError(500, f"Internal Server Error: {text}", plain=True) from wrong
     except msgspec.DecodeError as wrong:
         text = "Internal Server Error: Expecting value: line 1 column 1 (char 0)"
         raise HttpError(500, text, plain=True) from wrong
 
 
+_BOUNDS = {
+    ">=": ("greater than or equal to", "not_ge"),
+    ">": ("greater than", "not_gt"),
+    "<=": ("less than or equal to", "not_le"),
+}
 _TYPE_TEXTS = {
     "str": "str type expected (type=type_error.str)",
     "int": "value is not a valid integer (type=type_error.integer)",
@@ -82,10 +136,15 @@ def _pydantic_text(wrong: msgspec.ValidationError, schema: str) -> str:
     text = str(wrong)
     if missing := re.search(r"missing required field `(\w+)`", text):
         field, words = missing[1], "field required (type=value_error.missing)"
-    elif low := re.search(r">= (\d+) - at `\$\.(\w+)", text):
-        words = f"ensure this value is greater than or equal to {low[1]} "
-        words += f"(type=value_error.number.not_ge; limit_value={low[1]})"
-        field = low[2]
+    elif short := re.search(r"of length >= (\d+) - at `\$\.(\w+)", text):
+        words = f"ensure this value has at least {short[1]} items "
+        words += f"(type=value_error.list.min_items; limit_value={short[1]})"
+        field = short[2]
+    elif bound := re.search(r"(>=|>|<=) ([\d.]+) - at `\$\.(\w+)", text):
+        relation, name = _BOUNDS[bound[1]]
+        limit = f"{float(bound[2]):g}"
+        words = f"ensure this value is {relation} {limit} (type=value_error.number.{name}; limit_value={limit})"
+        field = bound[3]
     elif "got `null`" in text:
         field, words = _field(text), "none is not an allowed value (type=type_error.none.not_allowed)"
     else:

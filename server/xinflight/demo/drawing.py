@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from xinflight.demo.drawing_styles import bloom, city, contours, flow, night, ridges, sea
 from xinflight.demo.scene import Scene
 
-__all__ = ["draw"]
+__all__ = ["LABEL", "as_jpeg", "draw", "draw_scene", "write_label"]
 
 LABEL = "drawn, not generated"
 QUALITY = 88
@@ -53,6 +53,23 @@ def draw(
 
     Takes some tens of milliseconds of CPU for a megapixel: call it in a thread.
     """
+    image = draw_scene(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        width=width,
+        height=height,
+        steps=steps,
+        guidance=guidance,
+    )
+    write_label(image)
+    return as_jpeg(image)
+
+
+def draw_scene(
+    *, prompt: str, negative_prompt: str, seed: int, width: int, height: int, steps: int, guidance: float
+) -> Image.Image:
+    """Return the image without its label."""
     rng = _generator(prompt, str(seed))
     style = _named(_STYLES, prompt) or rng.choice(_STYLES)[0]
     hue = _named(_HUES, prompt)
@@ -73,7 +90,11 @@ def draw(
     image = _vignetted(scene.image)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
-    _label(image)
+    return image
+
+
+def as_jpeg(image: Image.Image) -> bytes:
+    """Return an image as a JPEG whose comment says what it is."""
     out = io.BytesIO()
     image.save(out, "JPEG", quality=QUALITY, comment=f"{LABEL}: by the demo of xinflight")
     return out.getvalue()
@@ -97,7 +118,8 @@ def _vignetted(image: Image.Image) -> Image.Image:
     return ImageChops.multiply(image, Image.merge("RGB", (shade, shade, shade)))
 
 
-def _label(image: Image.Image) -> None:
+def write_label(image: Image.Image) -> None:
+    """Write into the corner of an image that it was drawn."""
     width, height = image.size
     size = max(8, min(20, min(width, height) // 54))
     text = LABEL if width >= size * 11 else LABEL.split(",")[0]

@@ -12,7 +12,16 @@ import msgspec
 from xinflight.demo.bodies import GenerationsBody
 from xinflight.demo.model import EmulatedModel
 
-__all__ = ["DrawingRequest", "from_generations", "from_txt2img"]
+__all__ = [
+    "AnimationRequest",
+    "DrawingRequest",
+    "OverdrawingRequest",
+    "build_request",
+    "from_generations",
+    "from_txt2img",
+    "pipeline_arguments",
+    "sdapi_size",
+]
 
 PIPELINE_STEPS = 50  # default of ZImagePipeline
 PIPELINE_GUIDANCE = 5.0
@@ -20,7 +29,10 @@ MAX_PIXELS = 4096 * 4096  # a real GPU runs out of memory above this, and Pillow
 
 
 class DrawingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Parameters of one image. Equal requests give equal bytes. Width and height are in pixels."""
+    """Parameters of one image. Equal requests give equal bytes. Width and height are in pixels.
+
+    With a `failure` the computation ends with this error. What is `wedged` never ends, not even by an abort.
+    """
 
     prompt: str
     negative_prompt: str
@@ -29,6 +41,30 @@ class DrawingRequest(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     steps: int
     guidance: float
+    failure: str | None = None
+    wedged: bool = False
+
+
+class OverdrawingRequest(DrawingRequest, frozen=True, kw_only=True):
+    """Parameters of an image that starts from another one: files of the start and of the mask, strength 0 to 1.
+
+    What is white in the mask is drawn over, `inverted` what is black. Without a mask everything is. An `edit` gives
+    the start the size of the output first.
+    """
+
+    image: bytes
+    mask: bytes | None
+    inverted: bool
+    strength: float
+    edit: bool
+
+
+class AnimationRequest(DrawingRequest, frozen=True, kw_only=True):
+    """Parameters of a video of so many frames at so many per second, which may start from an image file."""
+
+    frames: int
+    fps: int
+    image: bytes | None
 
 
 def from_txt2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRequest]:
@@ -40,18 +76,23 @@ def from_txt2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
     if params.get("enable_hr") or params.get("alwayson_scripts"):
         raise ValueError("SD WebUI extensions require a Stable Diffusion or SDXL model")
     return [
-        _build(
-            model,
-            params["prompt"],
-            {
-                "negative_prompt": params["negative_prompt"],
-                "seed": params["seed"],
-                "num_inference_steps": params.get("steps"),
-                "guidance_scale": params.get("cfg_scale"),
-            },
-            (params["width"] // 8 * 8, params["height"] // 8 * 8),
-        )
+        build_request(model, params["prompt"], pipeline_arguments(params), sdapi_size(params)),
     ]
+
+
+def pipeline_arguments(params: dict[str, Any]) -> dict[str, Any]:
+    """Convert the sampling parameters of the sdapi routes to those of a pipeline."""
+    return {
+        "negative_prompt": params["negative_prompt"],
+        "seed": params["seed"],
+        "num_inference_steps": params.get("steps"),
+        "guidance_scale": params.get("cfg_scale"),
+    }
+
+
+def sdapi_size(params: dict[str, Any]) -> tuple[int, int]:
+    """Return width and height, rounded down to multiples of 8."""
+    return params["width"] // 8 * 8, params["height"] // 8 * 8
 
 
 def from_generations(body: GenerationsBody, kwargs: dict[str, Any], model: EmulatedModel) -> list[DrawingRequest]:
@@ -73,13 +114,18 @@ def from_generations(body: GenerationsBody, kwargs: dict[str, Any], model: Emula
             seed = seed[index]
         elif isinstance(seed, int) and seed != -1:
             seed += index
-        requests.append(_build(model, prompt, kwargs | {"seed": seed}, (width, height)))
+        requests.append(build_request(model, prompt, kwargs | {"seed": seed}, (width, height)))
     if not requests:
         raise IndexError("list index out of range")
     return requests
 
 
-def _build(model: EmulatedModel, prompt: str, asked: dict[str, Any], size: tuple[int, int]) -> DrawingRequest:
+def build_request(model: EmulatedModel, prompt: str, asked: dict[str, Any], size: tuple[int, int]) -> DrawingRequest:
+    """Build the request of one image from pipeline arguments, with the model's defaults for those not given.
+
+    Raises:
+        ValueError, RuntimeError: with the text of the pipeline, for a size or a seed that it doesn't take.
+    """
     chosen = model.default_generate_config | {k: v for k, v in asked.items() if v is not None}
     width, height = size
     for name, length in (("Height", height), ("Width", width)):

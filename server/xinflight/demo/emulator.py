@@ -5,77 +5,37 @@ Images are drawn with Pillow from the inputs a diffusion model would get, and ar
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Hashable, Iterable
-from math import inf
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
 
 from xinflight.clock import Clock, SystemClock
 from xinflight.demo.auth import KeyGuard
-from xinflight.demo.bodies import GenerationsBody, Txt2imgBody
+from xinflight.demo.bodies import GenerationsBody, Img2imgBody, Txt2imgBody, VideoBody
+from xinflight.demo.chat_bodies import ChatBody
+from xinflight.demo.chat_replica import Chat, ChatEnd, ChatReplica
 from xinflight.demo.drawing_request import DrawingRequest, from_generations, from_txt2img
 from xinflight.demo.errors import SUPERVISOR, HttpError
 from xinflight.demo.faults import Faults, faults_in
+from xinflight.demo.job import Job, Route
+from xinflight.demo.launched import LaunchedModels, Worker
 from xinflight.demo.model import EmulatedModel
+from xinflight.demo.options import EmulatorOptions
+from xinflight.demo.process import ReplicaView
 from xinflight.demo.progress import ProgressTracker
-from xinflight.demo.replica import Job, Paint, Replica, ReplicaView
+from xinflight.demo.prose import text_of
+from xinflight.demo.replica import Paint, Replica
 from xinflight.demo.request_ids import RequestIds
+from xinflight.demo.video_request import from_video
 
-__all__ = [
-    "BLOCK_SECONDS",
-    "DemoUnavailable",
-    "Emulator",
-    "EmulatorOptions",
-    "demo_emulator",
-]
+__all__ = ["BLOCK_SECONDS", "DemoUnavailable", "Emulator"]
 
 BLOCK_SECONDS = 30.0  # XINFERENCE_DEFAULT_CANCEL_BLOCK_DURATION
-NOT_FOUND_SECONDS = 10.0  # XINFERENCE_MODEL_NOT_FOUND_CACHE_TTL
-NOT_FOUND_KEPT = 1000
-LISTING_SECONDS = 3.0  # XINFERENCE_LIST_MODELS_DEBOUNCE_SECONDS
 
 
 class DemoUnavailable(Exception):
     """Pillow is not installed. The text is one line with the command that installs it."""
-
-
-class EmulatorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Version and features of the emulated server.
-
-    Attributes:
-        version: the version in `/v1/cluster/version`.
-        txt2img_abort: False emulates a server before 3.4.0: txt2img has no request id and can't be aborted.
-        progress_times: False emulates a server before 4.1.0: progress has no elapsed and remaining seconds.
-        progress_span: smallest increase of progress that is reported (XINFERENCE_UPLOAD_PROGRESS_SPAN).
-        api_key: enables authentication with this key.
-        latency: seconds until the id of a request is known. An earlier abort finds nothing.
-    """
-
-    version: str = "4.1.0"
-    txt2img_abort: bool = True
-    progress_times: bool = True
-    progress_span: float = 0.05
-    api_key: str | None = None
-    latency: float = 0.003
-
-
-class _Launched:
-    """A launched model and its replicas, which get requests round robin."""
-
-    def __init__(self, model: EmulatedModel, make: Callable[[int], Replica]) -> None:
-        self.model = model
-        self.replicas = [make(index) for index in range(model.replicas)]
-        self._next = 0
-
-    def next_replica(self) -> Replica:
-        replica = self.replicas[self._next % len(self.replicas)]
-        self._next += 1
-        return replica
-
-    def gone(self) -> bool:
-        """Return whether every replica is known to be dead."""
-        return all(replica.view().status == "TERMINATING" for replica in self.replicas)
 
 
 class Emulator:
@@ -119,23 +79,17 @@ class Emulator:
         self.started = self.clock.time()
         self._progress = ProgressTracker(self.clock, self.options.progress_span)
         self._ids: RequestIds[Job] = RequestIds(self.clock)
-        self._not_found: dict[str, float] = {}
-        self._launched: dict[str, _Launched] = {}
-        # Grows by one entry per terminated uid, as upstream.
-        self._terminated: dict[str, _Launched] = {}
-        self._listing: list[EmulatedModel] = []
-        self._listed_at = -inf
+        self._launched = LaunchedModels(self.clock, self._worker)
         for model in models:
             self.launch(model)
 
     def launch(self, model: EmulatedModel) -> None:
         """Launch or relaunch a model."""
-        self.terminate(model.uid)
-        self._not_found.pop(model.uid, None)
-        self._launched[model.uid] = _Launched(model, lambda index: self._replica(model, index))
-        self._listed_at = -inf
+        self._launched.launch(model)
 
-    def _replica(self, model: EmulatedModel, index: int) -> Replica:
+    def _worker(self, model: EmulatedModel, index: int) -> Worker:
+        if model.type == "LLM":
+            return ChatReplica(model, index, clock=self.clock, spawn=self._spawn, thawed=self._thawed)
         return Replica(
             model,
             index,
@@ -148,15 +102,18 @@ class Emulator:
 
     def terminate(self, uid: str) -> None:
         """Terminate a model as DELETE does upstream. Its running jobs fail. Unknown uids are ignored."""
-        if launched := self._launched.pop(uid, None):
-            for replica in launched.replicas:
-                replica.terminate()
-            self._terminated[uid] = launched
-            self._listed_at = -inf
+        self._launched.terminate(uid)
 
     def kill(self, uid: str, replica: int = 0) -> None:
-        """Kill the process of a replica. Another one replaces it after twelve seconds."""
-        self._launched[uid].replicas[replica].kill()
+        """Kill the process of a replica. Another one replaces it after twelve seconds.
+
+        Raises:
+            KeyError: no such model.
+        """
+        launched = self._launched.find(uid)
+        if launched is None:
+            raise KeyError(uid)
+        launched.replicas[replica].kill()
 
     def thaw(self) -> None:
         """Resume frozen generations."""
@@ -169,9 +126,7 @@ class Emulator:
         Afterwards the emulator can be used again, like a server that was restarted with the same models.
         """
         self.closing.set()
-        for launched in self._launched.values():
-            for replica in launched.replicas:
-                replica.kill()
+        self._launched.kill_all()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -195,15 +150,11 @@ class Emulator:
 
     def models(self) -> dict[str, EmulatedModel]:
         """Return the launched models by uid, dead or alive."""
-        return {uid: launched.model for uid, launched in self._launched.items()}
+        return self._launched.models()
 
     def listed(self) -> list[EmulatedModel]:
         """Return the listed models: those with a live replica, checked at most every three seconds."""
-        now = self.clock.monotonic()
-        if now - self._listed_at >= LISTING_SECONDS:
-            self._listing = [launched.model for launched in self._launched.values() if not launched.gone()]
-            self._listed_at = now
-        return self._listing
+        return self._launched.listed()
 
     def model(self, uid: str) -> EmulatedModel:
         """Return one model.
@@ -211,22 +162,17 @@ class Emulator:
         Raises:
             HttpError: 400, not launched, or all of its replicas are dead.
         """
-        launched = self._launched.get(uid)
-        if launched is None or launched.gone():
-            missing = f"{uid}-rep0" if launched else uid
-            raise HttpError(400, f"{SUPERVISOR} Model not found in the model list, uid: {missing}")
-        return launched.model
+        return self._launched.describe(uid)
 
     def replicas(self, uid: str) -> list[ReplicaView]:
         """Return the replicas of a model, even if it was terminated. Empty for an unknown model."""
-        launched = self._launched.get(uid) or self._terminated.get(uid)
-        return [replica.view() for replica in launched.replicas] if launched else []
+        return self._launched.replicas(uid)
 
     def progress(self, request_id: str) -> dict[str, float | None]:
         """Return the progress of a request id.
 
         Raises:
-            HttpError: 400 with the id in quotes: unknown, not started or expired.
+            HttpError: 400 with the id in quotes: unknown, not started or expired. Chats have no progress.
         """
         try:
             snapshot = self._progress.snapshot(request_id)
@@ -237,19 +183,21 @@ class Emulator:
         return msgspec.structs.asdict(snapshot)
 
     def abort(self, uid: str, request_id: str, block_seconds: float = BLOCK_SECONDS) -> str:
-        """Abort and block a request id on every replica of a model. Return DONE if something was aborted, else NO_OP.
+        """Abort and block a request id on every replica of a model.
+
+        Returns DONE if something was aborted; else NO_OP, or NOT_FOUND of a language model. For videos it is always
+        NO_OP.
 
         Raises:
             HttpError: 500, the process of a replica is dead.
         """
-        done = False
-        if launched := self._launched.get(uid):
-            for replica in launched.replicas:
-                done |= replica.abort(request_id, block_seconds)
-        # The front end has the ids of generations itself, so these are answered at once.
+        said = {"NO_OP"}
+        if launched := self._launched.find(uid):
+            said = {replica.abort(request_id, block_seconds) for replica in launched.replicas}
+        # The front end has the ids of generations and videos itself, so these are answered at once.
         if job := self._ids.abort(request_id, block_seconds):
             job.fail(job.cancelled())
-        return "DONE" if done else "NO_OP"
+        return "DONE" if "DONE" in said else said.pop()
 
     async def txt2img(self, body: Txt2imgBody) -> Job:
         """Submit a txt2img request and return its job, which waits or runs.
@@ -259,12 +207,26 @@ class Emulator:
         Raises:
             HttpError: with the text of Xinference.
         """
-        replica = self._replica_for(body.model or body.override_settings.get("sd_model_checkpoint"))
+        return await self._sdapi("txt2img", body, from_txt2img)
+
+    async def img2img(self, body: Img2imgBody) -> Job:
+        """Submit an img2img request, as `txt2img`."""
+        from xinflight.demo.overdrawing import from_img2img
+
+        return await self._sdapi("img2img", body, from_img2img)
+
+    async def _sdapi(
+        self,
+        route: Route,
+        body: Txt2imgBody,
+        prepare: Callable[[dict[str, Any], EmulatedModel], list[DrawingRequest]],
+    ) -> Job:
+        replica = self._pipeline_for(body.model or body.override_settings.get("sd_model_checkpoint"), route)
         faults = self._next_faults(body.prompt)
         params = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not None}
         params.update(_decoded(body.kwargs, 400))
         request_id = params.get("request_id") if self.options.txt2img_abort else None
-        job = Job("txt2img", request_id, faults, lambda: from_txt2img(params, replica.model))
+        job = Job(route, request_id, faults, lambda: prepare(params, replica.model))
         await self._arrive()
         replica.submit(job)
         return job
@@ -277,36 +239,70 @@ class Emulator:
         Raises:
             HttpError: with the text of Xinference.
         """
-        replica = self._replica_for(body.model)
-        faults = self._next_faults(body.prompt if isinstance(body.prompt, str) else " ".join(body.prompt))
+        replica = self._pipeline_for(body.model, "generations")
+        faults = self._next_faults(_joined(body.prompt))
         kwargs = _decoded(body.kwargs, 500)
-        request_id: Hashable = kwargs.get("request_id")
-        job = Job("generations", request_id, faults, lambda: from_generations(body, kwargs, replica.model))
+        job = Job(
+            "generations", kwargs.get("request_id"), faults, lambda: from_generations(body, kwargs, replica.model)
+        )
+        return await self._submit(job, replica)
+
+    async def video(self, body: VideoBody, image: bytes | None = None) -> Job:
+        """Submit a video request, which may start from an image file, as `generations`."""
+        route: Route = "text2video" if image is None else "image2video"
+        replica = self._pipeline_for(body.model, route)
+        faults = self._next_faults(_joined(body.prompt))
+        kwargs = _decoded(body.kwargs, 500)
+        job = Job(
+            route,
+            kwargs.get("request_id"),
+            faults,
+            lambda: from_video(body.prompt, body.n, kwargs, replica.model, image),
+            kwargs.get("response_format", "b64_json"),
+        )
+        return await self._submit(job, replica)
+
+    async def _submit(self, job: Job, replica: Replica) -> Job:
+        """Submit a job of a route whose ids the front end keeps, too."""
         await self._arrive()
-        self._ids.add(request_id, job)
-        job.answer.add_done_callback(lambda _: self._ids.remove(request_id, job))
+        self._ids.add(job.request_id, job)
+        job.answer.add_done_callback(lambda _: self._ids.remove(job.request_id, job))
         try:
             replica.submit(job)
         except HttpError as error:
             job.fail(error)
         return job
 
-    def _replica_for(self, uid: str | None) -> Replica:
-        if launched := self._launched.get(uid or ""):
-            return launched.next_replica()
-        now = self.clock.monotonic()
-        name = str(uid)
-        if self._not_found.get(name, 0.0) > now:
-            detail = f"Model not found in the model list, uid: {name} (cached, retry after {NOT_FOUND_SECONDS}s)"
-            raise HttpError(404, detail)
-        while len(self._not_found) >= NOT_FOUND_KEPT:
-            del self._not_found[next(iter(self._not_found))]
-        self._not_found[name] = now + NOT_FOUND_SECONDS
-        raise HttpError(
-            404,
-            f"{SUPERVISOR} Model not found in the model list, uid: {name}. "
-            f"Available model uids: {list(self._launched)}",
-        )
+    async def chat(self, body: ChatBody) -> Chat:
+        """Submit a chat and return it, waiting or running. Cancelling doesn't revoke a submitted one.
+
+        Raises:
+            HttpError: with the text of Xinference, for what is found before the model is asked.
+        """
+        if body.logit_bias is not None:
+            raise HttpError(501, "Not implemented")
+        if not body.messages:
+            raise HttpError(400, "Invalid input. Please specify the prompt.")
+        replica = self._launched.next_replica(body.model)
+        replica.check_alive()
+        if "tools" not in replica.model.abilities:
+            asked = "calls" if body.tools else "messages" if body.messages[-1].get("role") == "tool" else None
+            if asked is not None:
+                raise HttpError(400, f"Only {{'qwen3', 'llama-3.1-instruct'}} support tool {asked}")
+        chat = Chat(body, self._next_faults(text_of(body.messages[-1])))
+        await self._arrive()
+        if isinstance(replica, ChatReplica):
+            replica.submit(chat)
+        else:
+            chat.end(ChatEnd(error=HttpError(500, f"Model {body.model} is not for chat.")))
+        return chat
+
+    def _pipeline_for(self, uid: str | None, route: Route) -> Replica:
+        replica = self._launched.next_replica(uid)
+        if isinstance(replica, Replica):
+            return replica
+        replica.check_alive()
+        raise HttpError(500, f"{SUPERVISOR} Model {uid} has no {route}")
 
     def _next_faults(self, prompt: str) -> Faults:
         faults = faults_in(prompt)
@@ -325,6 +321,10 @@ class Emulator:
             await self.clock.sleep(self.options.latency)
 
 
+def _joined(prompt: str | list[str]) -> str:
+    return prompt if isinstance(prompt, str) else " ".join(prompt)
+
+
 def _decoded(kwargs: str | None, status: int) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(kwargs) if kwargs else {}
@@ -338,37 +338,7 @@ def _decoded(kwargs: str | None, status: int) -> dict[str, Any]:
 
 def _pillow_painter() -> Paint:
     try:
-        from xinflight.demo.drawing import draw
+        from xinflight.demo.painter import paint
     except ModuleNotFoundError as missing:
         raise DemoUnavailable("The demo draws with Pillow: pip install 'xinflight[demo]'") from missing
-
-    def paint(drawing: DrawingRequest) -> bytes:
-        return draw(**msgspec.structs.asdict(drawing))
-
     return paint
-
-
-def demo_emulator(clock: Clock | None = None) -> Emulator:
-    """Return the emulator of the demo: a fast model, a slow one with a single replica, and one without text2image.
-
-    Raises:
-        DemoUnavailable: Pillow is not installed.
-    """
-    turbo = {"num_inference_steps": 12, "guidance_scale": 0.0}
-    painter = EmulatedModel(
-        uid="demo-painter",
-        family="drawn-by-xinflight",
-        replicas=2,
-        step_seconds=0.25,
-        decode_seconds=0.3,
-        default_generate_config=turbo,
-    )
-    slow = msgspec.structs.replace(
-        painter,
-        uid="demo-slow-painter",
-        replicas=1,
-        step_seconds=0.5,
-        default_generate_config={"num_inference_steps": 24, "guidance_scale": 4.0},
-    )
-    reader = EmulatedModel(uid="demo-reader", family="drawn-by-xinflight", abilities=("ocr",), engine="demo")
-    return Emulator([reader, painter, slow], clock=clock)

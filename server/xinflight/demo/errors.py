@@ -7,16 +7,16 @@ SUPERVISOR = "[address=127.0.0.1:52965, pid=13680]"
 
 
 class HttpError(Exception):
-    """An error response with its status and text.
+    """An error response with its status and detail, a text but for forms with missing fields.
 
     A `plain` body is text/plain without FastAPI's `{"detail": ...}` around it, as for an exception that no handler of
     Xinference expects.
     """
 
     def __init__(
-        self, status: int, detail: str, *, headers: dict[str, str] | None = None, plain: bool = False
+        self, status: int, detail: object, *, headers: dict[str, str] | None = None, plain: bool = False
     ) -> None:
-        super().__init__(detail)
+        super().__init__(str(detail))
         self.status = status
         self.detail = detail
         self.headers = headers or {}

@@ -9,17 +9,18 @@ __all__ = ["Faults", "faults_in"]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Faults of a generation. Several may be set at once.
+    """Faults of a generation. Several may be set at once. In a chat, tokens are counted where others count steps.
 
     Attributes:
-        hang: the image is drawn, but the POST is never answered.
-        reset: the connection is aborted in the middle of the response.
-        drop: the connection is aborted after this many steps; the computation continues.
-        error: a 500 with this text after the usual address prefix.
-        garbage: a 200 whose body is not JSON, has the wrong shape, is not base64, or is not an image.
+        hang: the output is made, but the POST is never answered; a chat's stream has its text, but no end.
+        reset: the connection is aborted in the middle of the response, or after the first token of a chat.
+        drop: the connection is aborted after this many steps; the computation continues, except that of a chat.
+        error: a 500 with this text after the usual address prefix; a chat's stream ends with an error event.
+        garbage: a 200 whose body is not JSON, has the wrong shape, is not base64, or is not an image. Events of a
+            chat are in turn: no event at all, of the wrong shape, not JSON, not UTF-8.
         slow: every step takes this many times longer.
         freeze: computation and progress stop after this many steps until `Emulator.thaw`. After the last step, the
-            image is not decoded until then.
+            output is not decoded until then.
         refuse: a 503 with this Retry-After in seconds, as while a model is loading.
         die: the model's process is killed after this many steps.
         requests: number of generations affected; None affects all until the faults are reset.
