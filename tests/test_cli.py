@@ -1,11 +1,13 @@
 """The command line: what the doctor finds, and what is said when a server can't start."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,8 +215,44 @@ def test_a_loop_without_signal_handlers(tmp_path: Path) -> None:
     assert "Aborted" not in said
 
 
+def test_the_engine_alone_on_a_port_that_is_taken(run: Run) -> None:
+    """One line names the port and what to try."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("demo", "--port", str(port))
+    assert f"127.0.0.1:{port}" in one_line(result)
+    assert "--port" in one_line(result)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_engine_alone(tmp_path: Path, how: signal.Signals) -> None:
+    """It names its address and its models, answers like Xinference, and stops in order."""
+    program = "from xinflight.cli import main; main(prog_name='xinflight')"
+    command = [sys.executable, "-W", "error", "-c", program, "demo", "--port", "0"]
+    listed: dict[str, list[str]] = {}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "Ctrl+C" in line:
+                url = said.split()[5]
+                with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as answer:
+                    listed = {model["id"]: model["model_ability"] for model in json.load(answer)["data"]}
+                process.send_signal(how)
+        assert process.wait() == 0, said
+    assert re.search("demo-writer +chat", said)
+    assert listed["demo-painter"] == ["text2image", "image2image", "inpainting"]
+    assert listed["demo-animator"] == ["text2video", "image2video"]
+    assert "Traceback" not in said
+
+
 def test_help_and_version(run: Run) -> None:
-    """Both commands explain themselves."""
-    assert "doctor" in run("--help").output
+    """The commands explain themselves."""
+    assert {"doctor", "demo", "serve"} <= {*run("--help").output.split()}
+    assert "--port" in run("demo", "-h").output
     assert "--allow-origin" in run("serve", "-h").output
     assert "0.1.0" in run("--version").output

@@ -1,4 +1,4 @@
-"""The command line: `xinflight serve`, `xinflight doctor` and `xinflight token`."""
+"""The command line: `xinflight serve` and `xinflight doctor`, with `token` and `demo` in files of their own."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.logs import printable, set_up_logs
 from xinflight.cli.server import CantListen, run
 from xinflight.cli.tokens import token
@@ -46,6 +47,7 @@ def main() -> None:
 
 
 main.add_command(token)
+main.add_command(demo_command)
 
 
 @main.command()
