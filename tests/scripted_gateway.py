@@ -18,7 +18,7 @@ from xinflight.auth import Identity
 from xinflight.errors import XinflightError
 from xinflight.journal import Journal, MemoryBus, Subscriber
 from xinflight.model import Event, MediaInfo, Task, identify
-from xinflight.protocol import Generate, UpstreamState
+from xinflight.protocol import Generate, Queue, UpstreamState
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore, Retention, Store, StoredFile
 from xinflight.supervise import Supervisor
@@ -179,7 +179,7 @@ class InlineExecutor(ThreadPoolExecutor):
 
 
 class ScriptedGateway:
-    """The parts together, and every event that each owner was sent. `watching` False subscribes nobody by itself."""
+    """The parts together, and all that each owner was sent. `watching` False subscribes nobody by itself."""
 
     watching = True
 
@@ -196,6 +196,7 @@ class ScriptedGateway:
         self.front = Front(self.settings, self.upstream, self.journal, self.pools, self.retention, self.clock)
         self.upstream.pools = self.pools
         self.sent: dict[str, list[Event]] = {}
+        self.queues: dict[str, list[Queue]] = {}
         self._watchers: dict[str, Subscriber] = {}
         self._present: dict[str, list[Subscriber]] = {}
 
@@ -232,6 +233,9 @@ class ScriptedGateway:
             subscriber.subscribe_all(after=None)
             self._watchers[owner] = subscriber
             self.sent.setdefault(owner, [])
+            self.queues.setdefault(owner, [])
+            # As the front does for whoever comes.
+            self.pools.queue.changed()
 
     async def unwatch(self, owner: str) -> None:
         """Stop that, after what waits."""
@@ -245,6 +249,8 @@ class ScriptedGateway:
                 item = await subscriber.next_item()
                 if isinstance(item, Event):
                     self.sent[owner].append(item)
+                elif isinstance(item, Queue):
+                    self.queues[owner].append(item)
 
     async def join(self, owner: str) -> None:
         """Let an owner be there, by one more connection."""

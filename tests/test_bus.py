@@ -4,7 +4,7 @@ import pytest
 
 from factories import accepted, event, make_task, output_event, progress
 from xinflight.journal import Bus, MemoryBus
-from xinflight.model import Event, EventMessage, Task
+from xinflight.model import Event, EventMessage, OwnerQueue, Task
 
 
 @pytest.fixture(params=["memory"])
@@ -19,7 +19,8 @@ class Listener:
         self.seqs: list[int] = []
         self.messages: list[EventMessage] = []
 
-    def deliver(self, event: Event) -> None:
+    def deliver(self, event: Event | OwnerQueue) -> None:
+        assert isinstance(event, Event)
         self.seqs.append(event.seq)
         self.messages.append(event.message)
 
@@ -79,7 +80,7 @@ async def test_a_listener_may_go_while_it_is_told(bus: Bus) -> None:
     others = [Listener(), Listener()]
 
     class Leaver(Listener):
-        def deliver(self, event: Event) -> None:
+        def deliver(self, event: Event | OwnerQueue) -> None:
             super().deliver(event)
             bus.detach(self, "ann", task.uid)
 

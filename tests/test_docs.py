@@ -45,6 +45,7 @@ SERVER = (
     | protocol.Error
     | protocol.Accepted
     | protocol.Progress
+    | protocol.Queue
     | protocol.OutputEvent
     | protocol.Result
     | protocol.Cancelled

@@ -24,6 +24,7 @@ SCANS = {
     "TRIMMED_TO": "SCAN CONSTANT ROW",
     "NOT_KEPT": "SCAN tasks USING INDEX tasks_not_kept",
     "JUMP_SEQS": "SCAN owners",
+    "PAUSED_OWNERS": "SCAN paused_owners",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }

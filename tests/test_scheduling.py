@@ -1,6 +1,7 @@
 """Who runs when: in turn, in parallel where there are replicas, and told how long it takes."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from conftest import Front
 from scripted_gateway import turns
 from xinflight.demo import Faults
 from xinflight.settings import ModelSettings
-from xinflight.tasks import queue_positions as positions
+from xinflight.tasks import queue_snapshots as snapshots
 from xinflight.tasks.scheduler import Scheduler
 
 
@@ -92,7 +93,7 @@ async def test_several_models_form_a_pool(front: Front) -> None:
 
 async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Places are counted from 1 and move up; times are told once an image was measured."""
-    monkeypatch.setattr(positions, "PAUSE", 0.1)
+    monkeypatch.setattr(snapshots, "PAUSE", 0.1)
     engine, client = await front()
     await start(client, "first")
     await client.ends("first")
@@ -103,19 +104,26 @@ async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkey
     assert 0 < shown["b"]["estimated_time"] < shown["c"]["estimated_time"]
     engine.thaw()
     await client.ends("a", "b", "c")
-    places = [m["position"] for m in client.of("c", "progress") if "position" in m]
+    places = [place["position"] for place in places_of(client.seen, "c")]
     assert places == sorted(places, reverse=True)
     assert places[-1] == 1
-    assert all(m["step"] == "queued" for m in client.of("c", "progress") if "position" in m)
+    assert all("step" not in place for place in places_of(client.seen, "c"))
 
 
-async def first_wait(client: WireClient, task_id: str) -> dict[str, float]:
-    """Return the first progress of one that waits."""
+def places_of(messages: list[dict[str, Any]], task_id: str) -> list[dict[str, Any]]:
+    """Return what `queue` snapshots told of a task."""
+    queues = [message for message in messages if message["type"] == "queue"]
+    return [output for queue in queues for output in queue.get("outputs", []) if output["task_id"] == task_id]
 
-    def wanted(message: dict[str, object]) -> bool:
-        return message.get("task_id") == task_id and "position" in message and "estimated_time" in message
 
-    return next(filter(wanted, client.seen), None) or await client.until(wanted)
+async def first_wait(client: WireClient, task_id: str) -> dict[str, Any]:
+    """Return the first place of one that waits with a waiting time."""
+
+    def wanted(message: dict[str, Any]) -> bool:
+        return any("estimated_time" in place for place in places_of([message], task_id))
+
+    message = next(filter(wanted, client.seen), None) or await client.until(wanted)
+    return places_of([message], task_id)[0]
 
 
 class Stub:
@@ -144,16 +152,6 @@ async def started(scheduler: Scheduler[Stub], count: int) -> list[int]:
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     return sequences
-
-
-def test_waits_are_those_of_the_slot_that_is_free_first() -> None:
-    """Each one starts where the earliest end is; slots without a job are free now."""
-    scheduler = make_scheduler()
-    assert scheduler.waits([1.0], [5.0]) == []
-    scheduler.set_slots({"m": 2})
-    assert scheduler.waits([3.0, 10.0], [4.0, 4.0, 4.0]) == [3.0, 7.0, 10.0]
-    assert scheduler.waits([3.0], [4.0, 4.0]) == [0.0, 3.0]
-    assert scheduler.waits([], []) == []
 
 
 async def test_slots_go_away_and_come_back() -> None:

@@ -59,6 +59,44 @@ export interface Cancel {
   except?: string[];
 }
 
+/** Move a waiting task within the owner's own queue. Other owners' tasks keep their turns. */
+export interface Move {
+  /** Kind of the request. */
+  action: "move";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** The task to move. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id: string;
+  /** Move it right before this waiting task of the same pool. Either this or `to` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  before?: string | null;
+  /** Move it before or behind all others of the owner. */
+  to?: "first" | "last" | null;
+}
+
+/** Hold the waiting images of a task, or of all tasks of the owner. What runs goes on. */
+export interface Pause {
+  /** Kind of the request. */
+  action: "pause";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** Id of the task. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id?: string | null;
+  /** All unfinished tasks of the owner, and those submitted until `unpause` with this scope. */
+  scope?: "all" | null;
+}
+
+/** Let the waiting images of a task, or of all tasks of the owner, take their turns again. */
+export interface Unpause {
+  /** Kind of the request. */
+  action: "unpause";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** Id of the task. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id?: string | null;
+  /** All tasks of the owner, and those submitted from now on. */
+  scope?: "all" | null;
+}
+
 /** Replay the events after a cursor, of some tasks or of all, then continue live. */
 export interface Resume {
   /** Kind of the request. */
@@ -392,6 +430,8 @@ export interface TaskInfo {
   cancelled?: number[];
   /** For a failed task: error code, as in `error`. */
   code?: ErrorCode;
+  /** Whether its waiting images are held until an `unpause`. */
+  paused?: boolean;
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
   /** Names of unknown fields that were ignored, at most 16. */
@@ -522,7 +562,7 @@ export interface Progress {
   step_index?: number;
   /** Total number of inference steps, if known. (integer) */
   step_count?: number;
-  /** Position of a waiting image in the queue. 1 is the next one. (integer) */
+  /** Position of a waiting image in the queue of its models. 1 is the next one. (integer) */
   position?: number;
   /** Seconds until this image is finished, including the wait. Absent if unknown. */
   estimated_time?: number;
@@ -530,6 +570,38 @@ export interface Progress {
   source: "estimate" | "upstream";
   /** Additional information. */
   details?: Details;
+}
+
+/**
+ * Snapshot of the owner's waiting images that a client follows: their places and waiting times.
+ *
+ * Each replaces the one before. It is never stored and has no `seq`.
+ */
+export interface Queue {
+  /** Kind of the message. */
+  type: "queue";
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** The waiting images, the next one first, at most 200. Paused ones are last. */
+  outputs?: QueuedOutput[];
+  /** Number of waiting images, including those beyond the list. (integer) */
+  waiting?: number;
+  /** Whether the owner has paused everything, including what is submitted from now on. */
+  paused?: boolean;
+}
+
+/** A waiting image. `step` is what it waits for: its turn, a model, or an `unpause`. */
+export interface QueuedOutput {
+  /** Id of the task. */
+  task_id: string;
+  /** Index of the image in its task, from 0. (integer) */
+  index: number;
+  /** Position of a waiting image in the queue of its models. 1 is the next one. (integer) */
+  position?: number;
+  /** Seconds until this image is finished, including the wait. Absent if unknown. */
+  estimated_time?: number;
+  /** `waiting_for_model` or `paused`. Absent means `queued`: it waits for its turn. */
+  step?: Step;
 }
 
 /** One image is finished. */
@@ -634,6 +706,14 @@ export interface CancelBody {
   index?: number | null;
 }
 
+/** The body of a move: exactly one of its fields. */
+export interface MoveBody {
+  /** Move it right before this waiting task of the same pool. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  before?: string | null;
+  /** Move it before or behind all others of the owner. */
+  to?: "first" | "last" | null;
+}
+
 /** A notice from an admin to one owner, or to everyone if `owner` is absent. */
 export interface NoticeBody {
   /** Text of the notice. (1 to 1000 characters) */
@@ -688,6 +768,22 @@ export interface ShareInfo {
   created: number;
   /** Unix time in seconds. Absent if it does not expire. */
   expires?: number;
+}
+
+/** The tasks that were paused or unpaused, with their states when the request arrived. */
+export interface PausedTasks {
+  /** One entry per task. */
+  tasks: CancelledTask[];
+}
+
+/** The waiting images of the owner, as in a `queue` message. */
+export interface QueueInfo {
+  /** The waiting images, the next one first, at most 200. Paused ones are last. */
+  outputs: QueuedOutput[];
+  /** Number of waiting images, including those beyond the list. (integer) */
+  waiting: number;
+  /** Whether the owner has paused everything, including what is submitted from now on. */
+  paused: boolean;
 }
 
 /** A page of tasks, newest first. Use `next` as `?cursor=`, and `cursor` as `?after=` of the events. */
@@ -883,12 +979,13 @@ export type State = "queued" | "starting" | "running" | "cancelling" | "complete
  *
  * - `queued`: waiting in the queue
  * - `waiting_for_model`: waiting for the upstream, for its model, or before another attempt
+ * - `paused`: held until its task is unpaused
  * - `starting`: sent to the model
  * - `generating`: inference steps are running
  * - `decoding`: the steps are finished and the model decodes the image
  * - `saving`: the image has arrived and is being stored
  */
-export type Step = "queued" | "waiting_for_model" | "starting" | "generating" | "decoding" | "saving";
+export type Step = "queued" | "waiting_for_model" | "paused" | "starting" | "generating" | "decoding" | "saving";
 
 /**
  * What a cancel achieved in Xinference, best outcome first.
@@ -973,7 +1070,7 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
 export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
-export type ClientMessage = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping;
+export type ClientMessage = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
-export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | OutputEvent | Result | Cancelled;
+export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Queue | OutputEvent | Result | Cancelled;

@@ -33,6 +33,7 @@ from xinflight.web import (
     HttpContext,
     Login,
     OpenAi,
+    OwnQueue,
     Page,
     Preflight,
     RequestLogin,
@@ -136,6 +137,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     account = AccountApi(context)
+    queue = OwnQueue(context)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
@@ -153,6 +155,12 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", TASK, rest.task, "task"),
             _Route("DELETE", TASK, rest.delete),
             _Route("POST", f"{TASK}/cancel", rest.cancel),
+            _Route("POST", f"{TASK}/move", queue.move),
+            _Route("POST", f"{TASK}/pause", queue.pause),
+            _Route("POST", f"{TASK}/unpause", queue.unpause),
+            _Route("POST", "/api/v1/tasks/pause", queue.pause_all),
+            _Route("POST", "/api/v1/tasks/unpause", queue.unpause_all),
+            _Route("GET", "/api/v1/queue", queue.queue),
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),

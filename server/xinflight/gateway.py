@@ -19,14 +19,22 @@ from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
 from xinflight.i18n import translate
 from xinflight.journal import Bus, Journal, Subscriber
 from xinflight.model import Event, EventMessage, Task
-from xinflight.protocol import JSON, CancelledTask, Generate, Notice, OutputEvent, parse_cursor
+from xinflight.protocol import (
+    JSON,
+    CancelledTask,
+    Generate,
+    Notice,
+    OutputEvent,
+    Queue,
+    parse_cursor,
+)
 from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
 from xinflight.request_limits import RequestLimits
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Deliveries, Front, Pools
+from xinflight.tasks import Deliveries, Front, Pools, QueueCommands
 from xinflight.upstream import Xinference
 
 __all__ = ["Connection", "Gateway", "Position"]
@@ -92,6 +100,7 @@ class Gateway:
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
+        self.queue = QueueCommands(self._front, self._pools, clock)
         self.account = Account(self._front, self.journal, self._retention, clock, on_erased=self._erased)
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
@@ -288,7 +297,9 @@ class Gateway:
         """Return the newest position of an owner as a cursor; may raise StorageUnavailable."""
         return f"{self.journal.epoch}:{await self.journal.store.last_seq(owner)}"
 
-    async def generate(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage]:
+    async def generate(
+        self, *, owner: str, lang: str | None = None, **fields: Any
+    ) -> AsyncIterator[EventMessage | Queue]:
         """Start a generation and yield its events up to its end. `fields` are those of a `generate` message.
 
         Leaving the loop early doesn't cancel the generation, unless `on_disconnect="cancel"`.
@@ -317,6 +328,8 @@ class Gateway:
                     message = await render(item, render_context)
                     render_context.written(item, message)
                     yield message
+                elif isinstance(item, Queue):
+                    yield item
                 elif reader.closing:
                     raise ShuttingDown
         finally:

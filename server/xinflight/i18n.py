@@ -15,6 +15,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # Steps
     "queued": ("Waiting in the queue", "排队中"),
     "waiting_for_model": ("Waiting for the model", "等待模型"),
+    "paused": ("Paused", "已暂停"),
     "starting": ("Starting", "正在启动"),
     "generating": ("Generating", "正在生成"),
     "decoding": ("Decoding the image", "正在解码图片"),

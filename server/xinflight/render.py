@@ -107,6 +107,7 @@ def _describe(task: Task) -> TaskInfo:
         failed=[output.index for output in failed],
         cancelled=[output.index for output in task.outputs if output.state is State.CANCELLED],
         code=failed[0].code if failed and task.state is not State.COMPLETED else None,
+        paused=task.paused and not task.ended,
         metadata=task.metadata,
     )
 

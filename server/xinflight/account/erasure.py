@@ -65,6 +65,7 @@ class Erasure:
             except OSError as error:
                 raise StorageUnavailable(detail=str(error)) from None
             if not erased.unfinished:
+                await self._front.unpause_owner(owner)
                 await self._journal.store.forget(owner, used_before=day_of(self._clock.time()))
                 await self._journal.skip_forgotten(owner)
         log.info("owner erased", tasks=erased.tasks, outputs=erased.outputs, unfinished=len(erased.unfinished))

@@ -22,8 +22,10 @@ from xinflight.protocol import (
     Follow,
     Generate,
     ListTasks,
+    Move,
     Notice,
     Ok,
+    Pause,
     Ping,
     Pong,
     Recovered,
@@ -32,6 +34,7 @@ from xinflight.protocol import (
     ServerMessage,
     Tasks,
     Unfollow,
+    Unpause,
     Welcome,
 )
 from xinflight.render import RenderContext, error_message, render_task, upstream_notice, upstream_status
@@ -137,6 +140,10 @@ class Session:
                 return None
             case Cancel():
                 return await self._cancel(message)
+            case Move():
+                return await self._move(message)
+            case Pause() | Unpause():
+                return await self._pause(message)
             case Resume():
                 await self._resume(message)
                 return None
@@ -182,6 +189,17 @@ class Session:
         if task_id is None:
             return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(owner, set(message.except_)))
         return Ok(ref=message.ref, tasks=[await self._gateway.cancel(owner, task_id, message.index)])
+
+    async def _move(self, message: Move) -> Ok:
+        if (message.before is None) == (message.to is None):
+            raise WrongShape(field="to", limit="either before or to")
+        moved = await self._gateway.queue.move(self.owner, message.task_id, before=message.before, to=message.to)
+        return Ok(ref=message.ref, tasks=[moved])
+
+    async def _pause(self, message: Pause | Unpause) -> Ok:
+        task_id = _one_or_all(message.task_id, message.scope)
+        paused = isinstance(message, Pause)
+        return Ok(ref=message.ref, tasks=await self._gateway.queue.pause(self.owner, task_id, paused=paused))
 
     async def _resume(self, message: Resume) -> None:
         if (message.tasks is None) == (message.scope is None):

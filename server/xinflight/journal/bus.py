@@ -5,7 +5,7 @@
 
 from typing import Protocol
 
-from xinflight.model import Event
+from xinflight.model import Event, OwnerQueue
 
 __all__ = ["Bus", "Listener"]
 
@@ -13,15 +13,18 @@ __all__ = ["Bus", "Listener"]
 class Listener(Protocol):
     """Whoever is told of events."""
 
-    def deliver(self, event: Event) -> None:
-        """Accept an event; must not wait."""
+    def deliver(self, event: Event | OwnerQueue) -> None:
+        """Accept an event or a snapshot; must not wait."""
 
 
 class Bus(Protocol):
     """Carry events and snapshots to their listeners. Calls come from one event loop."""
 
-    def publish(self, event: Event) -> None:
-        """Deliver an event to every listener of its task or owner, in the order of the calls."""
+    def publish(self, event: Event | OwnerQueue) -> None:
+        """Deliver an event to every listener of its task or owner, in the order of the calls.
+
+        An owner's queue has the uid of no task; those who attach to it receive it as those of the owner do.
+        """
 
     def attach(self, listener: Listener, owner: str, uid: str | None) -> None:
         """Deliver the events of one task to a listener, or with `uid` None those of all of an owner's tasks."""

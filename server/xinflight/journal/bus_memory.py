@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from xinflight.journal.bus import Listener
-from xinflight.model import Event
+from xinflight.model import Event, OwnerQueue
 
 __all__ = ["MemoryBus"]
 
@@ -14,7 +14,7 @@ class MemoryBus:
     def __init__(self) -> None:
         self._listeners: defaultdict[tuple[str, str | None], set[Listener]] = defaultdict(set)
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: Event | OwnerQueue) -> None:
         """Deliver to the task's listeners, then to the owner's."""
         for key in ((event.owner, event.uid), (event.owner, None)):
             for listener in tuple(self._listeners.get(key, ())):

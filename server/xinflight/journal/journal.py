@@ -9,12 +9,13 @@ import asyncio
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
-from xinflight.model import Event, StoredMessage, Task, accepted_message
+from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_message
 from xinflight.protocol import Progress
 from xinflight.storage import Accept, Append, Charge, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
@@ -68,6 +69,8 @@ class Journal:
         self._positions: dict[str, _Position] = {}
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
         self._snapshots: dict[str, dict[str, dict[int, Event]]] = {}
+        # The newest queue of each owner who has subscribers and something that waits.
+        self._queues: dict[str, OwnerQueue] = {}
         self._closing = False
 
     async def open(self) -> None:
@@ -122,6 +125,14 @@ class Journal:
         event = Event(owner=task.owner, uid=task.uid, seq=0, lang=task.lang, message=message)
         self._snapshots.setdefault(task.owner, {}).setdefault(task.uid, {})[message.index] = event
         self.bus.publish(event)
+
+    def publish_queue(self, queue: OwnerQueue) -> None:
+        """Publish what waits of an owner who has a subscriber; it replaces the snapshot before."""
+        if queue.outputs or queue.paused:
+            self._queues[queue.owner] = queue
+        else:
+            self._queues.pop(queue.owner, None)
+        self.bus.publish(queue)
 
     def _put(self, write: Write) -> asyncio.Future[Outcome]:
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -227,10 +238,20 @@ class Journal:
         position.users -= 1
         if position.users == 0:
             del self._positions[owner]
+            # Nobody keeps it up to date: whoever comes next must not be sent places of long ago.
+            self._queues.pop(owner, None)
 
     def has_subscriber(self, owner: str) -> bool:
         """Tell whether anybody receives an owner's events here."""
         return owner in self._positions
+
+    def subscribed_owners(self) -> list[str]:
+        """Return the owners who have subscribers here."""
+        return list(self._positions)
+
+    def queue(self, owner: str) -> OwnerQueue | None:
+        """Return the newest queue of an owner; None if nothing waits, or if nobody watched until now."""
+        return self._queues.get(owner)
 
     def position(self, owner: str) -> int:
         """Return the newest published seq of an owner who has a subscriber."""
@@ -255,5 +276,13 @@ class Journal:
         return list(self._snapshots.get(owner, ()))
 
     def latest(self, owner: str, uid: str) -> list[Event]:
-        """Return the newest snapshot of each output of an unfinished task."""
-        return list(self._snapshots.get(owner, {}).get(uid, {}).values())
+        """Return the newest snapshot of each output of an unfinished task, without places: the queue has them."""
+        return [_without_place(event) for event in self._snapshots.get(owner, {}).get(uid, {}).values()]
+
+
+def _without_place(event: Event) -> Event:
+    """Return a snapshot without the place that it told when it was new."""
+    message = event.message
+    if not isinstance(message, Progress) or message.position is None:
+        return event
+    return replace(event, message=replace(message, position=None, estimated_time=None))

@@ -13,16 +13,18 @@ import msgspec
 from msgspec import Struct
 
 from xinflight.journal.bus import Bus
-from xinflight.model import Event
-from xinflight.protocol import Progress, ServerMessage
+from xinflight.model import Event, OwnerQueue
+from xinflight.protocol import Progress, Queue, ServerMessage
 from xinflight.storage import Store
 
-__all__ = ["Source", "Subscriber"]
+__all__ = ["QUEUED_OUTPUTS", "Source", "Subscriber"]
 
 BUFFERED_EVENTS = 512
 """Events buffered for one subscriber before it reads from the store instead."""
 BUFFERED_BYTES = 2**20
 """The same in bytes: events with long prompts take 40 KB each."""
+QUEUED_OUTPUTS = 200
+"""Waiting outputs in one message: more than people read, some 30 KB at the most."""
 PAGE = 64
 """Stored events read at once: enough to keep a socket busy, small enough to be dropped."""
 PAGE_BYTES = 2**18
@@ -43,6 +45,9 @@ class Source(Protocol):
 
     def latest(self, owner: str, uid: str) -> list[Event]:
         """Return the newest snapshots of a task."""
+
+    def queue(self, owner: str) -> OwnerQueue | None:
+        """Return what waits of an owner, if that is known."""
 
 
 class _Replay(Struct, eq=False):
@@ -74,7 +79,7 @@ class Subscriber:
         self._journal = journal
         # Live events in order; a newer snapshot takes its older one out. Bounded by BUFFERED_EVENTS and, in bytes
         # of its stored events, by BUFFERED_BYTES.
-        self._live: dict[tuple[str, int], Event] = {}
+        self._live: dict[tuple[str, int], Event | OwnerQueue] = {}
         self._live_bytes = 0
         # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
         self._replays: deque[_Replay] = deque()
@@ -110,10 +115,12 @@ class Subscriber:
             self._since[uid] = upto
             self._reached[uid] = upto
             self._journal.bus.attach(self, self.owner, uid)
+            self._journal.bus.attach(self, self.owner, OwnerQueue.uid)
         if after is not None:
             self._reached.update({uid: after for uid in wanted if uid in running})
         if after is not None or done is not None:
             self._add(_Replay(tuple(wanted), after or 0, upto, tuple(started), done, reached, upto))
+        self._show_queue(started)
 
     def _reaches(self, uid: str, running: Collection[str], upto: int) -> int:
         """Return the seq above which every event of a task comes already; `upto` when it is not subscribed."""
@@ -127,9 +134,10 @@ class Subscriber:
         if self._since_all is None:
             fresh = tuple(uid for uid in self._journal.running(self.owner) if uid not in self._since)
             self._since_all = self._reached_all = upto
-            for uid in self._since:
+            for uid in (*self._since, OwnerQueue.uid):
                 self._journal.bus.detach(self, self.owner, uid)
             self._journal.bus.attach(self, self.owner, None)
+            self._show_queue(fresh)
         uids = None if after is not None and after < self._reached_all else ()
         self._add(_Replay(uids, after or 0, upto, fresh, done, dict(self._reached), self._reached_all))
         if after is not None:
@@ -141,6 +149,8 @@ class Subscriber:
         self._reached.pop(uid, None)
         if self._since.pop(uid, None) is not None:
             self._journal.bus.detach(self, self.owner, uid)
+            if not self._since:
+                self._journal.bus.detach(self, self.owner, OwnerQueue.uid)
 
     def unsubscribe_all(self) -> None:
         """Receive nothing more."""
@@ -157,9 +167,21 @@ class Subscriber:
         self._replays.clear()
         self._page.clear()
 
-    def deliver(self, event: Event) -> None:
-        """Buffer an event of the bus; never waits."""
+    def _show_queue(self, uids: Collection[str]) -> None:
+        """Buffer the places of tasks that are subscribed from now on."""
+        queue = self._journal.queue(self.owner)
+        if queue is not None:
+            self.deliver(msgspec.structs.replace(queue, news=frozenset(uids)))
+
+    def deliver(self, event: Event | OwnerQueue) -> None:
+        """Buffer an event or a snapshot of the bus; never waits."""
         if self._behind:
+            return
+        if isinstance(event, OwnerQueue):
+            older = self._live.pop((event.uid, 0), None)
+            news = older.news if isinstance(older, OwnerQueue) else frozenset()
+            self._live[event.uid, 0] = msgspec.structs.replace(event, news=event.news | news)
+            self.wake.set()
             return
         if event.stored and event.seq <= self._since.get(event.uid, self._since_all or 0):
             # The position was read from the store while this event waited to be published: replays bring it.
@@ -188,7 +210,7 @@ class Subscriber:
         self._live_bytes = 0
 
     def _first_stored(self) -> Event | None:
-        return next((event for event in self._live.values() if event.stored), None)
+        return next((event for event in self._live.values() if isinstance(event, Event) and event.stored), None)
 
     def _add(self, replay: _Replay) -> None:
         """Add a replay. While behind it goes before what was missed, which is newer; its `done` follows that."""
@@ -204,20 +226,40 @@ class Subscriber:
 
         `wake` is clear after None. Cancelling loses nothing. Raises StorageUnavailable; what is buffered stays.
         """
-        item: Event | ServerMessage
-        while not self._page and self._replays and not self._live_goes_first(self._replays[0]):
-            await self._read_page(self._replays[0])
-        if self._page:
-            item = self._page.popleft()
-        elif self._live:
-            item = self._live.pop(next(iter(self._live)))
-            self._live_bytes -= item.bytes if item.stored else 0
-        else:
-            self.wake.clear()
-            return None
+        while True:
+            while not self._page and self._replays and not self._live_goes_first(self._replays[0]):
+                await self._read_page(self._replays[0])
+            if not self._page and not self._live:
+                self.wake.clear()
+                return None
+            item = self._page.popleft() if self._page else self._next_live()
+            if item is not None:
+                break
         if isinstance(item, Event) and item.ends:
             self.unsubscribe(item.uid)
         return item
+
+    def _next_live(self) -> Event | Queue | None:
+        """Return what is buffered first, or None for a queue in which nothing has changed for this subscriber."""
+        item = self._live.pop(next(iter(self._live)))
+        if isinstance(item, OwnerQueue):
+            return self._queue_message(item)
+        self._live_bytes -= item.bytes if item.stored else 0
+        return item
+
+    def _queue_message(self, queue: OwnerQueue) -> Queue | None:
+        """Return what waits of what is subscribed now; None if that has not changed."""
+        outputs = list(queue.outputs)
+        if self._since_all is None:
+            if not any(uid in self._since for uid in queue.news):
+                return None
+            outputs = [output for uid, output in zip(queue.uids, outputs, strict=True) if uid in self._since]
+        return Queue(
+            timestamp=queue.timestamp,
+            outputs=outputs[:QUEUED_OUTPUTS],
+            waiting=len(outputs),
+            paused=queue.paused,
+        )
 
     def _live_goes_first(self, replay: _Replay) -> bool:
         """Tell whether a stored event is buffered that was published before the replay was asked for.
@@ -241,6 +283,7 @@ class Subscriber:
             if self._journal.position(self.owner) > upto:
                 return
             self._behind = False
+            self._show_queue(tuple(self._since))
             replay.running = tuple(self._since if self._since_all is None else self._journal.running(self.owner))
         # Not simply the first one: while the page was read, a newer replay may have been put before it.
         self._replays.remove(replay)

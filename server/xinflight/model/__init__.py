@@ -4,6 +4,7 @@ from xinflight.model.digest import digest, has_content
 from xinflight.model.event import (
     Event,
     EventMessage,
+    OwnerQueue,
     StoredMessage,
     accepted_message,
     end_message,
@@ -23,6 +24,7 @@ __all__ = [
     "EventMessage",
     "MediaInfo",
     "Output",
+    "OwnerQueue",
     "Share",
     "StoredMessage",
     "Task",

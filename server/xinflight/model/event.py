@@ -1,5 +1,7 @@
 """One event of a task as it is stored: a wire message without what belongs to a subscriber. No I/O."""
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 from xinflight.errors import by_code
@@ -12,6 +14,7 @@ from xinflight.protocol import (
     OutputEvent,
     OutputRef,
     Progress,
+    QueuedOutput,
     Result,
     ResultData,
     State,
@@ -20,6 +23,7 @@ from xinflight.protocol import (
 __all__ = [
     "Event",
     "EventMessage",
+    "OwnerQueue",
     "StoredMessage",
     "accepted_message",
     "end_message",
@@ -64,6 +68,25 @@ class Event(Struct, frozen=True, kw_only=True):
     def ends(self) -> bool:
         """Tell whether this event is the end of its task."""
         return self.message.ends
+
+
+class OwnerQueue(Struct, frozen=True, kw_only=True):
+    """What waits of one owner's, the next output first, as a snapshot on its way to subscribers.
+
+    `uids` are the tasks of `outputs`, in the same order. `news` are the tasks of which something changed since the
+    snapshot before. `at` is in monotonic seconds, `timestamp` in Unix seconds.
+    """
+
+    uid: ClassVar[str] = ""
+    """In place of a task's: subscribers of single tasks receive it, too."""
+
+    owner: str
+    timestamp: float
+    at: float
+    uids: tuple[str, ...]
+    outputs: tuple[QueuedOutput, ...]
+    paused: bool
+    news: frozenset[str]
 
 
 def accepted_message(task: Task) -> Accepted:

@@ -67,7 +67,8 @@ class Task(Struct, kw_only=True):
     `pool` names the models that may do it, "" while none is known; `kind` the way it is asked for upstream.
     `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then. `weight` is its
     owner's share of the compute time when it was accepted. Of an owner's waiting tasks with the same priority, the
-    lowest `rank` goes first: it rises with acceptance, whatever the clock does.
+    lowest `rank` goes first: it rises with acceptance, whatever the clock does, until it is moved. While a task is
+    `paused`, its waiting outputs are not started.
     """
 
     uid: str
@@ -82,6 +83,7 @@ class Task(Struct, kw_only=True):
     outputs: list[Output]
     weight: float = 1.0
     rank: float = 0.0
+    paused: bool = False
     metadata: Any = None
     lang: str | None = None
     cancelled_at: float | None = None

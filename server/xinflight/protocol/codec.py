@@ -20,9 +20,12 @@ from xinflight.protocol.requests import (
     Follow,
     Generate,
     ListTasks,
+    Move,
+    Pause,
     Ping,
     Resume,
     Unfollow,
+    Unpause,
 )
 from xinflight.protocol.terms import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 
@@ -38,10 +41,10 @@ __all__ = [
     "parse_size",
 ]
 
-Request = Generate | Cancel | Resume | Follow | Unfollow | ListTasks | Delete | Ping
+Request = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping
 """Any request that a client may send."""
 
-ACTIONS = "generate, cancel, resume, follow, unfollow, list, delete, ping"
+ACTIONS = "generate, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping"
 
 _FORMS = {
     "size": "WIDTHxHEIGHT",
@@ -50,6 +53,7 @@ _FORMS = {
     "on_disconnect": "continue, cancel",
     "response_format": "url, b64_json",
     "scope": "all",
+    "to": "first, last",
     "state": "unfinished, completed, failed, cancelled, expired",
 }
 # Text before the path may come from the client. The path never does, so only the path is parsed.
@@ -166,7 +170,7 @@ def _explain(text: str) -> XinflightError:
     field = found.group(1) if found else None
     if field == "action":
         return UnknownAction(field="action", limit=ACTIONS)
-    if field in ("task_id", "except", "tasks") and "regex" in text:
+    if field in ("task_id", "before", "except", "tasks") and "regex" in text:
         return BadTaskId(field=field, limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -")
     what = text.split(" - at ")[0]
     bound = re.match(r"Expected `[^`]+` ((?:of length )?(?:<=|>=|<|>) .+|matching regex .+)$", what)

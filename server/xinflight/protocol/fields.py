@@ -11,6 +11,7 @@ __all__ = [
     "CancelledIndices",
     "Code",
     "ConnectionId",
+    "EstimatedTime",
     "EventCursor",
     "FailedIndices",
     "FileSize",
@@ -27,6 +28,8 @@ __all__ = [
     "NextPage",
     "OutputIndex",
     "PixelSize",
+    "QueuePaused",
+    "QueuePosition",
     "RetryAfter",
     "Retryable",
     "Seed",
@@ -34,6 +37,7 @@ __all__ = [
     "TaskState",
     "Timestamp",
     "UnixSeconds",
+    "WaitingCount",
     "Width",
     "XinferenceState",
 ]
@@ -61,6 +65,16 @@ Seed = Annotated[
     int, Meta(description="Seed to reproduce the image. Image `index` is generated with `seed + index`.")
 ]
 OutputIndex = Annotated[int, Meta(description="Index of the image in its task, from 0.")]
+QueuePosition = Annotated[
+    int | None, Meta(description="Position of a waiting image in the queue of its models. 1 is the next one.")
+]
+EstimatedTime = Annotated[
+    float | None, Meta(description="Seconds until this image is finished, including the wait. Absent if unknown.")
+]
+QueuePaused = Annotated[
+    bool, Meta(description="Whether the owner has paused everything, including what is submitted from now on.")
+]
+WaitingCount = Annotated[int, Meta(description="Number of waiting images, including those beyond the list.")]
 FailedIndices = Annotated[list[int], Meta(description="Indices of the images that failed or expired.")]
 CancelledIndices = Annotated[list[int], Meta(description="Indices of the images that were cancelled.")]
 FileUrl = Annotated[

@@ -14,18 +14,21 @@ from xinflight.protocol.fields import (
     ModelId,
     NextPage,
     PixelSize,
+    QueuePaused,
     Retryable,
     RetryAfter,
     UnixSeconds,
+    WaitingCount,
     XinferenceState,
 )
-from xinflight.protocol.parts import ModelList, TaskList
-from xinflight.protocol.requests import Index
+from xinflight.protocol.parts import CancelledTask, ModelList, QueuedOutputs, TaskList
+from xinflight.protocol.requests import Index, TaskId
 
 __all__ = [
     "CancelBody",
     "Health",
     "Models",
+    "MoveBody",
     "NoticeBody",
     "OpenAiCompleted",
     "OpenAiError",
@@ -34,7 +37,9 @@ __all__ = [
     "OpenAiModel",
     "OpenAiModels",
     "OpenAiProblem",
+    "PausedTasks",
     "Problem",
+    "QueueInfo",
     "TaskPage",
 ]
 
@@ -75,6 +80,31 @@ class CancelBody(Struct, kw_only=True):
     """The body of a cancel: one image of the task, or all of it."""
 
     index: Annotated[Index | None, Meta(description="Cancel only this image. Default: the whole task.")] = None
+
+
+class MoveBody(Struct, kw_only=True):
+    """The body of a move: exactly one of its fields."""
+
+    before: Annotated[TaskId | None, Meta(description="Move it right before this waiting task of the same pool.")] = (
+        None
+    )
+    to: Annotated[
+        Literal["first", "last"] | None, Meta(description="Move it before or behind all others of the owner.")
+    ] = None
+
+
+class PausedTasks(Struct, kw_only=True):
+    """The tasks that were paused or unpaused, with their states when the request arrived."""
+
+    tasks: Annotated[list[CancelledTask], Meta(description="One entry per task.")]
+
+
+class QueueInfo(Struct, kw_only=True):
+    """The waiting images of the owner, as in a `queue` message."""
+
+    outputs: QueuedOutputs
+    waiting: WaitingCount
+    paused: QueuePaused
 
 
 class NoticeBody(Struct, kw_only=True):

@@ -10,6 +10,7 @@ from xinflight.protocol.fields import (
     CancelledIndices,
     Code,
     ConnectionId,
+    EstimatedTime,
     EventCursor,
     FailedIndices,
     FileSize,
@@ -23,12 +24,15 @@ from xinflight.protocol.fields import (
     Metadata,
     NextPage,
     OutputIndex,
+    QueuePaused,
+    QueuePosition,
     Retryable,
     RetryAfter,
     Seed,
     TaskIdText,
     TaskState,
     Timestamp,
+    WaitingCount,
     Width,
 )
 from xinflight.protocol.parts import (
@@ -40,6 +44,7 @@ from xinflight.protocol.parts import (
     Limits,
     ModelInfo,
     ModelList,
+    QueuedOutputs,
     ResultData,
     TaskList,
     Upstream,
@@ -57,6 +62,7 @@ __all__ = [
     "OutputEvent",
     "Pong",
     "Progress",
+    "Queue",
     "Recovered",
     "Result",
     "ServerMessage",
@@ -206,17 +212,25 @@ class Progress(TaskSnapshot, tag="progress", kw_only=True):
     step: Annotated[Step, Meta(description="What is currently being done.")]
     step_index: Annotated[int | None, Meta(description="Number of finished inference steps, if known.")] = None
     step_count: Annotated[int | None, Meta(description="Total number of inference steps, if known.")] = None
-    position: Annotated[
-        int | None, Meta(description="Position of a waiting image in the queue. 1 is the next one.")
-    ] = None
-    estimated_time: Annotated[
-        float | None, Meta(description="Seconds until this image is finished, including the wait. Absent if unknown.")
-    ] = None
+    position: QueuePosition = None
+    estimated_time: EstimatedTime = None
     source: Annotated[
         Literal["upstream", "estimate"],
         Meta(description="`upstream`: reported by the model. `estimate`: the model has not reported any yet."),
     ]
     details: Annotated[Details | None, Meta(description="Additional information.")] = None
+
+
+class Queue(ServerMessage, tag="queue", kw_only=True):
+    """Snapshot of the owner's waiting images that a client follows: their places and waiting times.
+
+    Each replaces the one before. It is never stored and has no `seq`.
+    """
+
+    timestamp: Timestamp
+    outputs: QueuedOutputs = msgspec.field(default_factory=list)
+    waiting: WaitingCount = 0
+    paused: QueuePaused = False
 
 
 class OutputEvent(TaskEvent, tag="output", kw_only=True):

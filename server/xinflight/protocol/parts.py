@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from xinflight.protocol.fields import (
     CancelledIndices,
     Code,
+    EstimatedTime,
     FailedIndices,
     FileSize,
     FileUrl,
@@ -21,6 +22,7 @@ from xinflight.protocol.fields import (
     NegativePrompt,
     OutputIndex,
     PixelSize,
+    QueuePosition,
     Seed,
     TaskIdText,
     TaskState,
@@ -28,7 +30,7 @@ from xinflight.protocol.fields import (
     Width,
     XinferenceState,
 )
-from xinflight.protocol.terms import CancelOutcome
+from xinflight.protocol.terms import CancelOutcome, Step
 
 __all__ = [
     "CancelledTask",
@@ -41,6 +43,8 @@ __all__ = [
     "ModelList",
     "OutputRef",
     "Params",
+    "QueuedOutput",
+    "QueuedOutputs",
     "ResultData",
     "TaskInfo",
     "TaskList",
@@ -120,6 +124,7 @@ class TaskInfo(Struct, omit_defaults=True, kw_only=True):
     failed: FailedIndices = msgspec.field(default_factory=list)
     cancelled: CancelledIndices = msgspec.field(default_factory=list)
     code: Annotated[str | None, Meta(description="For a failed task: error code, as in `error`.")] = None
+    paused: Annotated[bool, Meta(description="Whether its waiting images are held until an `unpause`.")] = False
     metadata: Metadata = None
     ignored: IgnoredFields = msgspec.field(default_factory=list)
 
@@ -161,6 +166,23 @@ class CancelledTask(Struct, omit_defaults=True, kw_only=True):
     task_id: TaskIdText
     was: Annotated[str, Meta(description="State when the request arrived, or `unknown`.")]
     index: Annotated[int | None, Meta(description="Index of the image, if one was given.")] = None
+
+
+class QueuedOutput(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """A waiting image. `step` is what it waits for: its turn, a model, or an `unpause`."""
+
+    task_id: TaskIdText
+    index: OutputIndex
+    position: QueuePosition = None
+    estimated_time: EstimatedTime = None
+    step: Annotated[
+        Step, Meta(description="`waiting_for_model` or `paused`. Absent means `queued`: it waits for its turn.")
+    ] = Step.QUEUED
+
+
+QueuedOutputs = Annotated[
+    list[QueuedOutput], Meta(description="The waiting images, the next one first, at most 200. Paused ones are last.")
+]
 
 
 class ModelInfo(Struct, omit_defaults=True, kw_only=True):

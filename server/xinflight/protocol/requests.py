@@ -15,10 +15,13 @@ __all__ = [
     "Generate",
     "Index",
     "ListTasks",
+    "Move",
+    "Pause",
     "Ping",
     "Resume",
     "TaskId",
     "Unfollow",
+    "Unpause",
 ]
 
 MAX_SEED = 2**53 - 64 - 1
@@ -174,6 +177,38 @@ class Delete(ClientMessage, tag="delete", kw_only=True):
     """Delete an ended task and its images."""
 
     task_id: Annotated[TaskId, Meta(description="Id of the task.")]
+
+
+class Move(ClientMessage, tag="move", kw_only=True):
+    """Move a waiting task within the owner's own queue. Other owners' tasks keep their turns."""
+
+    task_id: Annotated[TaskId, Meta(description="The task to move.")]
+    before: Annotated[
+        TaskId | None,
+        Meta(description="Move it right before this waiting task of the same pool. Either this or `to` is required."),
+    ] = None
+    to: Annotated[
+        Literal["first", "last"] | None, Meta(description="Move it before or behind all others of the owner.")
+    ] = None
+
+
+class Pause(ClientMessage, tag="pause", kw_only=True):
+    """Hold the waiting images of a task, or of all tasks of the owner. What runs goes on."""
+
+    task_id: OneTask = None
+    scope: Annotated[
+        Literal["all"] | None,
+        Meta(description="All unfinished tasks of the owner, and those submitted until `unpause` with this scope."),
+    ] = None
+
+
+class Unpause(ClientMessage, tag="unpause", kw_only=True):
+    """Let the waiting images of a task, or of all tasks of the owner, take their turns again."""
+
+    task_id: OneTask = None
+    scope: Annotated[
+        Literal["all"] | None, Meta(description="All tasks of the owner, and those submitted from now on.")
+    ] = None
 
 
 class Ping(ClientMessage, tag="ping", kw_only=True):

@@ -61,6 +61,7 @@ class Step(StrEnum):
 
     QUEUED = "queued"
     WAITING_FOR_MODEL = "waiting_for_model"
+    PAUSED = "paused"
     STARTING = "starting"
     GENERATING = "generating"
     DECODING = "decoding"

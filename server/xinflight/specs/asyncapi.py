@@ -15,6 +15,9 @@ _CHANNEL = "#/channels/generate"
 _ANSWERS = {
     "generate": "ack",
     "cancel": "ok",
+    "move": "ok",
+    "pause": "ok",
+    "unpause": "ok",
     "resume": "recovered",
     "follow": "recovered",
     "unfollow": "ok",

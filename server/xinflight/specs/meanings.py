@@ -21,6 +21,7 @@ MEMBERS: dict[type[Enum], dict[Any, str]] = {
     Step: {
         Step.QUEUED: "waiting in the queue",
         Step.WAITING_FOR_MODEL: "waiting for the upstream, for its model, or before another attempt",
+        Step.PAUSED: "held until its task is unpaused",
         Step.STARTING: "sent to the model",
         Step.GENERATING: "inference steps are running",
         Step.DECODING: "the steps are finished and the model decodes the image",

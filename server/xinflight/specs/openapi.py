@@ -2,14 +2,11 @@
 
 from xinflight.errors import (
     BadTaskId,
-    BodyTimeout,
-    FrameTooLarge,
     LoraTag,
     ModelNotFound,
     ModelUnsuitable,
     NotAcceptable,
     NotFound,
-    NotJson,
     OutOfBounds,
     PromptMissing,
     ShuttingDown,
@@ -20,7 +17,6 @@ from xinflight.errors import (
     TooManyConnections,
     TooManyShares,
     TooManyTasks,
-    UnsupportedType,
     UpstreamAuth,
     UpstreamDied,
     UpstreamFailed,
@@ -30,9 +26,11 @@ from xinflight.errors import (
 from xinflight.protocol import PROTOCOL_VERSION
 from xinflight.specs.openapi_account import account_paths
 from xinflight.specs.operations import (
+    BODY,
     JSON,
     NAMED,
     NDJSON,
+    ONE_TASK,
     PREFIX,
     SSE,
     STREAMS,
@@ -45,13 +43,13 @@ from xinflight.specs.operations import (
     path,
     query,
 )
+from xinflight.specs.queue import queue_paths
 from xinflight.specs.schema import CLIENT, Schema, relinked, schemas
 
 __all__ = ["openapi"]
 
-_BODY: Errors = (NotJson, WrongShape, OutOfBounds, BodyTimeout, FrameTooLarge, UnsupportedType)
 _SUBMIT: Errors = (
-    *_BODY,
+    *BODY,
     PromptMissing,
     BadTaskId,
     LoraTag,
@@ -63,7 +61,6 @@ _SUBMIT: Errors = (
     UpstreamAuth,
     ShuttingDown,
 )
-_ONE_TASK: Errors = (BadTaskId, NotFound)
 _END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamGarbage, TaskTimeout)
 
 
@@ -155,16 +152,17 @@ def _tasks() -> dict[str, Schema]:
                 "task",
                 "Get a task",
                 {"200": answer("The task.", {JSON: "TaskInfo"})},
-                errors=(*_ONE_TASK, NotAcceptable),
+                errors=(*ONE_TASK, NotAcceptable),
             ),
             "delete": operation(
                 "delete",
                 "Delete an ended task and its images",
                 {"204": {"description": "Deleted."}},
-                errors=(*_ONE_TASK, TaskUnfinished),
+                errors=(*ONE_TASK, TaskUnfinished),
             ),
         },
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
+        **queue_paths(tasks),
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
         f"{tasks}/{{task_id}}/outputs/{{index}}": {"parameters": path("task_id", "index"), "get": _task_output()},
         "/api/v1/events": {
@@ -221,7 +219,7 @@ def _cancel() -> Schema:
         "cancel",
         "Cancel a task or one of its images; repeated and late cancels are not errors",
         {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})},
-        errors=(*_ONE_TASK, *_BODY, NotAcceptable),
+        errors=(*ONE_TASK, *BODY, NotAcceptable),
         parameters=[query("owner", "Admins only: cancel a task of this owner.")],
         body="CancelBody",
         optional=True,
@@ -236,7 +234,7 @@ def _task_events() -> Schema:
             "200": events("The events after the cursor."),
             "204": {"description": "The task has ended and has no events after the cursor. Don't reconnect."},
         },
-        errors=(*_ONE_TASK, OutOfBounds, NotAcceptable, TooManyConnections),
+        errors=(*ONE_TASK, OutOfBounds, NotAcceptable, TooManyConnections),
         parameters=_following("from its start"),
     )
 
@@ -246,7 +244,7 @@ def _task_output() -> Schema:
         "taskOutput",
         "Get an image of a task",
         {"303": answer("Redirect to the image.", {}, {"Location": "URL of the image."})},
-        errors=_ONE_TASK,
+        errors=ONE_TASK,
     )
 
 
@@ -285,7 +283,7 @@ def _server() -> dict[str, Schema]:
                 "notify",
                 "Send a notice to an owner or to everyone (admins only)",
                 {"204": {"description": "Sent to all matching connections."}},
-                errors=_BODY,
+                errors=BODY,
                 body="NoticeBody",
                 about="server",
             )
@@ -335,7 +333,7 @@ def _shares() -> dict[str, Schema]:
                 "share",
                 "Create a link to an image that works without credentials",
                 {"201": answer("The share. Only this answer has its link.", {JSON: "NewShare"})},
-                errors=(*_ONE_TASK, *_BODY, NotAcceptable, TooManyShares),
+                errors=(*ONE_TASK, *BODY, NotAcceptable, TooManyShares),
                 body="ShareBody",
                 about="shares",
             ),

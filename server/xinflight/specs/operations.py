@@ -3,14 +3,30 @@
 from collections import defaultdict
 from typing import Any
 
-from xinflight.errors import Forbidden, Internal, StorageUnavailable, Unauthorised, XinflightError
+from xinflight.errors import (
+    BadTaskId,
+    BodyTimeout,
+    Forbidden,
+    FrameTooLarge,
+    Internal,
+    NotFound,
+    NotJson,
+    OutOfBounds,
+    StorageUnavailable,
+    Unauthorised,
+    UnsupportedType,
+    WrongShape,
+    XinflightError,
+)
 from xinflight.specs.schema import Schema, query_schemas, schemas
 
 __all__ = [
+    "BODY",
     "CSV",
     "JSON",
     "NAMED",
     "NDJSON",
+    "ONE_TASK",
     "PREFIX",
     "SSE",
     "STREAMS",
@@ -25,6 +41,11 @@ __all__ = [
 ]
 
 Errors = tuple[type[XinflightError], ...]
+
+BODY: Errors = (NotJson, WrongShape, OutOfBounds, BodyTimeout, FrameTooLarge, UnsupportedType)
+"""What may be wrong with a body."""
+ONE_TASK: Errors = (BadTaskId, NotFound)
+"""What may be wrong with the id of a task."""
 
 PREFIX = "#/components/schemas/"
 JSON = "application/json"

@@ -42,6 +42,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Error,
     protocol.Accepted,
     protocol.Progress,
+    protocol.Queue,
     protocol.OutputEvent,
     protocol.Result,
     protocol.Cancelled,
@@ -50,10 +51,13 @@ SERVER: tuple[type[Struct], ...] = (
 
 HTTP: tuple[type[Struct], ...] = (
     protocol.CancelBody,
+    protocol.MoveBody,
     protocol.NoticeBody,
     protocol.ShareBody,
     protocol.NewShare,
     protocol.SharePage,
+    protocol.PausedTasks,
+    protocol.QueueInfo,
     protocol.TaskPage,
     protocol.Models,
     protocol.AccountInfo,
@@ -73,6 +77,7 @@ _QUERIES: tuple[type[Struct], ...] = (protocol.ListShares,)
 _REQUESTS: tuple[type[Struct], ...] = (
     *CLIENT,
     protocol.CancelBody,
+    protocol.MoveBody,
     protocol.NoticeBody,
     protocol.ShareBody,
     *_QUERIES,

@@ -39,6 +39,8 @@ __all__ = [
     "OLDEST_ENDED",
     "OUTPUT_OWNER",
     "OVERDUE",
+    "PAUSED_OWNERS",
+    "PAUSE_OWNER",
     "POOLS",
     "RAISE_FENCE",
     "RAISE_FORGOTTEN",
@@ -56,6 +58,7 @@ __all__ = [
     "TRIM_TASK",
     "TRIM_TO",
     "UNFINISHED",
+    "UNPAUSE_OWNER",
     "UPDATE_TASK",
     "USAGE",
     "USAGE_OF_ALL",
@@ -206,6 +209,12 @@ DROP_FINISH_TAGS = "DELETE FROM finish_tags WHERE pool = ? AND finish <= ?"
 FINISH_TAGS = "SELECT owner, finish FROM finish_tags WHERE pool = ?"
 VIRTUAL_TIME = "SELECT virtual_time FROM leases WHERE pool = ?"
 SET_VIRTUAL_TIME = "UPDATE leases SET virtual_time = ? WHERE pool = ?"
+
+# Pauses
+
+PAUSED_OWNERS = "SELECT owner FROM paused_owners ORDER BY owner"
+PAUSE_OWNER = "INSERT INTO paused_owners VALUES (?) ON CONFLICT DO NOTHING"
+UNPAUSE_OWNER = "DELETE FROM paused_owners WHERE owner = ?"
 
 # Leases
 

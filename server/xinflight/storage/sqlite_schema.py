@@ -105,6 +105,7 @@ MIGRATIONS = [
         PRIMARY KEY (pool, owner)
     ) WITHOUT ROWID;
     CREATE INDEX finish_tags_of_pool ON finish_tags (pool, finish);
+    CREATE TABLE paused_owners (owner TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE outputs (output_id TEXT PRIMARY KEY, uid TEXT NOT NULL, "index" INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX outputs_of_task ON outputs (uid);
     CREATE TABLE shares (

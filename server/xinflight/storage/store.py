@@ -187,6 +187,12 @@ class Store(Protocol):
         files of the store have no copy left of what was deleted.
         """
 
+    async def paused_owners(self) -> list[str]:
+        """Return the owners who paused everything, in the order of their ids."""
+
+    async def set_paused(self, owner: str, *, paused: bool) -> None:
+        """Store whether an owner has paused everything."""
+
     async def pools(self) -> list[str]:
         """Return the pools that have unfinished tasks."""
 

@@ -66,6 +66,8 @@ class MemoryStore:
         # By pool. Finish tags by owner, the latest last, bounded by TAGS.
         self._virtual_times: dict[str, float] = {}
         self._finish_tags: dict[str, dict[str, float]] = {}
+        # Bounded by the caller.
+        self._paused: set[str] = set()
 
     async def open(self) -> str:
         """Make an epoch; there is nothing to recover."""
@@ -239,6 +241,17 @@ class MemoryStore:
         self._forgotten += 1
         for key in [key for key in self._usage if key[0] == owner and key[1] < used_before]:
             del self._usage[key]
+
+    async def paused_owners(self) -> list[str]:
+        """Return those who paused in this process."""
+        return sorted(self._paused)
+
+    async def set_paused(self, owner: str, *, paused: bool) -> None:
+        """Note it."""
+        if paused:
+            self._paused.add(owner)
+        else:
+            self._paused.discard(owner)
 
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""

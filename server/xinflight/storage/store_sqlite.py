@@ -193,6 +193,16 @@ class SqliteStore:
         await self._database.write(functools.partial(_forget, owner=owner, used_before=used_before))
         await self._database.truncate_wal()
 
+    async def paused_owners(self) -> list[str]:
+        """Return the owners who paused everything."""
+        rows = await self._database.read(lambda db: db.execute(sql.PAUSED_OWNERS).fetchall())
+        return [owner for (owner,) in rows]
+
+    async def set_paused(self, owner: str, *, paused: bool) -> None:
+        """Add or delete the owner's row."""
+        query = sql.PAUSE_OWNER if paused else sql.UNPAUSE_OWNER
+        await self._database.write(lambda db: db.execute(query, (owner,)).rowcount)
+
     async def pools(self) -> list[str]:
         """Return the pools of the unfinished tasks."""
         rows = await self._database.read(lambda db: db.execute(sql.POOLS).fetchall())

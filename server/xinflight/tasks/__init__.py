@@ -8,5 +8,6 @@ from xinflight.tasks.admission import FRAME_BYTES, limits
 from xinflight.tasks.deliveries import Deliveries
 from xinflight.tasks.front import Front
 from xinflight.tasks.pools import Pools
+from xinflight.tasks.queue_commands import QueueCommands
 
-__all__ = ["FRAME_BYTES", "Deliveries", "Front", "Pools", "limits"]
+__all__ = ["FRAME_BYTES", "Deliveries", "Front", "Pools", "QueueCommands", "limits"]

@@ -35,7 +35,7 @@ class Cancellation:
         if output.ended or output.state is State.CANCELLING:
             return
         self._scheduler.remove(run)
-        if run.phase in (Phase.WAITING, Phase.RETRYING):
+        if run.phase in (Phase.WAITING, Phase.PAUSED, Phase.RETRYING):
             self._ledger.not_sent(run)
             outcome = CancelOutcome.STOPPED if output.attempt > 0 else CancelOutcome.NEVER_STARTED
             self._ledger.cancel(run, self._recovery.cancel_outcome(run) or outcome)

@@ -90,6 +90,7 @@ class Front:
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
         task = new_task(request, identity, model, pool, self._pools.next_rank(), self._settings, self._clock.time())
+        task.paused = owner in self._pools.paused_owners
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
             raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
@@ -117,8 +118,7 @@ class Front:
             raise ShuttingDown
         if owner in self._refused:
             raise AccountBusy
-        if self._journal.broken or self._pools.unsaved.bytes:
-            raise StorageUnavailable
+        self.check_storage()
         if self._pools.size + self._accepting_count >= self._settings.tasks:
             raise self._full(f"{self._settings.tasks} in all", None)
         if self._pools.count(owner) + len(self._accepting.get(owner, ())) >= self._settings.tasks_per_owner:
@@ -136,6 +136,11 @@ class Front:
             yield
         finally:
             self._refused.remove(owner)
+
+    def check_storage(self) -> None:
+        """Raise StorageUnavailable while nothing new can be stored."""
+        if self._journal.broken or self._pools.unsaved.bytes:
+            raise StorageUnavailable
 
     async def _store(self, task: Task) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
@@ -156,7 +161,7 @@ class Front:
         if not accepting.cancelled() and accepting.exception() is not None:
             log.debug("task not accepted", error=str(accepting.exception()))
 
-    async def _settled(self, owner: str, task_id: str | None = None) -> None:
+    async def settled(self, owner: str, task_id: str | None = None) -> None:
         """Wait for an owner's acceptances that are being stored, or for those of one id.
 
         A cancel from another connection would otherwise miss the task that it means, and that task would run.
@@ -200,7 +205,7 @@ class Front:
 
     async def cancel(self, owner: str, task_id: str, index: int | None = None) -> CancelledTask:
         """Cancel a task or one output of it; tell what it was. Idempotent; unknown and ended are soft answers."""
-        await self._settled(owner, task_id)
+        await self.settled(owner, task_id)
         task = await self.find(owner, task_id)
         if task is None or (index is not None and index >= len(task.outputs)):
             return CancelledTask(task_id=task_id, was="unknown", index=index)
@@ -210,7 +215,7 @@ class Front:
 
     async def cancel_all(self, owner: str, keep: Collection[str]) -> list[CancelledTask]:
         """Cancel an owner's unfinished tasks but those whose ids are in `keep`. Others run between two of them."""
-        await self._settled(owner)
+        await self.settled(owner)
         cancelled = []
         for task in self._pools.of_owner(owner):
             if task.task_id not in keep:
@@ -234,12 +239,17 @@ class Front:
         await self._retention.delete(task)
         return task
 
+    async def unpause_owner(self, owner: str) -> None:
+        """Forget that an owner paused everything; may raise StorageUnavailable."""
+        await self._pools.paused_owners.discard(owner)
+
     # Subscribe
 
     async def subscribe(self, owner: str) -> Subscriber:
         """Return a subscriber that watches nothing yet; `unsubscribe` it when done. May raise StorageUnavailable."""
         subscriber = await self._journal.subscribe(owner)
         self._presence.joined(owner)
+        self._pools.queue.changed()
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -258,5 +268,5 @@ class Front:
         """Abort what runs; what is unfinished goes on after the next start, if the store is durable."""
         self._presence.close()
         for owner in list(self._accepting):
-            await self._settled(owner)
+            await self.settled(owner)
         await self._pools.close()

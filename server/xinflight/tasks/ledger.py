@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import structlog
+from msgspec.structs import replace
 
 from xinflight.clock import Clock
 from xinflight.errors import TaskTimeout, UpstreamGarbage, XinflightError
@@ -197,6 +198,23 @@ class Ledger:
         if not run.over:
             run.phase = Phase.WAITING
 
+    def hold(self, run: OutputRun) -> None:
+        """Show that a run is not in the queue, since its task is paused."""
+        run.phase = Phase.PAUSED
+        run.view.hold()
+        self.show(run)
+
+    def queue_again(self, run: OutputRun) -> None:
+        """Show that a run that was held waits for its turn."""
+        run.phase = Phase.WAITING
+        run.view.step = Step.QUEUED
+        self.show(run)
+
+    def held(self, owner: str) -> list[OutputRun]:
+        """Return the runs of an owner that are held."""
+        paused = (active for active in self._tasks.get(owner, {}).values() if active.task.paused)
+        return [run for active in paused for run in active.runs if run.phase is Phase.PAUSED]
+
     def refused(self, run: OutputRun) -> None:
         """Take back an attempt that the upstream did not accept, unless it showed progress.
 
@@ -231,10 +249,18 @@ class Ledger:
         if active.task.cancelled_at is None:
             active.task.cancelled_at = self._clock.time()
 
-    def save(self, task: Task) -> None:
-        """Store a task as it stands, at the next commit, unless its end does."""
-        if not task.ended:
-            _ = self._journal.save(task, self._fence)
+    def pause(self, active: ActiveTask, *, paused: bool) -> None:
+        """Note that the waiting outputs of a task are not to be started, or are again."""
+        active.task.paused = paused
+
+    def move(self, active: ActiveTask, rank: float, priority: int) -> None:
+        """Give a task another place among its owner's; none of its runs may stand in the queue."""
+        active.task.rank = rank
+        active.task.params = replace(active.task.params, priority=priority)
+
+    def save(self, task: Task) -> asyncio.Future[Outcome] | None:
+        """Store a task as it stands, unless its end does; the future is done after that commit."""
+        return None if task.ended else self._journal.save(task, self._fence)
 
     def charge(self, run: OutputRun, seconds: float, tags: Tags) -> None:
         """Store what a run cost its owner until its slot was free, with the tags that follow from it.

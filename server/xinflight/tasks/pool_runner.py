@@ -12,13 +12,14 @@ from xinflight.errors import ShuttingDown, UpstreamAuth
 from xinflight.journal import Journal
 from xinflight.model import MediaInfo, Task
 from xinflight.protocol import CancelOutcome, State, UpstreamState
-from xinflight.storage import Blobs, PoolTags
+from xinflight.storage import Blobs, Outcome, PoolTags
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.queue_positions import QueuePositions
 from xinflight.tasks.recovery import Recovery, may_run
+from xinflight.tasks.reordering import Destination, new_ranks
 from xinflight.tasks.runner import Runner
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase
 from xinflight.tasks.scheduler import Scheduler
@@ -40,7 +41,7 @@ class PoolRunner:
     """Run the tasks of one pool. Every run in a slot is an asyncio task named after it, awaited by `close`.
 
     `on_waiting` is called after an output that was under way waits again: if no model of the pool is known, another
-    pool may run its task.
+    pool may run its task. `on_queue_changed` is called after a place or a waiting time may have changed.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class PoolRunner:
         supervisor: Supervisor,
         fence: int,
         on_waiting: Callable[[], None],
+        on_queue_changed: Callable[[], None],
     ) -> None:
         self.pool = pool
         self._upstream = upstream
@@ -62,17 +64,20 @@ class PoolRunner:
         self._clock = clock
         self._supervisor = supervisor
         self._on_waiting = on_waiting
+        self._on_queue_changed = on_queue_changed
         self.ledger = Ledger(journal, clock, fence)
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
         self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
-        self._recovery = Recovery(pool, upstream, self.ledger, self._scheduler, self._slots, on_waiting)
+        self._recovery = Recovery(
+            pool, upstream, self.ledger, self._scheduler, self._slots, self._enqueue, on_waiting
+        )
         self._cancellation = Cancellation(self.ledger, self._scheduler, self._recovery)
         # What runs in a slot, and the model it runs on.
         self._running: dict[asyncio.Task[None], tuple[OutputRun, str]] = {}
-        self._positions = QueuePositions(
-            pool, self._running.values(), self.ledger, self._scheduler, journal, upstream, durations, clock
+        self.positions = QueuePositions(
+            pool, self._running.values(), self.ledger, self._scheduler, upstream, durations, clock
         )
         self._idle = asyncio.Event()
         self._idle.set()
@@ -95,9 +100,7 @@ class PoolRunner:
         self._recovery.begin([run for run, asked in runs if asked])
         self.upstream_changed()
         fresh = [run for run, asked in runs if not asked]
-        for run in fresh:
-            self._scheduler.add(run)
-        self._positions.added(fresh)
+        self._queue(fresh)
         self._supervisor.start(f"recovery {self.pool}", self._recover)
 
     async def _restore(self, task: Task, sequence: int) -> list[tuple[OutputRun, bool]]:
@@ -122,9 +125,20 @@ class PoolRunner:
         """Queue the outputs of a stored task."""
         active = self.ledger.add(task, sequence)
         self._start_deadline(active)
-        for run in active.runs:
+        self._queue(active.runs)
+
+    def _queue(self, runs: Sequence[OutputRun]) -> None:
+        for run in runs:
+            self._enqueue(run)
+        self.positions.show_first(runs)
+        self._on_queue_changed()
+
+    def _enqueue(self, run: OutputRun) -> None:
+        """Put a run in the queue, or hold it while its task is paused."""
+        if run.task.paused:
+            self.ledger.hold(run)
+        else:
             self._scheduler.add(run)
-        self._positions.added(active.runs)
 
     def adopt(self, task: Task, sequence: int) -> None:
         """Take over a task that waited in another pool, and store that it is here."""
@@ -150,7 +164,7 @@ class PoolRunner:
             self._running[running] = (run, uid)
             self._idle.clear()
             running.add_done_callback(self._ran)
-            self._positions.changed()
+            self._on_queue_changed()
 
     async def _run(self, run: OutputRun, uid: str) -> None:
         with structlog.contextvars.bound_contextvars(task=run.task.task_id, output=run.output.index):
@@ -161,9 +175,9 @@ class PoolRunner:
         self._slots.free(run, uid)
         if run.phase is Phase.WAITING:
             # Its model is gone; another one of the pool, or another pool, may run it.
-            self._scheduler.add(run)
+            self._enqueue(run)
             self._on_waiting()
-        self._positions.changed()
+        self._on_queue_changed()
         if not self._running:
             self._idle.set()
 
@@ -182,13 +196,46 @@ class PoolRunner:
     def cancel(self, active: ActiveTask, index: int | None = None) -> None:
         """Cancel a task of this pool, or one output of it."""
         self._cancellation.cancel(active, index)
-        self._positions.changed()
+        self._on_queue_changed()
 
     def abandoned(self, owner: str) -> None:
         """Cancel the owner's tasks that were to be cancelled when nobody is there."""
         for active in self.ledger.of_owner(owner):
             if active.task.params.on_disconnect == "cancel" and active.task.cancelled_at is None:
                 self.cancel(active)
+
+    def pause(self, active: ActiveTask) -> asyncio.Future[Outcome] | None:
+        """Hold the waiting outputs of a task; the future is done when that is stored."""
+        self.ledger.pause(active, paused=True)
+        for run in active.runs:
+            # What is not in the queue is on its way to a model, or joins it later.
+            if self._scheduler.remove(run):
+                self.ledger.hold(run)
+        self._on_queue_changed()
+        return self.ledger.save(active.task)
+
+    def unpause(self, active: ActiveTask) -> asyncio.Future[Outcome] | None:
+        """Put the held outputs of a task in the queue again; the future is done when that is stored."""
+        self.ledger.pause(active, paused=False)
+        for run in active.runs:
+            if run.phase is Phase.PAUSED:
+                self.ledger.queue_again(run)
+                self._scheduler.add(run)
+        # A refused key ends what waits; what was held then has not heard of it.
+        self.upstream_changed()
+        return self.ledger.save(active.task)
+
+    def move(self, active: ActiveTask, to: Destination) -> list[asyncio.Future[Outcome]]:
+        """Move a waiting task among its owner's; the futures are done when that is stored. No effect on others."""
+        ranks, priority = new_ranks(self.ledger.of_owner(active.task.owner), active, to) if active.waits else ({}, 0)
+        # All of them first: the queue is searched by what changes.
+        queued = [run for moved in ranks for run in moved.runs if self._scheduler.remove(run)]
+        for moved, rank in ranks.items():
+            self.ledger.move(moved, rank, priority)
+        for run in queued:
+            self._scheduler.add(run)
+        self._on_queue_changed()
+        return [saved for moved in ranks if (saved := self.ledger.save(moved.task)) is not None]
 
     # The upstream
 
@@ -204,7 +251,7 @@ class PoolRunner:
             for run, _ in self._running.values():
                 if run.phase is Phase.RETRYING:
                     run.changed.set()
-        self._positions.changed()
+        self._on_queue_changed()
 
     @property
     def deserted(self) -> bool:
@@ -224,7 +271,7 @@ class PoolRunner:
         return [active for active in unfinished if all(self._waits(run) for run in active.runs)]
 
     def _waits(self, run: OutputRun) -> bool:
-        return run.output.ended or (run.phase is Phase.WAITING and not self._recovery.involves(run))
+        return run.output.ended or (run.phase in (Phase.WAITING, Phase.PAUSED) and not self._recovery.involves(run))
 
     def hand_over(self, active: ActiveTask) -> Task:
         """Remove a task that waits here, for another pool to run, and return it."""
@@ -237,7 +284,6 @@ class PoolRunner:
     async def drain(self, seconds: float) -> None:
         """Start nothing more, and let what runs go on for at most `seconds`."""
         self._closing = True
-        self._positions.close()
         self.upstream_changed()
         await self._wait_idle(seconds)
 

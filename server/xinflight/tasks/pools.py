@@ -1,6 +1,6 @@
 """All pools of this process: opened when a task needs one, closed when the process ends.
 
-This is what the front knows of those who run tasks: submit, find, cancel. Another process
+This is what the front knows of those who run tasks: submit, find, cancel, pause, move, queue. Another process
 could answer the same calls.
 """
 
@@ -8,17 +8,21 @@ import asyncio
 import itertools
 import math
 from collections import defaultdict
+from typing import Literal
 
 import structlog
 
 from xinflight.clock import Clock
+from xinflight.errors import OutOfBounds
 from xinflight.journal import Journal
 from xinflight.model import Task
 from xinflight.settings import Settings
-from xinflight.storage import Blobs
+from xinflight.storage import Blobs, Outcome
 from xinflight.supervise import Supervisor
 from xinflight.tasks.costs import UNKNOWN
+from xinflight.tasks.paused_owners import PausedOwners
 from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
+from xinflight.tasks.queue_snapshots import QueueSnapshots
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import DurationHistory, Model, Xinference
@@ -55,12 +59,15 @@ class Pools:
         self._runners: dict[str, PoolRunner] = {}
         self._sequence = itertools.count(1)
         self._ranks = itertools.count(1)
+        self.paused_owners = PausedOwners(journal.store, lambda owner: self.count(owner) > 0)
+        self.queue = QueueSnapshots(self._runners, self.paused_owners, journal, clock)
         self._changed = asyncio.Event()
         self._closing = False
 
     async def open(self) -> list[str]:
         """Take back what an earlier process left unfinished; return its owners. May raise StorageUnavailable."""
         store = self._journal.store
+        await self.paused_owners.open()
         stored = [task for pool in await store.pools() for task in await store.unfinished(pool)]
         by_pool: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
         # Not by time: the clock may have been set back between two of them.
@@ -74,6 +81,7 @@ class Pools:
         if stored:
             log.info("tasks go on after a restart", tasks=len(stored))
         self._supervisor.start("pools", self._follow_upstream)
+        self._supervisor.start("queue", self.queue.run)
         return list({task.owner for task in stored})
 
     async def _open(self, pool: str) -> None:
@@ -91,6 +99,7 @@ class Pools:
                 self._supervisor,
                 fence,
                 self.upstream_changed,
+                self.queue.changed,
             )
             runner.open(tags)
 
@@ -159,6 +168,32 @@ class Pools:
             runner, active = found
             runner.cancel(active, index)
 
+    def pause(self, owner: str, task_id: str) -> asyncio.Future[Outcome] | None:
+        """Hold what waits of an unfinished task; one that has ended stays as it is."""
+        found = self._find(owner, task_id)
+        return None if found is None else found[0].pause(found[1])
+
+    def unpause(self, owner: str, task_id: str) -> asyncio.Future[Outcome] | None:
+        """Let what is held of an unfinished task wait for its turn; one that has ended stays as it is."""
+        found = self._find(owner, task_id)
+        return None if found is None else found[0].unpause(found[1])
+
+    def move(
+        self, owner: str, task_id: str, *, before: str | None, to: Literal["first", "last"] | None
+    ) -> list[asyncio.Future[Outcome]]:
+        """Move a task among its owner's waiting ones of its pool; one that does not wait stays as it is.
+
+        Raises:
+            OutOfBounds: `before` does not wait in the same pool.
+        """
+        found, beside = self._find(owner, task_id), None if before is None else self._find(owner, before)
+        if before is not None and (beside is None or not beside[1].waits or (found and found[0] is not beside[0])):
+            raise OutOfBounds(field="before", limit="a waiting task of the same pool")
+        if found is None or found == beside:
+            return []
+        runner, active = found
+        return runner.move(active, beside[1] if beside is not None else to or "first")
+
     def abandoned(self, owner: str) -> None:
         """Cancel the owner's tasks that were to be cancelled when nobody is there."""
         for runner in self._runners.values():
@@ -212,6 +247,7 @@ class Pools:
 
     async def close(self) -> None:
         """Abort what runs; what is unfinished goes on after the next start, if the store is durable."""
+        await self._supervisor.stop("queue")
         await self._supervisor.stop("pools")
         durable = self._journal.store.durable
         await asyncio.gather(*(runner.close(durable=durable) for runner in self._runners.values()))

@@ -1,23 +1,48 @@
-"""What those who wait are told: their place in the queue, and when their output should be there."""
+"""Places in one pool's queue, and how long what waits there will take."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-from xinflight.clock import Clock, Timer
-from xinflight.journal import Journal
+from xinflight.clock import Clock
 from xinflight.protocol import Step, UpstreamState
 from xinflight.tasks.ledger import Ledger
-from xinflight.tasks.runs import OutputRun
+from xinflight.tasks.runs import OutputRun, Phase
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.upstream import DurationHistory, DurationKey, Xinference
 
-__all__ = ["QueuePositions"]
+__all__ = ["SLICE", "QueuePositions", "WaitingTimes"]
 
-PAUSE = 1.0
-"""Seconds between two rounds: what people can read, whatever the queue does."""
+SLICE = 256
+"""Outputs that a pass looks at before others have a turn: less than some 2 ms."""
+
+
+class WaitingTimes:
+    """Estimate when each output in a queue is finished, one after the other, in seconds from now.
+
+    `running` is what the jobs in the slots still need. From the first unknown duration on nothing is known.
+    """
+
+    def __init__(self, slots: int, running: Iterable[float | None]) -> None:
+        left = list(running)
+        self._known = slots > 0 and None not in left
+        ends = heapq.nsmallest(slots, (seconds or 0.0 for seconds in left))
+        self._ends = ends + [0.0] * (slots - len(ends))
+        heapq.heapify(self._ends)
+
+    def next(self, duration: float | None) -> float | None:
+        """Return when the next output in the queue is finished, which takes `duration` once it runs."""
+        if duration is None:
+            self._known = False
+        if not self._known or duration is None:
+            return None
+        end = self._ends[0] + duration
+        heapq.heapreplace(self._ends, end)
+        return end
 
 
 class QueuePositions:
-    """Compute places and waiting times of one pool, in one pass over its queue and at most once a second.
+    """Compute places and waiting times of one pool.
 
     `running` is a live view of what is in a slot, with the model that it is at.
     """
@@ -28,7 +53,6 @@ class QueuePositions:
         running: Iterable[tuple[OutputRun, str]],
         ledger: Ledger,
         scheduler: Scheduler[OutputRun],
-        journal: Journal,
         upstream: Xinference,
         durations: DurationHistory,
         clock: Clock,
@@ -37,22 +61,14 @@ class QueuePositions:
         self._running = running
         self._ledger = ledger
         self._scheduler = scheduler
-        self._journal = journal
         self._upstream = upstream
         self._durations = durations
         self._clock = clock
-        self._timer: Timer | None = None
-        self._closed = False
 
-    def changed(self) -> None:
-        """Note that the queue changed; a round follows within PAUSE."""
-        if self._timer is None and not self._closed:
-            self._timer = self._clock.call_later(PAUSE, self._round)
+    def show_first(self, runs: Iterable[OutputRun]) -> None:
+        """Show runs that have just come to the queue, but for those that start now.
 
-    def added(self, runs: Iterable[OutputRun]) -> None:
-        """Show the places of runs that have just come, but for those that start now.
-
-        The places of others, the times, and while several owners wait all places, follow in the next round.
+        The times, and while several owners wait the places, follow with the next pass over the queue.
         """
         step, free = self._step(self._model_uids()), self._scheduler.free
         alone = self._scheduler.owners == 1
@@ -61,39 +77,29 @@ class QueuePositions:
             if place is not None and place >= free:
                 run.view.position, run.view.step = place - free + 1 if alone else None, step
                 self._ledger.show(run)
-        self.changed()
 
-    def close(self) -> None:
-        """Make no more rounds."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+    async def walk(self) -> AsyncIterator[OutputRun]:
+        """Set place, step and waiting time of all that waits for its turn; yield each, the next one first.
 
-    def _round(self) -> None:
-        self._timer = None
-        now = self._clock.monotonic()
-        queue = list(self._scheduler.order())
-        self._estimate(queue)
-        for run in queue:
-            # Compared with what was shown last, not with the last round: an accept between two rounds must not
-            # swallow the news, and a time that passes as it was told is none.
-            if self._journal.has_subscriber(run.task.owner) and run.view.has_news(now):
-                self._ledger.show(run)
-        if queue:
-            self.changed()
-
-    def _estimate(self, queue: Sequence[OutputRun]) -> None:
-        """Set place, step and time of everyone in the queue."""
+        Others have a turn every SLICE outputs. What comes meanwhile is found by the next walk.
+        """
         uids = self._model_uids()
-        durations = self._durations_of(queue, uids)
-        running = [self._remaining(run, uid) for run, uid in self._running]
-        known = None not in durations and None not in running
-        waits = self._scheduler.waits([left or 0.0 for left in running], [lasts or 0.0 for lasts in durations])
         step = self._step(uids)
-        for index, run in enumerate(queue):
-            view = run.view
-            view.position, view.step = index + 1, step
-            view.estimated_time = waits[index] + (durations[index] or 0.0) if known and waits else None
+        times = WaitingTimes(self._scheduler.slots, [self._remaining(run, uid) for run, uid in self._running])
+        durations: dict[tuple[DurationKey, ...], float | None] = {}
+        place = 0
+        for number, run in enumerate(self._scheduler.order(lasting=True), 1):
+            if run.phase is Phase.WAITING and run.waits:
+                place += 1
+                run.view.position, run.view.step = place, step
+                run.view.estimated_time = times.next(self._duration(run, uids, durations))
+                yield run
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def next_ones(self) -> Iterator[OutputRun]:
+        """Yield what waits for its turn, the next one first. The queue must not change meanwhile."""
+        return self._scheduler.order()
 
     def _model_uids(self) -> list[str]:
         return [model.uid for model in self._upstream.models.values() if model.pool == self._pool]
@@ -103,17 +109,15 @@ class QueuePositions:
         ready = self._upstream.state is UpstreamState.READY and uids
         return Step.QUEUED if ready else Step.WAITING_FOR_MODEL
 
-    def _durations_of(self, queue: Iterable[OutputRun], uids: Sequence[str]) -> list[float | None]:
-        """Return how long each one will take once it runs; most of a queue are of the same few sizes."""
-        known: dict[tuple[DurationKey, ...], float | None] = {}
-        durations = []
-        for run in queue:
-            keys = tuple(run.duration_key(uid) for uid in uids)
-            if keys not in known:
-                totals = (self._durations.total(key) for key in keys)
-                known[keys] = next((total for total in totals if total is not None), None)
-            durations.append(known[keys])
-        return durations
+    def _duration(
+        self, run: OutputRun, uids: Sequence[str], known: dict[tuple[DurationKey, ...], float | None]
+    ) -> float | None:
+        """Return how long one will take once it runs; most of a queue are of the same few sizes."""
+        keys = tuple(run.duration_key(uid) for uid in uids)
+        if keys not in known:
+            totals = (self._durations.total(key) for key in keys)
+            known[keys] = next((total for total in totals if total is not None), None)
+        return known[keys]
 
     def _remaining(self, run: OutputRun, uid: str) -> float | None:
         estimator = run.view.estimator

@@ -34,7 +34,7 @@ def may_run(output: Output) -> bool:
 class Recovery:
     """Ask Xinference about every request of the last life, abort those that run, then queue their outputs again.
 
-    No model may have a free slot while `active`. `on_queued` is called after an output was queued again.
+    No model may have a free slot while `active`. `enqueue` queues an output again, `on_queued` is called after that.
     """
 
     def __init__(
@@ -44,8 +44,10 @@ class Recovery:
         ledger: Ledger,
         scheduler: Scheduler[OutputRun],
         slots: Slots,
+        enqueue: Callable[[OutputRun], None],
         on_queued: Callable[[], None],
     ) -> None:
+        self._enqueue = enqueue
         self._on_queued = on_queued
         self._pool = pool
         self._upstream = upstream
@@ -105,7 +107,7 @@ class Recovery:
         if not run.output.ended:
             # The old id is blocked for a while by the abort.
             self._ledger.renew_request_id(run)
-            self._scheduler.add(run)
+            self._enqueue(run)
         self._on_queued()
 
     async def settle(self) -> None:

@@ -7,14 +7,10 @@ from msgspec import Struct, field
 
 from xinflight.clock import Clock, Timer
 from xinflight.model import Output, Task
-from xinflight.protocol import Details, Progress, Step
+from xinflight.protocol import Details, Progress, State, Step
 from xinflight.upstream import KINDS, Attempt, DurationKey, ProgressEstimator
 
-__all__ = ["ActiveTask", "OutputRun", "Phase", "Shown", "View", "progress_message"]
-
-
-SHOWN_AGAIN = 1.0
-"""Seconds by which a waiting time must be off, at the least, to be shown again."""
+__all__ = ["ActiveTask", "OutputRun", "Phase", "View", "progress_message"]
 
 
 class Phase(StrEnum):
@@ -28,6 +24,8 @@ class Phase(StrEnum):
     """In a slot, and waits before the next request, or the next try to store what was made."""
     SAVING = "saving"
     """The output is there and being stored."""
+    PAUSED = "paused"
+    """Not in the queue, until its task is unpaused."""
     OVER = "over"
     """No further request is sent: the output has ended, or goes on after the next start."""
 
@@ -44,14 +42,10 @@ class ActiveTask(Struct, eq=False, kw_only=True):
     runs: list["OutputRun"] = field(default_factory=list)
     deadline: Timer | None = None
 
-
-class Shown(Struct, frozen=True):
-    """What was shown last of a waiting output, and when in monotonic seconds."""
-
-    position: int | None
-    step: Step
-    estimated_time: float | None
-    at: float
+    @property
+    def waits(self) -> bool:
+        """Tell whether an output of it waits for its turn, or for the task to be unpaused."""
+        return any(run.waits for run in self.runs)
 
 
 class View(Struct, kw_only=True):
@@ -69,7 +63,6 @@ class View(Struct, kw_only=True):
     retry_reason: str | None = None
     estimator: ProgressEstimator | None = None
     started: float = 0.0
-    shown: Shown | None = None
 
     def begin(self, estimator: ProgressEstimator, now: float) -> None:
         """Show a new request: its percentage starts again."""
@@ -87,17 +80,6 @@ class View(Struct, kw_only=True):
         if self.estimator is not None:
             self.percent = max(self.percent, min(int(self.estimator.progress * 100), 99))
             self.estimated_time = self.estimator.remaining(now)
-        self.shown = Shown(self.position, self.step, self.estimated_time, now)
-
-    def has_news(self, now: float) -> bool:
-        """Tell whether place or step of a waiting output changed, or its time is off by more than a fifth."""
-        shown = self.shown
-        if shown is None or (shown.position, shown.step) != (self.position, self.step):
-            return True
-        if shown.estimated_time is None or self.estimated_time is None:
-            return shown.estimated_time is not self.estimated_time
-        expected = shown.estimated_time - (now - shown.at)
-        return abs(self.estimated_time - expected) > max(self.estimated_time / 5, SHOWN_AGAIN)
 
     def save(self) -> None:
         """Show that what was made is being stored."""
@@ -109,6 +91,11 @@ class View(Struct, kw_only=True):
         self.estimator = None
         self.percent = 0
         self.step = step
+
+    def hold(self) -> None:
+        """Show that its task is paused."""
+        self.pause(Step.PAUSED)
+        self.position = self.estimated_time = None
 
 
 class OutputRun(Struct, eq=False, kw_only=True):
@@ -154,6 +141,11 @@ class OutputRun(Struct, eq=False, kw_only=True):
     def task(self) -> Task:
         """The task that the output belongs to."""
         return self.active.task
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether it waits for its turn, or for its task to be unpaused."""
+        return self.phase in (Phase.WAITING, Phase.PAUSED) and self.output.state is State.QUEUED
 
     def duration_key(self, model_uid: str) -> DurationKey:
         """Return what the duration of this output depends on."""

@@ -7,7 +7,7 @@ sent to a model than it has replicas, less those not yet known to have ended the
 import asyncio
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -127,26 +127,32 @@ class Scheduler(Generic[Q]):
         place = bisect_left(queue, _key(queued), key=_key)
         return place if place < len(queue) and queue[place] is queued else None
 
-    def order(self) -> Iterator[Q]:
+    def order(self, *, lasting: bool = False) -> Iterator[Q]:
         """Yield all that wait in the predicted order of dispatch: if costs are as estimated and nobody comes.
 
-        Each step costs as much as the logarithm of the steps before it. The queue must not change meanwhile.
+        Each step costs as much as the logarithm of the steps before it. The queue must not change meanwhile; with
+        `lasting` it may, and what waits now is yielded, at the price of copying the lists of the queue first.
         """
         self._charge_overdue()
+        order, queues = self._order, self._queues
+        weight_of: Callable[[str], float] = self.shares.weight
+        if lasting:
+            order, queues = list(order), {owner: list(queue) for owner, queue in queues.items()}
+            weight_of = {owner: self.shares.weight(owner) for owner in queues}.__getitem__
         # Those who come again after one of theirs was yielded; the others still stand in `_order`.
         again: list[tuple[float, int, str, int]] = []
         fresh, turn = 0, self._turn
-        while again or fresh < len(self._order):
-            if fresh < len(self._order) and (not again or self._order[fresh] < again[0][:3]):
-                (start, _, owner), index = self._order[fresh], 0
+        while again or fresh < len(order):
+            if fresh < len(order) and (not again or order[fresh] < again[0][:3]):
+                (start, _, owner), index = order[fresh], 0
                 fresh += 1
             else:
                 start, _, owner, index = heapq.heappop(again)
-            queue = self._queues[owner]
+            queue = queues[owner]
             yield queue[index]
             if index + 1 < len(queue):
                 turn += 1
-                cost = self._estimate(queue[index]) / self.shares.weight(owner)
+                cost = self._estimate(queue[index]) / weight_of(owner)
                 heapq.heappush(again, (start + cost, turn, owner, index + 1))
 
     @property
@@ -249,6 +255,11 @@ class Scheduler(Generic[Q]):
                 self._replace(queued.owner)
 
     @property
+    def slots(self) -> int:
+        """How many slots there are, free or not."""
+        return sum(self._slots.values())
+
+    @property
     def free(self) -> int:
         """How many slots are free; so many of those who are next start in this turn of the loop."""
         return sum(max(slots - self.busy(uid), 0) for uid, slots in self._slots.items())
@@ -256,16 +267,3 @@ class Scheduler(Generic[Q]):
     def busy(self, uid: str) -> int:
         """Return how many slots of a model are taken."""
         return self._busy.get(uid, 0)
-
-    def waits(self, running: Iterable[float], durations: Iterable[float]) -> list[float]:
-        """Estimate the seconds until each one in the queue starts, or return [] when there is no slot.
-
-        `running` is what the running jobs still need, `durations` what each waiting one will take, in order.
-        """
-        slots = sum(self._slots.values())
-        if slots == 0:
-            return []
-        ends = heapq.nsmallest(slots, running)
-        ends += [0.0] * (slots - len(ends))
-        heapq.heapify(ends)
-        return [heapq.heapreplace(ends, ends[0] + duration) for duration in durations]

@@ -15,6 +15,7 @@ from xinflight.web.openai import OpenAi, openai_error
 from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
 from xinflight.web.preflight import Preflight
+from xinflight.web.queue import OwnQueue
 from xinflight.web.rest import Rest
 from xinflight.web.shares import Shares
 from xinflight.web.streams import Streams
@@ -40,6 +41,7 @@ __all__ = [
     "HttpContext",
     "Login",
     "OpenAi",
+    "OwnQueue",
     "Page",
     "Preflight",
     "RequestLogin",

@@ -1,0 +1,58 @@
+"""Operations of the OpenAPI document on the caller's own queue: its order, and pauses."""
+
+from xinflight.errors import NotAcceptable
+from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, path
+from xinflight.specs.schema import Schema
+
+__all__ = ["queue_paths"]
+
+
+def queue_paths(tasks: str) -> dict[str, Schema]:
+    """Return the operations on the caller's queue. `tasks` is the path of the tasks."""
+    was = {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})}
+    changed = {"200": answer("The tasks that changed.", {JSON: "PausedTasks"})}
+    one = (*ONE_TASK, NotAcceptable)
+    return {
+        f"{tasks}/{{task_id}}/move": {
+            "parameters": path("task_id"),
+            "post": operation(
+                "move",
+                "Move a waiting task among the owner's; one that does not wait stays as it is",
+                was,
+                errors=(*one, *BODY),
+                body="MoveBody",
+            ),
+        },
+        f"{tasks}/{{task_id}}/pause": {
+            "parameters": path("task_id"),
+            "post": operation("pause", "Hold the waiting images of a task", was, errors=one),
+        },
+        f"{tasks}/{{task_id}}/unpause": {
+            "parameters": path("task_id"),
+            "post": operation("unpause", "Let the held images of a task take their turns again", was, errors=one),
+        },
+        f"{tasks}/pause": {
+            "post": operation(
+                "pauseAll",
+                "Hold all waiting images of the owner, and what the owner submits from now on",
+                changed,
+                errors=(NotAcceptable,),
+            )
+        },
+        f"{tasks}/unpause": {
+            "post": operation(
+                "unpauseAll",
+                "Let all held images of the owner take their turns again",
+                changed,
+                errors=(NotAcceptable,),
+            )
+        },
+        "/api/v1/queue": {
+            "get": operation(
+                "queue",
+                "Get the places and waiting times of the owner's waiting images",
+                {"200": answer("What waits, the next image first.", {JSON: "QueueInfo"})},
+                errors=(NotAcceptable,),
+            )
+        },
+    }

@@ -1,0 +1,62 @@
+"""REST: the caller's own queue, and what may be done about its order."""
+
+from aiohttp import web
+
+from xinflight.errors import WrongShape
+from xinflight.journal import QUEUED_OUTPUTS
+from xinflight.protocol import MoveBody, PausedTasks, QueueInfo, from_json
+from xinflight.web.context import HttpContext, choose_type, task_id_of
+from xinflight.web.rest import PLAIN, read_body, respond
+
+__all__ = ["OwnQueue"]
+
+
+class OwnQueue:
+    """The handlers of `/api/v1/queue`, and of moves and pauses."""
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._queue = context.gateway.queue
+
+    async def queue(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /queue: return the waiting outputs of the caller, the next one first."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        outputs, paused = await self._queue.of_owner(owner)
+        return respond(QueueInfo(outputs=outputs[:QUEUED_OUTPUTS], waiting=len(outputs), paused=paused))
+
+    async def move(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/{task_id}/move: move a waiting task among the caller's; return its state before."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        body = from_json(await read_body(self._context, request) or b"{}", MoveBody)
+        if (body.before is None) == (body.to is None):
+            raise WrongShape(field="to", limit="either before or to")
+        return respond(await self._queue.move(owner, task_id_of(request), before=body.before, to=body.to))
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/{task_id}/pause: hold the waiting outputs of a task; return its state before."""
+        return await self._one(request, paused=True)
+
+    async def unpause(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/{task_id}/unpause: let held outputs of a task wait for their turns again."""
+        return await self._one(request, paused=False)
+
+    async def pause_all(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/pause: hold all waiting outputs of the caller, and what the caller submits."""
+        return await self._all(request, paused=True)
+
+    async def unpause_all(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/unpause: let all held outputs of the caller wait for their turns again."""
+        return await self._all(request, paused=False)
+
+    async def _one(self, request: web.Request, *, paused: bool) -> web.StreamResponse:
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        (changed,) = await self._queue.pause(owner, task_id_of(request), paused=paused)
+        return respond(changed)
+
+    async def _all(self, request: web.Request, *, paused: bool) -> web.StreamResponse:
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        return respond(PausedTasks(tasks=await self._queue.pause(owner, None, paused=paused)))
