@@ -227,6 +227,8 @@ export interface Limits {
   connections_per_owner?: number;
   /** Maximum number of WebSockets and streams per client address. (integer) */
   connections_per_address?: number;
+  /** Maximum compute seconds per owner and day (UTC). Absent: no limit. */
+  seconds_per_day?: number;
   /** Maximum bytes of prompts and metadata of an owner's unfinished tasks. (integer) */
   pending_bytes?: number;
   /** Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted. (integer) */

@@ -121,6 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Maximum timeout that a generation may request."""
     tasks_per_owner: Count = 1000
     """Maximum number of unfinished generations per owner, over all connections and APIs."""
+    seconds_per_day: Seconds | None = None
+    """Maximum compute seconds per owner and day (UTC). None: no limit."""
     pending_bytes: Count = 67108864
     """Maximum bytes of prompts and metadata of an owner's unfinished generations."""
     tasks: Count = 10000

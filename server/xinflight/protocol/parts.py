@@ -245,6 +245,9 @@ class Limits(Struct, omit_defaults=True, kw_only=True):
     connections_per_address: Annotated[
         int | None, Meta(description="Maximum number of WebSockets and streams per client address.")
     ] = None
+    seconds_per_day: Annotated[
+        float | None, Meta(description="Maximum compute seconds per owner and day (UTC). Absent: no limit.")
+    ] = None
     pending_bytes: Annotated[
         int | None, Meta(description="Maximum bytes of prompts and metadata of an owner's unfinished tasks.")
     ] = None

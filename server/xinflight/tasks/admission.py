@@ -46,6 +46,7 @@ def limits(settings: Settings) -> Limits:
         requests_per_minute_per_address=settings.requests_per_minute_per_address or None,
         connections_per_owner=settings.connections_per_owner or None,
         connections_per_address=settings.connections_per_address or None,
+        seconds_per_day=settings.seconds_per_day,
         pending_bytes=settings.pending_bytes,
         history_bytes=settings.history_bytes,
         history_tasks=settings.history_tasks,

@@ -12,6 +12,7 @@ from xinflight.auth import Identity
 from xinflight.clock import Clock
 from xinflight.errors import (
     AccountBusy,
+    QuotaExceeded,
     ShuttingDown,
     StorageUnavailable,
     TaskIdConflict,
@@ -19,7 +20,7 @@ from xinflight.errors import (
     TooManyTasks,
 )
 from xinflight.journal import Journal, Subscriber
-from xinflight.model import Task, has_content
+from xinflight.model import Task, day_of, has_content
 from xinflight.protocol import CancelledTask, Generate
 from xinflight.settings import Settings
 from xinflight.storage import Retention
@@ -31,6 +32,9 @@ from xinflight.upstream import Xinference
 __all__ = ["Front"]
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+DAY = 86400.0
 
 
 class Front:
@@ -77,7 +81,7 @@ class Front:
             PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
             UpstreamAuth: Xinference refuses our key.
             TaskIdConflict: the id stands for other content.
-            TooManyTasks, AccountBusy, ShuttingDown, StorageUnavailable: not now.
+            TooManyTasks, QuotaExceeded, AccountBusy, ShuttingDown, StorageUnavailable: not now.
         """
         # First, since what can't be compared can't be told from what is known under its id.
         check_metadata(request.metadata)
@@ -86,6 +90,7 @@ class Front:
             known = await self.find(owner, request.task_id)
             if known is not None:
                 return self._attach(request, known, subscriber), False
+        await self._check_quota(owner)
         self._check_room(request, owner)
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
@@ -111,6 +116,18 @@ class Front:
             return task, True
         subscriber.unsubscribe(task.uid)
         return self._attach(request, known, subscriber), False
+
+    async def _check_quota(self, owner: str) -> None:
+        """Raise QuotaExceeded if an owner has used up this day's compute seconds; what is accepted still runs."""
+        most = self._settings.seconds_per_day
+        if most is None:
+            return
+        now = self._clock.time()
+        today = day_of(now)
+        usage = await self._journal.store.usage(owner, first=today, last=today)
+        if usage and usage[0].seconds >= most:
+            midnight = DAY - now % DAY
+            raise QuotaExceeded(field="action", limit=f"{most:g} compute seconds per day", retry_after=midnight)
 
     def _check_room(self, request: Generate, owner: str) -> None:
         check(request, self._settings)
