@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import stat
 import threading
@@ -72,6 +73,15 @@ def test_a_file_that_others_may_read_becomes_private(file: TokenFile) -> None:
     file.path.chmod(0o644)
     file.read()
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(file: TokenFile, tmp_path: Path) -> None:
+    """A server that runs as another user must be able to read it."""
+    os.chown(tmp_path, 1234, 4321)
+    file.add("ann", now=0.0)
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in tmp_path.iterdir()}
+    assert owners == {(1234, 4321)}
 
 
 @pytest.mark.parametrize("fields", [{"name": ""}, {"name": "a" * 65}, {"name": "a\n"}, {"owner": "a" * 129}])
@@ -261,4 +271,6 @@ async def test_an_empty_token_of_an_earlier_version_is_none(tmp_path: Path, cloc
 def test_two_files_that_name_the_same(file: TokenFile, tmp_path: Path) -> None:
     file.add("local", now=0.0)
     (tmp_path / "token").write_text("a-secret-of-before")
+    assert [record.name for record in file.read()] == ["local"]
+    file.take_over()
     assert [record.name for record in file.read()] == ["local", "local-before"]

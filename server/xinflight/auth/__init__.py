@@ -8,7 +8,7 @@ from xinflight.auth.admin import acting_for, audit, check_admin
 from xinflight.auth.authenticator import Authenticator, Everyone
 from xinflight.auth.credentials import Credentials, Grant, Proof, Session, bearer_tokens
 from xinflight.auth.identity import LOCAL, OWNER_LENGTH, Identity
-from xinflight.auth.modes import create_authenticator
+from xinflight.auth.modes import create_authenticator, describe_keys
 from xinflight.auth.sessions import LIFETIME
 from xinflight.auth.signed_urls import UrlSigner
 from xinflight.auth.token_file import TokenExists, TokenFile, TokenRecord
@@ -33,4 +33,5 @@ __all__ = [
     "bearer_tokens",
     "check_admin",
     "create_authenticator",
+    "describe_keys",
 ]

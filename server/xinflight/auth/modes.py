@@ -10,7 +10,9 @@ from xinflight.clock import Clock
 from xinflight.forwarded import read_network
 from xinflight.settings import BadSettings, Settings
 
-__all__ = ["create_authenticator"]
+__all__ = ["create_authenticator", "describe_keys"]
+
+_NO_PYJWT = "The setting auth = jwt needs PyJWT: pip install 'xinflight[jwt]'"
 
 
 def create_authenticator(settings: Settings, clock: Clock) -> Authenticator:
@@ -37,11 +39,26 @@ def create_authenticator(settings: Settings, clock: Clock) -> Authenticator:
             return Everyone()
 
 
+def describe_keys(path: Path) -> tuple[int, list[str]]:
+    """Return how many keys a JWKS file has, and the algorithms that they allow.
+
+    Raises:
+        BadSettings: the extra `jwt` is not installed.
+        StoreUnusable: the file can't be used.
+    """
+    try:
+        from xinflight.auth.json_web_keys import read_keys
+    except ModuleNotFoundError:
+        raise BadSettings(_NO_PYJWT) from None
+    keys = read_keys(path)
+    return keys.count, keys.algorithms
+
+
 def _json_web_tokens(settings: Settings, clock: Clock) -> Verifier:
     try:
         from xinflight.auth.json_web_tokens import JsonWebTokens
     except ModuleNotFoundError:
-        raise BadSettings("The setting auth = jwt needs PyJWT: pip install 'xinflight[jwt]'") from None
+        raise BadSettings(_NO_PYJWT) from None
     # The settings check that both are given.
     assert settings.jwt_keys is not None
     assert settings.jwt_audience is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xinflight.errors import StoreUnusable
 
-__all__ = ["read_private", "session_key", "url_key", "write_private"]
+__all__ = ["give_to_owner", "read_private", "session_key", "url_key", "write_private"]
 
 KEY_BYTES = 32
 
@@ -41,6 +41,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        give_to_owner(temporary)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -51,6 +52,17 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def give_to_owner(path: Path) -> None:
+    """Give a file that root made to the owner of its folder, so that a server of that user can read it.
+
+    Raises:
+        OSError: the owner can't be changed.
+    """
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)
 
 
 def session_key(folder: Path) -> bytes:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from msgspec import Meta, Struct
 
 from xinflight.auth.identity import LEAST_WEIGHT, LOCAL, MOST_WEIGHT, Identity
-from xinflight.auth.secret_files import read_private, write_private
+from xinflight.auth.secret_files import give_to_owner, read_private, write_private
 from xinflight.errors import StoreUnusable
 
 __all__ = ["ADMIN", "MAX_NAME", "TokenExists", "TokenFile", "TokenRecord", "token_hash", "token_id"]
@@ -87,16 +87,23 @@ class TokenFile:
         return self.path.exists() or self._legacy.exists()
 
     def read(self) -> tuple[TokenRecord, ...]:
-        """Return all tokens, none if the file does not exist; the plain token of an earlier version is taken over.
+        """Return all tokens, none if the file does not exist.
 
         Raises:
             StoreUnusable: the file can't be read or is damaged.
         """
-        if self._legacy.exists():
-            with self._changing() as tokens:
-                return tuple(tokens)
         with self._errors_told():
             return self._read()
+
+    def take_over(self) -> None:
+        """Replace the plain token that an earlier version stored by its hash, if there is one. Every change does so.
+
+        Raises:
+            StoreUnusable: a file can't be read or written.
+        """
+        if self._legacy.exists():
+            with self._changing():
+                pass
 
     def add(
         self,
@@ -152,6 +159,7 @@ class TokenFile:
         with self._errors_told():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._lock:
+                give_to_owner(Path(self._lock.lock_file))
                 before = self._read()
                 tokens = list(before)
                 taken_over = self._add_legacy(tokens)

@@ -1,5 +1,6 @@
 """Verify tokens by their hashes."""
 
+import asyncio
 import hmac
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,7 +26,7 @@ class Tokens(Verifier):
     """The tokens of a `TokenFile`, which is watched: a new token is valid at once, a revoked one for a second."""
 
     def __init__(self, file: TokenFile, clock: Clock) -> None:
-        self._path = file.path
+        self._file = file
         self._clock = clock
         self._known: WatchedFile[dict[str, TokenRecord]] = WatchedFile(
             file.path, lambda: {record.id: record for record in file.read()}, {}, clock
@@ -35,9 +36,12 @@ class Tokens(Verifier):
 
     async def open(self) -> None:
         """Read the file; raise StoreUnusable if it is damaged."""
+        await asyncio.to_thread(self._file.take_over)
         await self._known.open()
         if not self._known.content:
-            log.warning("there are no tokens, nobody can log in; xinflight token makes one", file=str(self._path))
+            log.warning(
+                "there are no tokens, nobody can log in; xinflight token makes one", file=str(self._file.path)
+            )
 
     async def run(self) -> None:
         """Watch the file until cancelled."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from xinflight.cli.demo import demo as demo_command
+from xinflight.cli.login_report import describe_login
 from xinflight.cli.logs import printable, set_up_logs
 from xinflight.cli.server import CantListen, run
 from xinflight.cli.tokens import token
@@ -33,6 +34,11 @@ COMMON = [
 ]
 
 
+HOST = click.option("--host", metavar="H", help="Address to bind to (127.0.0.1).")
+DATA_DIR = click.option("--data-dir", metavar="D", help="Folder for tasks, images and the hashes of tokens.")
+AUTH = click.option("--auth", metavar="MODE", help="How people log in: none, anonymous, tokens, jwt or proxy.")
+
+
 def common(command: Any) -> Any:
     """Add the options that all commands share."""
     for option in reversed(COMMON):
@@ -53,12 +59,12 @@ main.add_command(demo_command)
 @main.command()
 @click.option("--demo", is_flag=True, help="Draw with the built-in demo engine; no Xinference is needed.")
 @common
-@click.option("--host", metavar="H", help="Address to bind to (127.0.0.1).")
+@HOST
 @click.option("--port", type=int, metavar="P", help="Port to bind to (8000).")
-@click.option("--data-dir", metavar="D", help="Folder for tasks and images.")
+@DATA_DIR
 @click.option("--page", metavar="PATH", help="Custom page at / instead of the built-in one: a file, or a folder.")
 @click.option("--allow-origin", "allow_origins", multiple=True, metavar="O", help="Origin of pages that may connect.")
-@click.option("--auth", metavar="MODE", help="How people log in: none, anonymous, tokens, jwt or proxy.")
+@AUTH
 def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
     settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
@@ -96,8 +102,11 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
 
 @main.command()
 @common
+@HOST
+@DATA_DIR
+@AUTH
 def doctor(config_file: str | None, **flags: Any) -> None:
-    """Check Xinference and its models, and print how to fix what is missing."""
+    """Check the log-in, Xinference and its models, and print how to fix what is missing."""
     settings = load(config_file, flags)
     set_up_logs("error")
     sys.exit(asyncio.run(examine(settings)))
@@ -115,7 +124,13 @@ def load(file: str | None, flags: dict[str, Any]) -> Settings:
 
 
 async def examine(settings: Settings) -> int:
-    """Print what runs on Xinference and what to do about what is missing; return 0 if images can be made, else 1."""
+    """Print how people log in, what runs on Xinference, and what to do about what is missing.
+
+    Returns 0 if people can log in and generate images, else 1.
+    """
+    lines, usable = await asyncio.to_thread(describe_login, settings)
+    for line in lines:
+        click.echo(line)
     clock = SystemClock()
     upstream = Xinference(settings, clock, Supervisor(clock), on_change=lambda: None)
     await upstream.start()
@@ -140,6 +155,8 @@ async def examine(settings: Settings) -> int:
             return 1
         if state is not UpstreamState.READY:
             click.echo(f"To do        {translate(f'cure.{state}', 'en')}")
+            return 1
+        if not usable:
             return 1
         click.echo("All is well.")
         return 0

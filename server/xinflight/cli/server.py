@@ -30,7 +30,7 @@ from xinflight.web import (
     raise_descriptor_limit,
 )
 
-__all__ = ["CantListen", "data_folder", "run", "serving"]
+__all__ = ["CantListen", "data_folder", "resolve_auth", "run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -85,8 +85,7 @@ async def serving(
             settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
         folder = data_folder(settings, demo=demo)
         settings = msgspec.structs.replace(settings, data_dir=str(folder))
-        if settings.auth is None:
-            settings = msgspec.structs.replace(settings, auth="none" if is_loopback(settings.host) else "tokens")
+        settings = resolve_auth(settings)
         token = None
         if settings.auth == "tokens" and make_token:
             token = await asyncio.to_thread(_first_token, folder)
@@ -127,6 +126,13 @@ def _cant_listen(settings: Settings, error: OSError) -> CantListen:
         # asyncio puts a long text into `strerror`.
         why = os.strerror(error.errno)
     return CantListen(f"Can't listen on {settings.host}:{settings.port}: {why}; {cure}.")
+
+
+def resolve_auth(settings: Settings) -> Settings:
+    """Return settings with the mode in effect: by default tokens beyond loopback, else none."""
+    if settings.auth is not None:
+        return settings
+    return msgspec.structs.replace(settings, auth="none" if is_loopback(settings.host) else "tokens")
 
 
 def data_folder(settings: Settings, *, demo: bool) -> Path:

@@ -59,7 +59,9 @@ def new(name: str, expires: str | None, config_file: str | None, data_dir: str |
 def list_(config_file: str | None, data_dir: str | None) -> None:
     """List all tokens, without the tokens themselves."""
     try:
-        records = _file(config_file, data_dir).read()
+        file = _file(config_file, data_dir)
+        file.take_over()
+        records = file.read()
     except (BadSettings, StoreUnusable) as error:
         raise click.ClickException(printable(str(error))) from None
     for record in records:
