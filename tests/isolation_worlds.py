@@ -1,0 +1,117 @@
+"""Two servers that differ only in what a stranger has there, to show that it changes nothing for somebody else."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from clients import Json, Recorder, WireClient, painter
+from streams import all_lines, shared_server
+from xinflight.demo import Faults, serve_emulator
+from xinflight.gateway import Gateway
+
+BOB = {"X-User": "bob"}
+CHANGING = {"timestamp", "created", "ended", "elapsed", "estimated_time", "connection_id", "started", "url"}
+"""Fields that differ between any two runs."""
+
+
+class Ids(NamedTuple):
+    """What a stranger has: an ended task, one that runs, one that waits, a file and a share."""
+
+    owner: str
+    done: str
+    running: str
+    waiting: str
+    output: str
+    share: str
+
+
+class World:
+    """A server, somebody who has tasks there, and `bob`, who has none."""
+
+    def __init__(self, base: str, gateway: Gateway, engine: Recorder, http: aiohttp.ClientSession) -> None:
+        self.base, self.gateway, self.engine, self.http = base, gateway, engine, http
+        self.ids: Ids
+
+    async def settle(self, owner: str) -> None:
+        """Let an owner have one of everything; its ids begin with its name."""
+        user = {"X-User": owner}
+        done, running, waiting = (f"{owner}-{what}" for what in ("done", "running", "waiting"))
+        body = {"prompt": f"{owner}'s secret", "seed": 7, "steps": 4}
+        lines = {**user, "Accept": "application/x-ndjson"}
+        async with self.http.post("/api/v1/tasks", json={**body, "task_id": done}, headers=lines) as response:
+            end = (await all_lines(response))[-1].data
+        self.engine.faults = Faults(freeze=1)
+        for task_id in (running, waiting):
+            async with self.http.post("/api/v1/tasks", json={**body, "task_id": task_id}, headers=user) as response:
+                assert response.status == 202
+        async with self.http.post("/api/v1/shares", json={"task_id": done}, headers=user) as response:
+            share = (await response.json())["id"]
+        output = end["data"]["data"][0]["url"].rpartition("/")[2]
+        self.ids = Ids(owner, done, running, waiting, output, share)
+
+    async def ask(self, method: str, path: str, user: dict[str, str] = BOB, **options: Any) -> Json:
+        """Return all of an answer that may tell something, without what differs between any two runs."""
+        headers = {**user, **options.pop("headers", {})}
+        async with self.http.request(method, path, headers=headers, allow_redirects=False, **options) as response:
+            told = {
+                name: self._plain(value)
+                for name, value in response.headers.items()
+                if name not in ("Date", "Content-Length") and not name.startswith("RateLimit")
+            }
+            return {"status": response.status, "headers": told, "body": self.plain(await response.read())}
+
+    async def tasks(self, user: dict[str, str]) -> list[tuple[str, str]]:
+        """Return id and state of all of an owner's tasks."""
+        async with self.http.get("/api/v1/tasks", headers=user) as response:
+            return [(task["task_id"], task["state"]) for task in (await response.json())["tasks"]]
+
+    def plain(self, data: bytes) -> Any:
+        """Return the content of an answer, without what differs between any two runs."""
+        try:
+            return self.without_changing(json.loads(data))
+        except ValueError:
+            return self._plain(data.decode(errors="replace"))
+
+    def without_changing(self, value: Any) -> Any:
+        """Return a message without what differs between any two runs."""
+        if isinstance(value, dict):
+            kept = {key: inner for key, inner in value.items() if key not in CHANGING}
+            return {key: self.without_changing(inner) for key, inner in kept.items()}
+        if isinstance(value, list):
+            return [self.without_changing(inner) for inner in value]
+        return self._plain(value) if isinstance(value, str) else value
+
+    def _plain(self, text: str) -> str:
+        return re.sub(r"127\.0\.0\.1:\d+", "HOST", text.replace(self.gateway.journal.epoch, "EPOCH"))
+
+
+@asynccontextmanager
+async def worlds() -> AsyncIterator[tuple[World, World]]:
+    """Give a server with tasks of `ann`, and one with the same tasks of `carol`, under other ids."""
+    async with AsyncExitStack() as stack:
+        made = []
+        for owner in ("ann", "carol"):
+            engine = Recorder([painter()])
+            url = await stack.enter_async_context(serve_emulator(engine))
+            base, gateway = await stack.enter_async_context(shared_server(xinference_url=url))
+            http = await stack.enter_async_context(aiohttp.ClientSession(base))
+            world = World(base, gateway, engine, http)
+            await world.settle(owner)
+            made.append(world)
+        try:
+            yield made[0], made[1]
+        finally:
+            for world in made:
+                world.engine.faults = Faults()
+                world.engine.thaw()
+
+
+@asynccontextmanager
+async def connected(world: World, user: dict[str, str] = BOB) -> AsyncIterator[WireClient]:
+    """Give a client of an owner."""
+    async with WireClient.connect(world.base, headers=user) as client:
+        yield client
