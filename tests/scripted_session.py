@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from scripted_gateway import ScriptedGateway
-from xinflight.auth import Identity
-from xinflight.connection import Outbox, Session
+from xinflight.auth import Grant, Identity, Proof
+from xinflight.clock import Clock
+from xinflight.connection import Access, Outbox, Session
+from xinflight.errors import Unauthorised
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
 from xinflight.protocol import Codec
@@ -19,6 +21,16 @@ def put_together(parts: ScriptedGateway) -> Gateway:
     gateway.upstream, gateway.journal = parts.upstream, parts.journal
     gateway._front, gateway._pools, gateway._retention = parts.front, parts.pools, parts.retention
     return gateway
+
+
+def access_of(owner: str, clock: Clock) -> Access:
+    """Return the access of somebody whose credentials neither expire nor can be renewed."""
+
+    async def refuse(token: str) -> Grant:
+        raise Unauthorised
+
+    grant = Grant(identity=Identity(id=owner), proof=Proof(owner=owner))
+    return Access(grant, refuse, lambda grant, callback: lambda: None, clock)
 
 
 @asynccontextmanager
@@ -35,7 +47,7 @@ async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tu
     outbox = Outbox(send, subscriber, context, codec, parts.clock, patience=5.0)
     writer = asyncio.create_task(outbox.run(), name="writer")
     meter = ClientMeter(gateway.limits, "ann", None, parts.clock)
-    yield Session(gateway, Identity(id="ann"), subscriber, outbox, context, codec, meter), sent
+    yield Session(gateway, access_of("ann", parts.clock), subscriber, outbox, context, codec, meter), sent
     outbox.close()
     await writer
     gateway.unsubscribe(subscriber)

@@ -156,8 +156,9 @@ async def guarded(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def closed_with(url: str, **options: Any) -> int | None:
-    """Open the WebSocket and return the code that it is closed with before any word, else None."""
+    """Open the WebSocket, send what is no token, and return the code that it is closed with, else None."""
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{url}ws/generate", **options) as ws:
+        await ws.send_json({"action": "ping"})
         message = await ws.receive()
         return ws.close_code if message.type is not aiohttp.WSMsgType.TEXT else None
 
@@ -181,7 +182,8 @@ async def test_a_bearer_comes_in(guarded: str) -> None:
 
 async def test_a_browser_logs_in_for_a_cookie(guarded: str) -> None:
     """The token is exchanged for a cookie that no script of a page can read, and that goes to no other site."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+    page = {"Origin": guarded.rstrip("/")}
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers=page) as http:
         for given, status in ((b"wrong", 401), (b"", 401), (b"\xff\xfe", 401), (SECRET.encode() * 500, 413)):
             async with http.post(f"{guarded}login", data=given) as response:
                 assert response.status == status
@@ -231,7 +233,8 @@ async def test_beyond_loopback_the_server_makes_a_token(
         assert fragment not in (tmp_path / "tokens.json").read_text()
         assert await closed_with(base) == 4401
         assert await closed_with(base, headers={"Authorization": f"Bearer {fragment}"}) is None
-        async with aiohttp.ClientSession() as http, http.post(f"{base}login", data=fragment) as response:
+        page = {"Origin": base.rstrip("/")}
+        async with aiohttp.ClientSession(headers=page) as http, http.post(f"{base}login", data=fragment) as response:
             assert response.status == 204
     async with serving(settings, demo=False) as (url, _):
         assert "#" not in url

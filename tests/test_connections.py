@@ -138,8 +138,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     """The answer says so; nothing was started."""
     monkeypatch.setattr(web_common, "BODY_SECONDS", 0.2)
     url = await serve(xinference_url="http://127.0.0.1:9", auth="tokens" if path == "/login" else "none")
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-    slow = await connect(url, head.encode() + b'{"prompt":')
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+    slow = await connect(url, head.encode() + b'Sec-Fetch-Site: same-origin\r\n\r\n{"prompt":')
     async with asyncio.timeout(20):
         answer = await slow.reader.readuntil(b"\r\n\r\n")
         body = await slow.reader.readuntil(b"}")

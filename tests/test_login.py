@@ -30,7 +30,7 @@ class Guarded:
     async def log_in(self, **headers: str) -> Morsel[str]:
         """Return the cookie for the right token."""
         async with (
-            aiohttp.ClientSession(headers=headers) as http,
+            aiohttp.ClientSession(headers={"Sec-Fetch-Site": "same-origin"} | headers) as http,
             http.post(f"{self.url}login", data=SECRET) as response,
         ):
             assert response.status == 204
@@ -78,7 +78,7 @@ async def test_the_cookie_is_not_the_token(guarded: Guarded) -> None:
 async def test_behind_tls_the_cookie_is_secure(guarded: Guarded) -> None:
     proxy = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "art.example"}
     cookie = await guarded.log_in(**proxy)
-    assert (cookie.key, cookie["secure"]) == ("xinflight-443", True)
+    assert (cookie.key, cookie["secure"]) == ("__Host-xinflight-443", True)
     assert await guarded.status(**proxy, Cookie=f"{cookie.key}={cookie.value}") == 200
 
 

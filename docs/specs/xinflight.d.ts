@@ -171,6 +171,16 @@ export interface Ping {
   nonce?: string | null;
 }
 
+/** Present a token: as the first message of a connection, or to extend it before its credentials expire. */
+export interface Authenticate {
+  /** Kind of the request. */
+  action: "authenticate";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** A token of this server. On an authenticated connection, one of the same owner. (1 to 8000 characters) */
+  token: string;
+}
+
 /** The first message of a connection: limits, models, the state of Xinference, and the current cursor. */
 export interface Welcome {
   /** Kind of the message. */
@@ -285,7 +295,7 @@ export interface Notice {
   /** Kind of the message. */
   type: "notice";
   /** What the notice is about. */
-  kind: "deleted" | "draining" | "erased" | "host" | "upstream";
+  kind: "deleted" | "draining" | "erased" | "expiring" | "host" | "upstream";
   /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
   /** Unix time in seconds, with fractions. */
@@ -296,6 +306,8 @@ export interface Notice {
   models?: ModelInfo[];
   /** Kind `deleted` only: id of the deleted task. */
   task_id?: string;
+  /** Kind `expiring` only: seconds until the credentials expire. */
+  seconds?: number;
 }
 
 /** A generation is accepted. Sent before any other message about the task. */
@@ -1064,15 +1076,16 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
  * - `1013`: too many connections, or the store can't be read now
  * - `4008`: reserved for a slow reader; this version drops it without a close frame
  * - `4400`: reserved for a request that can't be served
- * - `4401`: the token is missing or invalid
+ * - `4401`: the credentials are missing, invalid or revoked
+ * - `4402`: the credentials have expired; reconnect with new ones
  * - `4403`: reserved for an owner without access
  * - `4406`: the client offered only unsupported sub-protocols
  * - `4429`: a flood: the client kept sending messages far beyond `limits.requests_per_minute`
  */
-export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4403 | 4406 | 4429;
+export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4402 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
-export type ClientMessage = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping;
+export type ClientMessage = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
 export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Queue | OutputEvent | Result | Cancelled;

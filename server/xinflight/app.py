@@ -81,8 +81,8 @@ def setup(
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
     `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:shares`, `{name}:shared`, `{name}:drain`,
-    `{name}:health`, with tokens or JWTs `{name}:login`, and with `page` `{name}:page` and `{name}:assets`. Several
-    gateways in one process need different names and prefixes.
+    `{name}:health`, with tokens or JWTs `{name}:login` and `{name}:logout`, and with `page` `{name}:page` and
+    `{name}:assets`. Several gateways in one process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
@@ -101,7 +101,7 @@ def setup(
     gateway = Gateway(settings, store, MemoryBus(), blobs, clock)
     addresses = Addresses(settings, check_host=authenticate is None)
     authenticator = create_authenticator(settings, clock)
-    login = Login(authenticator, addresses, clock, token_in_query=settings.token_in_query)
+    login = Login(authenticator, addresses, name, settings, clock)
     own: RequestLogin = login
     if authenticate is not None:
         own = HostsLogin(authenticate, token_in_query=settings.token_in_query)
@@ -110,10 +110,11 @@ def setup(
     _add_routes(app, context, prefix)
     if authenticator.sessions:
         app.router.add_post(f"{prefix}/login", Endpoint(context, login.create_session).handle, name=f"{name}:login")
+        app.router.add_post(f"{prefix}/logout", Endpoint(context, login.end_session).handle, name=f"{name}:logout")
     _add_page(app, context, prefix, own=page)
     protect(app, set(app.router.resources()) - hosts_own)
 
-    app.on_response_prepare.append(login.add_cookie)
+    app.on_response_prepare.append(login.prepare_response)
 
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with gateway:

@@ -64,6 +64,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "account_busy": ("An export or erasure of your data is under way", "正在导出或清除您的数据"),
     "erased": ("All data of this account was deleted", "此账户的全部数据已删除"),
     "storage_unavailable": ("The server can't store anything right now", "服务器暂时无法保存数据"),
+    "expiring": ("Your sign-in expires soon", "登录即将过期"),
     "deleted": ("A generation was deleted", "一个生成任务已被删除"),
     "shutting_down": ("The server is shutting down", "服务器正在关闭"),
     "upstream_auth": ("The model server rejects the API key", "模型服务器拒绝了密钥"),

@@ -21,6 +21,12 @@ class Client extends Emitter {
     this.emit("task", task);
     return task;
   }
+
+  /** The server has named the owner. */
+  welcome(owner) {
+    this.emit("welcome", { owner });
+    return this;
+  }
 }
 
 beforeEach(() => {
@@ -34,22 +40,51 @@ function reloaded(key = "/ws") {
 }
 
 test("what the server has not acknowledged is requested again after a reload, under the same id", () => {
-  const client = reloaded();
+  const client = reloaded().welcome("ann");
   client.generate({ prompt: "sent", task_id: "a" }).acknowledge(PARAMS);
   client.generate({ prompt: "not sent", task_id: "b" });
-  assert.deepEqual(reloaded().unfinished.map(({ request }) => request), [{ prompt: "not sent", task_id: "b" }]);
-  assert.equal(reloaded().unfinished.length, 1);
+  const again = reloaded();
+  assert.deepEqual(again.unfinished, []);
+  again.welcome("ann");
+  assert.deepEqual(again.unfinished.map(({ request }) => request), [{ prompt: "not sent", task_id: "b" }]);
+  assert.equal(reloaded().welcome("ann").unfinished.length, 1);
+});
+
+test("another user of the tab neither sees nor sends it, and it is gone", () => {
+  reloaded().welcome("ann").generate({ prompt: "a secret", task_id: "a" });
+  assert.deepEqual(reloaded().welcome("bob").unfinished, []);
+  assert.deepEqual(reloaded().welcome("ann").unfinished, []);
+});
+
+test("what was requested before the server named an owner belongs to whom it names", () => {
+  reloaded().generate({ prompt: "a", task_id: "a" });
+  assert.equal(reloaded().welcome("ann").unfinished.length, 1);
+  assert.equal(reloaded().welcome("bob").unfinished.length, 0);
+});
+
+test("a second reload before the server answered loses nothing", () => {
+  reloaded().welcome("ann").generate({ prompt: "a", task_id: "a" });
+  reloaded().generate({ prompt: "b", task_id: "b" });
+  assert.equal(reloaded().welcome("ann").unfinished.length, 2);
 });
 
 test("an end, too, takes it out of the memory", () => {
-  reloaded().generate({ prompt: "a", task_id: "a" }).receive({ type: "cancelled", task_id: "a" });
-  assert.deepEqual(reloaded().unfinished, []);
+  const client = reloaded().welcome("ann");
+  client.generate({ prompt: "a", task_id: "a" }).receive({ type: "cancelled", task_id: "a" });
+  assert.deepEqual(reloaded().welcome("ann").unfinished, []);
 });
 
 test("another server at the same origin has a memory of its own", () => {
-  reloaded("/one/ws").generate({ prompt: "a", task_id: "a" });
-  assert.deepEqual(reloaded("/two/ws").unfinished, []);
-  assert.equal(reloaded("/one/ws").unfinished.length, 1);
+  reloaded("/one/ws").welcome("ann").generate({ prompt: "a", task_id: "a" });
+  assert.deepEqual(reloaded("/two/ws").welcome("ann").unfinished, []);
+  assert.equal(reloaded("/one/ws").welcome("ann").unfinished.length, 1);
+});
+
+test("what can't be read is nothing", () => {
+  for (const saved of ["3", "[]", '{"requests":3}', '{"owner":3,"requests":null}']) {
+    globalThis.sessionStorage.setItem("xinflight.unacknowledged /ws", saved);
+    assert.deepEqual(reloaded().welcome("ann").unfinished, []);
+  }
 });
 
 test("storage that is off, full or damaged loses only the memory", () => {
@@ -59,7 +94,7 @@ test("storage that is off, full or damaged loses only the memory", () => {
       throw new Error("quota");
     },
   };
-  const client = reloaded();
+  const client = reloaded().welcome("ann");
   client.generate({ prompt: "a", task_id: "a" });
   assert.equal(client.unfinished.length, 1);
 });

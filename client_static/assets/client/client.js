@@ -9,6 +9,8 @@ import { Task } from "./task.js";
 import { Tasks } from "./tasks.js";
 
 /** @typedef {import("./connection.js").Status} Status */
+/** @typedef {import("./connection.js").TokenSource} TokenSource */
+/** @typedef {import("./connection.js").Unauthorised} Unauthorised */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
@@ -19,7 +21,8 @@ import { Tasks } from "./tasks.js";
 /**
  * `task`: a task became known, whichever client started it. `removed`: a task was deleted. `resumed`: everything missed
  * before a reconnect has arrived, with the number of missed events, or null if a gap required a new list. `history`:
- * whether the server has older tasks than those known here. `problem`: an error that belongs to no task and no request.
+ * whether the server has older tasks than those known here. `unauthorised`: the server does not accept the credentials;
+ * `connect` tries again. `problem`: an error that belongs to no task and no request.
  * @typedef {object} XinflightEvents
  * @property {Status} status
  * @property {Welcome} welcome
@@ -30,8 +33,12 @@ import { Tasks } from "./tasks.js";
  * @property {Task} removed
  * @property {number | null} resumed
  * @property {boolean} history
+ * @property {Unauthorised} unauthorised
  * @property {XinflightError} problem
  */
+
+/** Milliseconds within which a second reconnect for the sake of a cookie would not get a newer one. */
+const COOKIE_TRIED = 120_000;
 
 /**
  * A client for many concurrent generations over one WebSocket that reconnects and resumes.
@@ -43,8 +50,11 @@ import { Tasks } from "./tasks.js";
  *
  * It knows the owner's tasks, whichever client started them: the newest and the unfinished ones at first, older ones
  * after `more`. After a disconnect it resumes where it was, so that no event is lost or delivered twice. Generations
- * and cancels requested while offline are sent once there is a connection. It needs no DOM; without a page, pass a
- * whole URL.
+ * and cancels requested while offline are sent once there is a connection. If the next connection belongs to another
+ * owner, it forgets all that was the former one's. It needs no DOM; without a page, pass a whole URL.
+ *
+ * Without a token, the browser's cookies authenticate it. A token function is called at every connect and again before
+ * the credentials expire, so it should return a fresh token each time.
  * @extends {Emitter<XinflightEvents>}
  */
 export class Xinflight extends Emitter {
@@ -55,8 +65,10 @@ export class Xinflight extends Emitter {
   /** @type {Welcome | null} */
   #welcome = null;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
-  /** @type {CatchUp} */
-  #catchUp = new CatchUp({
+  #cookieTried = -Infinity;
+  #token;
+  /** @type {import("./catch_up.js").CatchUpHost} */
+  #catchUpHost = {
     ask: (message) => this.#ask(message),
     merge: (info) => this.#tasks.merge(info, !this.#catchUp.done),
     known: () => this.#tasks.all.filter(({ acknowledged }) => acknowledged).map(({ id }) => id),
@@ -67,22 +79,27 @@ export class Xinflight extends Emitter {
       this.emit("problem", error);
       this.#connection.drop(1013);
     },
-  });
+  };
+  #catchUp = new CatchUp(this.#catchUpHost);
 
   /**
    * @param {string} path of the WebSocket, relative to the page, or a whole ws(s) or http(s) URL
-   * @param {{lang?: string}} [options] `lang`: the language of the server's messages
+   * @param {{lang?: string, token?: TokenSource}} [options] `lang`: the language of the server's messages; `token`: a
+   *   token, or a function that returns one, also as a promise
    */
-  constructor(path, { lang } = {}) {
+  constructor(path, { lang, token } = {}) {
     super();
     this.lang = lang;
+    this.#token = token ?? null;
     this.#tasks.on("task", (task) => this.emit("task", task));
     this.#tasks.on("removed", (task) => this.emit("removed", task));
-    this.#connection = new Connection(() => this.#url(path));
+    this.#connection = new Connection(() => this.#url(path), this.#token);
     this.#connection.on("status", (status) => this.emit("status", status));
     this.#connection.on("welcome", (welcome) => this.#begin(welcome));
     this.#connection.on("message", (message) => this.#receive(message));
     this.#connection.on("lost", () => this.#answers.fail());
+    this.#connection.on("unauthorised", (why) => this.emit("unauthorised", why));
+    this.#connection.on("tokenFailed", (error) => this.#tokenFailed(error));
   }
 
   /** @returns {Status} */
@@ -105,6 +122,21 @@ export class Xinflight extends Emitter {
     this.#connection.connect();
   }
 
+  /** Close the connection, if there is one, and connect again: for new credentials, or another language. */
+  reconnect() {
+    this.#answers.fail();
+    this.#connection.restart();
+  }
+
+  /**
+   * Disconnect and forget all tasks, for a person who signs out. Unfinished ones continue on the server.
+   */
+  reset() {
+    this.#connection.close();
+    this.#forget();
+    this.#welcome = null;
+  }
+
   /**
    * Change the language of the server's messages. Reconnects if the server has described a problem of the upstream, to
    * get that text in the new language.
@@ -112,10 +144,7 @@ export class Xinflight extends Emitter {
    */
   setLang(lang) {
     this.lang = lang;
-    if (this.#connection.live && this.#welcome?.upstream.state !== "ready") {
-      this.#answers.fail();
-      this.#connection.restart();
-    }
+    if (this.#connection.live && this.#welcome?.upstream.state !== "ready") this.reconnect();
   }
 
   /**
@@ -166,11 +195,13 @@ export class Xinflight extends Emitter {
     const url = new URL(path, globalThis.location?.href);
     url.protocol = url.protocol.replace("http", "ws");
     if (this.lang) url.searchParams.set("lang", this.lang);
+    if (this.#token !== null) url.searchParams.set("auth", "message");
     return url.href;
   }
 
   /** @param {Welcome} welcome */
   #begin(welcome) {
+    if (this.#welcome && this.#welcome.owner !== welcome.owner) this.#forget();
     if (this.#welcome?.epoch !== welcome.epoch) this.#tasks.all.forEach((task) => task.forgetSeq());
     this.#welcome = welcome;
     this.#catchUp.begin(welcome.epoch);
@@ -181,6 +212,36 @@ export class Xinflight extends Emitter {
     this.emit("welcome", welcome);
     this.emit("models", welcome.models);
     this.emit("upstream", welcome.upstream);
+  }
+
+  /** Remove all tasks and the position in their events, which are of no use to another owner. */
+  #forget() {
+    this.#catchUp = new CatchUp(this.#catchUpHost);
+    this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
+  }
+
+  /**
+   * Renew the credentials before they expire: send a fresh token, or without a token function reconnect once, since the
+   * server renews its cookie in the handshake. If that fails, the server closes the connection in time.
+   */
+  async #renew() {
+    if (typeof this.#token === "function") {
+      try {
+        await this.#ask({ action: "authenticate", token: await this.#token() });
+      } catch (error) {
+        this.#tokenFailed(error);
+      }
+    } else if (this.#token === null && performance.now() - this.#cookieTried > COOKIE_TRIED) {
+      this.#cookieTried = performance.now();
+      this.reconnect();
+    }
+  }
+
+  /** @param {unknown} error thrown by the token function, or a refusal of what it returned */
+  #tokenFailed(error) {
+    if (error instanceof XinflightError) {
+      if (error.code !== DISCONNECTED) this.emit("problem", error);
+    } else this.emit("problem", new XinflightError({ code: "token_unavailable", message: String(error) }));
   }
 
   /**
@@ -227,6 +288,7 @@ export class Xinflight extends Emitter {
         models: notice.models ?? this.#welcome.models,
       };
     }
+    if (notice.kind === "expiring") this.#renew();
     if (notice.kind === "deleted") this.#tasks.remove(notice.task_id ?? "");
     if (notice.kind === "erased") this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
     if (notice.models) this.emit("models", notice.models);

@@ -1,6 +1,6 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
-import { SUBPROTOCOL, reconnects } from "./protocol.js";
+import { EXPIRED, SUBPROTOCOL, UNAUTHORISED, reconnects } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
@@ -15,19 +15,32 @@ const BACKOFF_FIRST = 500;
 const BACKOFF_CAP = 30_000;
 /** Milliseconds after which a connection counts as stable: the backoff starts over after it. */
 const SETTLED = 10_000;
-/** Milliseconds within which a socket must open and deliver its `welcome`. */
+/** Milliseconds within which the token must be there, and the socket must open and deliver its `welcome`. */
 const WELCOME_WITHIN = 15_000;
 
 /**
- * A WebSocket that reconnects, with full-jitter backoff and application-level pings. Of the protocol it knows only
- * `welcome`, which carries the heartbeat.
- * @extends {Emitter<{status: Status, welcome: Welcome, message: ServerMessage, lost: number}>}
+ * Why the server does not accept this client: the close code and its reason. Code 0: there was no token to send.
+ * @typedef {{code: number, reason: string}} Unauthorised
+ */
+
+/** A token, or a function that returns a valid one. @typedef {string | (() => string | Promise<string>)} TokenSource */
+
+/**
+ * A WebSocket that reconnects, with full-jitter backoff and application-level pings. Of the protocol it knows only how a
+ * connection begins: `authenticate`, and `welcome`, which carries the heartbeat. `tokenFailed` has what the token
+ * function threw; it is called again after the next pause.
+ * @extends {Emitter<{status: Status, welcome: Welcome, message: ServerMessage, lost: number,
+ *   unauthorised: Unauthorised, tokenFailed: unknown}>}
  */
 export class Connection extends Emitter {
   /** @type {WebSocket | null} */
   #socket = null;
+  /** The current attempt to connect, or the current connection; null between two of them. @type {object | null} */
+  #attempt = null;
   /** @type {() => string} */
   #url;
+  /** @type {TokenSource | null} */
+  #token;
   /** @type {Status} */
   #status = { state: "connecting" };
   #failures = 0;
@@ -40,10 +53,14 @@ export class Connection extends Emitter {
   /** @type {number | undefined} */
   #pulse;
 
-  /** @param {() => string} url called at every attempt, so that the address may change */
-  constructor(url) {
+  /**
+   * @param {() => string} url called at every attempt, so that the address may change
+   * @param {TokenSource | null} [token] a function is called at every attempt; without it, cookies authenticate
+   */
+  constructor(url, token = null) {
     super();
     this.#url = url;
+    this.#token = token;
   }
 
   get status() {
@@ -56,19 +73,53 @@ export class Connection extends Emitter {
 
   /** Connect now, also during a pause or after giving up. Does nothing if a socket is open or opening. */
   connect() {
-    if (this.#socket) return;
+    if (this.#attempt) return;
     this.#stopTimers();
     this.#set({ state: "connecting" });
+    this.#timer = setTimeout(() => this.drop(1006), WELCOME_WITHIN);
+    const attempt = (this.#attempt = {});
+    // Any message but `authenticate` makes the server refuse at once, instead of waiting for a token, if the cookies
+    // don't authenticate this client.
+    if (this.#token === null) this.#open({ action: "ping" });
+    else this.#authenticate(this.#token, attempt);
+  }
+
+  /**
+   * Open a socket and send the token first.
+   * @param {TokenSource} source
+   * @param {object} attempt
+   */
+  async #authenticate(source, attempt) {
+    let token = "";
+    try {
+      token = typeof source === "string" ? source : await source();
+    } catch (error) {
+      if (this.#attempt !== attempt) return;
+      this.emit("tokenFailed", error);
+      this.drop(1006);
+      return;
+    }
+    if (this.#attempt !== attempt) return;
+    if (token) this.#open({ action: "authenticate", token });
+    else this.#refused({ code: 0, reason: "no token" });
+  }
+
+  /** @param {object} first the first message */
+  #open(first) {
     const socket = new WebSocket(this.#url(), [SUBPROTOCOL]);
     this.#socket = socket;
+    socket.onopen = () => socket.send(JSON.stringify(first));
     socket.onmessage = (event) => this.#hear(event.data);
-    socket.onclose = (event) => this.#lost(event.code);
-    this.#timer = setTimeout(() => this.drop(1006), WELCOME_WITHIN);
+    socket.onclose = ({ code, reason }) => {
+      const noOther = code === EXPIRED && typeof this.#token === "string";
+      if (code === UNAUTHORISED || noOther) this.#refused({ code, reason });
+      else this.#lost(code);
+    };
   }
 
   /** Close the current socket, if any, and connect again immediately. */
   restart() {
-    if (this.#socket) this.#abandon();
+    this.#abandon();
     this.connect();
   }
 
@@ -77,7 +128,14 @@ export class Connection extends Emitter {
    * @param {number} code
    */
   drop(code) {
-    if (this.#socket) this.#lost(code);
+    if (this.#attempt) this.#lost(code);
+  }
+
+  /** Close the connection and stay disconnected until `connect`. */
+  close() {
+    this.#abandon();
+    this.#set({ state: "given_up" });
+    this.emit("lost", 1000);
   }
 
   /**
@@ -136,12 +194,20 @@ export class Connection extends Emitter {
     this.emit("lost", code);
   }
 
+  /** Stay disconnected, since the same attempt would fail again. @param {Unauthorised} why */
+  #refused(why) {
+    this.#abandon();
+    this.#set({ state: "given_up", code: UNAUTHORISED });
+    this.emit("lost", UNAUTHORISED);
+    this.emit("unauthorised", why);
+  }
+
   #abandon() {
     this.#stopTimers();
     const socket = this.#socket;
-    this.#socket = null;
+    this.#attempt = this.#socket = null;
     if (!socket) return;
-    socket.onmessage = socket.onclose = null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   }
 

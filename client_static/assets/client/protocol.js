@@ -3,6 +3,11 @@
 
 export const SUBPROTOCOL = "xinflight.v1.json";
 
+/** The close code for missing, invalid or revoked credentials. */
+export const UNAUTHORISED = 4401;
+/** The close code for expired credentials. */
+export const EXPIRED = 4402;
+
 /** The highest seed for which the seed of the last of 64 outputs is still a safe integer. */
 export const MAX_SEED = 2 ** 53 - 64 - 1;
 
@@ -114,11 +119,12 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} Notice
  * @property {"notice"} type
- * @property {"draining"|"upstream"|"deleted"|"erased"|"host"} kind
+ * @property {"draining"|"upstream"|"deleted"|"erased"|"expiring"|"host"} kind
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]
  * @property {string} [task_id] the deleted task
+ * @property {number} [seconds] until the credentials expire
  */
 
 // Stored events have a `seq` on the wire; snapshots, and events that are made here of a list, have none.
@@ -189,12 +195,12 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 
 /**
  * Tell whether a client should reconnect after a close code. Not after codes that would recur: the protocol errors of
- * RFC 6455, and xinflight's 44xx.
+ * RFC 6455, and xinflight's 44xx, but for expired credentials: new ones may be there.
  * @param {number} code
  */
 export function reconnects(code) {
   const fatal = [1002, 1003, 1007, 1008, 1009, 1010];
-  return !fatal.includes(code) && !(code >= 4400 && code < 4500);
+  return code === EXPIRED || (!fatal.includes(code) && !(code >= 4400 && code < 4500));
 }
 
 /** Generate a random id. `randomUUID` does not exist in insecure contexts (plain HTTP from another machine). */

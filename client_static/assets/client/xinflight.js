@@ -8,6 +8,8 @@ export { Task } from "./task.js";
 
 /** @typedef {import("./client.js").XinflightEvents} XinflightEvents */
 /** @typedef {import("./connection.js").Status} Status */
+/** @typedef {import("./connection.js").TokenSource} TokenSource */
+/** @typedef {import("./connection.js").Unauthorised} Unauthorised */
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */

@@ -32,6 +32,14 @@ export class Announcer {
     if (this.#timer === undefined && performance.now() - this.#last > quiet) this.say(text);
   }
 
+  /** Drop what was announced and what waits. */
+  clear() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#waiting = [];
+    this.#region.textContent = "";
+  }
+
   #speak() {
     this.#timer = undefined;
     this.#last = performance.now();

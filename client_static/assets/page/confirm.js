@@ -33,4 +33,10 @@ export class Confirm {
     this.#dialog.showModal();
     return new Promise((resolve) => (this.#answer = resolve));
   }
+
+  /** Cancel, and drop what was asked. */
+  close() {
+    this.#dialog.close("");
+    this.#title.textContent = this.#text.textContent = "";
+  }
 }

@@ -28,6 +28,12 @@ export class Draft {
     keep(this.#place, { owner: this.#owner, values });
   }
 
+  /** Delete the draft; the next one belongs to whoever the server names next. */
+  clear() {
+    this.#owner = null;
+    keep(this.#place, null);
+  }
+
   /**
    * Bind the draft to the current user. Returns false if it belonged to another user of this tab; it is then deleted.
    * @param {string} owner

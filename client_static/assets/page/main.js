@@ -1,14 +1,15 @@
 // @ts-check
 import { Xinflight } from "../client/xinflight.js";
 import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "../words/words.js";
+import { Account } from "./account.js";
 import { Announcer } from "./announcer.js";
 import { Confirm } from "./confirm.js";
 import { byId } from "./dom.js";
 import { Draft } from "./draft.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
-import { login } from "./login.js";
 import { remember } from "./memory.js";
+import { takeToken } from "./session.js";
 import { StatusBar } from "./status.js";
 import { shortened } from "./tile_words.js";
 import { Title } from "./title.js";
@@ -19,7 +20,8 @@ import { Viewer } from "./viewer.js";
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
 
-const { lang: served = "en", wsPath = "/ws/generate" } = document.documentElement.dataset;
+const { lang: served = "en", wsPath = "/ws/generate", auth = "none", arrived } = document.documentElement.dataset;
+const token = takeToken();
 chooseLang(served);
 
 const client = new Xinflight(wsPath, { lang: lang() });
@@ -32,7 +34,21 @@ const form = new Form(draft, (params) => {
   gallery.showNewest();
 });
 const confirm = new Confirm();
-const status = new StatusBar(client);
+const status = new StatusBar(client, () => account.focus());
+const account = new Account(client, /** @type {import("./sign_in.js").Mode} */ (auth), wsPath, {
+  forget,
+  failed: (refusal) => status.complain(refusal),
+});
+
+/** Remove what belongs to a person who is not here any more: the next one must not see it. */
+function forget() {
+  draft.clear();
+  form.clear();
+  viewer.close();
+  confirm.close();
+  announcer.clear();
+  status.clear();
+}
 
 /**
  * Announce a change of a tile, and count it in the title.
@@ -89,6 +105,10 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden && client.status.state === "reconnecting") client.connect();
 });
 
+addEventListener("hashchange", () => {
+  const linked = takeToken();
+  if (linked) account.confirm(linked);
+});
+
 remember(client, wsPath);
-await login(new URL("login", location.href));
-client.connect();
+await account.begin(token, arrived === "none" || arrived === "same-origin");

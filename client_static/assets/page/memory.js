@@ -5,17 +5,19 @@ import { keep, readKept } from "./storage.js";
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /**
- * Save requests that the server has not acknowledged yet, and send them again after a reload. The same `task_id` makes
- * the server start each of them once. Acknowledged tasks are stored by the server.
+ * Save requests that the server has not acknowledged yet, and send them again after a reload, once the server has named
+ * their owner again: another user of this tab never sees them. The same `task_id` makes the server start each of them
+ * once. Acknowledged tasks are stored by the server.
  * @param {Xinflight} client
  * @param {string} key distinguishes this server from others at the same origin
  */
 export function remember(client, key) {
   const place = `xinflight.unacknowledged ${key}`;
-  const kept = /** @type {GenerateParams[]} */ (readKept(place) ?? []);
+  let { owner, requests } = kept(place);
   const save = () => {
     const unacknowledged = client.unfinished.filter(({ acknowledged }) => !acknowledged);
-    keep(place, unacknowledged.map(({ request }) => request));
+    const all = [...requests, ...unacknowledged.map(({ request }) => request)];
+    keep(place, all.length ? { owner, requests: all } : null);
   };
   client.on("task", (task) => {
     if (task.acknowledged) return;
@@ -23,5 +25,26 @@ export function remember(client, key) {
     task.on("acknowledged", save);
     task.on("end", save);
   });
-  kept.forEach((request) => client.generate(request));
+  client.on("removed", save);
+  client.on("welcome", (welcome) => {
+    const own = owner === null || owner === welcome.owner ? requests : [];
+    owner = welcome.owner;
+    requests = [];
+    own.forEach((request) => client.generate(request));
+    save();
+  });
+}
+
+/**
+ * Return what was saved before the reload. An owner of null stands for requests that were made before the server named
+ * one.
+ * @param {string} place
+ * @returns {{owner: string | null, requests: GenerateParams[]}}
+ */
+function kept(place) {
+  const saved = /** @type {{owner?: unknown, requests?: unknown} | null} */ (readKept(place));
+  return {
+    owner: typeof saved?.owner === "string" ? saved.owner : null,
+    requests: Array.isArray(saved?.requests) ? saved.requests : [],
+  };
 }

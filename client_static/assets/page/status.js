@@ -2,8 +2,10 @@
 import { byId, keepFocus, showText } from "./dom.js";
 import { errorText, isKey, onLang, plural, t } from "../words/words.js";
 
-/** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
+
+/** The close code for missing, invalid or revoked credentials. */
+const UNAUTHORISED = 4401;
 
 /** The close code that a server sends when it stops or restarts. */
 const RESTART = 1012;
@@ -26,8 +28,11 @@ export class StatusBar {
   /** @type {number | undefined} */
   #timer;
 
-  /** @param {Xinflight} client */
-  constructor(client) {
+  /**
+   * @param {Xinflight} client
+   * @param {() => void} signIn called by the button that otherwise connects
+   */
+  constructor(client, signIn) {
     this.#client = client;
     client.on("status", (status) => {
       if (status.code === RESTART) this.#restarts = true;
@@ -41,7 +46,7 @@ export class StatusBar {
       if (kind === "draining") this.#say(() => t("notice.draining"));
       else if (kind === "host") this.#say(() => message);
     });
-    this.#connect.addEventListener("click", () => client.connect());
+    this.#connect.addEventListener("click", () => (this.#signedOut ? signIn() : client.connect()));
     onLang(() => {
       this.#showStatus();
       this.#showUpstream();
@@ -49,9 +54,20 @@ export class StatusBar {
     });
   }
 
-  /** Show an error as a notice. @param {XinflightError} error */
+  /** Show an error as a notice. @param {{code: string, message?: string, limit?: string}} error */
   complain(error) {
     this.#say(() => errorText(error));
+  }
+
+  /** Hide the notice. */
+  clear() {
+    this.#say(() => "");
+  }
+
+  /** Whether the server asks for other credentials, or this person has signed out. */
+  get #signedOut() {
+    const { state, code } = this.#client.status;
+    return state === "given_up" && (code === undefined || code === UNAUTHORISED);
   }
 
   /** @param {number | null} events number of missed events; null after a gap */
@@ -81,11 +97,13 @@ export class StatusBar {
   #showStatus() {
     const { state, seconds = 0, code = 0 } = this.#client.status;
     this.#pill.dataset.state = state;
-    const key = state === "reconnecting" && this.#restarts ? "connection.restarting" : `connection.${state}`;
+    const restarting = state === "reconnecting" && this.#restarts;
+    const key = this.#signedOut ? "connection.signed_out" : `connection.${restarting ? "restarting" : state}`;
+    this.#connect.textContent = t(this.#signedOut ? "act.sign_in" : "act.connect");
     this.#pill.textContent = this.#news() || t(isKey(key) ? key : "connection.connecting", { n: seconds });
     const hide = () => (this.#connect.hidden = state === "live" || state === "connecting");
     keepFocus(this.#connect, hide, () => this.#pill);
-    if (state === "given_up") this.#say(() => t("connection.given_up_why", { why: closeWhy(code) }));
+    if (state === "given_up" && !this.#signedOut) this.#say(() => t("connection.given_up_why", { why: closeWhy(code) }));
   }
 
   #showUpstream() {

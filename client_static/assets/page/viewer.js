@@ -41,6 +41,15 @@ export class Viewer {
     this.#dialog.showModal();
   }
 
+  /** Close the view and drop what it showed. */
+  close() {
+    this.#dialog.close();
+    this.#tiles = [];
+    this.#image.removeAttribute("src");
+    this.#image.alt = this.#caption.textContent = "";
+    this.#download.removeAttribute("href");
+  }
+
   /** @param {number} by */
   #go(by) {
     const tile = this.#tiles[this.#at + by];

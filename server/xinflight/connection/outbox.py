@@ -71,6 +71,7 @@ class Outbox:
         self._holds = 0
         self._overflow = False
         self._closing = False
+        self._events = True
 
     def put(self, message: ServerMessage) -> None:
         """Queue a reply or a notice; never waits."""
@@ -103,9 +104,10 @@ class Outbox:
             self._holds -= 1
             self._subscriber.wake.set()
 
-    def close(self) -> None:
-        """Make `run` return once everything that is queued now is sent."""
+    def close(self, *, events: bool = True) -> None:
+        """Make `run` return once everything that is queued now is sent; with `events` false, replies and notices."""
         self._closing = True
+        self._events = self._events and events
         self._subscriber.wake.set()
 
     async def run(self) -> None:
@@ -146,6 +148,8 @@ class Outbox:
             frame = self._answers.popleft()
             self._bytes -= len(frame)
             return _Frame(frame)
+        if not self._events:
+            return None
         if self._holds:
             self._subscriber.wake.clear()
             return None

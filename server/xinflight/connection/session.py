@@ -1,13 +1,27 @@
 """One connection: decode incoming frames, carry out the requests, and queue the replies in the outbox."""
 
+import math
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 from msgspec.structs import replace
 
-from xinflight.auth import Identity, acting_for
+from xinflight.auth import acting_for
+from xinflight.connection.access import Access
 from xinflight.connection.outbox import Outbox
-from xinflight.errors import BinaryFrame, FrameTooLarge, Internal, OutOfBounds, TextFrame, WrongShape, XinflightError
+from xinflight.errors import (
+    BinaryFrame,
+    FrameTooLarge,
+    Internal,
+    OutOfBounds,
+    TextFrame,
+    TokenExpired,
+    Unauthorised,
+    WrongShape,
+    XinflightError,
+)
 from xinflight.gateway import Gateway
 from xinflight.i18n import translate
 from xinflight.journal import Subscriber
@@ -15,8 +29,10 @@ from xinflight.model import Task
 from xinflight.protocol import (
     DEFAULT_PROMPT,
     Ack,
+    Authenticate,
     Cancel,
     CancelledTask,
+    CloseCode,
     Codec,
     Delete,
     Follow,
@@ -47,12 +63,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Session:
-    """Serve one client. `receive` must be called for one frame at a time, in the order of arrival."""
+    """Serve one client. `receive` must be called for one frame at a time, in the order of arrival.
+
+    When the session ends by itself, `close_code` and `close_reason` are what to close the connection with.
+    """
 
     def __init__(
         self,
         gateway: Gateway,
-        identity: Identity,
+        access: Access,
         subscriber: Subscriber,
         outbox: Outbox,
         render_context: RenderContext,
@@ -60,8 +79,10 @@ class Session:
         meter: ClientMeter,
     ) -> None:
         self.connection_id = str(uuid.uuid4())
-        self.owner = identity.id
-        self._identity = identity
+        self.owner = access.identity.id
+        self.ended = False
+        self.close_code, self.close_reason = CloseCode.RESTART, "restarting"
+        self._access = access
         self.lang = render_context.lang
         self.outbox = outbox
         self._gateway = gateway
@@ -90,9 +111,33 @@ class Session:
         """Queue a notice."""
         self.outbox.put(notice)
 
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Be one of the gateway's connections inside the block, and end when the credentials expire."""
+        self._gateway.register(self)
+        try:
+            with self._access.watched(self):
+                yield
+        finally:
+            self._gateway.unregister(self)
+
     def close(self) -> None:
         """Close the connection once everything that is queued now is sent."""
         self.outbox.close()
+
+    def access_expires(self, seconds: float) -> None:
+        """Queue the notice that the credentials expire soon."""
+        message, now = translate("expiring", self.lang), self._gateway.clock.time()
+        self.outbox.put(Notice(kind="expiring", message=message, timestamp=now, seconds=math.floor(seconds)))
+
+    def access_ended(self, error: TokenExpired | Unauthorised) -> None:
+        """Close the connection without its pending events, which a resume delivers, and ignore further frames."""
+        self.ended = True
+        if isinstance(error, TokenExpired):
+            self.close_code, self.close_reason = CloseCode.EXPIRED, "the credentials have expired"
+        else:
+            self.close_code, self.close_reason = CloseCode.UNAUTHORISED, "the credentials were revoked"
+        self.outbox.close(events=False)
 
     def upstream_changed(self) -> None:
         """Queue the notice that Xinference or its models changed."""
@@ -102,8 +147,11 @@ class Session:
     async def receive(self, frame: str | bytes) -> None:
         """Carry out the request in one frame and queue the reply. Any error becomes a reply; nothing is raised.
 
+        Once the credentials have expired or were revoked, frames are ignored.
         Cancellation may lose the reply, but never an accepted task.
         """
+        if self.ended:
+            return
         ref = None
         task_id = None
         # What is no message counts, too.
@@ -158,6 +206,9 @@ class Session:
                 return await self._delete(message)
             case Ping():
                 return Pong(ref=message.ref, nonce=message.nonce)
+            case Authenticate():
+                await self._access.renew(message.token)
+                return Ok(ref=message.ref, tasks=[])
 
     async def _generate(self, message: Generate, frame: bytes) -> None:
         if message.prompt is None and not self._codec.fields(frame):
@@ -165,7 +216,7 @@ class Session:
         # Before `submit`: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
-            task, _ = await self._gateway.submit(message, self._identity, self._subscriber)
+            task, _ = await self._gateway.submit(message, self._access.identity, self._subscriber)
             self.outbox.put(self._ack(message, task, ignored))
 
     def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:
@@ -185,7 +236,7 @@ class Session:
         task_id = _one_or_all(message.task_id, message.scope)
         if task_id is None and message.index is not None:
             raise OutOfBounds(field="index", limit="only with task_id")
-        owner = acting_for(self._identity, message.owner, "cancel", task=task_id or "all", index=message.index)
+        owner = acting_for(self._access.identity, message.owner, "cancel", task=task_id or "all", index=message.index)
         if task_id is None:
             return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(owner, set(message.except_)))
         return Ok(ref=message.ref, tasks=[await self._gateway.cancel(owner, task_id, message.index)])

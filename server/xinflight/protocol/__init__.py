@@ -61,6 +61,7 @@ from xinflight.protocol.parts import (
     Upstream,
 )
 from xinflight.protocol.requests import (
+    Authenticate,
     Cancel,
     Delete,
     Follow,
@@ -97,6 +98,7 @@ __all__ = [
     "Accepted",
     "AccountInfo",
     "Ack",
+    "Authenticate",
     "Cancel",
     "CancelBody",
     "CancelOutcome",

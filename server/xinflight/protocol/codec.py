@@ -14,6 +14,7 @@ from msgspec import Struct
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
 from xinflight.protocol.messages import ServerMessage
 from xinflight.protocol.requests import (
+    Authenticate,
     Cancel,
     ClientMessage,
     Delete,
@@ -41,10 +42,12 @@ __all__ = [
     "parse_size",
 ]
 
-Request = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping
+Request = (
+    Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate
+)
 """Any request that a client may send."""
 
-ACTIONS = "generate, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping"
+ACTIONS = "generate, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
 
 _FORMS = {
     "size": "WIDTHxHEIGHT",

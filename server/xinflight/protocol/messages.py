@@ -155,7 +155,8 @@ class Notice(ServerMessage, tag="notice", kw_only=True):
     """Information for a connection, an owner or everyone that belongs to no task."""
 
     kind: Annotated[
-        Literal["draining", "upstream", "deleted", "erased", "host"], Meta(description="What the notice is about.")
+        Literal["draining", "upstream", "deleted", "erased", "expiring", "host"],
+        Meta(description="What the notice is about."),
     ]
     message: MessageText
     timestamp: Timestamp
@@ -164,6 +165,9 @@ class Notice(ServerMessage, tag="notice", kw_only=True):
         list[ModelInfo] | None, Meta(description="Kind `upstream` only: replaces the models of `welcome`.")
     ] = None
     task_id: Annotated[str | None, Meta(description="Kind `deleted` only: id of the deleted task.")] = None
+    seconds: Annotated[
+        float | None, Meta(description="Kind `expiring` only: seconds until the credentials expire.")
+    ] = None
 
 
 class TaskEvent(ServerMessage, kw_only=True):

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from xinflight.protocol.fields import Metadata, NegativePrompt
 
 __all__ = [
+    "Authenticate",
     "Cancel",
     "ClientMessage",
     "Delete",
@@ -215,3 +216,16 @@ class Ping(ClientMessage, tag="ping", kw_only=True):
     """Request a `pong` with the same nonce."""
 
     nonce: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="Echoed in the answer.")] = None
+
+
+class Authenticate(ClientMessage, tag="authenticate", kw_only=True):
+    """Present a token: as the first message of a connection, or to extend it before its credentials expire."""
+
+    token: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=8000)],
+        Meta(description="A token of this server. On an authenticated connection, one of the same owner."),
+    ]
+
+    def __repr__(self) -> str:
+        """Return a text without the token, which must not reach a log."""
+        return "Authenticate(token=...)"

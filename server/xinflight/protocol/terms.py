@@ -30,9 +30,10 @@ class CloseCode(IntEnum):
     RESTART = 1012
     FULL = 1013
     SLOW_READER = 4008
-    # Don't reconnect: the same request would fail again.
+    # Don't reconnect: the same request would fail again. After EXPIRED it succeeds with new credentials.
     BAD_REQUEST = 4400
     UNAUTHORISED = 4401
+    EXPIRED = 4402
     FORBIDDEN = 4403
     BAD_SUBPROTOCOL = 4406
     FLOOD = 4429
@@ -40,7 +41,7 @@ class CloseCode(IntEnum):
     @property
     def should_reconnect(self) -> bool:
         """Return whether a client should reconnect."""
-        return self < CloseCode.BAD_REQUEST
+        return self < CloseCode.BAD_REQUEST or self is CloseCode.EXPIRED
 
 
 class State(StrEnum):

@@ -24,8 +24,9 @@ _ANSWERS = {
     "list": "tasks",
     "delete": "ok",
     "ping": "pong",
+    "authenticate": "ok",
 }
-"""The answer to each action, unless it is refused."""
+"""The answer to each action, unless it is refused. `authenticate` as the first message is followed by `welcome`."""
 
 _ABOUT = f"""\
 All messages use one WebSocket. A client may offer the sub-protocol `{SUBPROTOCOL_JSON}` (JSON in text frames, the \

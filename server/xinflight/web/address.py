@@ -59,6 +59,14 @@ class Addresses:
             return Forbidden(field="Origin", limit="the setting allow_origins")
         return None
 
+    def from_browser_page(self, request: web.Request) -> bool:
+        """Return whether a browser says that a page of this server, or of `allow_origins`, sent a request.
+
+        The request must have been checked by `forbidden`.
+        """
+        # Over plain HTTP, browsers send Sec-Fetch-Site to localhost only.
+        return hdrs.ORIGIN in request.headers or request.headers.get("Sec-Fetch-Site") == "same-origin"
+
     def _reached(self, request: web.Request) -> PublicAddress:
         """Return the address in a request's own headers, or in those that a trusted proxy added."""
         seen = PublicAddress(request.scheme, request.host)

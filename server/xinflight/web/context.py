@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 from aiohttp import hdrs, web
 
 from xinflight.auth import Grant, Identity
 from xinflight.clock import Clock
+from xinflight.connection import Access
 from xinflight.errors import BodyTimeout, NotAcceptable
 from xinflight.gateway import Gateway
 from xinflight.i18n import choose_language
@@ -18,9 +20,11 @@ from xinflight.request_limits import ClientMeter, Quotas
 from xinflight.web.address import Addresses
 
 __all__ = [
+    "GRANT",
     "QUOTAS",
     "Handler",
     "HttpContext",
+    "LoginMode",
     "RequestLogin",
     "body_in_time",
     "choose_type",
@@ -37,15 +41,34 @@ BODY_SECONDS = 60.0
 """Seconds within which a request body must arrive, as in nginx; most arrive together with the headers."""
 
 
+GRANT = web.RequestKey("grant", Grant)
+"""What the credentials of a request have proved."""
+
+LoginMode = Literal["none", "anonymous", "token", "external"]
+"""How people log in, for the page: not at all, by a cookie that every browser gets, by a token, or elsewhere."""
+
+
 class RequestLogin(Protocol):
     """Who a request is from, by the server's own log-in or by that of the host application."""
 
-    async def grant(self, request: web.Request, message: str | None = None) -> Grant:
-        """Return who a request is from; `message` is the token of a message.
+    mode: LoginMode
+
+    def brings_token(self, request: web.Request) -> bool:
+        """Return whether a request has a token, valid or not, in its headers or its query."""
+
+    async def grant(self, request: web.Request) -> Grant:
+        """Return who a request is from.
 
         Raises:
             Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited: as `Authenticator.authenticate`.
+            Forbidden: the request would change something, and another website may have made the browser send it.
         """
+
+    async def grant_of_message(self, request: web.Request, token: str) -> Grant:
+        """Return whose a token is that came in a message on the connection of a request. Errors as `grant`."""
+
+    def on_revoked(self, grant: Grant, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once when the token behind a grant is revoked. Call the returned function to stop that."""
 
 
 class HttpContext:
@@ -54,7 +77,7 @@ class HttpContext:
     def __init__(self, gateway: Gateway, name: str, login: RequestLogin, addresses: Addresses) -> None:
         self.gateway = gateway
         self.name = name
-        self._login = login
+        self.login = login
         self.addresses = addresses
 
     def check_allowed(self, request: web.Request) -> None:
@@ -97,19 +120,20 @@ class HttpContext:
             ),
         }
 
-    async def grant(self, request: web.Request, message: str | None = None) -> Grant:
-        """Return who a request is from; `message` is the token of a first message.
-
-        Raises:
-            Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited: as `Authenticator.authenticate`.
-        """
-        return await self._login.grant(request, message)
+    async def grant(self, request: web.Request) -> Grant:
+        """Return who a request is from. Errors as `RequestLogin.grant`."""
+        request[GRANT] = await self.login.grant(request)
+        return request[GRANT]
 
     async def identity(self, request: web.Request) -> Identity:
         """Return who a request is from, and count it. Errors as `grant`, and RateLimited."""
         identity = (await self.grant(request)).identity
         self.gateway.limits.count_owner(identity.id, request[QUOTAS])
         return identity
+
+    def access(self, request: web.Request, grant: Grant) -> Access:
+        """Return what ends the connection of a request when its credentials expire or are revoked."""
+        return Access(grant, partial(self.login.grant_of_message, request), self.login.on_revoked, self.gateway.clock)
 
     async def owner(self, request: web.Request) -> str:
         """Return the owner whose tasks a request may access. Errors as `grant`."""

@@ -12,6 +12,7 @@ from xinflight.errors import Forbidden, Internal, TokenExpired, Unauthorised, Un
 from xinflight.i18n import translate
 from xinflight.protocol import Problem
 from xinflight.web.context import Handler, HttpContext
+from xinflight.web.origins import SAFE
 
 __all__ = ["Endpoint", "ErrorBody"]
 
@@ -20,7 +21,6 @@ log = structlog.stdlib.get_logger(__name__)
 ErrorBody = Callable[[XinflightError, str], bytes]
 """Encodes an error in a language, for APIs that don't use problem details."""
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 """The types that a form can have (Fetch section 2.2.2): a browser sends them to other websites without asking."""
 
@@ -98,7 +98,7 @@ def _check_cross_site(request: web.Request) -> None:
         Forbidden: the browser says that it is from another website (Fetch Metadata).
         UnsupportedType: it has cookies and the form of what an HTML form sends.
     """
-    if request.method in _SAFE or hdrs.ORIGIN in request.headers:
+    if request.method in SAFE or hdrs.ORIGIN in request.headers:
         # Browsers that send neither header with a POST are older than those that keep SameSite cookies to themselves.
         return
     if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):

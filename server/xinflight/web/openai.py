@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from xinflight.errors import ShuttingDown, TaskCancelled, UpstreamFailed, XinflightError, by_code
+from xinflight.errors import ShuttingDown, TaskCancelled, TokenExpired, UpstreamFailed, XinflightError, by_code
 from xinflight.i18n import translate
 from xinflight.model import Event
 from xinflight.protocol import (
@@ -119,14 +119,17 @@ def _decode(body: bytes) -> Generate:
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader) -> Event | None:
+async def _next(reader: Reader, *, ends_at_expiry: bool = True) -> Event | None:
     """Return the next event of the task, or None when there was none for KEEPALIVE seconds; URLs are ids of outputs.
 
     Raises:
+        TokenExpired, Unauthorised: the client's credentials have expired or were revoked.
         ConnectionResetError: the client disconnected.
         ShuttingDown: the server is shutting down; this API has no way to resume.
     """
     while True:
+        if reader.ended is not None and (ends_at_expiry or not isinstance(reader.ended, TokenExpired)):
+            raise reader.ended
         item = await reader.subscriber.next_item()
         if isinstance(item, Event):
             return item
@@ -148,7 +151,8 @@ async def _whole(reader: Reader, request: web.Request, *, inline: bool) -> web.S
     """
     render_context = reader.context.render_context(request, signed=True)
     while True:
-        event = await _next(reader)
+        # A token that was valid for the request is valid for its only response.
+        event = await _next(reader, ends_at_expiry=False)
         if event is None:
             continue
         message = event.message

@@ -9,7 +9,10 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-__all__ = ["host_allowed", "is_loopback", "origin_allowed"]
+__all__ = ["SAFE", "host_allowed", "is_loopback", "origin_allowed"]
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing (RFC 9110 section 9.2.1), so another website gains nothing by causing a request."""
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

@@ -1,6 +1,7 @@
 """The browser page, a custom page in its place, and their static files."""
 
 import asyncio
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from xinflight.errors import XinflightError
 from xinflight.web.context import HttpContext
 
 __all__ = ["Assets", "CustomPage", "Page"]
@@ -51,16 +53,20 @@ class Page:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /: return the page in the language of the request."""
         self._context.check_allowed(request)
+        await _identify(self._context, request)
         variables = {
             "lang": self._context.lang(request),
             "assets": self._context.path(request, "assets", file="x").removesuffix("/x"),
             "ws_path": self._context.path(request, "ws"),
+            "auth": self._context.login.mode,
+            # A link on another website could bring somebody else's token; an address that was typed does not.
+            "arrived": request.headers.get("Sec-Fetch-Site", ""),
             "version": self._version,
         }
         response = aiohttp_jinja2.render_template("index.html", request, variables, app_key=TEMPLATES)
         response.headers["Content-Security-Policy"] = self._policy
         response.headers.update(REVALIDATE)
-        response.headers["Vary"] = "Accept-Language"
+        response.headers["Vary"] = "Accept-Language, Sec-Fetch-Site"
         return response
 
 
@@ -74,6 +80,7 @@ class CustomPage:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /: return the file."""
         self._context.check_allowed(request)
+        await _identify(self._context, request)
         return web.FileResponse(self._file, headers={**REVALIDATE, "Content-Security-Policy": CUSTOM_POLICY})
 
 
@@ -91,6 +98,13 @@ class Assets:
         if file is None:
             raise web.HTTPNotFound(text="There is no such file.\n")
         return web.FileResponse(file, headers=self._headers)
+
+
+async def _identify(context: HttpContext, request: web.Request) -> None:
+    """Give a new browser its anonymous identity now: the page's first requests would each get one of their own."""
+    if context.login.mode == "anonymous":
+        with suppress(XinflightError):
+            await context.grant(request)
 
 
 def _file_below(folder: Path, name: str) -> Path | None:

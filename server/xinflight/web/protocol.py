@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
-__all__ = ["ProtocolProxy", "connection_lost_callback"]
+__all__ = ["ProtocolProxy", "connection_lost_callback", "read_limit"]
 
 
 class ProtocolProxy(asyncio.Protocol):
-    """Forward every call to another protocol."""
+    """Forward every call to another protocol. One that `stays` is not replaced by that again."""
+
+    stays = False
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
@@ -50,19 +53,67 @@ class _LostCallback(ProtocolProxy):
         self._lost()
 
 
+class _ReadLimit(ProtocolProxy):
+    def __init__(self, protocol: asyncio.Protocol, limit: int, pause: Callable[[], object]) -> None:
+        super().__init__(protocol)
+        self.left = limit
+        self.discarding = False
+        self._pause = pause
+
+    def data_received(self, data: bytes) -> None:
+        if self.discarding:
+            return
+        self.left -= len(data)
+        if self.left < 0:
+            self._pause()
+        super().data_received(data)
+
+
 @contextmanager
 def connection_lost_callback(request: web.Request, callback: Callable[[], object]) -> Iterator[None]:
     """Call `callback` when the connection of a request is lost inside the block, but not if it is lost already."""
+    with _replaced_protocol(request, lambda protocol: _LostCallback(protocol, callback)):
+        yield
+
+
+@contextmanager
+def read_limit(request: web.Request, limit: int) -> Iterator[None]:
+    """Read no more from the connection of a request inside the block once more than `limit` bytes have arrived.
+
+    At most one read of the event loop exceeds the limit, 256 KiB. If the block raises then, whatever else arrives is
+    discarded: the connection is not good for anything but being closed.
+    """
+    # That of aiohttp's protocol, not of the transport: aiohttp resumes reading by itself when it has handed out what
+    # it buffers, and must know that reading is paused.
+    pause, resume = request.protocol.pause_reading, request.protocol.resume_reading
+    with _replaced_protocol(request, lambda protocol: _ReadLimit(protocol, limit, pause)) as proxy:
+        try:
+            yield
+        except BaseException:
+            if proxy is not None and proxy.left < 0:
+                proxy.discarding = True
+                proxy.stays = True
+            raise
+        finally:
+            resume()
+
+
+Proxy = TypeVar("Proxy", bound=ProtocolProxy)
+
+
+@contextmanager
+def _replaced_protocol(request: web.Request, wrap: Callable[[asyncio.Protocol], Proxy]) -> Iterator[Proxy | None]:
+    """Replace the protocol of a connection by a proxy inside the block, unless the connection is lost already."""
     transport = request.transport
     protocol = None if transport is None else transport.get_protocol()
     if transport is None or not isinstance(protocol, asyncio.Protocol):
-        yield
+        yield None
         return
-    proxy = _LostCallback(protocol, callback)
+    proxy = wrap(protocol)
     transport.set_protocol(proxy)
     try:
-        yield
+        yield proxy
     finally:
         # A lost transport has no protocol any more.
-        if transport.get_protocol() is proxy:
+        if transport.get_protocol() is proxy and not proxy.stays:
             transport.set_protocol(protocol)

@@ -76,7 +76,9 @@ class Rest:
         headers: dict[str, str] = {"Xinflight-Cursor": cursor}
         if following is not None:
             # Relative (RFC 8288 section 3.1), so that it works behind any proxy.
-            headers[hdrs.LINK] = f'<?{request.rel_url.update_query(cursor=following).raw_query_string}>; rel="next"'
+            # Without a token, which must not be in more places than the address that the client already has.
+            url = request.rel_url.without_query_params("token").update_query(cursor=following)
+            headers[hdrs.LINK] = f'<?{url.raw_query_string}>; rel="next"'
         if media_type == PLAIN:
             return respond(TaskPage(tasks=infos, next=following, cursor=cursor), headers=headers)
         lines = b"".join(msgspec.json.encode(info) + b"\n" for info in infos)

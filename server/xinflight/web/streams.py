@@ -3,6 +3,7 @@
 A client that stops reading only blocks its own response: its events are read from the store once it reads again.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 import structlog
 from aiohttp import hdrs, web
 
-from xinflight.errors import NotFound
+from xinflight.errors import NotFound, TokenExpired, Unauthorised
 from xinflight.gateway import Gateway
+from xinflight.i18n import translate
 from xinflight.journal import Subscriber
 from xinflight.model import Event, Task
 from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts
 from xinflight.render import render, upstream_notice
-from xinflight.web.context import HttpContext, choose_type, task_id_of
+from xinflight.web.context import GRANT, HttpContext, choose_type, task_id_of
 from xinflight.web.protocol import connection_lost_callback
 
 __all__ = ["EVENT_STREAM", "KEEPALIVE", "NDJSON", "Reader", "Streams", "stream", "stream_headers"]
@@ -120,6 +122,7 @@ class Reader:
         self.owner = subscriber.owner
         self.lang = context.lang(request)
         self.closing = False
+        self.ended: TokenExpired | Unauthorised | None = None
         self.subscriber = subscriber
         self.context = context
         self._request = request
@@ -129,6 +132,16 @@ class Reader:
 
     def upstream_changed(self) -> None:
         """Do nothing: what it means for the task is reported by its events."""
+
+    def access_expires(self, seconds: float) -> None:
+        """Notify the client that its credentials expire soon; only another request can bring new ones."""
+        message, now = translate("expiring", self.lang), self.context.gateway.clock.time()
+        self.notify(Notice(kind="expiring", message=message, timestamp=now, seconds=math.floor(seconds)))
+
+    def access_ended(self, error: TokenExpired | Unauthorised) -> None:
+        """End the response after the message that is being written; the client resumes with other credentials."""
+        self.ended = error
+        self.subscriber.wake.set()
 
     def close(self) -> None:
         """End the response once everything that waits now is written."""
@@ -156,10 +169,14 @@ class Reader:
 
     @contextmanager
     def registered(self) -> Iterator[None]:
-        """Be one of the gateway's connections inside the block. `wake` is also set when the client disconnects."""
+        """Be one of the gateway's connections inside the block. `wake` is also set when the client disconnects.
+
+        The same goes for the end of the client's access, after which `ended` is the reason.
+        """
+        access = self.context.access(self._request, self._request[GRANT])
         self.context.gateway.register(self)
         try:
-            with connection_lost_callback(self._request, self.subscriber.wake.set):
+            with connection_lost_callback(self._request, self.subscriber.wake.set), access.watched(self):
                 yield
         finally:
             self.context.gateway.unregister(self)
@@ -240,6 +257,8 @@ class _Writer(Reader):
             except TimeoutError:
                 await self.write(self._response, b": keep-alive\n\n" if self._sse else b"\n")
                 continue
+            if self.ended is not None:
+                return
             item = self._notices.popleft() if self._notices else await self.subscriber.next_item()
             if item is not None:
                 await self.send(item)

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from aiohttp import WSMsgType, hdrs, web
 
-from xinflight.auth import Identity
+from xinflight.auth import Grant
 from xinflight.clock import Clock
 from xinflight.connection import Outbox, Session, SlowReader
 from xinflight.errors import (
@@ -18,10 +18,14 @@ from xinflight.errors import (
     TokenExpired,
     TooManyConnections,
     Unauthorised,
+    XinflightError,
 )
-from xinflight.protocol import CODECS, JSON, CloseCode
+from xinflight.i18n import translate
+from xinflight.protocol import CODECS, JSON, CloseCode, Codec
+from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
+from xinflight.web.first_message import FirstMessages
 
 __all__ = ["WebSocket"]
 
@@ -41,20 +45,23 @@ class WebSocket:
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
+        # Sockets that have not said whose they are must leave room for those that have.
+        self._first_messages = FirstMessages(max(1, context.gateway.settings.connections // 4), context.gateway.clock)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /ws/generate: serve one connection until either side closes it.
 
         A connection that can't be served is accepted and closed with a code, which browsers report to a page; they
-        hide the status of a failed handshake.
+        hide the status of a failed handshake. One without credentials may send a token as its first message.
         """
         context = self._context
         context.check_allowed(request)
+        grant: Grant | XinflightError | None
         try:
             context.count(request)
-            grant = await context.grant(request)
-        except (Unauthorised, TokenExpired, AmbiguousCredentials):
-            grant = None
+            grant = await self._handshake_grant(request)
+        except (Unauthorised, TokenExpired, AmbiguousCredentials) as error:
+            grant = error
         except RateLimited as error:
             # Before the upgrade: a request or a guess beyond the limit must not cost more than that.
             context.gateway.refusals.write("handshake refused", error)
@@ -78,28 +85,59 @@ class WebSocket:
         try:
             # Before it is known whose it is: sockets without credentials are counted, too, until they are closed.
             with context.connection(request):
-                await self._serve(request, ws, grant.identity if grant is not None else None)
-        except TooManyConnections as error:
+                await self._serve(request, ws, grant)
+        except (Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited, TooManyConnections) as error:
             context.gateway.refusals.write("connection refused", error)
-            await ws.close(code=CloseCode.FULL, message=b"too many connections")
+            await ws.close(code=_close_code(error), message=_close_reason(error))
         return ws
 
-    async def _serve(self, request: web.Request, ws: web.WebSocketResponse, identity: Identity | None) -> None:
+    async def _handshake_grant(self, request: web.Request) -> Grant | None:
+        """Return who the handshake is from; None if a token has to come in the first message."""
+        login = self._context.login
+        if request.query.get("auth") == "message" and not login.brings_token(request):
+            # The client has a token that a browser can't send in a handshake. A cookie may be another owner's.
+            return None
+        try:
+            return await self._context.grant(request)
+        except (Unauthorised, TokenExpired):
+            if login.brings_token(request):
+                raise
+            return None
+
+    async def _serve(
+        self, request: web.Request, ws: web.WebSocketResponse, grant: Grant | XinflightError | None
+    ) -> None:
         context = self._context
-        offered = request.headers.get("Sec-WebSocket-Protocol")
-        if identity is None:
-            await ws.close(code=CloseCode.UNAUTHORISED, message=b"a token is needed")
-        elif offered is not None and ws.ws_protocol is None:
+        if isinstance(grant, XinflightError):
+            raise grant
+        if request.headers.get("Sec-WebSocket-Protocol") is not None and ws.ws_protocol is None:
             await ws.close(code=CloseCode.BAD_SUBPROTOCOL, message=", ".join(CODECS).encode())
         elif context.gateway.draining:
             await ws.close(code=CloseCode.RESTART, message=b"restarting")
         else:
-            with context.gateway.limits.connection_of(identity.id):
-                await self._run(request, ws, identity)
+            codec = CODECS.get(ws.ws_protocol or "", JSON)
+            if grant is None:
+                token = await self._first_messages.token(request, ws, codec, context.addresses.client(request))
+                if token is None:
+                    return
+                grant = await context.login.grant_of_message(request, token)
+                # A browser that sends its token in a message has none to send with the request for an image.
+                render_context = context.render_context(request, signed=True)
+            else:
+                render_context = context.render_context(request)
+            with context.gateway.limits.connection_of(grant.identity.id):
+                await self._run(request, ws, codec, grant, render_context)
 
-    async def _run(self, request: web.Request, ws: web.WebSocketResponse, identity: Identity) -> None:
+    async def _run(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        codec: Codec,
+        grant: Grant,
+        render_context: RenderContext,
+    ) -> None:
         """Exchange messages until either side closes the connection, then release all that it used."""
-        gateway = self._context.gateway
+        gateway, identity = self._context.gateway, grant.identity
         try:
             subscriber = await gateway.subscribe(identity.id)
         except StorageUnavailable as error:
@@ -107,22 +145,22 @@ class WebSocket:
             await ws.close(code=CloseCode.FULL, message=b"try again")
             return
 
-        codec = CODECS.get(ws.ws_protocol or "", JSON)
         send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
-        render_context = self._context.render_context(request)
         outbox = Outbox(send, subscriber, render_context, codec, gateway.clock, patience=gateway.settings.heartbeat)
         meter = self._context.meter(request, identity.id)
-        session = Session(gateway, identity, subscriber, outbox, render_context, codec, meter)
+        access = self._context.access(request, grant)
+        session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
         with structlog.contextvars.bound_contextvars(connection=session.connection_id):
             session.welcome()
-            gateway.register(session)
             started = gateway.clock.monotonic()
-            writer = asyncio.create_task(_write(outbox, ws, request), name=f"writer {session.connection_id}")
+            writer = asyncio.create_task(_write(session, ws, request), name=f"writer {session.connection_id}")
             try:
-                frames = await _read(session, ws, meter, gateway.clock)
+                with session.registered():
+                    frames = await _read(session, ws, meter, gateway.clock)
             finally:
-                gateway.unregister(session)
-                writer.cancel()
+                # Else the connection would be aborted before the client has read why, and what to do.
+                if not session.ended:
+                    writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
                 gateway.unsubscribe(subscriber)
                 # The kernel would keep the socket's buffers for minutes if the peer is gone without a close.
@@ -165,10 +203,10 @@ async def _answer_ping(ws: web.WebSocketResponse, meter: ClientMeter, data: byte
             await ws.pong(data)
 
 
-async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request) -> None:
-    """Send what the outbox has; close the socket when the outbox is closed or the peer is too slow."""
+async def _write(session: Session, ws: web.WebSocketResponse, request: web.Request) -> None:
+    """Send what the outbox has; close the socket when the session ends or the peer is too slow."""
     try:
-        await outbox.run()
+        await session.outbox.run()
     except SlowReader:
         log.info("slow reader dropped")
         _abort(request)
@@ -182,7 +220,24 @@ async def _write(outbox: Outbox, ws: web.WebSocketResponse, request: web.Request
         log.exception("connection broke")
         _abort(request)
     else:
-        await ws.close(code=CloseCode.RESTART, message=b"restarting")
+        await ws.close(code=session.close_code, message=session.close_reason.encode())
+
+
+def _close_code(error: XinflightError) -> CloseCode:
+    """Return the code that tells a refused client what to do."""
+    match error:
+        case TokenExpired():
+            return CloseCode.EXPIRED
+        case TooManyConnections() | RateLimited():
+            return CloseCode.FULL
+        case _:
+            return CloseCode.UNAUTHORISED
+
+
+def _close_reason(error: XinflightError) -> bytes:
+    """Return the reason of a refusal in English, at most 123 bytes (RFC 6455 section 5.5)."""
+    text = translate(error.code, "en")
+    return (f"{text}: {error.limit}" if error.limit else text).encode()[:123]
 
 
 def _abort(request: web.Request) -> None:
