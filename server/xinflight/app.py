@@ -173,6 +173,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/account", account.show, "account"),
             _Route("DELETE", "/api/v1/account", account.erase),
             _Route("GET", "/api/v1/account/usage", account.usage),
+            _Route("GET", "/api/v1/account/export", account.export),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
             _Route("POST", "/api/v1/admin/drain", Admin(context).drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),

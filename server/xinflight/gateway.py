@@ -101,7 +101,7 @@ class Gateway:
         self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
-        self.account = Account(self._front, self.journal, self._retention, clock, on_erased=self._erased)
+        self.account = Account(self._front, self.journal, self._retention, blobs, clock, on_erased=self._erased)
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)

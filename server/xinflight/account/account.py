@@ -1,14 +1,15 @@
 """Entry to what owners can do with all that is theirs."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 from xinflight.account.erasure import Erased, Erasure
+from xinflight.account.export import Export
 from xinflight.clock import Clock
 from xinflight.errors import AccountBusy
 from xinflight.journal import Journal
 from xinflight.model import Usage
-from xinflight.storage import Retention
+from xinflight.storage import Blobs, Retention
 from xinflight.tasks import Front
 
 __all__ = ["Account"]
@@ -21,9 +22,17 @@ class Account:
     """Usage, exports and erasures of owners. `on_erased` is called with each owner who was erased."""
 
     def __init__(
-        self, front: Front, journal: Journal, retention: Retention, clock: Clock, on_erased: Callable[[str], None]
+        self,
+        front: Front,
+        journal: Journal,
+        retention: Retention,
+        blobs: Blobs,
+        clock: Clock,
+        on_erased: Callable[[str], None],
     ) -> None:
         self._store = journal.store
+        self._blobs = blobs
+        self._clock = clock
         self._erasure = Erasure(front, journal, retention, clock, on_erased)
         # Owners with an export or an erasure under way; bounded by the connections that wait for them.
         self._busy: set[str] = set()
@@ -52,6 +61,18 @@ class Account:
         """
         with self._alone(owner):
             return await self._erasure.erase(owner)
+
+    async def export(self, owner: str) -> AsyncGenerator[bytes, None]:
+        """Yield a ZIP of all that an owner has. Whoever stops early must close the iterator.
+
+        Raises:
+            AccountBusy: another export or an erasure of the owner is under way; before anything is yielded.
+            StorageUnavailable: the store can't be read now.
+        """
+        with self._alone(owner):
+            async with aclosing(Export(self._store, self._blobs, owner, self._clock.time()).parts()) as parts:
+                async for part in parts:
+                    yield part
 
     @contextmanager
     def _alone(self, owner: str) -> Iterator[None]:

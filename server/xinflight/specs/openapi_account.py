@@ -1,7 +1,7 @@
 """The part of the OpenAPI document about an owner's account."""
 
-from xinflight.errors import AccountBusy, NotAcceptable, OutOfBounds, WrongShape
-from xinflight.specs.operations import CSV, JSON, answer, operation
+from xinflight.errors import AccountBusy, NotAcceptable, OutOfBounds, TooManyConnections, WrongShape
+from xinflight.specs.operations import CSV, JSON, ZIP, answer, operation
 from xinflight.specs.schema import Schema
 
 __all__ = ["account_paths"]
@@ -28,6 +28,15 @@ def account_paths() -> dict[str, Schema]:
             ),
         },
         f"{account}/usage": {"get": _usage()},
+        f"{account}/export": {
+            "get": operation(
+                "export",
+                "Download all that the caller has as one ZIP",
+                {"200": {"description": "The archive. Its README.txt says what is in it.", "content": {ZIP: {}}}},
+                errors=(AccountBusy, NotAcceptable, TooManyConnections),
+                about="account",
+            )
+        },
     }
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "PREFIX",
     "SSE",
     "STREAMS",
+    "ZIP",
     "Errors",
     "answer",
     "events",
@@ -52,6 +53,7 @@ JSON = "application/json"
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 CSV = "text/csv"
+ZIP = "application/zip"
 STREAMS = {SSE: "ServerMessage", NDJSON: "ServerMessage"}
 _PROBLEM = ("application/problem+json", "Problem")
 _OPENAI_PROBLEM = (JSON, "OpenAiError")

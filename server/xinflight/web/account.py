@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ from xinflight.model import Usage, day_of
 from xinflight.protocol import AccountInfo, ErasedInfo, UsageInfo
 from xinflight.tasks import limits
 from xinflight.web.context import HttpContext, choose_type
+from xinflight.web.downloads import Download
 
 __all__ = ["AccountApi"]
 
-PLAIN, CSV = "application/json", "text/csv"
+PLAIN, CSV, ZIP = "application/json", "text/csv", "application/zip"
 NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 
 DEFAULT_DAYS = 30
@@ -75,6 +77,29 @@ class AccountApi:
             async for part in content:
                 await response.write(part)
         await response.write_eof()
+        return response
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /account/export: send one ZIP of all that the caller has, as it is made."""
+        context, gateway = self._context, self._gateway
+        owner = await context.owner(request)
+        choose_type(request, (ZIP,))
+        day = day_of(gateway.clock.time())
+        headers: dict[str, str] = {
+            **NO_STORE,
+            hdrs.CONTENT_TYPE: ZIP,
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="xinflight-{day}.zip"',
+            **context.cors(request),
+        }
+        response = web.StreamResponse(headers=headers)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        with context.stream(request, owner):
+            async with aclosing(gateway.account.export(owner)) as parts:
+                # Before the status is sent: what refuses an export is an error of its own.
+                begin = await anext(parts)
+                await response.prepare(request)
+                await Download(context, request, owner).send(response, begin, parts)
         return response
 
     async def erase(self, request: web.Request) -> web.StreamResponse:

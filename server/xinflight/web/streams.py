@@ -21,7 +21,7 @@ from xinflight.render import render, upstream_notice
 from xinflight.web.context import GRANT, HttpContext, choose_type, task_id_of
 from xinflight.web.protocol import connection_lost_callback
 
-__all__ = ["EVENT_STREAM", "KEEPALIVE", "NDJSON", "Reader", "Streams", "stream", "stream_headers"]
+__all__ = ["EVENT_STREAM", "KEEPALIVE", "NDJSON", "PATIENCE", "Reader", "Streams", "stream", "stream_headers"]
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -1,0 +1,188 @@
+"""Export all that an owner has as one ZIP, piece by piece, while everything else goes on."""
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+from xinflight.account.archive import Archive
+from xinflight.account.csv import CSV_HEADER, csv_line
+from xinflight.account.exported import README, Manifest, exported_share, exported_task, file_name, utc
+from xinflight.model import Task
+from xinflight.protocol import State
+from xinflight.storage import Blobs, Store, StoredFile
+
+__all__ = ["Export"]
+
+T = TypeVar("T")
+
+PAGE = 50
+"""Tasks or shares that are read at once: with the longest prompts some 1 MB."""
+PART = 256 * 1024
+"""Bytes of a file that are read at once, and of the archive that are yielded at once, at least."""
+
+
+class _File:
+    """A file of an output that is read piece by piece."""
+
+    def __init__(self, stored: StoredFile) -> None:
+        self._stored = stored
+        self._file: IO[bytes] | None = None
+
+    def open(self) -> bool:
+        """Open the file; return whether it is still there."""
+        if self._stored.path is None:
+            self._file = io.BytesIO(self._stored.data or b"")
+            return True
+        try:
+            self._file = self._stored.path.open("rb")
+        except OSError:
+            return False
+        return True
+
+    def read(self) -> bytes:
+        """Return the next piece, empty after the last one."""
+        assert self._file is not None  # open
+        return self._file.read(PART)
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        if self._file is not None:
+            self._file.close()
+
+
+class Export:
+    """One export of one owner; `parts` is called once. Files and compression are handled on threads.
+
+    `now` is Unix seconds. Tasks that are accepted later are left out. Of those that had not ended when they were
+    listed, no files are in the archive: the list comes first, and names all that are.
+    """
+
+    def __init__(self, store: Store, blobs: Blobs, owner: str, now: float) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._owner = owner
+        self._now = now
+        self._archive = Archive()
+        self._manifest = Manifest(owner=owner, created=utc(now))
+        # The number that tasks of this export are below, and what had not ended. Bounded by `tasks_per_owner`.
+        self._before: int | None = None
+        self._unfinished: set[str] = set()
+
+    async def parts(self) -> AsyncGenerator[bytes, None]:
+        """Yield the archive. Whoever stops early must close the iterator.
+
+        Raises StorageUnavailable; what was yielded by then is no valid archive.
+        """
+        waiting = bytearray()
+        try:
+            for section in (self._readme, self._tasks, self._shares, self._usage, self._files, self._end):
+                async with aclosing(section()) as pieces:
+                    async for piece in pieces:
+                        waiting += piece
+                        if len(waiting) >= PART:
+                            yield bytes(waiting)
+                            waiting.clear()
+            yield bytes(waiting)
+        finally:
+            self._archive.abandon()
+
+    async def _readme(self) -> AsyncGenerator[bytes, None]:
+        yield await _on_thread(self._entry, "README.txt", README.encode())
+
+    async def _tasks(self) -> AsyncGenerator[bytes, None]:
+        yield await _on_thread(self._archive.begin, "tasks.jsonl", self._now, compressed=True)
+        async with aclosing(self._pages()) as pages:
+            async for tasks in pages:
+                yield await _on_thread(self._list, tasks)
+        yield await _on_thread(self._archive.end)
+
+    def _list(self, tasks: list[Task]) -> bytes:
+        lines = bytearray()
+        for task in tasks:
+            lines += msgspec.json.encode(exported_task(task, with_files=task.ended)) + b"\n"
+            self._manifest.tasks += 1
+            if task.ended:
+                self._manifest.files_listed += len(task.completed)
+            else:
+                self._unfinished.add(task.uid)
+        return self._archive.write(bytes(lines))
+
+    async def _shares(self) -> AsyncGenerator[bytes, None]:
+        yield await _on_thread(self._archive.begin, "shares.jsonl", self._now, compressed=True)
+        before = None
+        while rows := await self._store.shares.of_owner(
+            self._owner, task_id=None, before=before, limit=PAGE, now=self._now
+        ):
+            lines = b"".join(msgspec.json.encode(exported_share(row.share)) + b"\n" for row in rows)
+            yield await _on_thread(self._archive.write, lines)
+            self._manifest.shares += len(rows)
+            before = rows[-1].number
+        yield await _on_thread(self._archive.end)
+
+    async def _usage(self) -> AsyncGenerator[bytes, None]:
+        # One row per day: 40 KB for three years.
+        days = await self._store.usage(self._owner, first="0001-01-01", last="9999-12-31")
+        yield await _on_thread(self._entry, "usage.csv", CSV_HEADER + b"".join(map(csv_line, days)))
+
+    async def _files(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._pages()) as pages:
+            async for tasks in pages:
+                for task in tasks:
+                    if task.ended and task.uid not in self._unfinished:
+                        async with aclosing(self._files_of(task)) as pieces:
+                            async for piece in pieces:
+                                yield piece
+
+    async def _files_of(self, task: Task) -> AsyncGenerator[bytes, None]:
+        for output in task.completed:
+            stored = await self._blobs.get(output.output_id)
+            if stored is None:
+                # Deleted since it was listed.
+                continue
+            file = _File(stored)
+            try:
+                if not await _on_thread(file.open):
+                    continue
+                yield await _on_thread(self._archive.begin, file_name(task, output), task.created, compressed=False)
+                while piece := await _on_thread(self._copy, file):
+                    self._manifest.bytes += len(piece)
+                    yield piece
+                yield await _on_thread(self._archive.end)
+                self._manifest.files += 1
+            finally:
+                file.close()
+
+    def _copy(self, file: _File) -> bytes:
+        return self._archive.write(file.read())
+
+    async def _end(self) -> AsyncGenerator[bytes, None]:
+        manifest = msgspec.json.format(msgspec.json.encode(self._manifest), indent=2)
+        yield await _on_thread(self._entry, "manifest.json", manifest)
+        yield await _on_thread(self._archive.close)
+
+    def _entry(self, name: str, data: bytes) -> bytes:
+        archive = self._archive
+        return archive.begin(name, self._now, compressed=True) + archive.write(data) + archive.end()
+
+    async def _pages(self) -> AsyncGenerator[list[Task], None]:
+        """Yield the owner's tasks, the newest first; the second time without those that were accepted meanwhile."""
+        before = self._before
+        while rows := await self._store.tasks(self._owner, before=before, limit=PAGE, states=set(State)):
+            if self._before is None:
+                self._before = rows[0].number + 1
+            yield [row.task for row in rows]
+            before = rows[-1].number
+
+
+async def _on_thread(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Call a function on a thread; when cancelled, wait for its return first: what it uses is closed right after."""
+    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **options))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.gather(call, return_exceptions=True)
+        raise

@@ -1,0 +1,160 @@
+"""What an export has of each task: its line in `tasks.jsonl`, and the names of its files. No I/O."""
+
+import mimetypes
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from xinflight.model import Output, Share, Task
+from xinflight.protocol import Params, State
+
+__all__ = [
+    "README",
+    "ExportedShare",
+    "ExportedTask",
+    "Manifest",
+    "exported_share",
+    "exported_task",
+    "file_name",
+    "utc",
+]
+
+SLUG_LENGTH = 40
+"""Characters of a prompt in the name of a file: with four bytes each, the name fits every file system."""
+
+README = """\
+All that xinflight keeps of you
+===============================
+
+tasks.jsonl     your generations, one JSON object per line, newest first: parameters, metadata, times (UTC), states.
+                `file` of an output is the path of its image in this archive.
+outputs/        the images of the generations that had ended when this export began, in a folder per day (UTC):
+                time, beginning of the prompt, id of the generation, index.
+usage.csv       what you used per day (UTC): compute seconds, images, bytes.
+shares.jsonl    your share links. Their secrets are not kept, so the addresses can't be told.
+manifest.json   written last: what this archive has. If it is not there, the download is incomplete.
+
+Generations that were started after the export began are not in it. Images that were deleted while it was made are
+named in tasks.jsonl and missing in outputs/: then `files` is less than `files_listed` in manifest.json.
+
+xinflight 保存的您的全部数据
+============================
+
+tasks.jsonl     您的生成任务，每行一个 JSON 对象，最新的在前：参数、元数据、时间（UTC）、状态。
+outputs/        导出开始时已结束的任务的图片，按日期（UTC）分文件夹。
+usage.csv       每天（UTC）的用量：计算秒数、图片数、字节数。
+shares.jsonl    您的分享链接（不保存其密钥，因此无法给出地址）。
+manifest.json   最后写入：此压缩包的内容。若缺少此文件，则下载不完整。
+"""
+
+
+class _ExportedOutput(Struct, omit_defaults=True, kw_only=True):
+    """One output of a task. `file` is its path in the archive."""
+
+    index: int
+    state: State
+    seed: int
+    code: str | None = None
+    file: str | None = None
+    media_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+
+
+class ExportedTask(Struct, omit_defaults=True, kw_only=True):
+    """One line of `tasks.jsonl`. Times are ISO 8601 in UTC."""
+
+    task_id: str
+    state: State
+    created: str
+    deadline: str
+    cancelled: str | None = None
+    ended: str | None = None
+    lang: str | None = None
+    params: Params
+    metadata: Any = None
+    outputs: list[_ExportedOutput]
+
+
+class ExportedShare(Struct, omit_defaults=True, kw_only=True):
+    """One line of `shares.jsonl`."""
+
+    id: str
+    task_id: str
+    index: int
+    created: str
+    expires: str | None = None
+
+
+class Manifest(Struct, kw_only=True):
+    """What an archive has. `files_listed` are named in `tasks.jsonl`, `files` are there, with so many `bytes`."""
+
+    format: int = 1
+    owner: str
+    created: str
+    tasks: int = 0
+    files_listed: int = 0
+    files: int = 0
+    bytes: int = 0
+    shares: int = 0
+
+
+def exported_task(task: Task, *, with_files: bool) -> ExportedTask:
+    """Return the line of a task; `with_files` tells whether its files are in the archive."""
+    return ExportedTask(
+        task_id=task.task_id,
+        state=task.state,
+        created=utc(task.created),
+        deadline=utc(task.deadline),
+        cancelled=None if task.cancelled_at is None else utc(task.cancelled_at),
+        ended=None if task.ended_at is None else utc(task.ended_at),
+        lang=task.lang,
+        params=task.params,
+        metadata=task.metadata,
+        outputs=[_exported_output(task, output, with_files) for output in task.outputs],
+    )
+
+
+def _exported_output(task: Task, output: Output, with_file: bool) -> _ExportedOutput:
+    exported = _ExportedOutput(index=output.index, state=output.state, seed=output.seed, code=output.code)
+    if with_file and output.state is State.COMPLETED and output.file is not None:
+        exported.file = file_name(task, output)
+        exported.media_type = output.file.media_type
+        exported.width, exported.height = output.file.width, output.file.height
+        exported.bytes = output.file.bytes
+    return exported
+
+
+def exported_share(share: Share) -> ExportedShare:
+    """Return the line of a share."""
+    expires = None if share.expires is None else utc(share.expires)
+    return ExportedShare(
+        id=share.id, task_id=share.task_id, index=share.index, created=utc(share.created), expires=expires
+    )
+
+
+def file_name(task: Task, output: Output) -> str:
+    """Return the path of a completed output in the archive: when it was asked for, and what for."""
+    assert output.file is not None  # of completed outputs only
+    moment = datetime.fromtimestamp(task.created, UTC)
+    suffix = mimetypes.guess_extension(output.file.media_type) or ""
+    name = f"{moment:%H%M%S}_{_slug(task.params.prompt)}_{task.uid}_{output.index}{suffix}"
+    return f"outputs/{moment:%Y-%m-%d}/{name}"
+
+
+def _slug(prompt: str) -> str:
+    """Return the beginning of a prompt as part of a file name: letters and digits of any script, parted by dashes.
+
+    Nothing else of it may get into a path: no separators, no dots, no control or direction characters.
+    """
+    text = unicodedata.normalize("NFC", prompt[: 4 * SLUG_LENGTH])
+    kept = "".join(char if char.isalnum() or unicodedata.category(char) in ("Mn", "Mc") else " " for char in text)
+    return "-".join(kept.split())[:SLUG_LENGTH].strip("-") or "image"
+
+
+def utc(time: float) -> str:
+    """Return a Unix time as ISO 8601 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
