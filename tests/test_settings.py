@@ -117,6 +117,8 @@ def test_values_that_can_not_be_used(variable: str, text: str, named: str) -> No
         ({"trusted_proxies": ("10.0.0.0/33",)}, "trusted_proxies .*10.0.0.0/33"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies"),
         ({"auth": "perhaps"}, "auth .*'perhaps'"),
+        ({"xinference_url": "http://ann:secret@gpu:9997", "api_key": "sk-1"}, "api_key excludes a name and password"),
+        ({"xinference_url": "//ann:secret@gpu"}, r"^The setting xinference_url can't be used: 'gpu' is no URL"),
         ({"auth": True}, "auth .*`bool`"),
         ({"auth": "proxy"}, "proxy without trusted_proxies"),
         ({"auth": "jwt", "jwt_audience": "art"}, "jwt without jwt_keys"),

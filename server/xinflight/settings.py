@@ -169,6 +169,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check_types(self)
         _check("xinference_url", self.xinference_url, _read_url)
+        if self.api_key is not None and "@" in urlsplit(self.xinference_url).netloc:
+            raise BadSettings(
+                "The setting api_key excludes a name and password in xinference_url: both authenticate."
+            )
         if self.public_url is not None:
             _check("public_url", self.public_url, read_public_url)
         for origin in self.allow_origins:
@@ -256,7 +260,8 @@ def _check_order(low_name: str, low: float, high_name: str, high: float) -> None
 def _read_url(text: str) -> None:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{text!r} is no URL like http://localhost:9997")
+        # What stands before the @ may be a password.
+        raise ValueError(f"{text.rpartition('@')[2]!r} is no URL like http://localhost:9997")
 
 
 def _read_origin(text: str) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.login_report import describe_login
-from xinflight.cli.logs import printable, set_up_logs
+from xinflight.cli.logs import printable, redact, set_up_logs
 from xinflight.cli.server import CantListen, run
 from xinflight.cli.tokens import token
 from xinflight.clock import SystemClock
@@ -21,7 +22,7 @@ from xinflight.settings import BadSettings, Settings
 from xinflight.supervise import Supervisor
 from xinflight.upstream import Model, Xinference
 
-__all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "serve"]
+__all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "secrets_of", "serve", "shown_url"]
 
 KNOWN_VARIABLES = {
     "XINFLIGHT_CONFIG",
@@ -68,7 +69,7 @@ main.add_command(demo_command)
 def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
     settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, secrets_of(settings))
     try:
         asyncio.run(
             run(
@@ -96,7 +97,7 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
         url += "\n  this address gives full access, and is shown only once; xinflight token list shows all tokens"
     elif settings.auth == "tokens":
         url += f"\n  it asks for a token; make one with: xinflight token new NAME --data-dir {settings.data_dir}"
-    engine = "the demo engine (images are drawn, not generated)" if demo else settings.xinference_url
+    engine = "the demo engine (images are drawn, not generated)" if demo else shown_url(settings.xinference_url)
     click.echo(f"xinflight is at {url}\n  images come from {engine}\n  Ctrl+C stops it", err=True)
 
 
@@ -108,8 +109,19 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
 def doctor(config_file: str | None, **flags: Any) -> None:
     """Check the log-in, Xinference and its models, and print how to fix what is missing."""
     settings = load(config_file, flags)
-    set_up_logs("error")
+    set_up_logs("error", secrets_of(settings))
     sys.exit(asyncio.run(examine(settings)))
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return the secrets among the settings."""
+    return [secret for secret in (settings.api_key, urlsplit(settings.xinference_url).password) if secret]
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without the name and password that it may contain."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def load(file: str | None, flags: dict[str, Any]) -> Settings:
@@ -136,12 +148,13 @@ async def examine(settings: Settings) -> int:
     await upstream.start()
     try:
         state = upstream.state
-        click.echo(f"Xinference   {settings.xinference_url}")
+        click.echo(f"Xinference   {shown_url(settings.xinference_url)}")
         click.echo(f"API key      {'given' if settings.api_key else 'none given'}")
         click.echo(f"State        {state}: {translate(f'upstream.{state}', 'en')}")
         if upstream.cause:
+            cause = redact(upstream.cause, secrets_of(settings))
             # It may contain text of any server at that address: no escape sequence of it may reach the terminal.
-            click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in upstream.cause)}")
+            click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in cause)}")
         default = upstream.default()
         for model in upstream.models.values():
             for line in describe(model, default=model is default):

@@ -3,16 +3,21 @@
 import io
 import logging
 import sys
+from collections.abc import Collection
+from functools import partial
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-__all__ = ["formatter", "printable", "processors", "set_up_logs"]
+__all__ = ["formatter", "printable", "processors", "redact", "set_up_logs"]
+
+SHORTEST_SECRET = 8
+"""Characters below which a secret is not replaced in the log: what is short stands in other words, too."""
 
 
-def set_up_logs(level: str) -> None:
-    """Configure logging to stderr: readable lines on a terminal, JSON lines otherwise."""
+def set_up_logs(level: str, secrets: Collection[str] = ()) -> None:
+    """Configure logging to stderr: readable lines on a terminal, JSON lines otherwise, without any of the secrets."""
     people = sys.stderr.isatty()
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *processors(people=people)],
@@ -21,7 +26,7 @@ def set_up_logs(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(people=people))
+    handler.setFormatter(formatter(people=people, secrets=secrets))
     logging.basicConfig(handlers=[handler], level=level.upper())
     # One line per request would bury everything else.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -40,11 +45,12 @@ def processors(*, people: bool) -> list[Processor]:
     return [*_shared(people=people), structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 
 
-def formatter(*, people: bool) -> logging.Formatter:
+def formatter(*, people: bool, secrets: Collection[str] = ()) -> logging.Formatter:
     """Return the formatter of all log records, those of libraries too: one line of JSON each, or readable text.
 
     Readable text has its control characters escaped: values and tracebacks may contain text of Xinference, and an
-    escape sequence in it could rewrite the terminal. JSON escapes them anyway.
+    escape sequence in it could rewrite the terminal. JSON escapes them anyway. `secrets` are replaced wherever they
+    stand: a server may repeat the key that it was sent in the text of an error.
     """
     writers: list[Processor] = (
         [_escape_values, structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)]
@@ -53,8 +59,20 @@ def formatter(*, people: bool) -> logging.Formatter:
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_shared(people=people), structlog.stdlib.add_logger_name],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *writers],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *writers, partial(_redact, secrets)],
     )
+
+
+def redact(text: str, secrets: Collection[str]) -> str:
+    """Return a text with each of the secrets replaced."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    return text
+
+
+def _redact(secrets: Collection[str], logger: WrappedLogger, name: str, line: str) -> str:
+    return redact(line, secrets)
 
 
 def printable(text: str) -> str:
