@@ -207,6 +207,22 @@ async def test_a_clock_that_is_off_by_a_minute(opened: Authenticator, clock: Fak
             await opened.authenticate(credentials)
 
 
+async def test_a_session_is_for_the_audience_of_its_token(tmp_path: Path, clock: FakeClock) -> None:
+    """Another gateway may have the same data folder later, or the same key by a copy of it."""
+    keys = str(write_keys(tmp_path, *KEYS))
+    first, second = (
+        create_authenticator(Settings(auth="jwt", jwt_keys=keys, jwt_audience=each, data_dir=str(tmp_path)), clock)
+        for each in ("art", "another")
+    )
+    await first.open()
+    await second.open()
+    session = first.create_session(await present(first, sign()))
+    assert session is not None
+    assert (await first.authenticate(Credentials(session=session.value))).identity.id == "ann"
+    with pytest.raises(Unauthorised):
+        await second.authenticate(Credentials(session=session.value))
+
+
 async def test_an_expired_token_is_no_guess(opened: Authenticator) -> None:
     """A page that comes back after a night must not lock its address out."""
     for _ in range(30):
@@ -253,6 +269,7 @@ async def test_a_single_key_needs_no_kid(tmp_path: Path, clock: FakeClock) -> No
         (None, "No such file"),
         ("{", "truncated"),
         ("[]", "Expected `object`"),
+        ('{"x":' + "[" * 100_000, "recursion"),
         ('{"keys": []}', "no key for signatures"),
         (json.dumps({"keys": [KEYS[-1]]}), "no key for signatures"),
         (json.dumps({"keys": [octets(b"short")]}), "32 bytes"),

@@ -143,7 +143,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_text("{"),
     "no text": lambda path: path.write_bytes(b"\xff\xfe"),
     "of a later version": lambda path: path.write_text('{"version": 2, "tokens": []}'),
-    "deeply nested": lambda path: path.write_text("[" * 100_000),
+    "deeply nested": lambda path: path.write_text('{"x":' + "[" * 100_000),
     "a short hash": rewritten(sha256="short"),
     "an owner of 10 KB": rewritten(owner="a" * 10_240),
     "an owner with an escape sequence": rewritten(owner="a\x1b[31m"),

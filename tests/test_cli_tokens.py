@@ -1,6 +1,8 @@
 """`xinflight token`: make, list and revoke tokens, beside a running server and beside another command."""
 
 import asyncio
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from clients import LONG, ShiftedClock
 from conftest import Serve
 from xinflight.auth import TokenFile
 from xinflight.cli import main, read_expiry
+
+README = Path(__file__).parent.parent / "README.md"
 
 Run = Callable[..., Result]
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -72,6 +76,14 @@ def test_what_is_refused(run: Run, tmp_path: Path, arguments: list[str], reason:
     assert refused.stderr.startswith("Error: ")
     assert reason in refused.stderr
     assert refused.stderr.rstrip("\n").isprintable()
+
+
+def test_the_commands_of_the_readme(run: Run) -> None:
+    """They work in the order in which they stand there."""
+    lines = re.findall(r"^xinflight token (.+)$", README.read_text("utf-8"), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["new", "list", "revoke"]
+    for line in lines:
+        assert run(*shlex.split(line)).exit_code == 0
 
 
 def test_a_name_twice_and_a_damaged_file(run: Run, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def read_keys(path: Path) -> KeySet:
             count += bool(usable)
         if not found:
             raise ValueError("it has no key for signatures of the type oct, RSA or EC")
-    except (OSError, msgspec.DecodeError, UnicodeError, ValueError) as error:
+    except (OSError, RecursionError, UnicodeError, msgspec.DecodeError, ValueError) as error:
         raise StoreUnusable(f"The keys {path} (setting jwt_keys) can't be used: {error}.") from None
     return KeySet(found, count)
 

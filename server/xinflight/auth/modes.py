@@ -30,7 +30,9 @@ def create_authenticator(settings: Settings, clock: Clock) -> Authenticator:
             return SignedIn(Tokens(TokenFile(folder), clock), "tokens", folder, proxies, (), clock)
         case "jwt":
             verifier = _json_web_tokens(settings, clock)
-            return SignedIn(verifier, "jwt", folder, proxies, frozenset(settings.admins), clock)
+            # A session must not outlive a change of the audience or the issuer.
+            purpose = f"jwt {settings.jwt_audience} {settings.jwt_issuer}"
+            return SignedIn(verifier, purpose, folder, proxies, frozenset(settings.admins), clock)
         case "anonymous":
             return Anonymous(folder, "anonymous", proxies, clock)
         case "proxy":

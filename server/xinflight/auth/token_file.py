@@ -205,7 +205,7 @@ class TokenFile:
             yield
         except Timeout:
             raise StoreUnusable(f"The tokens {self.path} are being changed by another process; try again.") from None
-        except (OSError, UnicodeError, msgspec.DecodeError, ValueError) as error:
+        except (OSError, RecursionError, UnicodeError, msgspec.DecodeError, ValueError) as error:
             raise StoreUnusable(
                 f"The tokens {self.path} can't be read or written ({error}). Look at the permissions of the folder, "
                 "restore the file, choose another folder with --data-dir, or delete it and make new tokens."
