@@ -6,8 +6,9 @@ of its last finish tag and the virtual time at which its queue stopped being emp
 plus cost over weight. The virtual time is the greatest start tag that was dispatched. So neither does an idle owner
 save up, nor does a pause wipe out a debt.
 
-The paper knows the cost of a packet when it is sent. Here a cost is an estimate until its slot is free, so finish
-tags are computed anew from the costs as they are known now: see `Account.finish`.
+The papers know the cost of a request when it is sent. Here a cost is an estimate until its slot is free, so finish
+tags are computed anew from the costs as they are known now (`Account.finish`), and an owner without a debt who has
+just come goes first whatever the virtual time (`FairShares.place`).
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -41,11 +42,15 @@ class Service(Struct, eq=False):
 
 
 class Account(Struct, eq=False):
-    """The tags of one owner. `floor` is the virtual time at which its queue stopped being empty."""
+    """The tags of one owner. `floor` is the virtual time at which its queue stopped being empty.
+
+    `served` tells whether it got anything since.
+    """
 
     weight: float = 1.0
     floor: float = 0.0
     waiting: bool = False
+    served: bool = False
     # The finish tag of all that ended before the first of `services`, and what followed: at most one ended service
     # after each that is under way, so no more than twice as many as there are slots.
     base: float = 0.0
@@ -76,6 +81,11 @@ class Account(Struct, eq=False):
         """Return the start tag of what is dispatched next."""
         return max(self.finish, self.floor)
 
+    @property
+    def just_come(self) -> bool:
+        """Tell whether it waits without a debt and was not served yet: its start tag is the virtual time."""
+        return not self.served and self.finish <= self.floor
+
     def fold(self) -> None:
         """Merge services that have ended, without a change of any tag to come."""
         kept: list[Service] = []
@@ -105,9 +115,15 @@ class FairShares:
             self._accounts[owner] = Account(base=tag)
             self._rest(owner)
 
-    def start_tag(self, owner: str) -> float:
-        """Return the start tag of the next output of an owner who waits."""
-        return self._accounts[owner].start
+    def place(self, owner: str) -> tuple[bool, float]:
+        """Return the sort key of an owner who waits: whether it comes after those who have just come, and start tag.
+
+        Those who have just come go first, in their order. With costs that are known they would anyway: nobody who
+        waits has a start tag below the virtual time. One that was estimated too high has raised that for nothing,
+        and once it is corrected, newcomers would wait until everybody else has used as much.
+        """
+        account = self._accounts[owner]
+        return not account.just_come, account.start
 
     def weight(self, owner: str) -> float:
         """Return the weight of an owner who waits."""
@@ -121,6 +137,7 @@ class FairShares:
         """Note that an owner's queue is not empty any more."""
         account = self._awake(owner)
         account.waiting = True
+        account.served = False
         account.floor = self.virtual_time
 
     def stop_waiting(self, owner: str) -> None:
@@ -128,9 +145,15 @@ class FairShares:
         self._accounts[owner].waiting = False
         self._rest(owner)
 
-    def dispatch(self, owner: str, seconds: float) -> Service:
-        """Charge an owner who waits for an output that goes into a slot now, and which may take so many seconds."""
+    def dispatch(self, owner: str, seconds: float, least: float) -> Service:
+        """Charge an owner who waits for an output that goes into a slot now, and which may take so many seconds.
+
+        `least` is the least tag of those who have not just come: above it, the virtual time is wrong.
+        """
         account = self._accounts[owner]
+        if account.just_come:
+            account.floor = min(account.floor, least)
+        account.served = True
         self._advance(account.start)
         return self._charge(account, account.floor, seconds)
 

@@ -6,6 +6,7 @@ sent to a model than it has replicas, less those not yet known to have ended the
 
 import asyncio
 import heapq
+import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
@@ -49,6 +50,10 @@ def _key(queued: Queued) -> tuple[int, float, int]:
     return -queued.priority, queued.rank, queued.sequence
 
 
+_Place = tuple[bool, float, int, str]
+"""Where an owner stands: as `FairShares.place`, then by turn."""
+
+
 class Tags(Struct, frozen=True):
     """What has to be stored when a slot becomes free: its owner's finish tag, and the pool's virtual time."""
 
@@ -79,10 +84,10 @@ class Scheduler(Generic[Q]):
         # settings allow.
         self._queues: dict[str, list[Q]] = {}
         self._size = 0
-        # Who waits: start tag, turn and owner, the next one first; and where each owner stands in it.
-        self._order: list[tuple[float, int, str]] = []
-        self._places: dict[str, tuple[float, int, str]] = {}
-        # Rises whenever somebody begins to wait or gets a slot: of equal start tags the lower turn waits longer.
+        # Who waits, the next one first, and where each owner stands in it.
+        self._order: list[_Place] = []
+        self._places: dict[str, _Place] = {}
+        # Rises whenever somebody begins to wait or gets a slot: of equal places the lower turn waits longer.
         self._turn = 0
         # The sequence that the weight of an owner who waits was last taken from.
         self._newest: dict[str, int] = {}
@@ -140,20 +145,23 @@ class Scheduler(Generic[Q]):
             order, queues = list(order), {owner: list(queue) for owner, queue in queues.items()}
             weight_of = {owner: self.shares.weight(owner) for owner in queues}.__getitem__
         # Those who come again after one of theirs was yielded; the others still stand in `_order`.
-        again: list[tuple[float, int, str, int]] = []
-        fresh, turn = 0, self._turn
+        again: list[tuple[_Place, int]] = []
+        fresh, turn, least = 0, self._turn, self._least()
         while again or fresh < len(order):
-            if fresh < len(order) and (not again or order[fresh] < again[0][:3]):
-                (start, _, owner), index = order[fresh], 0
+            if fresh < len(order) and (not again or order[fresh] < again[0][0]):
+                (late, start, _, owner), index = order[fresh], 0
                 fresh += 1
+                if not late:
+                    start = min(start, least)
             else:
-                start, _, owner, index = heapq.heappop(again)
+                (_, start, _, owner), index = heapq.heappop(again)
             queue = queues[owner]
             yield queue[index]
             if index + 1 < len(queue):
                 turn += 1
-                cost = self._estimate(queue[index]) / weight_of(owner)
-                heapq.heappush(again, (start + cost, turn, owner, index + 1))
+                start += self._estimate(queue[index]) / weight_of(owner)
+                least = min(least, start)
+                heapq.heappush(again, ((True, start, turn, owner), index + 1))
 
     @property
     def owners(self) -> int:
@@ -180,14 +188,19 @@ class Scheduler(Generic[Q]):
         self._place(owner, self._turn)
 
     def _place(self, owner: str, turn: int) -> None:
-        place = self._places[owner] = (self.shares.start_tag(owner), turn, owner)
+        place = self._places[owner] = (*self.shares.place(owner), turn, owner)
         insort(self._order, place)
+
+    def _least(self) -> float:
+        """Return the least start tag of those who have not just come."""
+        first = bisect_left(self._order, (True,))
+        return self._order[first][1] if first < len(self._order) else math.inf
 
     def _leave(self, owner: str) -> int:
         """Take an owner out of the order; return the turn."""
         place = self._places.pop(owner)
         del self._order[bisect_left(self._order, place)]
-        return place[1]
+        return place[2]
 
     def _replace(self, owner: str) -> None:
         """Put an owner where the start tag says that it stands now, if it waits."""
@@ -215,9 +228,9 @@ class Scheduler(Generic[Q]):
         if not self._order or uid is None or free[uid] <= 0:
             return None
         self._charge_overdue()
-        owner = self._order[0][2]
+        owner = self._order[0][3]
         seconds = self._estimate(self._queues[owner][0])
-        service = self.shares.dispatch(owner, seconds)
+        service = self.shares.dispatch(owner, seconds, self._least())
         queued = self._pop(owner, 0)
         if owner in self._places:
             self._leave(owner)
