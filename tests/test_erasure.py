@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from clients import Json, Recorder, WireClient
+from clients import LONG, Json, Recorder, WireClient
 from conftest import Serve
 from factories import accept, finished, lease, make_task, seqs
 from scripted_gateway import ScriptedGateway, turns
@@ -101,6 +101,22 @@ async def test_everything_is_gone_and_nothing_of_others(home: Home) -> None:
     assert b"private" not in left
     assert b"a heron" in left
     await home.ask("ann", "GET", "tasks/a", status=404)
+
+
+async def test_usage_of_today_outlives_what_is_not_kept_and_what_is_erased(home: Home) -> None:
+    await home.make("ann", "a", n=2)
+    await home.make("ann", "b", store=False, response_format="b64_json")
+
+    async def used() -> tuple[int, bool]:
+        usage = (await home.ask("ann", "GET", "account"))["usage"]
+        return usage["outputs"], usage["seconds"] > 0
+
+    # What an image used is stored when its slot is free, which is soon after its end.
+    async with asyncio.timeout(LONG):
+        while await used() != (3, True):
+            pass
+    await home.ask("ann", "DELETE", "account")
+    assert await used() == (3, True)
 
 
 async def test_it_can_be_repeated_and_never_used(home: Home) -> None:
