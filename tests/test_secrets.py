@@ -113,7 +113,7 @@ async def use_all(url: str, secrets: Secrets) -> None:
     token = secrets.known["token"]
     bearer = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(url, headers=bearer) as http:
-        async with http.post("/login", data=token) as response:
+        async with http.post("/login", data=token, headers={"Origin": url.rstrip("/")}) as response:
             assert response.status == 204
             (cookie,) = response.cookies.values()
             secrets["session"] = cookie.value
