@@ -14,9 +14,20 @@ import { Tasks } from "./tasks.js";
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
+/** @typedef {import("./protocol.js").Queue} Queue */
+/** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./protocol.js").Upstream} Upstream */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
+
+/**
+ * What waits of the owner's: at most 200 outputs of `waiting`, the next one first. With `paused` nothing of it is
+ * started, nor of what is submitted.
+ * @typedef {{outputs: QueuedOutput[], waiting: number, paused: boolean}} QueueState
+ */
+
+/** @type {Readonly<QueueState>} */
+const EMPTY = Object.freeze({ outputs: [], waiting: 0, paused: false });
 
 /**
  * `task`: a task became known, whichever client started it. `removed`: a task was deleted. `resumed`: everything missed
@@ -32,6 +43,7 @@ import { Tasks } from "./tasks.js";
  * @property {Task} task
  * @property {Task} removed
  * @property {number | null} resumed
+ * @property {QueueState} queue
  * @property {boolean} history
  * @property {Unauthorised} unauthorised
  * @property {XinflightError} problem
@@ -64,6 +76,8 @@ export class Xinflight extends Emitter {
   #answers = new Answers();
   /** @type {Welcome | null} */
   #welcome = null;
+  /** @type {Readonly<QueueState>} */
+  #queue = EMPTY;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
   #cookieTried = -Infinity;
   #token;
@@ -110,6 +124,11 @@ export class Xinflight extends Emitter {
   /** @returns {Welcome | null} the latest, kept up to date by notices; null before the first connection */
   get welcome() {
     return this.#welcome;
+  }
+
+  /** @returns {Readonly<QueueState>} what the server told last on this connection; `task.places` has it by task */
+  get queue() {
+    return this.#queue;
   }
 
   /** @returns {Task[]} */
@@ -190,6 +209,32 @@ export class Xinflight extends Emitter {
     this.#cancels.all(except);
   }
 
+  /**
+   * Move a waiting task before another one of this owner, or before or behind all. Resolves once the server has stored
+   * it. Rejects with an `XinflightError`, also while there is no connection.
+   * @param {string} taskId
+   * @param {{before?: string, to?: "first" | "last"}} where
+   */
+  async move(taskId, { before, to }) {
+    await this.#ask({ action: "move", task_id: taskId, before, to });
+  }
+
+  /**
+   * Hold the waiting outputs of a task, or without an id of all tasks and of what is submitted later; as `move`.
+   * @param {string} [taskId]
+   */
+  async pause(taskId) {
+    await this.#ask({ action: "pause", ...which(taskId) });
+  }
+
+  /**
+   * Let the held outputs of a task, or of all tasks, wait for their turns again; as `move`.
+   * @param {string} [taskId]
+   */
+  async unpause(taskId) {
+    await this.#ask({ action: "unpause", ...which(taskId) });
+  }
+
   /** @param {string} path */
   #url(path) {
     const url = new URL(path, globalThis.location?.href);
@@ -204,6 +249,8 @@ export class Xinflight extends Emitter {
     if (this.#welcome && this.#welcome.owner !== welcome.owner) this.#forget();
     if (this.#welcome?.epoch !== welcome.epoch) this.#tasks.all.forEach((task) => task.forgetSeq());
     this.#welcome = welcome;
+    // Of an owner for whom nothing waits the server tells nothing.
+    this.#setQueue(EMPTY);
     this.#catchUp.begin(welcome.epoch);
     for (const task of this.unfinished) {
       if (!task.acknowledged) this.#submit(task);
@@ -272,11 +319,24 @@ export class Xinflight extends Emitter {
   #receive(message) {
     if (this.#answers.take(message)) return;
     if (message.type === "notice") this.#notice(message);
+    else if (message.type === "queue") this.#wait(message);
     else if (message.type === "error" && message.seq === undefined) this.emit("problem", new XinflightError(message));
     else if ("task_id" in message && message.type !== "ack") {
       const news = this.#tasks.hear(message);
       this.#catchUp.see(message, news);
     }
+  }
+
+  /** @param {Queue} message */
+  #wait({ outputs = [], waiting = 0, paused = false }) {
+    this.#tasks.wait(outputs);
+    this.#setQueue({ outputs, waiting, paused });
+  }
+
+  /** @param {Readonly<QueueState>} queue */
+  #setQueue(queue) {
+    this.#queue = queue;
+    this.emit("queue", queue);
   }
 
   /** @param {Notice} notice */
@@ -295,4 +355,9 @@ export class Xinflight extends Emitter {
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);
   }
+}
+
+/** @param {string | undefined} taskId */
+function which(taskId) {
+  return taskId === undefined ? { scope: "all" } : { task_id: taskId };
 }

@@ -28,7 +28,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /** @typedef {"queued"|"starting"|"running"|"cancelling"|"completed"|"failed"|"cancelled"|"expired"} State */
-/** @typedef {"queued"|"waiting_for_model"|"starting"|"generating"|"decoding"|"saving"} Step */
+/** @typedef {"queued"|"waiting_for_model"|"paused"|"starting"|"generating"|"decoding"|"saving"} Step */
 /** @typedef {"never_started"|"stopped"|"running_on"|"unconfirmed"} UpstreamEnd */
 /** @typedef {"ready"|"loading"|"no_model"|"unreachable"|"unauthorised"} UpstreamState */
 
@@ -50,6 +50,16 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
 /** @typedef {{task_id: string, was: State | "unknown", index?: number}} CancelledTask */
 /** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number, upstream?: UpstreamEnd}} Details */
+
+/**
+ * The place of a waiting output.
+ * @typedef {object} QueuedOutput
+ * @property {string} task_id
+ * @property {number} index
+ * @property {number} [position] 1 is the next one; absent while it is paused
+ * @property {number} [estimated_time] seconds until the output is ready
+ * @property {Step} [step] `waiting_for_model` or `paused`; absent means `queued`
+ */
 
 /**
  * @typedef {object} ModelInfo
@@ -148,6 +158,15 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {Details} [details]
  */
 
+/**
+ * The waiting outputs of the owner, the next one first; at most 200 of `waiting`.
+ * @typedef {object} Queue
+ * @property {"queue"} type
+ * @property {QueuedOutput[]} [outputs]
+ * @property {number} [waiting]
+ * @property {boolean} [paused] whether the owner has paused everything
+ */
+
 /** @typedef {{type: "output", task_id: string, seq?: number} & OutputRef} OutputEvent */
 
 /**
@@ -191,7 +210,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /** @typedef {Ack | Ok | Pong | Tasks | Recovered} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
 /** @typedef {Accepted | Progress | OutputEvent | End} TaskEvent */
-/** @typedef {Welcome | Answer | Notice | TaskEvent} ServerMessage */
+/** @typedef {Welcome | Answer | Notice | Queue | TaskEvent} ServerMessage */
 
 /**
  * Tell whether a client should reconnect after a close code. Not after codes that would recur: the protocol errors of

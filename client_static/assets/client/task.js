@@ -5,6 +5,7 @@ import { eventsOf } from "./history.js";
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").Params} Params */
+/** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
@@ -16,6 +17,7 @@ import { eventsOf } from "./history.js";
  * @typedef {object} TaskEvents
  * @property {Params} acknowledged
  * @property {TaskEvent} event
+ * @property {ReadonlyMap<number, QueuedOutput>} places the places of its waiting outputs changed
  * @property {{index: number | null}} cancelling
  * @property {{index: number}} cancelled one output of several
  * @property {XinflightError} cancelRefused
@@ -43,6 +45,10 @@ export class Task extends Emitter {
   sent = false;
   /** @type {Set<number | null>} indexes of requested cancels; null means the whole task */
   wanted = new Set();
+  /** @type {ReadonlyMap<number, QueuedOutput>} by index, the places of the outputs that wait, as far as they are known */
+  places = new Map();
+  /** @type {Set<number>} indexes of outputs that don't wait */
+  #begun = new Set();
   #lastSeq = -1;
   /** @type {(end: End) => void} */
   #finish = () => {};
@@ -106,6 +112,7 @@ export class Task extends Emitter {
       this.created = event.timestamp;
       this.acknowledge(event.params);
     }
+    if (event.type === "progress" || event.type === "output") this.#follow(event);
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
     if (ends) this.end = event;
     this.emit("event", event);
@@ -114,6 +121,29 @@ export class Task extends Emitter {
       this.#finish(event);
     }
     return true;
+  }
+
+  /**
+   * Note whether an output waits: a snapshot of the queue may be older than the news that the output began.
+   * @param {import("./protocol.js").Progress | import("./protocol.js").OutputEvent} event
+   */
+  #follow(event) {
+    if (event.type === "progress" && event.state === "queued") this.#begun.delete(event.index);
+    else {
+      this.#begun.add(event.index);
+      this.places = new Map([...this.places].filter(([index]) => index !== event.index));
+    }
+  }
+
+  /**
+   * Internal: take over the places that the queue tells. An output that is not among them has no known place.
+   * @param {QueuedOutput[]} outputs of this task
+   */
+  wait(outputs) {
+    if (this.end || (outputs.length === 0 && this.places.size === 0)) return;
+    const waiting = outputs.filter(({ index }) => !this.#begun.has(index));
+    this.places = new Map(waiting.map((output) => [output.index, output]));
+    this.emit("places", this.places);
   }
 
   /**

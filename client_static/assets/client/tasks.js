@@ -2,6 +2,7 @@
 import { Emitter } from "./emitter.js";
 import { Task } from "./task.js";
 
+/** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 
@@ -58,6 +59,17 @@ export class Tasks extends Emitter {
     if (!known) this.add(Task.from(info));
     else if (newer) known.catchUp(info);
     return !known;
+  }
+
+  /**
+   * Tell every unfinished task which of its outputs wait where.
+   * @param {QueuedOutput[]} outputs
+   */
+  wait(outputs) {
+    /** @type {Map<string, QueuedOutput[]>} */
+    const byTask = new Map();
+    for (const output of outputs) byTask.set(output.task_id, [...(byTask.get(output.task_id) ?? []), output]);
+    for (const task of this.unfinished) task.wait(byTask.get(task.id) ?? []);
   }
 
   /** Remove a task. @param {string} id */

@@ -6,6 +6,7 @@ export { eventsOf } from "./history.js";
 export { MAX_SEED, XinflightError } from "./protocol.js";
 export { Task } from "./task.js";
 
+/** @typedef {import("./client.js").QueueState} QueueState */
 /** @typedef {import("./client.js").XinflightEvents} XinflightEvents */
 /** @typedef {import("./connection.js").Status} Status */
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
@@ -19,6 +20,7 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").Params} Params */
 /** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 /** @typedef {import("./protocol.js").Upstream} Upstream */

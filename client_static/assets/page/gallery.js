@@ -55,6 +55,7 @@ export class Gallery {
     client.on("task", (task) => this.#add(task));
     client.on("removed", (task) => this.#drop(task));
     client.on("history", () => this.#later());
+    client.on("queue", () => this.#later());
     client.on("status", ({ state }) => this.#connection(state === "live"));
     this.#cancelAll.addEventListener("click", () => client.cancelAll());
     onLang(() => this.#render(this.#generations));
@@ -76,6 +77,7 @@ export class Gallery {
     return {
       cancel: ({ task }, index) => this.#client.cancel(task.id, { index }),
       cancelOthers: ({ task }) => this.#client.cancelAll({ except: [task.id] }),
+      first: ({ task }) => void this.#client.move(task.id, { to: "first" }).catch(this.#host.problem),
       reuse: (generation, tile) => this.#reuse(generation, tile),
       retry: (generation, tile) => this.#retry(generation, tile),
       remove: (generation) => this.#remove(generation),
@@ -125,7 +127,11 @@ export class Gallery {
     for (const generation of stale) generation.render();
     this.#stale.clear();
     const unfinished = this.#generations.filter(({ ended }) => !ended);
-    for (const generation of unfinished) generation.offerOthers(unfinished.length > 1);
+    const next = this.#client.queue.outputs[0]?.task_id;
+    for (const generation of unfinished) {
+      generation.offerOthers(unfinished.length > 1);
+      generation.offerFirst(this.#live && generation.waits && next !== undefined && generation.task.id !== next);
+    }
     this.#empty.hidden = this.#generations.length > 0 || this.#more.there !== false;
     const hide = () => (this.#cancelAll.hidden = unfinished.length === 0);
     keepFocus(this.#cancelAll, hide, () => this.#generations[0]?.element ?? this.#root);

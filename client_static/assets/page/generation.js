@@ -16,6 +16,7 @@ import { Tile } from "./tile.js";
  * @typedef {object} GenerationHost
  * @property {(generation: Generation, index?: number) => void} cancel
  * @property {(generation: Generation) => void} cancelOthers
+ * @property {(generation: Generation) => void} first move before all own generations that wait
  * @property {(generation: Generation, tile: Tile | null) => void} reuse
  * @property {(generation: Generation, tile: Tile) => void} retry
  * @property {(tile: Tile) => void} open
@@ -37,6 +38,7 @@ export class Generation {
     prompt: part(this.element, "prompt", HTMLElement),
     meta: part(this.element, "meta", HTMLElement),
     tiles: part(this.element, "tiles", HTMLElement),
+    first: part(this.element, "first", HTMLButtonElement),
     others: part(this.element, "others", HTMLButtonElement),
     cancel: part(this.element, "cancel", HTMLButtonElement),
     reuse: part(this.element, "reuse", HTMLButtonElement),
@@ -64,6 +66,7 @@ export class Generation {
     this.element.dataset.count = String(count);
     this.#parts.cancel.addEventListener("click", () => host.cancel(this));
     this.#parts.others.addEventListener("click", () => host.cancelOthers(this));
+    this.#parts.first.addEventListener("click", () => host.first(this));
     this.#parts.reuse.addEventListener("click", () => host.reuse(this, null));
     this.#parts.remove.addEventListener("click", () => host.remove(this));
     if (task.acknowledged) this.#acknowledged();
@@ -98,6 +101,16 @@ export class Generation {
     keepFocus(this.element, () => (this.#parts.others.hidden = !there), () => this.element);
   }
 
+  /** Whether an output of it waits, as the server told. */
+  get waits() {
+    return this.tiles.some(({ state }) => state.phase === "active" && state.waiting);
+  }
+
+  /** Show or hide the button that moves it before all others that wait. @param {boolean} there */
+  offerFirst(there) {
+    keepFocus(this.element, () => (this.#parts.first.hidden = !there), () => this.element);
+  }
+
   render() {
     const { prompt, meta } = this.#parts;
     this.element.dataset.state = this.ended ? "ended" : "unfinished";
@@ -118,8 +131,8 @@ export class Generation {
   }
 
   #showButtons() {
-    const { others, cancel, remove } = this.#parts;
-    if (this.ended) others.hidden = true;
+    const { first, others, cancel, remove } = this.#parts;
+    if (this.ended) first.hidden = others.hidden = true;
     remove.hidden = !this.ended;
     cancel.hidden = this.ended || this.tiles.length < 2;
     cancel.setAttribute("aria-disabled", String(this.task.wanted.has(null)));
@@ -138,6 +151,10 @@ export class Generation {
     const { task } = this;
     task.on("acknowledged", () => this.#acknowledged());
     task.on("event", (event) => this.#take(event));
+    task.on("places", (places) => {
+      for (const tile of this.tiles) tile.state.place(places.get(tile.index), performance.now());
+      this.#changed();
+    });
     task.on("cancelling", ({ index }) => this.#mark(index, true));
     task.on("cancelRefused", (error) => {
       for (const tile of this.tiles) tile.cancelRefused = t("end.cancel_refused", { why: errorText(error) });

@@ -9,6 +9,7 @@ import { Draft } from "./draft.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { remember } from "./memory.js";
+import { PauseButton } from "./pause.js";
 import { takeToken } from "./session.js";
 import { StatusBar } from "./status.js";
 import { shortened } from "./tile_words.js";
@@ -71,6 +72,11 @@ const gallery = new Gallery(client, {
   grown: (n) => announcer.say(plural("say.more", n)),
   news: tell,
   changed: (states) => title.show(states),
+});
+
+new PauseButton(client, {
+  problem: (error) => status.complain(error),
+  changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
 });
 
 client.on("welcome", ({ limits, owner }) => {

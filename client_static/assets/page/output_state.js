@@ -3,6 +3,7 @@
 /** @typedef {import("../client/xinflight.js").ErrorMessage} ErrorMessage */
 /** @typedef {import("../client/xinflight.js").OutputRef} OutputRef */
 /** @typedef {import("../client/xinflight.js").Progress} Progress */
+/** @typedef {import("../client/xinflight.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("../client/xinflight.js").UpstreamEnd} UpstreamEnd */
 
 /**
@@ -81,6 +82,19 @@ export class OutputState {
     this.progress = progress;
     this.phase = "active";
     if (progress.state === "cancelling") this.cancelling = true;
+  }
+
+  /**
+   * Take over the place of a waiting output; undefined if it is not known.
+   * @param {QueuedOutput | undefined} place
+   * @param {number} now in milliseconds
+   */
+  place(place, now) {
+    if (this.ended || this.progress?.state !== "queued") return;
+    const { position, estimated_time } = place ?? {};
+    const step = place ? (place.step ?? "queued") : this.progress.step;
+    this.progress = { ...this.progress, position, estimated_time, step };
+    this.#heardAt = now;
   }
 
   /** Store the output, even after a cancel: the two may cross on the wire. @param {OutputRef} output */

@@ -69,7 +69,7 @@ class Journal:
         self._positions: dict[str, _Position] = {}
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
         self._snapshots: dict[str, dict[str, dict[int, Event]]] = {}
-        # The newest queue of each owner who has subscribers and something that waits.
+        # The newest queue of each owner who has subscribers, if anything waited since they came.
         self._queues: dict[str, OwnerQueue] = {}
         self._closing = False
 
@@ -128,10 +128,7 @@ class Journal:
 
     def publish_queue(self, queue: OwnerQueue) -> None:
         """Publish what waits of an owner who has a subscriber; it replaces the snapshot before."""
-        if queue.outputs or queue.paused:
-            self._queues[queue.owner] = queue
-        else:
-            self._queues.pop(queue.owner, None)
+        self._queues[queue.owner] = queue
         self.bus.publish(queue)
 
     def _put(self, write: Write) -> asyncio.Future[Outcome]:
@@ -250,7 +247,7 @@ class Journal:
         return list(self._positions)
 
     def queue(self, owner: str) -> OwnerQueue | None:
-        """Return the newest queue of an owner; None if nothing waits, or if nobody watched until now."""
+        """Return the newest queue of an owner; None if nothing has been told since somebody watches."""
         return self._queues.get(owner)
 
     def position(self, owner: str) -> int:

@@ -167,10 +167,10 @@ class Subscriber:
         self._replays.clear()
         self._page.clear()
 
-    def _show_queue(self, uids: Collection[str]) -> None:
-        """Buffer the places of tasks that are subscribed from now on."""
+    def _show_queue(self, uids: Collection[str], *, missed: bool = False) -> None:
+        """Buffer the places of tasks that are subscribed from now on, or of which some were `missed`."""
         queue = self._journal.queue(self.owner)
-        if queue is not None:
+        if queue is not None and (missed or queue.outputs or queue.paused):
             self.deliver(msgspec.structs.replace(queue, news=frozenset(uids)))
 
     def deliver(self, event: Event | OwnerQueue) -> None:
@@ -283,7 +283,8 @@ class Subscriber:
             if self._journal.position(self.owner) > upto:
                 return
             self._behind = False
-            self._show_queue(tuple(self._since))
+            # An empty one, too: that nothing waits any more may be among what was missed.
+            self._show_queue(tuple(self._since), missed=True)
             replay.running = tuple(self._since if self._since_all is None else self._journal.running(self.owner))
         # Not simply the first one: while the page was read, a newer replay may have been put before it.
         self._replays.remove(replay)

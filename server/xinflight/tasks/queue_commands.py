@@ -64,7 +64,8 @@ class QueueCommands:
         await (owners.add(owner) if paused else owners.discard(owner))
         await self._front.settled(owner)
         changed, stored = [], []
-        for task in self._pools.of_owner(owner):
+        # The next ones first: while a slot is free, the first to be let go starts at once.
+        for task in sorted(self._pools.of_owner(owner), key=lambda task: (-task.params.priority, task.rank)):
             if task.paused is not paused and not task.ended:
                 changed.append(CancelledTask(task_id=task.task_id, was=task.state))
                 stored.append(change(owner, task.task_id))

@@ -72,9 +72,10 @@ class QueueSnapshots:
 
     def _concerns(self, owner: str) -> bool:
         """Tell whether there may be something to tell an owner."""
+        known = self._journal.queue(owner)
         return (
             owner in self._paused
-            or self._journal.queue(owner) is not None
+            or (known is not None and (known.paused or len(known.outputs) > 0))
             or any(runner.ledger.count(owner) for runner in self._runners.values())
         )
 
