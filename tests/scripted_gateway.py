@@ -22,7 +22,7 @@ from xinflight.protocol import Generate, Queue, UpstreamState
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore, Retention, Store, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Front, Pools
+from xinflight.tasks import Front, Pools, QueueCommands
 from xinflight.tasks.pool_runner import PoolRunner
 from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 
@@ -194,6 +194,7 @@ class ScriptedGateway:
         self.retention = Retention(self.store, self.blobs, self.settings, self.clock, self.supervisor)
         self.pools = Pools(self.settings, self.upstream, self.journal, self.blobs, self.clock, self.supervisor)
         self.front = Front(self.settings, self.upstream, self.journal, self.pools, self.retention, self.clock)
+        self.queue = QueueCommands(self.front, self.pools, self.clock)
         self.upstream.pools = self.pools
         self.sent: dict[str, list[Event]] = {}
         self.queues: dict[str, list[Queue]] = {}

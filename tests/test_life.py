@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from factories import accept, make_task
 from scripted_gateway import MODELS, Held, ScriptedGateway, turns
+from xinflight.errors import NotFound, OutOfBounds
 from xinflight.model import ENDED, MOVES, Task
 from xinflight.protocol import State, UpstreamState
 from xinflight.storage import MemoryStore
@@ -51,6 +50,8 @@ OPS = st.one_of(
     st.tuples(st.just("submit"), OWNERS, SUBMITS),
     st.tuples(st.just("cancel"), OWNERS, IDS, st.none() | st.integers(0, 2)),
     st.tuples(st.just("cancel all"), OWNERS, st.sets(IDS)),
+    st.tuples(st.just("move"), OWNERS, IDS, IDS | st.sampled_from(["first", "last"])),
+    st.tuples(st.just("pause"), OWNERS, st.none() | IDS, st.booleans()),
     st.tuples(st.just("progress"), st.integers(0, 5), st.floats(0, 1)),
     st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
     st.tuples(st.just("answer"), st.integers(0, 5), OUTCOMES),
@@ -83,6 +84,12 @@ class Player:
                 self._call(gateway.front.cancel(owner, task_id, index))
             case ("cancel all", owner, keep):
                 self._call(gateway.front.cancel_all(owner, keep))
+            case ("move", owner, task_id, "first" | "last" as to):
+                self._call(self._allowed(gateway.queue.move(owner, task_id, to=to)))
+            case ("move", owner, task_id, before):
+                self._call(self._allowed(gateway.queue.move(owner, task_id, before=before)))
+            case ("pause", owner, task_id, paused):
+                self._call(self._allowed(gateway.queue.pause(owner, task_id, paused=paused)))
             case ("progress", which, value) if which < len(gateway.upstream.pending):
                 gateway.upstream.advance(gateway.upstream.pending[which], value)
             case ("answer", which, how) if which < len(gateway.upstream.pending):
@@ -104,6 +111,13 @@ class Player:
     def _call(self, work: Any) -> None:
         self.calls.append(asyncio.create_task(work, name="call"))
 
+    async def _allowed(self, work: Coroutine[Any, Any, object]) -> None:
+        """Carry out what is refused where there is nothing to move or to pause."""
+        try:
+            await work
+        except (NotFound, OutOfBounds):
+            pass
+
     async def _submit(self, owner: str, fields: dict[str, Any]) -> None:
         task = await self.gateway.submit(owner, **fields)
         if isinstance(task, Task):
@@ -113,6 +127,9 @@ class Player:
         """Answer everything with an image until nothing is under way."""
         gateway = self.gateway
         gateway.upstream.become(UpstreamState.READY)
+        for owner in ("ann", "bob"):
+            # What is held would wait for ever.
+            await gateway.queue.pause(owner, None, paused=False)
         for _ in range(2000):
             await turns()
             for post in gateway.upstream.pending:
@@ -294,56 +311,6 @@ async def test_a_cancel_at_every_moment_around_the_answer(pause: int) -> None:
         assert not [name for name in names if name.startswith(("watch", "abort", "progress", "post"))]
 
 
-async def test_a_task_that_wants_no_viewerless_life_ends_after_the_grace() -> None:
-    """`on_disconnect: cancel` acts when its owner had no follower for the grace, not before, and not for others."""
-    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
-        for owner in ("ann", "bob"):
-            await gateway.join(owner)
-        await gateway.submit("ann", task_id="stays")
-        await gateway.submit("ann", task_id="goes", on_disconnect="cancel")
-        await gateway.submit("bob", task_id="his", on_disconnect="cancel")
-        gateway.leave("ann")
-        await gateway.clock.advance(29.0)
-        await gateway.drain()
-        assert gateway.ends("ann", "goes") == []
-        # Back in time, then away again: the grace starts anew.
-        await gateway.join("ann")
-        await gateway.clock.advance(10.0)
-        gateway.leave("ann")
-        await gateway.clock.advance(29.0)
-        await gateway.drain()
-        assert gateway.ends("ann", "goes") == []
-        await gateway.clock.advance(2.0)
-        await gateway.drain()
-        (end,) = gateway.ends("ann", "goes")
-        assert type(end.message).__name__ == "Cancelled"
-        assert gateway.ends("ann", "stays") == []
-        assert gateway.ends("bob", "his") == []
-        gateway.leave("bob")
-        while gateway.upstream.pending:
-            for post in gateway.upstream.pending:
-                post.end("image")
-            await turns()
-
-
-async def test_a_second_follower_keeps_the_first_ones_task() -> None:
-    """The grace starts with the last follower's going."""
-    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
-        await gateway.join("ann")
-        await gateway.join("ann")
-        await gateway.submit("ann", task_id="a", on_disconnect="cancel")
-        gateway.leave("ann")
-        await gateway.clock.advance(100.0)
-        await gateway.drain()
-        assert gateway.ends("ann", "a") == []
-        gateway.leave("ann")
-        await gateway.clock.advance(31.0)
-        gateway.upstream.pending[0].end("aborted")
-        await turns()
-        await gateway.drain()
-        assert len(gateway.ends("ann", "a")) == 1
-
-
 async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
     """A refused key, as any error of the question, is no proof that the old request has ended: its slot stays out."""
     async with ScriptedGateway.begin() as gateway:
@@ -361,49 +328,3 @@ async def test_an_answer_that_is_lost_while_nothing_may_be_asked() -> None:
         await turns()
         await gateway.drain()
         assert len(gateway.ends("ann", "a")) == 1
-
-
-async def test_an_owner_who_leaves_before_the_acceptance_is_stored() -> None:
-    """The grace starts with the acceptance where nobody is there any more: such a task must not run for nobody."""
-    async with ScriptedGateway.begin(disconnect_grace=30.0) as gateway:
-        await gateway.join("ann")
-        store = Held(gateway.store, "commit")
-        submitting = asyncio.create_task(gateway.submit(task_id="a", on_disconnect="cancel"))
-        await store.entered.wait()
-        gateway.leave("ann")
-        await gateway.clock.advance(31.0)
-        store.go_on.set()
-        assert isinstance(await submitting, Task)
-        await gateway.clock.advance(29.0)
-        assert gateway.unfinished("ann", "a")
-        await gateway.clock.advance(2.0)
-        gateway.upstream.pending[0].end("aborted")
-        await turns()
-        await gateway.drain()
-        assert len(gateway.ends("ann", "a")) == 1
-
-
-@pytest.mark.parametrize("returns", [True, False])
-async def test_the_grace_of_those_who_are_away_starts_with_a_restart(*, returns: bool) -> None:
-    """What the last process left for nobody is cancelled after the grace, unless its owner returns."""
-    store = MemoryStore(1000)
-    for task_id, mode in (("goes", "cancel"), ("stays", "continue")):
-        task = make_task(task_id, pool="m")
-        task.params = msgspec.structs.replace(task.params, on_disconnect=mode)
-        task.deadline = 1_800_000_000.0
-        await store.commit([accept(task)])
-    async with ScriptedGateway.begin(store, disconnect_grace=30.0) as gateway:
-        await gateway.clock.advance(29.0)
-        assert gateway.unfinished("ann", "goes")
-        if returns:
-            await gateway.join("ann")
-        await gateway.clock.advance(2.0)
-        for post in gateway.upstream.pending:
-            post.end("aborted" if post.aborted else "image")
-        await turns()
-        for post in gateway.upstream.pending:
-            post.end("image")
-        await turns()
-        tasks = {task_id: await store.task("ann", task_id) for task_id in ("goes", "stays")}
-        states = [task.state for task in tasks.values() if task is not None]
-        assert states == [State.COMPLETED if returns else State.CANCELLED, State.COMPLETED]
