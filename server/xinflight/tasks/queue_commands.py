@@ -43,7 +43,9 @@ class QueueCommands:
         if before is not None:
             await self._known(owner, before, field="before")
         was = task.state
-        await self._stored(self._pools.move(owner, task_id, before=before, to=to))
+        saved = self._pools.move(owner, task_id, before=before, to=to)
+        self._pools.queue.outdated()
+        await self._stored(saved)
         return CancelledTask(task_id=task_id, was=was)
 
     async def pause(self, owner: str, task_id: str | None, *, paused: bool) -> list[CancelledTask]:
@@ -56,7 +58,9 @@ class QueueCommands:
         change = self._pools.pause if paused else self._pools.unpause
         if task_id is not None:
             was = (await self._known(owner, task_id)).state
-            await self._stored([change(owner, task_id)])
+            saved = change(owner, task_id)
+            self._pools.queue.outdated()
+            await self._stored([saved])
             return [CancelledTask(task_id=task_id, was=was)]
         self._front.check_storage()
         owners = self._pools.paused_owners
@@ -71,7 +75,7 @@ class QueueCommands:
                 stored.append(change(owner, task.task_id))
                 # Others have a turn between two of up to thousands.
                 await asyncio.sleep(0)
-        self._pools.queue.changed()
+        self._pools.queue.outdated()
         await self._stored(stored)
         return changed
 

@@ -42,6 +42,11 @@ class QueueSnapshots:
         """Note that a queue changed, or who watches one; those who watch hear of it within a second."""
         self._changed.set()
 
+    def outdated(self) -> None:
+        """Note that an owner changed the order: whoever asks is not answered with places of before."""
+        self._passed = float("-inf")
+        self._changed.set()
+
     async def run(self) -> None:
         """Tell the owners what changed, at most every PAUSE seconds, until cancelled."""
         while True:
