@@ -103,7 +103,8 @@ async def test_valid_tokens_are_not_counted(opened: Authenticator, token: str) -
         (["192.0.2.1", "192.0.2.2"], False),
         (["2001:db8::1", "2001:db8::ffff:1"], True),
         (["2001:db8::1", "2001:db8:0:1::1"], False),
-        (["127.0.0.1", "127.0.0.1"], True),
+        (["127.0.0.1", "127.8.9.10"], True),
+        (["127.0.0.1", "::1"], True),
         ([None, None], True),
     ],
 )

@@ -70,8 +70,9 @@ class _WithSessions(Authenticator):
         """Return what failures are counted by: the client's address, its /64 with IPv6."""
         forwarded = ",".join(credentials.header("X-Forwarded-For"))
         address = client_address(credentials.remote, forwarded, self._proxies)
-        # Other limits don't apply on loopback, this one does: a machine may be shared.
-        return address_key(address) or address or "unknown"
+        # Other limits don't apply on loopback, this one does: a machine may be shared, and each of its users has all
+        # 2^24 addresses of it.
+        return address_key(address) or "loopback"
 
 
 class SignedIn(_WithSessions):
