@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from clients import LONG, Json, Recorder, WireClient
+from clients import LONG, Json, Recorder, WireClient, eventually
 from conftest import Serve
 from factories import accept, finished, lease, make_task, seqs
-from scripted_gateway import ScriptedGateway, turns
+from scripted_gateway import Held, ScriptedGateway, turns
 from streams import who
 from xinflight.account.erasure import ERASURE_SECONDS, Erasure
 from xinflight.app import setup
@@ -210,6 +210,33 @@ async def test_after_an_error_in_the_middle_the_rest_goes_with_the_next(
     erased = await home.ask("ann", "DELETE", "account")
     assert (erased["tasks"], erased["complete"]) == (2, True)
     assert await home.listed("ann") == []
+
+
+async def test_it_goes_on_when_its_client_leaves(home: Home) -> None:
+    for task_id in ("a", "b"):
+        await home.make("ann", task_id)
+    held = Held(home.gateway.blobs, "delete")
+    call = asyncio.create_task(home.gateway.account.erase("ann"))
+    await held.entered.wait()
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    held.go_on.set()
+    await eventually(lambda: not home.gateway.account._busy)
+    assert await home.listed("ann") == []
+
+
+async def test_a_server_that_stops_stops_it_and_the_next_call_completes_it(home: Home) -> None:
+    await home.make("ann", "a")
+    held = Held(home.gateway.blobs, "delete")
+    call = asyncio.create_task(home.gateway.account.erase("ann"))
+    await held.entered.wait()
+    await home.gateway.account.close()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await home.listed("ann") == ["a"]
+    held.go_on.set()
+    assert (await home.gateway.account.erase("ann")).tasks == 1
 
 
 async def test_nobody_is_erased_by_a_stranger(home: Home) -> None:

@@ -125,6 +125,22 @@ async def test_an_inline_image_that_is_too_large_must_be_fetched(front: Front, h
     await until_deleted(client, "a")
 
 
+async def test_an_admin_who_looks_takes_no_delivery(
+    engine: Recorder, emulate: Serve, http: aiohttp.ClientSession
+) -> None:
+    async with (
+        shared_server(xinference_url=await emulate(engine)) as (url, _),
+        WireClient.connect(url, headers={"X-User": "ann"}) as ann,
+    ):
+        await ann.send(**GENERATE, task_id="a")
+        await ann.ends("a")
+        (image,) = urls(ann.of("a", "output"))
+        assert await fetch(http, image, headers={"X-User": "boss"}) == 200
+        assert await listed(ann) == ["a"]
+        assert await fetch(http, image, headers={"X-User": "ann"}) == 200
+        await until_deleted(ann, "a")
+
+
 async def test_half_a_file_is_no_fetch(client: WireClient, http: aiohttp.ClientSession) -> None:
     await client.send(**GENERATE, task_id="a")
     await client.ends("a")
@@ -310,7 +326,7 @@ async def test_nothing_is_remembered_of_what_is_gone() -> None:
         gone.params.store = False
         deliveries.add(gone)
         deliveries.add(kept)
-        assert [deliveries.awaits(task.outputs[0].output_id) for task in (gone, kept)] == [True, False]
+        assert [deliveries.awaits(task.outputs[0].output_id, "ann") for task in (gone, kept)] == [True, False]
         await deliveries._delete_overdue()
         left = [deliveries._undelivered, deliveries._by_output, deliveries._due]
         assert not any(left)

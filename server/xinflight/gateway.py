@@ -182,6 +182,7 @@ class Gateway:
     async def _drain(self) -> None:
         for connection in self._all_connections():
             connection.notify(self._notice("draining", translate("draining", connection.lang)))
+        await self.account.close()
         await self._front.drain(self.settings.drain)
         if self.journal.store.durable:
             await self._close_connections()

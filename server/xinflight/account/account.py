@@ -1,7 +1,11 @@
 """Entry to what owners can do with all that is theirs."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+
+import structlog
 
 from xinflight.account.erasure import Erased, Erasure
 from xinflight.account.export import Export
@@ -13,6 +17,8 @@ from xinflight.storage import Blobs, Retention
 from xinflight.tasks import Front
 
 __all__ = ["Account"]
+
+log = structlog.stdlib.get_logger(__name__)
 
 USAGE_PAGE = 500
 """Rows of usage that are read at once."""
@@ -36,6 +42,7 @@ class Account:
         self._erasure = Erasure(front, journal, retention, clock, on_erased)
         # Owners with an export or an erasure under way; bounded by the connections that wait for them.
         self._busy: set[str] = set()
+        self._erasing: set[asyncio.Task[Erased]] = set()
 
     async def usage(self, owner: str | None, first: str, last: str) -> AsyncIterator[Usage]:
         """Yield what an owner used per day, or with None all owners, by day; days are `YYYY-MM-DD`, in UTC.
@@ -55,12 +62,32 @@ class Account:
     async def erase(self, owner: str) -> Erased:
         """Cancel and delete all that an owner has; repeat it while it says that something is unfinished.
 
+        Cancelling the call does not stop it; `close` does.
+
         Raises:
             AccountBusy: an export or another erasure of the owner is under way.
             StorageUnavailable: not now; some may be deleted already.
         """
+        # Of its own: whoever closes the page after the click means it to go on.
+        erasing = asyncio.create_task(self._erase(owner), name=f"erase {owner}", context=contextvars.copy_context())
+        self._erasing.add(erasing)
+        erasing.add_done_callback(self._over)
+        return await asyncio.shield(erasing)
+
+    async def _erase(self, owner: str) -> Erased:
         with self._alone(owner):
             return await self._erasure.erase(owner)
+
+    def _over(self, erasing: asyncio.Task[Erased]) -> None:
+        self._erasing.discard(erasing)
+        if not erasing.cancelled() and erasing.exception() is not None:
+            log.info("erasure failed", error=str(erasing.exception()))
+
+    async def close(self) -> None:
+        """Stop erasures that are under way; repeated after the next start, they delete the rest."""
+        for erasing in tuple(self._erasing):
+            erasing.cancel()
+        await asyncio.gather(*self._erasing, return_exceptions=True)
 
     async def export(self, owner: str) -> AsyncGenerator[bytes, None]:
         """Yield a ZIP of all that an owner has. Whoever stops early must close the iterator.

@@ -113,9 +113,10 @@ class Deliveries:
         for output_id in inline:
             self.fetched(output_id)
 
-    def awaits(self, output_id: str) -> bool:
-        """Tell whether the delivery of an output matters."""
-        return output_id in self._by_output
+    def awaits(self, output_id: str, by: str | None) -> bool:
+        """Tell whether it matters that an output is sent to an owner, or with None to whoever has its signed URL."""
+        uid = self._by_output.get(output_id)
+        return uid is not None and by in (None, self._undelivered[uid].owner)
 
     def fetched(self, output_id: str) -> None:
         """Note that somebody was sent the whole file of an output."""
