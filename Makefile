@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-journal specs clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-journal specs plots clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -27,6 +27,7 @@ help:
 	@echo 'make bench             measure what a generation costs, beside a bare handler; BASE=<commit> compares with it'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
+	@echo 'make plots             write docs/fairness.svg anew from the simulation of the scheduler'
 	@echo 'make clean             remove every environment and everything that was built'
 
 run: $(VENV)/.ready-to-run
@@ -76,6 +77,9 @@ bench-journal: $(VENV)/.ready-to-test
 
 specs: $(VENV)/.ready-to-run
 	$(BIN)/python -m xinflight.specs docs/specs
+
+plots: $(VENV)/.ready-to-test
+	PYTHONPATH=tests $(BIN)/python -m fairness_plot docs/fairness.svg
 
 clean:
 	rm -rf .venv .venv-* node_modules build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
