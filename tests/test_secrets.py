@@ -203,11 +203,14 @@ async def test_what_a_server_writes(tmp_path: Path, stack: AsyncExitStack, termi
                 end = (await client.ends(name))[name]
                 assert end["type"] == "error"
                 assert API_KEY not in json.dumps(end)
+                assert "CUDA" not in json.dumps(end)
             await err_by_messages(client, secrets)
         await err_over_http(server.url, secrets)
         proc = Path("/proc") / str(server.pid)
         assert not secrets.found_in(await asyncio.to_thread((proc / "cmdline").read_bytes))
         assert not secrets.found_in(await asyncio.to_thread((proc / "comm").read_bytes))
+    # Of all calls that need a key: nobody's token went upstream.
+    assert set(engine.keys) == {f"Bearer {API_KEY}"}
     written = bytes(server.written)
     assert b"output failed" in written
     assert b"Bearer ***" in written
