@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import msgspec
 from clients import LONG
 from xinflight.demo import DrawingRequest, EmulatedModel, Emulator, EmulatorOptions, serve_emulator
 
+CHAT = "/v1/chat/completions"
 STEP = 0.02
 PAINTER = EmulatedModel(uid="painter", step_seconds=STEP, decode_seconds=0.0)
 STANDING = msgspec.structs.replace(PAINTER, step_seconds=0.25)
@@ -39,11 +41,41 @@ class Answer(msgspec.Struct):
         return self.body["detail"]
 
 
-class Server:
-    """An emulator that is being served, and a client for it."""
+class Stream:
+    """A stream of events, read one by one."""
 
-    def __init__(self, engine: Emulator, url: str, session: aiohttp.ClientSession) -> None:
-        self.engine = engine
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.events: list[Any] = []
+
+    async def next(self) -> Any:
+        """Return the next event, or None at the end of the stream."""
+        async with asyncio.timeout(LONG):
+            while line := await self.response.content.readline():
+                assert line.endswith(b"\r\n")
+                if line.startswith(b"data: "):
+                    text = line[6:].strip()
+                    self.events.append("[DONE]" if text == b"[DONE]" else json.loads(text))
+                    return self.events[-1]
+        return None
+
+    async def rest(self) -> list[Any]:
+        """Read to the end and return all events."""
+        while await self.next() is not None:
+            pass
+        return self.events
+
+    @property
+    def text(self) -> str:
+        """Return the text so far."""
+        choices = [event["choices"][0] for event in self.events if "choices" in event]
+        return "".join(choice["delta"].get("content", "") for choice in choices)
+
+
+class XinferenceClient:
+    """A client of a Xinference, emulated or real."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self.url = url
         self.session = session
 
@@ -76,6 +108,13 @@ class Server:
         body = {"model": "animator", "prompt": "a cat", **fields, "kwargs": json.dumps(small | (kwargs or {}))}
         return await self.call("POST", "/v1/video/generations", body)
 
+    @asynccontextmanager
+    async def chat_stream(self, body: dict[str, Any]) -> AsyncIterator[Stream]:
+        """Ask for a streamed chat."""
+        async with self.session.post(self.url + CHAT, json=body) as response:
+            assert response.status == 200
+            yield Stream(response)
+
     async def abort(self, request_id: str, uid: str = "painter", **fields: Any) -> Answer:
         return await self.call("POST", f"/v1/models/{uid}/requests/{request_id}/abort", fields)
 
@@ -90,6 +129,19 @@ class Server:
                 if answer.status == 200 and wanted(answer.body["progress"]):
                     return float(answer.body["progress"])
                 await asyncio.sleep(STEP / 4)
+
+
+class Server(XinferenceClient):
+    """An emulator that is being served, and a client for it."""
+
+    def __init__(self, engine: Emulator, url: str, session: aiohttp.ClientSession) -> None:
+        super().__init__(url, session)
+        self.engine = engine
+
+
+def new_id() -> str:
+    """Return a fresh request id."""
+    return str(uuid.uuid4())
 
 
 def _filled(fields: dict[str, Any], **defaults: Any) -> dict[str, Any]:

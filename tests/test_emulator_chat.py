@@ -11,14 +11,13 @@ import msgspec
 import pytest
 
 from clients import LONG, FakeClock, eventually
-from emulator_client import PAINTER, Server, emulated, paint
+from emulator_client import CHAT, PAINTER, Server, Stream, emulated, paint
 from xinflight.demo import Chat, EmulatedModel, Emulator, EmulatorOptions, Faults, serve_emulator
 from xinflight.demo.chat_replica import ChatReplica
 from xinflight.demo.prose import compose, count_tokens, tokens_of
 
 WRITER = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers", step_seconds=0.01)
 FAILED = "The chat completion request failed. Check the server logs for details."
-PATH = "/v1/chat/completions"
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -30,43 +29,10 @@ async def serve(stack: AsyncExitStack, *models: EmulatedModel, **options: Any) -
     return await stack.enter_async_context(emulated(*(models or (WRITER,)), **options))
 
 
-class Stream:
-    """A stream of events, read one by one."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.response = response
-        self.events: list[Any] = []
-
-    async def next(self) -> Any:
-        """Return the next event, or None at the end of the stream."""
-        async with asyncio.timeout(LONG):
-            while line := await self.response.content.readline():
-                assert line.endswith(b"\r\n")
-                if line.startswith(b"data: "):
-                    text = line[6:].strip()
-                    self.events.append("[DONE]" if text == b"[DONE]" else json.loads(text))
-                    return self.events[-1]
-        return None
-
-    async def rest(self) -> list[Any]:
-        """Read to the end and return all events."""
-        while await self.next() is not None:
-            pass
-        return self.events
-
-    @property
-    def text(self) -> str:
-        """Return the text so far."""
-        choices = [event["choices"][0] for event in self.events if "choices" in event]
-        return "".join(choice["delta"].get("content", "") for choice in choices)
-
-
 @asynccontextmanager
 async def streaming(server: Server, **fields: Any) -> AsyncIterator[Stream]:
-    content = body(stream=True, **fields)
-    async with server.session.post(server.url + PATH, json=content) as response:
-        assert response.status == 200
-        yield Stream(response)
+    async with server.chat_stream(body(stream=True, **fields)) as stream:
+        yield stream
 
 
 def chats(server: Server) -> dict[str, Chat]:
@@ -105,12 +71,12 @@ async def test_a_whole_answer_is_the_streamed_text(stack: AsyncExitStack) -> Non
     """With temperature 0; with another every answer differs, whatever the seed."""
     server = await serve(stack)
     stream = await streamed(server, max_tokens=100)
-    answer = await server.call("POST", PATH, body(max_tokens=100))
+    answer = await server.call("POST", CHAT, body(max_tokens=100))
     [choice] = answer.body["choices"]
     assert (choice["message"], choice["finish_reason"]) == ({"role": "assistant", "content": stream.text}, "length")
     assert answer.body["usage"] == stream.events[-2]["usage"]
     one, other = [
-        (await server.call("POST", PATH, body(max_tokens=100, temperature=1, seed=1))).body["choices"][0]
+        (await server.call("POST", CHAT, body(max_tokens=100, temperature=1, seed=1))).body["choices"][0]
         for _ in range(2)
     ]
     assert one != other
@@ -169,7 +135,7 @@ async def test_errors_before_the_stream(
     stack: AsyncExitStack, fields: dict[str, Any], status: int, text: str, stream: bool
 ) -> None:
     """What is found before the model is asked has a status of its own."""
-    answer = await (await serve(stack)).call("POST", PATH, body(stream=stream, **fields))
+    answer = await (await serve(stack)).call("POST", CHAT, body(stream=stream, **fields))
     said = answer.body if isinstance(answer.body, str) else answer.detail
     assert (answer.status, text in said) == (status, True), said
 
@@ -179,7 +145,7 @@ async def test_errors_of_the_model(stack: AsyncExitStack, fields: dict[str, Any]
     """They say nothing: in a stream an event without [DONE], else a 500."""
     server = await serve(stack, WRITER, PAINTER)
     assert (await streamed(server, **fields)).events == [{"error": FAILED}]
-    answer = await server.call("POST", PATH, body(**fields))
+    answer = await server.call("POST", CHAT, body(**fields))
     assert (answer.status, answer.detail) == (500, FAILED)
 
 
@@ -196,7 +162,7 @@ async def test_a_long_prompt_is_cut_and_stops_are_kept(stack: AsyncExitStack) ->
     """Of the prompt the last tokens are left, which only the usage tells."""
     server = await serve(stack, msgspec.structs.replace(WRITER, context=100))
     messages = [{"role": "user", "content": "a boat " * 200}]
-    answer = await server.call("POST", PATH, body(messages=messages, stop=[" demo"]))
+    answer = await server.call("POST", CHAT, body(messages=messages, stop=[" demo"]))
     assert answer.body["usage"]["prompt_tokens"] == 100 - 40 - 8
     [choice] = answer.body["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("This text is written by the", "stop")
@@ -220,7 +186,7 @@ async def test_an_abort_ends_the_stream_without_done(stack: AsyncExitStack) -> N
 async def test_an_aborted_whole_answer_is_a_string(stack: AsyncExitStack) -> None:
     server = await serve(stack)
     server.engine.faults = Faults(freeze=5, requests=1)
-    post = asyncio.create_task(server.call("POST", PATH, body(request_id="a")))
+    post = asyncio.create_task(server.call("POST", CHAT, body(request_id="a")))
     await eventually(lambda: "a" in chats(server))
     assert (await server.abort("a", "writer")).body == {"msg": "DONE"}
     server.engine.thaw()
@@ -276,7 +242,7 @@ async def test_a_killed_model(stack: AsyncExitStack) -> None:
         await stream.next()
         server.engine.kill("writer")
         assert (await stream.rest())[-1] == {"error": FAILED}
-    assert (await server.call("POST", PATH, body(stream=True))).status == 500
+    assert (await server.call("POST", CHAT, body(stream=True))).status == 500
 
 
 async def test_a_silent_stream_is_pinged(stack: AsyncExitStack) -> None:
@@ -304,7 +270,7 @@ async def test_faults(stack: AsyncExitStack) -> None:
                 await stream.rest()
             assert "[DONE]" not in stream.events
     assert (await streamed(server, **asking("demo:error=kaput"))).events == [{"error": FAILED}]
-    refused = await server.call("POST", PATH, body(**asking("demo:refuse=7")))
+    refused = await server.call("POST", CHAT, body(**asking("demo:refuse=7")))
     assert (refused.status, refused.headers["Retry-After"]) == (503, "7")
     async with streaming(server, **asking("demo:hang")) as stream:
         for _ in range(41):

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from emulator_client import PAINTER, Answer, Server, emulated
 from xinflight.demo import AnimationRequest, EmulatedModel, Faults
@@ -99,6 +99,13 @@ async def test_frames_move(stack: AsyncExitStack) -> None:
     assert all(one != other for one, other in pairwise(shown))
 
 
+async def test_a_pillow_without_an_encoder(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the real one: a 500 after the whole computation that says what is missing."""
+    monkeypatch.setattr(features, "check", lambda feature: False)
+    answer = await (await serve(stack, draws=True)).video()
+    assert (answer.status, "AVIF" in answer.detail) == (500, True)
+
+
 async def test_progress_is_whole_long_before_the_answer(stack: AsyncExitStack) -> None:
     """1.0 comes with the last step; decoding and encoding follow."""
     server = await serve(stack)
@@ -147,7 +154,7 @@ async def test_kwargs_go_straight_into_the_pipeline(
     ("body", "status", "text"),
     [
         ({"model": "nope", "prompt": "a"}, 404, "uid: nope"),
-        ({"model": "painter", "prompt": "a"}, 500, "is not for creating video."),
+        ({"model": "painter", "prompt": "a"}, 500, "object has no attribute 'model_spec'"),
         ({"prompt": "a"}, 500, "TextToVideoRequest\nmodel\n  field required"),
         ({"model": "animator"}, 500, "TextToVideoRequest\nprompt\n  field required"),
         ({"model": "animator", "prompt": "a", "kwargs": {}}, 500, "str type expected"),

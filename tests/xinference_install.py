@@ -1,4 +1,4 @@
-"""Install Xinference 4.1.0 for CPU, and a tiny random Z-Image model, into the user's cache folder.
+"""Install Xinference 4.1.0 for CPU, and tiny random models of every kind, into the user's cache folder.
 
 `python tests/xinference_install.py` does everything from nothing (about 2 GB and two minutes on a fast line)
 and does nothing when it is all there. `XINFLIGHT_CACHE` names another folder than the user's cache folder.
@@ -36,7 +36,10 @@ CONSTRAINTS = """
     starlette==1.10.0 uvicorn==0.54.0 sse-starlette==3.7.0 numpy==2.4.6 pillow==13.0.0 huggingface-hub==1.16.1
     click==8.1.8 pydantic==2.14.3
 """.split()
+# What Xinference writes videos with. In a folder of its own, so that the environment needn't be made anew.
+VIDEO_PACKAGES = ["imageio==2.38.1", "imageio-ffmpeg==0.8.1"]
 MODEL_SCRIPT = Path(__file__).with_name("tiny_model.py")
+KINDS_SCRIPT = Path(__file__).with_name("tiny_models.py")
 
 
 def home() -> Path:
@@ -55,12 +58,21 @@ def model_path() -> Path:
     return home() / "tiny-z-image"
 
 
+def kinds_path() -> Path:
+    """Return the folder of what other kinds need: `packages`, `video` and `chat`."""
+    return home() / "kinds"
+
+
 def _venv_recipe() -> str:
     return "\n".join([TORCH, XINFERENCE, *PACKAGES, *CONSTRAINTS])
 
 
 def _model_recipe() -> str:
     return _venv_recipe() + MODEL_SCRIPT.read_text(encoding="utf-8")
+
+
+def _kinds_recipe() -> str:
+    return "\n".join([_model_recipe(), *VIDEO_PACKAGES, KINDS_SCRIPT.read_text(encoding="utf-8")])
 
 
 def _stamp(recipe: str) -> str:
@@ -80,6 +92,13 @@ def missing() -> str | None:
         and venv_bin("python").exists()  # follows the link: the interpreter may have been removed since
     )
     return None if whole else f"no Xinference 4.1.0 in {home()}: run `python tests/xinference_install.py`"
+
+
+def missing_kinds() -> str | None:
+    """Say what is missing for videos and chats and how to get it, or return None."""
+    if _made(kinds_path(), _kinds_recipe()):
+        return missing()
+    return f"no models for videos and chats in {kinds_path()}: run `python tests/xinference_install.py`"
 
 
 def _make(folder: Path, recipe: str, build: Callable[[Path], None]) -> None:
@@ -138,6 +157,12 @@ def _build_model(folder: Path) -> None:
     _run("build the tiny Z-Image model", venv_bin("python"), MODEL_SCRIPT, folder)
 
 
+def _build_kinds(folder: Path) -> None:
+    pip = (venv_bin("python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off", "--no-deps")
+    _run("install what writes videos", *pip, "--target", folder / "packages", *VIDEO_PACKAGES)
+    _run("build the tiny video and chat models", venv_bin("python"), KINDS_SCRIPT, folder / "video", folder / "chat")
+
+
 @contextmanager
 def _locked() -> Iterator[None]:
     """Hold the folder's lock; a second installer waits for the first, and finds its work done."""
@@ -164,6 +189,7 @@ def install() -> None:
             (home() / "venv" / ".recipe").unlink(missing_ok=True)
         _make(home() / "venv", _venv_recipe(), _build_venv)
         _make(model_path(), _model_recipe(), _build_model)
+        _make(kinds_path(), _kinds_recipe(), _build_kinds)
 
 
 if __name__ == "__main__":
@@ -171,4 +197,4 @@ if __name__ == "__main__":
         install()
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"Xinference could not be installed: {error}")
-    print(f"Xinference 4.1.0 and a tiny Z-Image model are ready in {home()}")
+    print(f"Xinference 4.1.0 and tiny models for images, videos and chats are ready in {home()}")

@@ -149,7 +149,7 @@ class RealXinference:
             self._make_api_key()
         for registration in REGISTRATIONS.values():
             body = {"model": json.dumps(registration), "persist": True}
-            self._admin("POST", "/v1/model_registrations/image", body)
+            self.admin("POST", "/v1/model_registrations/image", body)
 
     def stop(self) -> None:
         """End every process of the server (SIGTERM, then SIGKILL for the group) and remove its home."""
@@ -179,6 +179,7 @@ class RealXinference:
             "TRANSFORMERS_OFFLINE": "1",
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(xinference_install.kinds_path() / "packages"),
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("XINFERENCE_", "PYTHON"))}
         program = str(xinference_install.venv_bin("xinference-local"))
@@ -253,11 +254,11 @@ class RealXinference:
         }
         if launch.request_limits is not None:
             body["request_limits"] = launch.request_limits
-        self._admin("POST", "/v1/models", body)
+        self.admin("POST", "/v1/models", body)
 
     def terminate(self, uid: str) -> None:
         """Take the model down as an administrator does; its running generations die with 500."""
-        self._admin("DELETE", f"/v1/models/{uid}")
+        self.admin("DELETE", f"/v1/models/{uid}")
         del self._launches[uid]
 
     def _model_processes(self, uid: str) -> list[_Process]:
@@ -329,7 +330,12 @@ class RealXinference:
             with error:
                 return error.code, error.read().decode(errors="replace")
 
-    def _admin(self, method: str, path: str, body: object = None) -> Any:
+    def admin(self, method: str, path: str, body: object = None) -> Any:
+        """Call the server as its administrator.
+
+        Raises:
+            XinferenceError: it refused.
+        """
         headers = {"Authorization": f"Bearer {self._admin_token()}"} if self.auth else {}
         return self._expect(method, path, body, headers)
 
@@ -355,9 +361,9 @@ class RealXinference:
 
     def add_key(self, name: str) -> tuple[int, str]:
         """Make one more API key; return its id and the key."""
-        made = self._admin("POST", "/v1/admin/keys", {"name": name})
+        made = self.admin("POST", "/v1/admin/keys", {"name": name})
         return made["id"], made["key"]
 
     def revoke_key(self, key_id: int) -> None:
         """Take an API key back: from now on it is a bad one."""
-        self._admin("DELETE", f"/v1/admin/keys/{key_id}")
+        self.admin("DELETE", f"/v1/admin/keys/{key_id}")

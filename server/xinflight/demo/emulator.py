@@ -25,7 +25,7 @@ from xinflight.demo.options import EmulatorOptions
 from xinflight.demo.process import ReplicaView
 from xinflight.demo.progress import ProgressTracker
 from xinflight.demo.prose import text_of
-from xinflight.demo.replica import Paint, Replica
+from xinflight.demo.replica import REFUSALS, Paint, Replica
 from xinflight.demo.request_ids import RequestIds
 from xinflight.demo.video_request import from_video
 
@@ -302,7 +302,7 @@ class Emulator:
         if isinstance(replica, Replica):
             return replica
         replica.check_alive()
-        raise HttpError(500, f"{SUPERVISOR} Model {uid} has no {route}")
+        raise HttpError(500, f"{SUPERVISOR} Model {uid} {REFUSALS[route]}")
 
     def _next_faults(self, prompt: str) -> Faults:
         faults = faults_in(prompt)

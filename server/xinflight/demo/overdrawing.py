@@ -23,7 +23,7 @@ from xinflight.demo.model import EmulatedModel
 
 __all__ = ["draw_over", "from_img2img", "opened_rgb", "upright_size"]
 
-STRENGTH = 0.6  # default of ZImageImg2ImgPipeline
+STRENGTH, INPAINTING_STRENGTH = 0.6, 1.0  # defaults of ZImageImg2ImgPipeline and ZImageInpaintPipeline
 WEDGING_PIXELS = 1600 * 1600  # a start of this size that isn't the output's: minutes of work that no abort ends
 EDIT_PIXELS = 1024 * 1024  # area of the output of FLUX.1-Kontext, whatever size is asked for
 WHITE = 128  # what is at least this light in a mask is drawn over
@@ -38,8 +38,8 @@ def from_img2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
     """
     if params.get("enable_hr") or params.get("alwayson_scripts"):
         raise ValueError("SD WebUI extensions require a Stable Diffusion or SDXL model")
-    if params.get("sampler_name"):
-        raise ValueError(f"Unknown sampler: {params['sampler_name']}")
+    if sampler := params.get("sampler_name"):
+        _refuse_sampler(sampler)
     starts = [_decoded(text) for text in params["init_images"]]
     mask = _decoded(params["mask"]) if params.get("mask") else None
     if mask is not None and "inpainting" not in model.abilities:
@@ -50,16 +50,19 @@ def from_img2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
         )
     image = _opened(starts[0])
     size = sdapi_size(params)
-    strength = STRENGTH if params.get("denoising_strength") is None else float(params["denoising_strength"])
+    strength = params.get("denoising_strength")
+    if strength is None:
+        strength = STRENGTH if mask is None else INPAINTING_STRENGTH
     if model.edits:
         size, strength = _edit_size(size), 1.0
     request = build_request(model, params["prompt"], pipeline_arguments(params), size)
     width, height = _upright_size(image)
     failure = None
     if (width, height) != size and not model.edits:
+        asked, given, dimension = (size[0], width, 3) if width != size[0] else (size[1], height, 2)
         failure = (
-            f"The size of tensor a ({width // 2}) must match the size of tensor b ({size[0] // 2}) "
-            "at non-singleton dimension 3"
+            f"The size of tensor a ({asked // 2}) must match the size of tensor b ({given // 2}) "
+            f"at non-singleton dimension {dimension}"
         )
     wedged = failure is not None and width * height >= WEDGING_PIXELS
     if not wedged:
@@ -121,6 +124,13 @@ def upright_size(data: bytes) -> tuple[int, int]:
             "The size of tensor a (4) must match the size of tensor b (3) at non-singleton dimension 0"
         )
     return _upright_size(image)
+
+
+def _refuse_sampler(name: str) -> None:
+    """Raise the error for a sampler of a diffusion model: a model with flow matching takes none."""
+    if name == "Euler":
+        raise RuntimeError("EulerDiscreteScheduler.set_timesteps() got an unexpected keyword argument 'mu'")
+    raise ValueError(f"Unknown sampler: {name}")
 
 
 def _binary(mask: bytes, size: tuple[int, int], *, inverted: bool) -> Image.Image:

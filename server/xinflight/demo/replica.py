@@ -17,12 +17,12 @@ from xinflight.demo.process import Process
 from xinflight.demo.progress import ProgressTracker
 from xinflight.demo.request_ids import RequestIds
 
-__all__ = ["Paint", "Replica", "Spawn"]
+__all__ = ["REFUSALS", "Paint", "Replica", "Spawn"]
 
 Paint = Callable[[DrawingRequest], bytes]
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
-_REFUSALS = {
+REFUSALS = {
     "txt2img": "is not for txt2img.",
     "img2img": "is not for img2img.",
     "generations": "is not for creating image.",
@@ -83,7 +83,10 @@ class Replica(Process):
             text = f"Rate limit reached for the model. Request limit {limit} for the model: {self.uid}"
             raise self._fault(RuntimeError(text), 429)
         if not self.model.takes(job.route):
-            raise self._fault(AttributeError(f"Model {self.model.uid} {_REFUSALS[job.route]}"))
+            text = f"Model {self.model.uid} {REFUSALS[job.route]}"
+            if self.model.type == "image" and "video" in job.route:
+                text = "'DiffusersImageModel' object has no attribute 'model_spec'"
+            raise self._fault(AttributeError(text))
         self._progress.start(job.request_id)
         try:
             self._ids.add(job.request_id, job)
