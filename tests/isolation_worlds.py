@@ -1,7 +1,9 @@
 """Two servers that differ only in what a stranger has there, to show that it changes nothing for somebody else."""
 
+import io
 import json
 import re
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
@@ -37,21 +39,27 @@ class World:
         self.ids: Ids
 
     async def settle(self, owner: str) -> None:
-        """Let an owner have one of everything; its ids begin with its name."""
+        """Let an owner have one of everything, and `carol` a longer history; its ids begin with its name."""
         user = {"X-User": owner}
         done, running, waiting = (f"{owner}-{what}" for what in ("done", "running", "waiting"))
-        body = {"prompt": f"{owner}'s secret", "seed": 7, "steps": 4}
-        lines = {**user, "Accept": "application/x-ndjson"}
-        async with self.http.post("/api/v1/tasks", json={**body, "task_id": done}, headers=lines) as response:
-            end = (await all_lines(response))[-1].data
+        body = {"prompt": f"{owner}'s poem", "seed": 7, "steps": 4}
+        if owner == "carol":
+            await self._draw(user, {**body, "task_id": f"{owner}-more"})
+        output = await self._draw(user, {**body, "task_id": done})
         self.engine.faults = Faults(freeze=1)
         for task_id in (running, waiting):
             async with self.http.post("/api/v1/tasks", json={**body, "task_id": task_id}, headers=user) as response:
                 assert response.status == 202
         async with self.http.post("/api/v1/shares", json={"task_id": done}, headers=user) as response:
             share = (await response.json())["id"]
-        output = end["data"]["data"][0]["url"].rpartition("/")[2]
         self.ids = Ids(owner, done, running, waiting, output, share)
+
+    async def _draw(self, user: dict[str, str], body: Json) -> str:
+        """Generate an image; return the id of its file."""
+        lines = {**user, "Accept": "application/x-ndjson"}
+        async with self.http.post("/api/v1/tasks", json=body, headers=lines) as response:
+            url: str = (await all_lines(response))[-1].data["data"]["data"][0]["url"]
+        return url.rpartition("/")[2]
 
     async def ask(self, method: str, path: str, user: dict[str, str] = BOB, **options: Any) -> Json:
         """Return all of an answer that may tell something, without what differs between any two runs."""
@@ -70,7 +78,10 @@ class World:
             return [(task["task_id"], task["state"]) for task in (await response.json())["tasks"]]
 
     def plain(self, data: bytes) -> Any:
-        """Return the content of an answer, without what differs between any two runs."""
+        """Return the content of an answer, without what differs between any two runs; of a ZIP, all of its files."""
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                return {name: self.plain(archive.read(name)) for name in archive.namelist()}
         try:
             return self.without_changing(json.loads(data))
         except ValueError:

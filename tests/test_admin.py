@@ -130,6 +130,82 @@ async def test_an_owner_that_can_not_be_is_refused(
     assert "admin action" not in capsys.readouterr().out
 
 
+async def test_an_admin_moves_anybodys_among_its_owners(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    base, _ = shared
+    ann, boss = await connect(stack, base, ANN), await connect(stack, base, BOSS)
+    for task_id in ("a", "b", "c", "d"):
+        await ann.ask(action="generate", prompt="boat", task_id=task_id)
+    assert (await boss.ask(action="move", owner="ann", task_id="d", to="first"))["type"] == "ok"
+    async with http.post(
+        "/api/v1/tasks/c/move", params={"owner": "ann"}, json={"before": "d"}, headers=BOSS
+    ) as moved:
+        assert moved.status == 200
+    async with http.post(
+        "/api/v1/tasks/c/move", params={"owner": "ann"}, json={"to": "last"}, headers=BOB
+    ) as refused:
+        assert refused.status == 403
+    assert (await boss.ask(action="move", task_id="d", to="first"))["code"] == "not_found"
+    assert [entry["task_id"] for entry in (await whole(http))["waiting"]] == ["c", "d", "b"]
+
+
+# The queue of everybody
+
+
+async def whole(http: aiohttp.ClientSession, user: dict[str, str] = BOSS, **query: str) -> Any:
+    async with http.get("/api/v1/admin/queue", headers=user, params=query) as response:
+        assert response.status == 200
+        return await response.json()
+
+
+async def test_an_admin_sees_the_work_of_all_and_not_what_it_is_about(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    """Running first, then what waits in the order in which it will run; owners take turns; paused work is last."""
+    base, _ = shared
+    ann, bob = await connect(stack, base, ANN), await connect(stack, base, BOB)
+    secret = {"prompt": "a secret", "negative_prompt": "a secret", "metadata": "a secret"}
+    await ann.ask(action="generate", task_id="a", **secret)
+    await ann.until(lambda message: message.get("state") == "running")
+    await ann.ask(action="generate", task_id="b", n=2, priority=3, **secret)
+    await bob.ask(action="generate", task_id="a", **secret)
+    await bob.ask(action="generate", task_id="held", **secret)
+    await bob.ask(action="pause", task_id="held")
+    seen = await whole(http)
+    (running,) = seen["running"]
+    assert {name: running[name] for name in ("owner", "task_id", "index", "pool", "model", "state")} == {
+        "owner": "ann",
+        "task_id": "a",
+        "index": 0,
+        "pool": "painter",
+        "model": "painter",
+        "state": "running",
+    }
+    waiting = [(entry["owner"], entry["task_id"], entry["index"], entry.get("position")) for entry in seen["waiting"]]
+    assert waiting == [("bob", "a", 0, 1), ("ann", "b", 0, 2), ("ann", "b", 1, 3), ("bob", "held", 0, None)]
+    assert [entry.get("priority", 0) for entry in seen["waiting"]] == [0, 3, 3, 0]
+    assert seen["waiting"][-1]["step"] == "paused"
+    assert (seen["waiting_count"], "next" in seen) == (4, False)
+    assert "secret" not in str(seen)
+
+
+async def test_the_whole_queue_comes_in_pages(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
+) -> None:
+    ann = await connect(stack, shared[0], ANN)
+    for number in range(6):
+        await ann.ask(action="generate", prompt="boat", task_id=f"t{number}")
+    first = await whole(http, limit="3")
+    assert [entry["task_id"] for entry in first["waiting"]] == ["t1", "t2", "t3"]
+    second = await whole(http, limit="3", cursor=first["next"])
+    assert ([entry["task_id"] for entry in second["waiting"]], "next" in second) == (["t4", "t5"], False)
+    assert (await whole(http, cursor="999"))["waiting"] == []
+    for query in ({"limit": "0"}, {"limit": "201"}, {"cursor": "x"}):
+        async with http.get("/api/v1/admin/queue", headers=BOSS, params=query) as response:
+            assert response.status == 422
+
+
 # Drain
 
 

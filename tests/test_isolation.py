@@ -27,9 +27,10 @@ PUBLIC = {
     ("GET", "/docs/{name}"): "the same for everybody",
     ("GET", "/healthz"): "the state of the server; nothing of an owner",
     ("GET", "/shared/{secret}"): "what an owner has shared, for whoever was given the secret (test_shares)",
-    ("POST", "/login"): "exchanges the caller's own token (test_auth)",
+    ("POST", "/login"): "exchanges the caller's own token for a cookie",
+    ("POST", "/logout"): "deletes the caller's own cookie",
 }
-ADMIN = {("POST", "/api/v1/notices"), ("POST", "/api/v1/admin/drain")}
+ADMIN = {("POST", "/api/v1/notices"), ("GET", "/api/v1/admin/queue"), ("POST", "/api/v1/admin/drain")}
 """Refused for everybody else, whatever they ask for."""
 OF_ACTIONS = {("GET", "/ws/generate")}
 """By its actions, below."""
@@ -74,6 +75,7 @@ OWN: dict[tuple[str, str], Probes] = {
         *for_owner("/api/v1/account/usage")(ids),
         ("/api/v1/account/usage", {"params": {"scope": "all"}}),
     ],
+    ("GET", "/api/v1/account/export"): for_owner("/api/v1/account/export"),
     ("POST", "/api/v1/tasks/{task_id}/cancel"): lambda ids: [
         *of_tasks("/cancel")(ids),
         *of_tasks("/cancel", json={"index": 0})(ids),
@@ -83,6 +85,7 @@ OWN: dict[tuple[str, str], Probes] = {
     ("POST", "/api/v1/tasks/{task_id}/move"): lambda ids: [
         *of_tasks("/move", json={"to": "first"})(ids),
         *of_tasks("/move", json={"before": ids.waiting})(ids),
+        *of_tasks("/move", json={"to": "first"}, params={"owner": ids.owner})(ids),
     ],
     ("POST", "/api/v1/tasks/{task_id}/pause"): of_tasks("/pause"),
     ("POST", "/api/v1/tasks/{task_id}/unpause"): of_tasks("/unpause"),
@@ -103,6 +106,7 @@ STREAMED = {("GET", "/api/v1/events"), ("POST", "/v1/images/generations")}
 """Of these, whose answers do not end while a task waits, there are tests of their own below."""
 
 ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
+    "authenticate": lambda ids: [{"token": ids.owner}],
     "ping": lambda _: [{"nonce": "x"}],
     "list": lambda _: [{}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"state": "completed"}],
     "follow": lambda ids: [
@@ -131,6 +135,7 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "move": lambda ids: [
         *({"task_id": task_id, "to": "first"} for task_id in (ids.done, ids.running, ids.waiting)),
         {"task_id": ids.waiting, "before": ids.running},
+        {"task_id": ids.waiting, "to": "first", "owner": ids.owner},
     ],
     "pause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
     "unpause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
@@ -201,10 +206,11 @@ async def test_no_request_tells_anything_of_others(both: tuple[World, World]) ->
             assert here == there, (route, path, options)
             told.append((route, here))
     statuses = {route: {answer["status"] for each, answer in told if each == route} for route in OWN}
-    assert all(statuses[route] == {404} for route in OWN if "{" in route[1] and not route[1].endswith("/cancel"))
-    assert statuses["POST", "/api/v1/tasks/{task_id}/cancel"] == {404, 403}
+    for_admins = {route for route in OWN if route[1].endswith(("/cancel", "/move"))}
+    assert all(statuses[route] == {404} for route in OWN.keys() - for_admins if "{" in route[1])
+    assert all(statuses[route] == {404, 403} for route in for_admins)
     assert statuses["POST", "/api/v1/tasks"] == {202}, "ids are unique per owner only"
-    assert not re.search(rf"secret|{world.ids.owner}\W*(-|$)", str([answer["body"] for _, answer in told[:-2]]))
+    assert not re.search(rf"poem|{world.ids.owner}\W*(-|$)", str([answer["body"] for _, answer in told[:-2]]))
     assert await world.tasks(stranger) == before
     async with world.http.get(f"/outputs/{world.ids.output}", headers=stranger) as response:
         assert response.status == 200
@@ -246,7 +252,7 @@ async def test_no_action_tells_anything_of_others(both: tuple[World, World]) -> 
         answer.pop("ref", None)
         expected.pop("ref", None)
         assert answer == expected
-    assert all("secret" not in str(message) for message in (here, events))
+    assert all("poem" not in str(message) for message in (here, events))
     assert await world.tasks(stranger) == before
     own = await world.tasks(BOB)
     assert {task_id for task_id, _ in own} == {world.ids.done, world.ids.running}
@@ -281,7 +287,7 @@ async def test_openai_makes_the_callers_own(both: tuple[World, World]) -> None:
     world.engine.faults = type(world.engine.faults)()
     world.engine.thaw()
     posts = len(world.engine.posts)
-    body = {"prompt": f"{world.ids.owner}'s secret", "seed": 7, "steps": 4, "task_id": world.ids.done}
+    body = {"prompt": f"{world.ids.owner}'s poem", "seed": 7, "steps": 4, "task_id": world.ids.done}
     async with world.http.post("/v1/images/generations", json=body, headers=BOB) as response:
         (image,) = (await response.json())["data"]
     assert len(world.engine.posts) > posts

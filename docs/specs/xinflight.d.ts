@@ -71,6 +71,8 @@ export interface Move {
   before?: string | null;
   /** Move it before or behind all others of the owner. */
   to?: "first" | "last" | null;
+  /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
+  owner?: string | null;
 }
 
 /** Hold the waiting images of a task, or of all tasks of the owner. What runs goes on. */
@@ -782,6 +784,48 @@ export interface ShareInfo {
   created: number;
   /** Unix time in seconds. Absent if it does not expire. */
   expires?: number;
+}
+
+/** The work of all owners at one moment. Each page is of a moment of its own, so work may move between pages. */
+export interface WholeQueue {
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** All that occupies a slot of a model; also what is being cancelled. */
+  running: QueueEntry[];
+  /** A page of what waits: per pool, the next one first, then what its owners have paused. */
+  waiting: QueueEntry[];
+  /** Number of waiting images in total. (integer) */
+  waiting_count: number;
+  /** The `cursor` of the next page. Absent on the last page. */
+  next?: string;
+}
+
+/** An image of anybody that waits or occupies a slot. Prompts, metadata and images are its owner's only. */
+export interface QueueEntry {
+  /** Whose it is. */
+  owner: string;
+  /** Id of the task. */
+  task_id: string;
+  /** Index of the image in its task, from 0. (integer) */
+  index: number;
+  /** The queue it is in; empty while its model is not known. */
+  pool: string;
+  /** The model it occupies, or was requested for. */
+  model?: string;
+  /** State of the image. */
+  state: State;
+  /** What is currently being done. */
+  step: Step;
+  /** Percent. (integer; 0 to 99) */
+  progress?: number;
+  /** Position of a waiting image in the queue of its models. 1 is the next one. (integer) */
+  position?: number;
+  /** Seconds until this image is finished, including the wait. Absent if unknown. */
+  estimated_time?: number;
+  /** Priority among the tasks of its owner. (integer) */
+  priority?: number;
+  /** Time of acceptance, Unix time in seconds. */
+  created: number;
 }
 
 /** The tasks that were paused or unpaused, with their states when the request arrived. */

@@ -138,7 +138,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     account = AccountApi(context)
-    queue = OwnQueue(context)
+    queue, admin = OwnQueue(context), Admin(context)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", WebSocket(context).serve, "ws"),
@@ -175,7 +175,8 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/account/usage", account.usage),
             _Route("GET", "/api/v1/account/export", account.export),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),
-            _Route("POST", "/api/v1/admin/drain", Admin(context).drain, "drain"),
+            _Route("GET", "/api/v1/admin/queue", admin.queue),
+            _Route("POST", "/api/v1/admin/drain", admin.drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
             _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),
             _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),

@@ -244,7 +244,8 @@ class Session:
     async def _move(self, message: Move) -> Ok:
         if (message.before is None) == (message.to is None):
             raise WrongShape(field="to", limit="either before or to")
-        moved = await self._gateway.queue.move(self.owner, message.task_id, before=message.before, to=message.to)
+        owner = acting_for(self._access.identity, message.owner, "move", task=message.task_id)
+        moved = await self._gateway.queue.move(owner, message.task_id, before=message.before, to=message.to)
         return Ok(ref=message.ref, tasks=[moved])
 
     async def _pause(self, message: Pause | Unpause) -> Ok:

@@ -1,6 +1,7 @@
 """The wire protocol: requests, server messages, and the codec between frames and structs. Does no I/O."""
 
 from xinflight.protocol.account import AccountInfo, ErasedInfo, UsageInfo, UsageReport
+from xinflight.protocol.admin import ListQueue, QueueEntry, WholeQueue
 from xinflight.protocol.codec import (
     CODECS,
     JSON,
@@ -115,6 +116,7 @@ __all__ = [
     "Generate",
     "Health",
     "Limits",
+    "ListQueue",
     "ListShares",
     "ListTasks",
     "ModelInfo",
@@ -142,6 +144,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Queue",
+    "QueueEntry",
     "QueueInfo",
     "QueuedOutput",
     "Recovered",
@@ -165,6 +168,7 @@ __all__ = [
     "UsageInfo",
     "UsageReport",
     "Welcome",
+    "WholeQueue",
     "from_json",
     "from_texts",
     "parse_cursor",

@@ -191,6 +191,7 @@ class Move(ClientMessage, tag="move", kw_only=True):
     to: Annotated[
         Literal["first", "last"] | None, Meta(description="Move it before or behind all others of the owner.")
     ] = None
+    owner: ForOwner = None
 
 
 class Pause(ClientMessage, tag="pause", kw_only=True):

@@ -15,7 +15,6 @@ from xinflight.errors import (
     TaskTimeout,
     TaskUnfinished,
     TooManyConnections,
-    TooManyShares,
     TooManyTasks,
     UpstreamAuth,
     UpstreamDied,
@@ -25,6 +24,8 @@ from xinflight.errors import (
 )
 from xinflight.protocol import PROTOCOL_VERSION
 from xinflight.specs.openapi_account import account_paths
+from xinflight.specs.openapi_admin import admin_paths
+from xinflight.specs.openapi_shares import share_paths
 from xinflight.specs.operations import (
     BODY,
     JSON,
@@ -97,7 +98,7 @@ def openapi() -> Schema:
             {"name": "server", "description": "Models, images and health."},
             {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
         ],
-        "paths": {**_tasks(), **_shares(), **account_paths(), **_server(), **_openai()},
+        "paths": {**_tasks(), **share_paths(), **account_paths(), **admin_paths(), **_server(), **_openai()},
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {
@@ -288,15 +289,6 @@ def _server() -> dict[str, Schema]:
                 about="server",
             )
         },
-        "/api/v1/admin/drain": {
-            "post": operation(
-                "drain",
-                "Refuse new work, let running images finish, and stop a standalone server (admins only)",
-                {"202": {"description": "The server is draining."}},
-                errors=(),
-                about="server",
-            )
-        },
         "/outputs/{output_id}": {
             "parameters": [output_id],
             "get": operation(
@@ -322,52 +314,6 @@ def _server() -> dict[str, Schema]:
                     "503": answer("The server is stopping or can't store anything.", {JSON: "Health"}),
                 },
             }
-        },
-    }
-
-
-def _shares() -> dict[str, Schema]:
-    return {
-        "/api/v1/shares": {
-            "post": operation(
-                "share",
-                "Create a link to an image that works without credentials",
-                {"201": answer("The share. Only this answer has its link.", {JSON: "NewShare"})},
-                errors=(*ONE_TASK, *BODY, NotAcceptable, TooManyShares),
-                body="ShareBody",
-                about="shares",
-            ),
-            "get": operation(
-                "shares",
-                "List the shares of the owner, newest first",
-                {"200": answer("A page of shares.", {JSON: "SharePage"})},
-                errors=(BadTaskId, OutOfBounds, WrongShape, NotAcceptable),
-                parameters=parameters("ListShares", "cursor", "limit", "task_id"),
-                about="shares",
-            ),
-        },
-        "/api/v1/shares/{share_id}": {
-            "parameters": path("share_id"),
-            "delete": operation(
-                "revoke",
-                "Revoke a share",
-                {"204": {"description": "Revoked."}},
-                errors=(NotFound,),
-                about="shares",
-            ),
-        },
-        "/shared/{secret}": {
-            "parameters": path("secret"),
-            "get": {
-                **operation(
-                    "shared",
-                    "Get a shared image; the link is the only credential",
-                    {"200": {"description": "The file.", "content": {"image/*": {}}}},
-                    errors=(NotFound,),
-                    about="shares",
-                ),
-                "security": [{}],
-            },
         },
     }
 

@@ -56,6 +56,7 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.ShareBody,
     protocol.NewShare,
     protocol.SharePage,
+    protocol.WholeQueue,
     protocol.PausedTasks,
     protocol.QueueInfo,
     protocol.TaskPage,
@@ -72,7 +73,7 @@ HTTP: tuple[type[Struct], ...] = (
 )
 """Bodies of requests and responses that only HTTP has."""
 
-_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares,)
+_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares, protocol.ListQueue)
 
 _REQUESTS: tuple[type[Struct], ...] = (
     *CLIENT,

@@ -254,6 +254,11 @@ class PoolRunner:
         self._on_queue_changed()
 
     @property
+    def in_slots(self) -> list[tuple[OutputRun, str]]:
+        """What occupies a slot, with the model that it is at."""
+        return list(self._running.values())
+
+    @property
     def deserted(self) -> bool:
         """Tell whether no model of this pool is known."""
         return all(model.pool != self.pool for model in self._upstream.models.values())

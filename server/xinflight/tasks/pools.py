@@ -137,6 +137,10 @@ class Pools:
                 return runner, active
         return None
 
+    def runners(self) -> list[PoolRunner]:
+        """Return the runners of all pools, by name."""
+        return [self._runners[pool] for pool in sorted(self._runners)]
+
     def of_owner(self, owner: str) -> list[Task]:
         """Return an owner's unfinished tasks."""
         return [active.task for runner in self._runners.values() for active in runner.ledger.of_owner(owner)]

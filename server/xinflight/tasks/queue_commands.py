@@ -7,10 +7,11 @@ from typing import Literal
 from xinflight.clock import Clock
 from xinflight.errors import NotFound, StorageUnavailable
 from xinflight.model import Task
-from xinflight.protocol import CancelledTask, QueuedOutput
+from xinflight.protocol import CancelledTask, QueuedOutput, WholeQueue
 from xinflight.storage import Outcome
 from xinflight.tasks.front import Front
 from xinflight.tasks.pools import Pools
+from xinflight.tasks.whole_queue import whole_queue
 
 __all__ = ["QueueCommands"]
 
@@ -82,6 +83,10 @@ class QueueCommands:
     async def of_owner(self, owner: str) -> tuple[list[QueuedOutput], bool]:
         """Return what waits of an owner, the next output first, and whether all that the owner submits is held."""
         return await self._pools.queue.of_owner(owner), owner in self._pools.paused_owners
+
+    async def of_everybody(self, *, after: int, limit: int) -> WholeQueue:
+        """Return what runs of all owners, and at most `limit` of what waits behind the first `after`: for admins."""
+        return await whole_queue(self._pools, self._clock, after=after, limit=limit)
 
     async def _known(self, owner: str, task_id: str, *, field: str = "task_id") -> Task:
         """Return a task that is to be changed.

@@ -98,8 +98,8 @@ class QueuePositions:
                 await asyncio.sleep(0)
 
     def next_ones(self) -> Iterator[OutputRun]:
-        """Yield what waits for its turn, the next one first. The queue must not change meanwhile."""
-        return self._scheduler.order()
+        """Yield what waits for its turn, the next one first. What changes meanwhile may be missing."""
+        return self._scheduler.order(lasting=True)
 
     def _model_uids(self) -> list[str]:
         return [model.uid for model in self._upstream.models.values() if model.pool == self._pool]

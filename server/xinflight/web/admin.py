@@ -3,9 +3,13 @@
 from aiohttp import web
 
 from xinflight.auth import audit, check_admin
-from xinflight.web.context import HttpContext
+from xinflight.protocol import ListQueue, from_texts
+from xinflight.web.context import HttpContext, choose_type
+from xinflight.web.rest import PLAIN, respond
 
 __all__ = ["Admin"]
+
+PAGING = ("cursor", "limit")
 
 
 class Admin:
@@ -14,6 +18,13 @@ class Admin:
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._gateway = context.gateway
+
+    async def queue(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /admin/queue: return what runs and a page of what waits, of all owners, without prompts."""
+        check_admin(await self._context.identity(request))
+        choose_type(request, (PLAIN,))
+        query = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListQueue)
+        return respond(await self._gateway.queue.of_everybody(after=int(query.cursor or 0), limit=query.limit))
 
     async def drain(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /admin/drain: refuse new work and let running outputs finish; a standalone server then exits.

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from xinflight.auth import acting_for
 from xinflight.errors import WrongShape
 from xinflight.journal import QUEUED_OUTPUTS
 from xinflight.protocol import MoveBody, PausedTasks, QueueInfo, from_json
@@ -26,13 +27,18 @@ class OwnQueue:
         return respond(QueueInfo(outputs=outputs[:QUEUED_OUTPUTS], waiting=len(outputs), paused=paused))
 
     async def move(self, request: web.Request) -> web.StreamResponse:
-        """Handle POST /tasks/{task_id}/move: move a waiting task among the caller's; return its state before."""
-        owner = await self._context.owner(request)
+        """Handle POST /tasks/{task_id}/move: move a waiting task among the caller's; return its state before.
+
+        Admins move those of anybody among that owner's with `?owner=`.
+        """
+        identity = await self._context.identity(request)
         choose_type(request, (PLAIN,))
         body = from_json(await read_body(self._context, request) or b"{}", MoveBody)
         if (body.before is None) == (body.to is None):
             raise WrongShape(field="to", limit="either before or to")
-        return respond(await self._queue.move(owner, task_id_of(request), before=body.before, to=body.to))
+        task_id = task_id_of(request)
+        owner = acting_for(identity, request.query.get("owner"), "move", task=task_id)
+        return respond(await self._queue.move(owner, task_id, before=body.before, to=body.to))
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks/{task_id}/pause: hold the waiting outputs of a task; return its state before."""
