@@ -3,6 +3,7 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -84,6 +85,16 @@ MODULES = sorted(FILES.keys() - {"__init__.py"})
 
 def test_every_package_has_its_place() -> None:
     assert {*ORDER, *WINGS} == PACKAGES
+
+
+def test_every_package_is_shipped() -> None:
+    config = ConfigParser()
+    config.read(PACKAGE.parent.parent / "setup.cfg")
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("__init__.py")}
+    assert {*config["options"]["packages"].split()} == {
+        "xinflight.client_static",
+        *(".".join(folder.parts) for folder in folders),
+    }
 
 
 @pytest.mark.parametrize("name", MODULES)
