@@ -58,7 +58,7 @@ export class Generation {
     const { prompt, size } = task.request;
     const { count } = task;
     for (let index = 0; index < count; index += 1) {
-      const tile = new Tile({ index, count, prompt, size }, (action) => this.#act(action, tile));
+      const tile = new Tile({ taskId: task.id, index, count, prompt, size }, (action) => this.#act(action, tile));
       this.tiles.push(tile);
       this.#parts.tiles.append(tile.element);
     }

@@ -11,6 +11,7 @@ import { fileName } from "./viewer.js";
 export class Tile {
   element = fromTemplate("tile-template");
   state = new OutputState();
+  taskId;
   index;
   /** Text saying why the server refused a cancel; empty if it did not. */
   cancelRefused = "";
@@ -36,10 +37,11 @@ export class Tile {
   };
 
   /**
-   * @param {{index: number, count: number, prompt: string, size: string | undefined}} what
+   * @param {{taskId: string, index: number, count: number, prompt: string, size: string | undefined}} what
    * @param {(action: TileAction, tile: Tile) => void} act
    */
-  constructor({ index, count, prompt, size }, act) {
+  constructor({ taskId, index, count, prompt, size }, act) {
+    this.taskId = taskId;
     this.index = index;
     this.#count = count;
     this.prompt = prompt;

@@ -1,5 +1,6 @@
 // @ts-check
 import { byId, part } from "./dom.js";
+import { ShareLinks } from "./share.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
 
@@ -9,6 +10,7 @@ export class Viewer {
   #image = /** @type {HTMLImageElement} */ (this.#dialog.querySelector("img"));
   #download = /** @type {HTMLAnchorElement} */ (this.#dialog.querySelector("a"));
   #caption = byId("viewer-caption", HTMLElement);
+  #shareLinks = new ShareLinks(this.#dialog);
   #previous = part(this.#dialog, "previous", HTMLButtonElement);
   #next = part(this.#dialog, "next", HTMLButtonElement);
   /** @type {Tile[]} */
@@ -45,6 +47,7 @@ export class Viewer {
   close() {
     this.#dialog.close();
     this.#tiles = [];
+    this.#shareLinks.use("", 0);
     this.#image.removeAttribute("src");
     this.#image.alt = this.#caption.textContent = "";
     this.#download.removeAttribute("href");
@@ -62,6 +65,7 @@ export class Viewer {
     this.#download.href = url;
     this.#download.download = fileName(seed, media_type);
     this.#caption.textContent = `${tile.prompt} · ${width} × ${height} · ${seed}`;
+    this.#shareLinks.use(tile.taskId, tile.index);
     this.#previous.disabled = this.#at === 0;
     this.#next.disabled = this.#at === this.#tiles.length - 1;
   }
