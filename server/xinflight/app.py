@@ -104,7 +104,7 @@ def setup(
     login = Login(authenticator, addresses, name, settings, clock)
     own: RequestLogin = login
     if authenticate is not None:
-        own = HostsLogin(authenticate, token_in_query=settings.token_in_query)
+        own = HostsLogin(authenticate, clock, token_in_query=settings.token_in_query)
     context = HttpContext(gateway, name, own, addresses)
     hosts_own = set(app.router.resources())
     _add_routes(app, context, prefix)

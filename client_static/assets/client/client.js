@@ -261,9 +261,10 @@ export class Xinflight extends Emitter {
     this.emit("upstream", welcome.upstream);
   }
 
-  /** Remove all tasks and the position in their events, which are of no use to another owner. */
+  /** Remove all tasks, their places and the position in their events, which are of no use to another owner. */
   #forget() {
     this.#catchUp = new CatchUp(this.#catchUpHost);
+    this.#setQueue(EMPTY);
     this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
   }
 

@@ -40,7 +40,8 @@ export class Account {
     this.#mode = mode;
     this.#host = host;
     this.#signIn = new SignIn(mode, {
-      signedIn: () => this.#enter(),
+      // The panel is hidden by the next `welcome`: only then is there something else to move the focus to.
+      signedIn: () => client.reconnect(),
       dismissed: () => client.connect(),
     });
     // The other tabs of this browser have the same cookie, and must not show what is hidden here.
@@ -100,12 +101,6 @@ export class Account {
     this.#signOut.hidden = true;
     if (this.#signIn.confirming) return;
     this.#signIn.show(this.#owner === null ? "first" : "again");
-  }
-
-  /** Connect with the new cookie. */
-  #enter() {
-    this.#signIn.hide();
-    this.#client.reconnect();
   }
 
   async #end() {

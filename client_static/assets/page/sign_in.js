@@ -121,8 +121,12 @@ export class SignIn {
     this.#busy(true);
     const refusal = await exchange(token);
     this.#busy(false);
-    if (refusal === null) this.#host.signedIn();
-    else this.#refuse(refusal);
+    if (refusal !== null) {
+      this.#refuse(refusal);
+      return;
+    }
+    this.#reason = "first";
+    this.#host.signedIn();
   }
 
   /** @param {Refusal} refusal */

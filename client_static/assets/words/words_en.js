@@ -212,6 +212,8 @@ export const en = {
   "code.unsupported_type": "The server does not support this content type.",
   "code.not_acceptable": "The server can’t provide this content type.",
   "code.unauthorised": "A token is required.",
+  "code.token_expired": "Your sign-in has expired.",
+  "code.ambiguous_credentials": "The request has two different tokens.",
   "code.forbidden": "This is not allowed.",
   "code.not_found": "Not found.",
   "code.cancelled": "The generation was cancelled.",

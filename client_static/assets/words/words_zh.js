@@ -212,6 +212,8 @@ export const zh = {
   "code.unsupported_type": "服务器不支持这种内容类型。",
   "code.not_acceptable": "服务器无法提供这种内容类型。",
   "code.unauthorised": "需要令牌。",
+  "code.token_expired": "登录已过期。",
+  "code.ambiguous_credentials": "请求中包含两个不同的令牌。",
   "code.forbidden": "没有权限。",
   "code.not_found": "找不到该内容。",
   "code.cancelled": "该生成任务已被取消。",

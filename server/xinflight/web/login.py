@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from xinflight.auth import Authenticator, Credentials, Grant, Identity, Proof, Session, bearer_tokens
 from xinflight.clock import Clock
-from xinflight.errors import Forbidden, FrameTooLarge, Unauthorised
+from xinflight.errors import Forbidden, FrameTooLarge, TokenExpired, Unauthorised
 from xinflight.settings import Settings
 from xinflight.web.address import Addresses
 from xinflight.web.context import LoginMode, body_in_time
@@ -44,8 +44,9 @@ class HostsLogin:
 
     mode: LoginMode = "external"
 
-    def __init__(self, authenticate: Authenticate, *, token_in_query: bool) -> None:
+    def __init__(self, authenticate: Authenticate, clock: Clock, *, token_in_query: bool) -> None:
         self._authenticate = authenticate
+        self._clock = clock
         self._token_in_query = token_in_query
 
     def brings_token(self, request: web.Request) -> bool:
@@ -53,12 +54,17 @@ class HostsLogin:
         return hdrs.AUTHORIZATION in request.headers or bool(_query(request, allowed=self._token_in_query))
 
     async def grant(self, request: web.Request) -> Grant:
-        """Return the identity that the host's function returns; raise Unauthorised if it returns None."""
+        """Return the identity that the host's function returns.
+
+        Raises:
+            Unauthorised: it returns None.
+            TokenExpired: the identity has expired.
+        """
         tokens = _query(request, allowed=self._token_in_query)
         return await self._grant(request, tokens[0] if tokens else None)
 
     async def grant_of_message(self, request: web.Request, token: str) -> Grant:
-        """Return the identity that the host's function returns for a token; raise Unauthorised if it returns None."""
+        """Return the identity that the host's function returns for a token. Errors as `grant`."""
         return await self._grant(request, token)
 
     def on_revoked(self, grant: Grant, callback: Callable[[], None]) -> Callable[[], None]:
@@ -69,6 +75,9 @@ class HostsLogin:
         identity = await self._authenticate(request, token)
         if identity is None:
             raise Unauthorised
+        if identity.expires is not None and identity.expires <= self._clock.time():
+            # Else its connection would be closed at once, and opened again, for ever.
+            raise TokenExpired
         return Grant(identity=identity, proof=Proof(owner=identity.id))
 
 
