@@ -9,6 +9,7 @@ from xinflight.model import ENDED, Task
 from xinflight.protocol import State
 from xinflight.settings import Settings
 from xinflight.storage.blobs import Blobs
+from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.store import Store
 from xinflight.supervise import Supervisor
 
@@ -40,6 +41,7 @@ class Retention:
         self._settings = settings
         self._clock = clock
         self._supervisor = supervisor
+        self._cursors = PageCursors()
         # Since when wall clock and monotonic clock run side by side, and how far apart.
         self._even_since: float | None = None
         self._offset = 0.0
@@ -71,7 +73,7 @@ class Retention:
             StorageUnavailable: the store can't be read now.
         """
         states = set(State) - ENDED if state == "unfinished" else {State(state)} if state else set(State)
-        before = None if cursor is None else int(cursor)
+        before = None if cursor is None else self._cursors.decode(cursor)
         tasks: list[Task] = []
         size = 0
         while True:
@@ -81,7 +83,8 @@ class Retention:
             for row in rows:
                 size += len(msgspec.json.encode(row.task))
                 if len(tasks) == limit or (tasks and size > PAGE_BYTES):
-                    return tasks, str(before)
+                    assert before is not None  # the number of the last task
+                    return tasks, self._cursors.encode(before)
                 tasks.append(row.task)
                 before = row.number
             if len(rows) < asked:

@@ -6,6 +6,7 @@ import secrets
 from xinflight.clock import Clock
 from xinflight.errors import NotFound, TooManyShares
 from xinflight.model import Share, Task
+from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.store import Store
 
 __all__ = ["SHARES_PER_OWNER", "Sharing"]
@@ -20,6 +21,7 @@ class Sharing:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._cursors = PageCursors()
 
     async def create(self, task: Task, index: int, seconds: float | None) -> tuple[Share, str]:
         """Create a share of an output, for some seconds or until it is revoked; return it and its secret.
@@ -54,11 +56,11 @@ class Sharing:
         self, owner: str, *, cursor: str | None, limit: int, task_id: str | None
     ) -> tuple[list[Share], str | None]:
         """Return a page of an owner's shares, newest first, and the cursor of the next page, None after the last."""
-        before = None if cursor is None else int(cursor)
+        before = None if cursor is None else self._cursors.decode(cursor)
         rows = await self._store.shares.of_owner(
             owner, before=before, limit=limit + 1, task_id=task_id, now=self._clock.time()
         )
-        following = str(rows[limit - 1].number) if len(rows) > limit else None
+        following = self._cursors.encode(rows[limit - 1].number) if len(rows) > limit else None
         return [row.share for row in rows[:limit]], following
 
     async def revoke(self, owner: str, share_id: str) -> bool:
