@@ -330,7 +330,7 @@ async def test_no_room_for_one_more(front: Front) -> None:
         async with http.post("/api/v1/tasks", json={"prompt": "boat"}) as response:
             problem = await response.json(content_type=None)
             assert (response.status, problem["code"], problem["retryable"]) == (429, "too_many_tasks", True)
-            assert response.headers["Retry-After"] == "5"
+            assert response.headers["Retry-After"] == "60"
 
 
 @pytest.mark.parametrize("durable", [True, False], ids=["folder", "memory"])
@@ -355,7 +355,7 @@ async def test_a_server_that_stops(emulate: Serve, tmp_path: Any, *, durable: bo
             async with http.post("/api/v1/tasks", json={"prompt": "boat"}) as response:
                 problem = await response.json(content_type=None)
                 assert (response.status, problem["code"]) == (503, "shutting_down")
-                assert response.headers["Retry-After"] == "5"
+                assert response.headers["Retry-After"] == "60"
             async with http.post(
                 "/api/v1/tasks", json={"prompt": "boat", "steps": 30, "task_id": "runs"}
             ) as response:
