@@ -214,6 +214,7 @@ export const en = {
   "code.unauthorised": "A token is required.",
   "code.token_expired": "Your sign-in has expired.",
   "code.ambiguous_credentials": "The request has two different tokens.",
+  "code.account_busy": "An export or erasure of your data is under way.",
   "code.forbidden": "This is not allowed.",
   "code.not_found": "Not found.",
   "code.cancelled": "The generation was cancelled.",

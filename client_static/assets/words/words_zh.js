@@ -214,6 +214,7 @@ export const zh = {
   "code.unauthorised": "需要令牌。",
   "code.token_expired": "登录已过期。",
   "code.ambiguous_credentials": "请求中包含两个不同的令牌。",
+  "code.account_busy": "正在导出或清除你的数据。",
   "code.forbidden": "没有权限。",
   "code.not_found": "找不到该内容。",
   "code.cancelled": "该生成任务已被取消。",
