@@ -355,7 +355,7 @@ async def test_a_server_that_stops(emulate: Serve, tmp_path: Any, *, durable: bo
             async with http.post("/api/v1/tasks", json={"prompt": "boat"}) as response:
                 problem = await response.json(content_type=None)
                 assert (response.status, problem["code"]) == (503, "shutting_down")
-                assert response.headers["Retry-After"] == "60"
+                assert response.headers["Retry-After"] == "5"
             async with http.post(
                 "/api/v1/tasks", json={"prompt": "boat", "steps": 30, "task_id": "runs"}
             ) as response:
