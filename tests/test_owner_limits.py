@@ -1,5 +1,6 @@
 """What one owner may have open: the same bound over every API, and others don't feel it."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -47,10 +48,12 @@ async def test_one_bound_over_every_api(shared: tuple[str, Gateway], stack: Asyn
     for client in (first, second):
         refusal = await client.ask(action="generate", prompt="boat", task_id="c")
         assert (refusal["code"], refusal["limit"], refusal["retryable"]) == ("too_many_tasks", LIMIT, True)
+        assert 1.0 <= refusal["retry_after"] <= 600.0
     for accept in ("application/json", "text/event-stream", "application/x-ndjson"):
         async with http.post("/api/v1/tasks", json={"prompt": "boat"}, headers={"Accept": accept}) as answer:
             problem = await answer.json(content_type=None)
             assert (answer.status, problem["code"], problem["limit"]) == (429, "too_many_tasks", LIMIT)
+            assert int(answer.headers["Retry-After"]) == math.ceil(problem["retry_after"])
     async with http.post("/v1/images/generations", json={"prompt": "boat"}) as answer:
         assert answer.status == 429
         assert (await answer.json())["error"]["code"] == "too_many_tasks"
