@@ -137,9 +137,15 @@ def save(task: Task, fence: int = FENCE) -> Save:
 
 
 def charge(
-    usage: Usage, finish: float = 0.0, virtual_time: float = 0.0, *, pool: str = POOL, fence: int = FENCE
+    usage: Usage,
+    finish: float = 0.0,
+    virtual_time: float = 0.0,
+    *,
+    mean: float | None = None,
+    pool: str = POOL,
+    fence: int = FENCE,
 ) -> Charge:
-    return Charge(usage=usage, pool=pool, finish=finish, virtual_time=virtual_time, fence=fence)
+    return Charge(usage=usage, pool=pool, finish=finish, virtual_time=virtual_time, mean=mean, fence=fence)
 
 
 async def lease(store: Store, *pools: str) -> None:

@@ -200,3 +200,15 @@ async def test_without_a_model_it_is_a_guess() -> None:
         await turns()
         await submit(gateway, "ann", "a")
         assert await refused(gateway, "ann") == costs.UNKNOWN
+
+
+async def test_after_a_restart_costs_are_known() -> None:
+    """Else all that starts would be charged a guess at first, which lets the debts of others pass."""
+    store = Folder(1000)
+    async with ScriptedGateway.begin(store) as gateway:
+        await submit(gateway, "ann", "a")
+        await finish(gateway, 20.0)
+    async with ScriptedGateway.begin(store, tasks=1) as gateway:
+        await submit(gateway, "ann", "b")
+        assert await refused(gateway, "bob") == 20.0
+        await run_all(gateway, 1.0)

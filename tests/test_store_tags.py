@@ -64,6 +64,14 @@ async def test_tags_outlive_a_lease(store: Store) -> None:
     assert (await store.usage("ann", first="2026-01-01", last="2026-01-01"))[0].seconds == 1.0
 
 
+async def test_the_mean_is_that_of_the_latest_charge(store: Store) -> None:
+    usage = Usage(owner="ann", day="2026-01-01", seconds=1.0)
+    await store.commit([charge(usage, mean=9.0), charge(usage, mean=7.5)])
+    assert (await store.tags(POOL)).mean == 7.5
+    assert await store.lease(POOL) == FENCE + 1
+    assert (await store.tags(POOL)).mean == 7.5
+
+
 async def test_tags_outlive_the_process(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path, full=False)
     await store.open()

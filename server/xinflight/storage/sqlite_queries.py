@@ -207,8 +207,8 @@ SET_FINISH_TAG = (
 )
 DROP_FINISH_TAGS = "DELETE FROM finish_tags WHERE pool = ? AND finish <= ?"
 FINISH_TAGS = "SELECT owner, finish FROM finish_tags WHERE pool = ?"
-VIRTUAL_TIME = "SELECT virtual_time FROM leases WHERE pool = ?"
-SET_VIRTUAL_TIME = "UPDATE leases SET virtual_time = ? WHERE pool = ?"
+VIRTUAL_TIME = "SELECT virtual_time, mean FROM leases WHERE pool = ?"
+SET_VIRTUAL_TIME = "UPDATE leases SET virtual_time = ?, mean = ? WHERE pool = ?"
 
 # Pauses
 

@@ -98,6 +98,7 @@ MIGRATIONS = [
     ) WITHOUT ROWID;
     CREATE INDEX usage_of_day ON usage (day, owner);
     ALTER TABLE leases ADD COLUMN virtual_time REAL NOT NULL DEFAULT 0;
+    ALTER TABLE leases ADD COLUMN mean REAL;
     CREATE TABLE finish_tags (
         pool TEXT NOT NULL,
         owner TEXT NOT NULL,

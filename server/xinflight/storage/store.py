@@ -61,7 +61,9 @@ class Save(Struct, frozen=True, kw_only=True):
 
 
 class Charge(Struct, frozen=True, kw_only=True):
-    """Add to what an owner used on a day, and store its finish tag in a pool and the pool's virtual time.
+    """Add to what an owner used on a day, and store its finish tag in a pool and the pool's virtual time and mean.
+
+    `mean` is the average cost of an output in seconds, None if unknown.
 
     Usage stays when the tasks that used it are deleted. Finish tags that the virtual time has passed mean nothing any
     more, and are deleted. `fence` is the one of the pool's lease.
@@ -71,14 +73,16 @@ class Charge(Struct, frozen=True, kw_only=True):
     pool: str
     finish: float
     virtual_time: float
+    mean: float | None
     fence: int
 
 
 class PoolTags(Struct, frozen=True, kw_only=True):
-    """The tags of a pool: its virtual time, and the finish tags above it by owner."""
+    """The tags of a pool: its virtual time, and the finish tags above it by owner; and `mean` as in `Charge`."""
 
     virtual_time: float
     finish: dict[str, float]
+    mean: float | None = None
 
 
 TaskWrite = Accept | Append | Save

@@ -63,8 +63,8 @@ class MemoryStore:
         self._not_kept: dict[str, tuple[str, str]] = {}
         # By owner and day. Bounded by USAGE_ROWS.
         self._usage: dict[tuple[str, str], Usage] = {}
-        # By pool. Finish tags by owner, the latest last, bounded by TAGS.
-        self._virtual_times: dict[str, float] = {}
+        # By pool, with the mean. Finish tags by owner, the latest last, bounded by TAGS.
+        self._virtual_times: dict[str, tuple[float, float | None]] = {}
         self._finish_tags: dict[str, dict[str, float]] = {}
         # Bounded by the caller.
         self._paused: set[str] = set()
@@ -91,7 +91,7 @@ class MemoryStore:
 
     def _charge(self, charge: Charge) -> None:
         more = charge.usage
-        self._virtual_times[charge.pool] = charge.virtual_time
+        self._virtual_times[charge.pool] = charge.virtual_time, charge.mean
         tags = self._finish_tags.setdefault(charge.pool, {})
         tags.pop(more.owner, None)
         tags[more.owner] = charge.finish
@@ -265,9 +265,10 @@ class MemoryStore:
 
     async def tags(self, pool: str) -> PoolTags:
         """Return the tags of a pool."""
-        now = self._virtual_times.get(pool, 0.0)
+        now, mean = self._virtual_times.get(pool, (0.0, None))
         tags = self._finish_tags.get(pool, {})
-        return PoolTags(virtual_time=now, finish={owner: tag for owner, tag in tags.items() if tag > now})
+        ahead = {owner: tag for owner, tag in tags.items() if tag > now}
+        return PoolTags(virtual_time=now, finish=ahead, mean=mean)
 
     async def unfinished(self, pool: str) -> list[Task]:
         """Return copies of the unfinished tasks of a pool."""

@@ -221,8 +221,9 @@ class SqliteStore:
         """Return the tags of a pool."""
 
         def work(connection: sqlite3.Connection) -> PoolTags:
-            (virtual_time,) = connection.execute(sql.VIRTUAL_TIME, (pool,)).fetchone()
-            return PoolTags(virtual_time=virtual_time, finish=dict(connection.execute(sql.FINISH_TAGS, (pool,))))
+            virtual_time, mean = connection.execute(sql.VIRTUAL_TIME, (pool,)).fetchone()
+            finish = dict(connection.execute(sql.FINISH_TAGS, (pool,)))
+            return PoolTags(virtual_time=virtual_time, finish=finish, mean=mean)
 
         return await self._database.read(work)
 
@@ -280,9 +281,9 @@ class _Batch:
         for charge in self._charges:
             connection.execute(sql.ADD_USAGE, msgspec.structs.asdict(charge.usage))
             connection.execute(sql.SET_FINISH_TAG, (charge.pool, charge.usage.owner, charge.finish))
-        for pool, now in {charge.pool: charge.virtual_time for charge in self._charges}.items():
-            connection.execute(sql.SET_VIRTUAL_TIME, (now, pool))
-            connection.execute(sql.DROP_FINISH_TAGS, (pool, now))
+        for charge in {charge.pool: charge for charge in self._charges}.values():
+            connection.execute(sql.SET_VIRTUAL_TIME, (charge.virtual_time, charge.mean, charge.pool))
+            connection.execute(sql.DROP_FINISH_TAGS, (charge.pool, charge.virtual_time))
 
     def _store(
         self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None

@@ -22,7 +22,8 @@ class Costs:
         self._pool = pool
         self._upstream = upstream
         self._durations = durations
-        self._mean: float | None = None
+        self.mean: float | None = None
+        """The seconds that an output of this pool takes on average, None before the first one."""
 
     def estimate(self, run: OutputRun) -> float:
         """Return what an output will cost: as much as those like it, else the pool's mean, else UNKNOWN."""
@@ -31,7 +32,7 @@ class Costs:
                 total = self._durations.total(run.duration_key(model.uid))
                 if total is not None:
                     return total
-        return self.mean
+        return self.typical
 
     def remaining(self, run: OutputRun, now: float) -> float:
         """Return the seconds that an output in a slot will still need; `now` is monotonic."""
@@ -42,10 +43,10 @@ class Costs:
         return left
 
     @property
-    def mean(self) -> float:
-        """Return the seconds that an output of this pool takes on average, or UNKNOWN before the first one."""
-        return UNKNOWN if self._mean is None else self._mean
+    def typical(self) -> float:
+        """Return the pool's mean, or UNKNOWN before there is one."""
+        return UNKNOWN if self.mean is None else self.mean
 
     def learn(self, seconds: float) -> None:
         """Add what a completed output cost to the pool's mean."""
-        self._mean = seconds if self._mean is None else self._mean + NEW_WEIGHT * (seconds - self._mean)
+        self.mean = seconds if self.mean is None else self.mean + NEW_WEIGHT * (seconds - self.mean)

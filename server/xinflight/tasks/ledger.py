@@ -262,8 +262,8 @@ class Ledger:
         """Store a task as it stands, unless its end does; the future is done after that commit."""
         return None if task.ended else self._journal.save(task, self._fence)
 
-    def charge(self, run: OutputRun, seconds: float, tags: Tags) -> None:
-        """Store what a run cost its owner until its slot was free, with the tags that follow from it.
+    def charge(self, run: OutputRun, seconds: float, tags: Tags, mean: float | None) -> None:
+        """Store what a run cost its owner until its slot was free, with what follows from it for the pool.
 
         Not before: what runs when the process dies is not charged, since nobody knows how long it ran.
         """
@@ -281,6 +281,7 @@ class Ledger:
             pool=run.task.pool,
             finish=tags.finish,
             virtual_time=tags.virtual_time,
+            mean=mean,
             fence=self._fence,
         )
         self._charging = self._journal.charge(charge)

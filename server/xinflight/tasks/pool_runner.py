@@ -88,6 +88,8 @@ class PoolRunner:
     def open(self, tags: PoolTags) -> None:
         """Start dispatching, with the debts of an earlier process."""
         self._scheduler.shares.restore(tags.virtual_time, tags.finish)
+        # Otherwise a guess would be charged for each first output, and raise the virtual time above many debts.
+        self._costs.mean = tags.mean
         self._supervisor.start(f"dispatch {self.pool}", self._dispatch)
         self.upstream_changed()
 
@@ -189,7 +191,7 @@ class PoolRunner:
         if ends or owner is None or not self.ledger.count(owner):
             return min(ends, default=None)
         # The next free slot may be another owner's. Who has none yet is among the first, as shares are fair.
-        return min((left for _, left in running), default=0.0) + self._costs.mean
+        return min((left for _, left in running), default=0.0) + self._costs.typical
 
     # Commands
 

@@ -32,7 +32,7 @@ class Slots:
         sent, run.charged_from = run.charged_from, None
         seconds = 0.0 if sent is None else self._clock.monotonic() - sent
         tags = self._scheduler.release(run, uid, seconds)
-        if seconds:
-            self._ledger.charge(run, seconds, tags)
         if run.output.state is State.COMPLETED:
             self._costs.learn(seconds)
+        if seconds:
+            self._ledger.charge(run, seconds, tags, self._costs.mean)
