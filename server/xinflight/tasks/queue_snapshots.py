@@ -65,11 +65,8 @@ class QueueSnapshots:
         waiting = await self._pass_over(set(owners))
         looked_at = 0
         for owner in owners:
-            runs = [run for run in waiting[owner] if run.waits]
-            # The last subscriber may have left during the pass.
-            if self._journal.has_subscriber(owner):
-                self._publish(owner, runs)
-            looked_at += len(runs) + 1
+            await self._publish(owner, waiting[owner])
+            looked_at += len(waiting[owner]) + 1
             if looked_at >= SLICE:
                 looked_at = 0
                 await asyncio.sleep(0)
@@ -100,13 +97,17 @@ class QueueSnapshots:
             waiting[owner].sort(key=_place)
         return waiting
 
-    def _publish(self, owner: str, runs: Iterable[OutputRun]) -> None:
-        """Publish a queue, unless all of it is as it was told."""
+    async def _publish(self, owner: str, runs: Iterable[OutputRun]) -> None:
+        """Publish a queue, unless all of it is as it was told. Others have a turn every SLICE outputs."""
         known, paused, now = self._journal.queue(owner), owner in self._paused, self._clock.monotonic()
         told = {} if known is None else dict(zip(_keys(known), known.outputs, strict=True))
         passed = 0.0 if known is None else now - known.at
         uids, outputs, news = [], [], set()
-        for run in runs:
+        for number, run in enumerate(runs, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+            if not run.waits:
+                continue
             output = queued_output(run)
             uids.append(run.task.uid)
             outputs.append(output)
@@ -115,7 +116,9 @@ class QueueSnapshots:
                 news.add(run.task.uid)
         # What waits no more is news, too: whoever has only these messages would show its place for ever.
         news.update(uid for uid, _ in told)
-        if news or paused != (known is not None and known.paused):
+        changed = bool(news) or paused != (known is not None and known.paused)
+        # The last subscriber may have left meanwhile.
+        if changed and self._journal.has_subscriber(owner):
             self._journal.publish_queue(
                 OwnerQueue(
                     owner=owner,
