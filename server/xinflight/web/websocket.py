@@ -180,7 +180,7 @@ async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter,
     async for frame in ws:
         frames += 1
         if meter.flooding:
-            log.info("flooding client disconnected", frames=frames)
+            log.info("flooding client disconnected", owner=session.owner, frames=frames)
             # It has a moment to read the code; aiohttp would read what it sends for 10 s.
             with suppress(TimeoutError):
                 async with clock.timeout(FLOOD_CLOSE):
