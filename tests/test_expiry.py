@@ -7,14 +7,16 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMsgType, web
 
-from clients import FakeClock, eventually
-from guarded import Guarded, guarded_server, outcome
+from clients import FakeClock, eventually, hosted
+from guarded import NOBODY, Guarded, guarded_server, outcome
+from xinflight.app import setup
 from xinflight.auth import Grant, Identity, Proof
 from xinflight.connection import Access, Session
 from xinflight.errors import Forbidden, TokenExpired, Unauthorised
 from xinflight.protocol import Pong
+from xinflight.settings import Settings
 
 
 @pytest.fixture
@@ -233,3 +235,22 @@ async def test_a_response_in_one_piece_outlives_its_token(guarded: Guarded) -> N
         await guarded.clock.advance(301)
         response = await request
         assert (response.status, (await response.json())["error"]["code"]) == (504, "timeout")
+
+
+async def test_an_expired_identity_of_a_host_is_no_identity() -> None:
+    """Else a client would connect, and be disconnected, again and again; a token in a message helps."""
+    clock = FakeClock()
+
+    async def who(request: web.Request, token: str | None) -> Identity:
+        return Identity(id="ann", expires=clock.time() + (60.0 if token == "fresh" else 0.0))
+
+    app = web.Application()
+    setup(app, Settings(xinference_url=NOBODY, drain=0.0), authenticate=who, clock=clock)
+    async with hosted(app) as url, aiohttp.ClientSession() as http:
+        async with http.get(f"{url}api/v1/models") as response:
+            assert (response.status, (await response.json())["code"]) == (401, "token_expired")
+        for token, answer in (("stale", 4402), ("fresh", None)):
+            async with http.ws_connect(f"{url}ws/generate") as ws:
+                await ws.send_json({"action": "authenticate", "token": token})
+                message = await ws.receive()
+                assert (message.data if answer else message.json()["type"]) == (answer or "welcome")

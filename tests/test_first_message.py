@@ -161,6 +161,17 @@ async def test_few_sockets_wait_for_their_token(guarded: Guarded) -> None:
             assert (await ws.receive_json())["owner"] == "ann"
 
 
+async def test_a_server_that_stops_does_not_wait_for_tokens(tmp_path: Path) -> None:
+    """Such sockets are told to come back, like all others; no session has to end for that."""
+    async with aiohttp.ClientSession() as http:
+        async with guarded_server(tmp_path) as guarded:
+            ws = await http.ws_connect(f"{guarded.url}ws/generate")
+            await eventually(lambda: guarded.gateway.limits._open == 1)
+            await asyncio.sleep(0.05)
+        assert await outcome(ws) == (1012, "restarting")
+        await ws.close()
+
+
 async def test_one_address_has_a_share_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a proxy that names the addresses of its clients."""
     monkeypatch.setattr(first_message, "PER_ADDRESS", 1)

@@ -139,9 +139,11 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     account = AccountApi(context)
     queue, admin = OwnQueue(context), Admin(context)
+    websocket = WebSocket(context)
+    app.on_shutdown.append(websocket.close_waiting)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
-        ("/ws/generate", WebSocket(context).serve, "ws"),
+        ("/ws/generate", websocket.serve, "ws"),
         ("/healthz", HealthCheck(context).status, "health"),
     ):
         app.router.add_get(prefix + path, handler, name=f"{context.name}:{name}")

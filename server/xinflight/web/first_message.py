@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 
 from xinflight.clock import Clock
 from xinflight.errors import TooManyConnections, Unauthorised, XinflightError
-from xinflight.protocol import Authenticate, Codec
+from xinflight.protocol import Authenticate, CloseCode, Codec
 from xinflight.request_limits import address_key
 from xinflight.web.protocol import read_limit
 
@@ -35,6 +35,7 @@ class FirstMessages:
         self._clock = clock
         # Bounded by `most`.
         self._waiting: Counter[str | None] = Counter()
+        self._sockets: set[web.WebSocketResponse] = set()
 
     async def token(
         self, request: web.Request, ws: web.WebSocketResponse, codec: Codec, address: str | None
@@ -46,11 +47,14 @@ class FirstMessages:
             TooManyConnections: too many sockets are waiting for their token.
         """
         with self._counted(address_key(address)), read_limit(request, FRAME_BYTES + HEADER_BYTES):
+            self._sockets.add(ws)
             try:
                 async with self._clock.timeout(SECONDS):
                     frame = await ws.receive()
             except TimeoutError:
                 raise Unauthorised(limit=f"a token within {SECONDS:g} s") from None
+            finally:
+                self._sockets.discard(ws)
         if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
             return None
         if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -65,6 +69,11 @@ class FirstMessages:
         if not isinstance(message, Authenticate):
             raise Unauthorised(limit="a token as the first message")
         return message.token
+
+    async def close(self) -> None:
+        """Close the sockets that wait, because the server stops; it would wait for them."""
+        for ws in tuple(self._sockets):
+            await ws.close(code=CloseCode.RESTART, message=b"restarting")
 
     @contextmanager
     def _counted(self, key: str | None) -> Iterator[None]:

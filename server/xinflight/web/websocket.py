@@ -91,6 +91,10 @@ class WebSocket:
             await ws.close(code=_close_code(error), message=_close_reason(error))
         return ws
 
+    async def close_waiting(self, app: web.Application) -> None:
+        """Close the connections that have not said whose they are; those of owners are closed by the gateway."""
+        await self._first_messages.close()
+
     async def _handshake_grant(self, request: web.Request) -> Grant | None:
         """Return who the handshake is from; None if a token has to come in the first message."""
         login = self._context.login
