@@ -106,17 +106,16 @@ def test_a_pause_wipes_out_no_debt() -> None:
 def test_what_runs_longer_than_estimated_is_charged_on() -> None:
     """Else whoever asks for what is not known to take long would fill one slot after the other with it."""
     scheduler, clock = make(2)
-    long = job("a", 1.0)
-    scheduler.add(long)
-    scheduler.add(job("b", 10.0))
-    assert [take(scheduler).owner for _ in range(2)] == ["a", "b"]
-    scheduler.add(job("a", 1.0))
-    scheduler.add(job("b", 10.0))
+    long, short = job("a", 1.0), job("b", 10.0)
+    for each in (long, short, job("a", 1.0), job("b", 10.0)):
+        scheduler.add(each)
+    assert [take(scheduler) for _ in range(2)] == [long, short]
     clock.now += 5.0
-    assert next(scheduler.order()).owner == "a", "5 s so far, b 10 s as estimated"
-    clock.now += 15.0
-    assert next(scheduler.order()).owner == "a", "both took 20 s so far, and a waits longer"
-    scheduler.release(long, MODEL, 20.5)
+    assert next(scheduler.order()).owner == "a", "5 s so far, and b 10 s as estimated"
+    clock.now += 5.0
+    scheduler.release(short, MODEL, 10.0)
+    clock.now += 1.0
+    assert next(scheduler.order()).owner == "b", "10 s, and a 11 s so far"
     assert take(scheduler).owner == "b"
 
 
