@@ -32,9 +32,9 @@ class House:
         token, _ = await asyncio.to_thread(self.file.add, owner, now=now, expires=expires)
         return token
 
-    async def context(self, **options: object) -> BrowserContext:
+    async def context(self, *, lang: str = "en", width: int = 1280) -> BrowserContext:
         """Give a browser that nobody has signed in with."""
-        return await self._browser.new_context(**{"locale": "en", **options})  # type: ignore[arg-type]
+        return await self._browser.new_context(locale=lang, viewport={"width": width, "height": 700})
 
     async def visit(self, context: BrowserContext, fragment: str = "") -> Page:
         """Open the page."""
@@ -110,7 +110,7 @@ async def test_the_form(house: House) -> None:
 
 
 async def test_the_form_in_chinese_on_a_phone(house: House) -> None:
-    context = await house.context(locale="zh-CN", viewport={"width": 360, "height": 700})
+    context = await house.context(lang="zh-CN", width=360)
     page = await house.visit(context)
     await expect(page.get_by_test_id("sign-in-submit")).to_have_text("登录")
     await fits(page)
