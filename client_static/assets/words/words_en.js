@@ -228,7 +228,6 @@ export const en = {
   "code.too_many_shares": "You have too many share links. Revoke one first.",
   "code.too_many_connections": "Too many connections are open. Try again in a moment.",
   "code.too_many_tasks": "Too many generations are unfinished. Wait for some or cancel them.",
-  "code.account_busy": "An export or erasure of your data is under way.",
   "code.model_not_found": "The model is not running.",
   "code.model_unsuitable": "This model can’t generate images from text.",
   "code.task_unfinished": "This generation has not ended; cancel it first.",

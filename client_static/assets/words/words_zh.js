@@ -228,7 +228,6 @@ export const zh = {
   "code.too_many_shares": "分享链接过多，请先撤销一个。",
   "code.too_many_connections": "打开的连接过多，请稍后再试。",
   "code.too_many_tasks": "未完成的任务过多，请等待或取消一些。",
-  "code.account_busy": "正在导出或清除您的数据。",
   "code.model_not_found": "该模型没有运行。",
   "code.model_unsuitable": "该模型不能以文生图。",
   "code.task_unfinished": "这个任务还在进行中，请先取消。",
