@@ -135,6 +135,7 @@ async def user(stack: AsyncExitStack, url: str, name: str) -> WireClient:
 async def test_nobody_is_closed_out(owned: Mounted) -> None:
     """None from the host's function is 4401."""
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{owned[1]}ws/generate") as ws:
+        await ws.send_json({"action": "ping"})
         await ws.receive()
         assert ws.close_code == 4401
 
