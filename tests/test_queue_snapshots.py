@@ -139,6 +139,33 @@ async def test_who_follows_single_tasks_hears_of_those_alone() -> None:
         await gateway.front.cancel_all("ann", [])
 
 
+async def test_who_follows_single_tasks_is_told_that_the_last_of_them_waits_no_more() -> None:
+    """Like the connection that submitted them: their ends do not carry the places of others, nor the pause."""
+    async with ScriptedGateway.begin() as gateway:
+        tasks = await submit(gateway, "running", "a", "b")
+        await second(gateway, 2.0)
+        one = await gateway.journal.subscribe("ann")
+        one.subscribe([task.uid for task in tasks[1:]], [task.uid for task in tasks[1:]], after=None)
+        await gateway.queue.pause("ann", None, paused=True)
+        await second(gateway)
+        assert [(queue.waiting, queue.paused) for queue in await queues(one)][-1] == (2, True)
+        await gateway.front.cancel("ann", "a", None)
+        await second(gateway)
+        assert [(queue.waiting, queue.paused) for queue in await queues(one)] == [(1, True)]
+        await gateway.front.cancel("ann", "b", None)
+        await second(gateway)
+        assert [(queue.waiting, queue.paused) for queue in await queues(one)] == [(0, True)]
+        await gateway.queue.pause("ann", None, paused=False)
+        await second(gateway)
+        assert [(queue.waiting, queue.paused) for queue in await queues(one)] == [(0, False)]
+        # Then it follows nothing, and hears of nothing.
+        await submit(gateway, "later")
+        await second(gateway)
+        assert await queues(one) == []
+        gateway.journal.unsubscribe(one)
+        await gateway.front.cancel_all("ann", [])
+
+
 async def queues(subscriber: Subscriber) -> list[Queue]:
     """Return the queues that wait for a subscriber, and nothing of what else does."""
     found: list[Queue] = []

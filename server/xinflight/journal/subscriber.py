@@ -25,6 +25,8 @@ BUFFERED_BYTES = 2**20
 """The same in bytes: events with long prompts take 40 KB each."""
 QUEUED_OUTPUTS = 200
 """Waiting outputs in one message: more than people read, some 30 KB at the most."""
+NOTHING_WAITS = (0, False)
+"""What somebody takes for granted who was told of no queue."""
 PAGE = 64
 """Stored events read at once: enough to keep a socket busy, small enough to be dropped."""
 PAGE_BYTES = 2**18
@@ -91,6 +93,8 @@ class Subscriber:
         # nothing is sent twice.
         self._reached: dict[str, int] = {}
         self._reached_all = 0
+        # What the newest queue message said: how many wait, and whether all is paused.
+        self._told = NOTHING_WAITS
         # Set while the buffer was dropped and what was in it has not been read from the store again.
         self._behind = False
 
@@ -146,11 +150,23 @@ class Subscriber:
 
     def unsubscribe(self, uid: str) -> None:
         """Receive nothing more of a task; what is buffered of it may still come."""
+        self._forget(uid)
+        if not self._since:
+            self._told = NOTHING_WAITS
+        self._leave_queue()
+
+    def _forget(self, uid: str) -> None:
         self._reached.pop(uid, None)
         if self._since.pop(uid, None) is not None:
             self._journal.bus.detach(self, self.owner, uid)
-            if not self._since:
-                self._journal.bus.detach(self, self.owner, OwnerQueue.uid)
+
+    def _leave_queue(self) -> None:
+        """Receive no more queues if no task is subscribed, and the newest one did not say that something waits.
+
+        Otherwise, whoever goes by queues alone would show the tasks that ended while they waited for ever.
+        """
+        if not self._since and self._told == NOTHING_WAITS:
+            self._journal.bus.detach(self, self.owner, OwnerQueue.uid)
 
     def unsubscribe_all(self) -> None:
         """Receive nothing more."""
@@ -236,7 +252,8 @@ class Subscriber:
             if item is not None:
                 break
         if isinstance(item, Event) and item.ends:
-            self.unsubscribe(item.uid)
+            self._forget(item.uid)
+            self._leave_queue()
         return item
 
     def _next_live(self) -> Event | Queue | None:
@@ -251,9 +268,15 @@ class Subscriber:
         """Return what waits of what is subscribed now; None if that has not changed."""
         outputs = list(queue.outputs)
         if self._since_all is None:
-            if not any(uid in self._since for uid in queue.news):
+            if not self._since and self._told == NOTHING_WAITS:
                 return None
             outputs = [output for uid, output in zip(queue.uids, outputs, strict=True) if uid in self._since]
+            concerned = any(uid in self._since for uid in queue.news)
+            # What waited and has ended is subscribed no more, so it is not among the news.
+            if not concerned and (len(outputs), queue.paused) == self._told:
+                return None
+        self._told = len(outputs), queue.paused
+        self._leave_queue()
         return Queue(
             timestamp=queue.timestamp,
             outputs=outputs[:QUEUED_OUTPUTS],
