@@ -15,10 +15,12 @@ import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from clients import PAINTER, Recorder, ShiftedClock, WireClient
+from factories import lease
 from xinflight import app
 from xinflight.cli import serving
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
 from xinflight.settings import Settings
+from xinflight.storage import MemoryStore, SqliteStore, Store
 
 LANES_OF_FIXTURES = {"browser": "browser", "_installed": "xinference", "disk": "process", "read_only": "process"}
 """A test that takes one of these fixtures is in this lane, whether its author marked it or not."""
@@ -100,6 +102,16 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
     """Close what a test opened, the last first."""
     async with AsyncExitStack() as stack:
         yield stack
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """Give each implementation of the store in turn, open, with the pool of the factories leased."""
+    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
+    await made.open()
+    await lease(made)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

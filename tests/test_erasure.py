@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from clients import LONG, Json, Recorder, WireClient, eventually
 from conftest import Serve
-from factories import accept, finished, lease, make_task, seqs
+from factories import accept, finished, make_task, seqs
 from scripted_gateway import Held, ScriptedGateway, turns
 from streams import who
 from xinflight.account.erasure import ERASURE_SECONDS, Erasure
@@ -24,7 +24,7 @@ from xinflight.demo import Faults
 from xinflight.errors import AccountBusy
 from xinflight.gateway import Gateway
 from xinflight.settings import Settings
-from xinflight.storage import MemoryStore, SqliteStore, Store
+from xinflight.storage import SqliteStore, Store
 
 SECRET = "a boat with a secret name"
 
@@ -274,15 +274,6 @@ async def test_what_does_not_end_in_time_is_told_and_stays() -> None:
 
 
 # The store
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
-    await made.open()
-    await lease(made)
-    yield made
-    await made.close()
 
 
 async def test_the_store_forgets_an_owner(store: Store) -> None:

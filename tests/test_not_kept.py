@@ -18,7 +18,7 @@ from streams import NDJSON, all_lines, shared_server
 from xinflight.demo import Faults
 from xinflight.model import Task, digest
 from xinflight.protocol import JSON, State
-from xinflight.storage import MemoryStore, SqliteStore, Store
+from xinflight.storage import SqliteStore, Store
 from xinflight.tasks.deliveries import DELIVERY_SECONDS
 
 SECRET = "a boat that nobody else knows of"
@@ -288,15 +288,6 @@ async def done(store: Store, task_id: str, at: float) -> Task:
 
 
 # The store
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
-    await made.open()
-    await lease(made)
-    yield made
-    await made.close()
 
 
 async def test_the_store_finds_what_is_not_to_be_kept(store: Store) -> None:

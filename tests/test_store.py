@@ -1,8 +1,5 @@
 """The contract of the store, held against every implementation."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from factories import (
@@ -28,18 +25,7 @@ from factories import (
 )
 from xinflight.model import Event, StoredMessage, Task
 from xinflight.protocol import State
-from xinflight.storage import Accept, MemoryStore, SqliteStore, StaleFence, Store, Write
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Give each implementation in turn, open, with POOL leased."""
-    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
-    await made.open()
-    await lease(made)
-    yield made
-    await made.close()
-
+from xinflight.storage import Accept, StaleFence, Store, Write
 
 # Tasks
 

@@ -1,23 +1,12 @@
 """Tags of fair sharing in the store: stored with the usage that they follow from, dropped once they mean nothing."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from factories import FENCE, POOL, charge, lease
 from xinflight.model import Usage
-from xinflight.storage import Charge, MemoryStore, PoolTags, SqliteStore, StaleFence, Store
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Give each implementation in turn, open, with the pool of the factories leased."""
-    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
-    await made.open()
-    await lease(made)
-    yield made
-    await made.close()
+from xinflight.storage import Charge, PoolTags, SqliteStore, StaleFence, Store
 
 
 def of(owner: str, finish: float, virtual_time: float = 0.0, pool: str = POOL) -> Charge:

@@ -1,23 +1,10 @@
 """What each owner used per day: added up in the store, whatever becomes of the tasks."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from factories import FENCE, accept, append, charge, finished, lease, make_task, output_event
 from xinflight.model import Usage, day_of
-from xinflight.storage import MemoryStore, SqliteStore, StaleFence, Store, store_memory
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Give each implementation in turn, open, with the pool of the factories leased."""
-    made: Store = MemoryStore(1000) if request.param == "memory" else SqliteStore(tmp_path / "data", full=False)
-    await made.open()
-    await lease(made)
-    yield made
-    await made.close()
+from xinflight.storage import MemoryStore, StaleFence, Store, store_memory
 
 
 def used(owner: str, day: str, seconds: float, outputs: int = 1, size: int = 100) -> Usage:

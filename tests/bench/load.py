@@ -211,9 +211,11 @@ def _evaluate(load: Load, window: _Window, samples: dict[str, _Sample], upstream
         seconds for task_id, sample in ended.items() for seconds in _lateness(sample, asked[task_id], load.generation)
     ]
     cancels = [
-        aborted - sample.cancel_sent
+        generation.aborted - sample.cancel_sent
         for task_id, sample in samples.items()
-        if sample.cancel_sent is not None and (aborted := upstream.generations[task_id].aborted) is not None
+        # A cancel may arrive before its generation is sent upstream.
+        if (generation := upstream.generations.get(task_id)) is not None
+        if sample.cancel_sent is not None and generation.aborted is not None
     ]
     return Measured(
         generations=len(ended),
