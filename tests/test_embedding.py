@@ -140,6 +140,29 @@ async def test_nobody_is_closed_out(owned: Mounted) -> None:
         assert ws.close_code == 4401
 
 
+async def test_an_answer_that_the_hosts_function_raises_closes_a_socket(settings: Settings) -> None:
+    """Instead of appearing in it as bytes that are no frame: 4401 behind a first message, later a refusal."""
+
+    async def by_token(request: web.Request, token: str | None) -> Identity | None:
+        if token == "wrong":
+            raise web.HTTPUnauthorized
+        return None if token is None else Identity(id=token)
+
+    app = web.Application()
+    setup(app, settings, authenticate=by_token)
+    wrong = {"action": "authenticate", "token": "wrong"}
+    async with hosted(app) as url, aiohttp.ClientSession() as http:
+        async with http.ws_connect(f"{url}ws/generate?auth=message") as ws:
+            await ws.send_json(wrong)
+            await ws.receive()
+            assert ws.close_code == 4401
+        async with http.ws_connect(f"{url}ws/generate?auth=message") as ws:
+            await ws.send_json({"action": "authenticate", "token": "ann"})
+            assert (await ws.receive_json())["owner"] == "ann"
+            await ws.send_json(wrong)
+            assert (await ws.receive_json())["code"] == "unauthorised"
+
+
 async def test_tasks_are_their_owners_only(owned: Mounted, stack: AsyncExitStack, engine: Recorder) -> None:
     """Another's task is unknown; another's `all` is not yours; the same id of two people is two tasks."""
     ann, bob = await user(stack, owned[1], "ann"), await user(stack, owned[1], "bob")

@@ -64,8 +64,15 @@ class HostsLogin:
         return await self._grant(request, tokens[0] if tokens else None)
 
     async def grant_of_message(self, request: web.Request, token: str) -> Grant:
-        """Return the identity that the host's function returns for a token. Errors as `grant`."""
-        return await self._grant(request, token)
+        """Return the identity that the host's function returns for a token. Errors as `grant`.
+
+        An answer to a request that it raises counts as None.
+        """
+        try:
+            return await self._grant(request, token)
+        except web.HTTPException:
+            # aiohttp would write that answer into the WebSocket, where it is no frame.
+            raise Unauthorised from None
 
     def on_revoked(self, grant: Grant, callback: Callable[[], None]) -> Callable[[], None]:
         """Do nothing: the host's log-in reports no revocations."""
