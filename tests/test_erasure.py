@@ -250,6 +250,14 @@ async def test_nobody_is_erased_by_a_stranger(home: Home) -> None:
     assert await home.listed("ann") == ["a"]
 
 
+async def test_naming_an_owner_erases_nobody(home: Home) -> None:
+    """Admins name owners in other requests: here the one who asks would lose everything."""
+    await home.make("ann", "a")
+    refused = await home.ask("ann", "DELETE", "account?owner=bob", status=403)
+    assert (refused["code"], refused["field"]) == ("forbidden", "owner")
+    assert await home.listed("ann") == ["a"]
+
+
 # What does not end in time
 
 
