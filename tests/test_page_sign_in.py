@@ -222,6 +222,20 @@ async def test_the_next_person_sees_nothing_of_the_former_one(house: House) -> N
     assert await page.evaluate("sockets.length") == 1
 
 
+async def test_signing_in_tells_the_other_tabs(house: House) -> None:
+    """Of the same browser, with the same cookie: they show what the new owner has, and nothing of the former one."""
+    context = await house.context()
+    page, other = await house.visit(context), await house.visit(context)
+    await sign_in(page, await house.token("ann"))
+    for tab in (page, other):
+        await signed_in(tab, "ann")
+    await is_shown(tiles(await generate(other, "a secret boat")).first)
+    third = await house.visit(context, f"#token={await house.token('bob')}")
+    for tab in (third, page, other):
+        await signed_in(tab, "bob")
+        await leaves_nothing(tab, "a secret boat", ">ann<")
+
+
 async def test_a_revoked_token_ends_the_page(house: House) -> None:
     context = await house.context()
     page = await house.visit(context)

@@ -16,6 +16,10 @@ import { SignIn } from "./sign_in.js";
  * @property {(refusal: Refusal) => void} failed
  */
 
+/** What tabs tell each other. */
+const SIGNED_IN = "signed in";
+const SIGNED_OUT = "signed out";
+
 /** Who is signed in, and the ways in and out. Nothing of it is shown in the mode `none`. */
 export class Account {
   #client;
@@ -41,12 +45,12 @@ export class Account {
     this.#host = host;
     this.#signIn = new SignIn(mode, {
       // The panel is hidden by the next `welcome`: only then is there something else to move the focus to.
-      signedIn: () => client.reconnect(),
+      signedIn: () => this.#signedIn(),
       dismissed: () => client.connect(),
     });
-    // The other tabs of this browser have the same cookie, and must not show what is hidden here.
-    this.#others = new BroadcastChannel(`xinflight.sign-out ${key}`);
-    this.#others.onmessage = () => this.#leave();
+    // The other tabs of this browser have the same cookie, and must not show what belongs to somebody else.
+    this.#others = new BroadcastChannel(`xinflight.account ${key}`);
+    this.#others.onmessage = ({ data }) => (data === SIGNED_IN ? client.reconnect() : this.#leave());
     client.on("welcome", ({ owner }) => this.#welcome(owner));
     client.on("unauthorised", () => this.#ask());
     this.#signOut.addEventListener("click", () => this.#end());
@@ -103,13 +107,18 @@ export class Account {
     this.#signIn.show(this.#owner === null ? "first" : "again");
   }
 
+  #signedIn() {
+    this.#others.postMessage(SIGNED_IN);
+    this.#client.reconnect();
+  }
+
   async #end() {
     const refusal = await endSession();
     if (refusal !== null) {
       this.#host.failed(refusal);
       return;
     }
-    this.#others.postMessage("");
+    this.#others.postMessage(SIGNED_OUT);
     this.#leave();
   }
 
