@@ -14,7 +14,7 @@ def test_a_minutes_requests_at_once_then_evenly() -> None:
     limit = RateLimit(60)
     assert [limit.use("a", 0.0).remaining for _ in range(60)] == list(range(59, -1, -1))
     refused = limit.use("a", 0.0)
-    assert (refused.remaining, refused.retry_after, refused.reset) == (0, 1.0, PERIOD)
+    assert (refused.remaining, refused.retry_after, refused.window) == (0, 1.0, 1.0)
     assert not allowed(limit.use("a", 0.9))
     assert allowed(limit.use("a", 1.0))
     assert not allowed(limit.use("a", 1.5))
@@ -27,6 +27,21 @@ def test_retry_after_is_the_moment_of_the_next_request() -> None:
         pass
     assert not allowed(limit.use("a", 3.0 + refused.retry_after - 0.01))
     assert allowed(limit.use("a", 3.0 + refused.retry_after))
+
+
+@given(st.integers(1, 100), st.lists(st.floats(0, 2), max_size=150))
+def test_within_its_window_a_client_can_use_what_is_left_and_no_more(most: int, pauses: list[float]) -> None:
+    """The draft's effective window; it must not end after Retry-After, or clients that obey wait for nothing."""
+    limit = RateLimit(most)
+    now = 0.0
+    for pause in pauses:
+        limit.use("a", now)
+        now += pause
+    quota = limit.use("a", now)
+    assert 0 < quota.window <= PERIOD / most + 1e-6
+    before_its_end = now + quota.window * 0.99
+    assert sum(allowed(limit.use("a", before_its_end)) for _ in range(most + 1)) == quota.remaining
+    assert allowed(limit.use("a", now + quota.window + 1e-6))
 
 
 def test_keys_are_apart() -> None:

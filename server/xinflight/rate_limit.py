@@ -18,14 +18,14 @@ KEYS = 100_000
 
 
 class Quota(Struct, frozen=True):
-    """What is left of a quota: requests, seconds until all of it is there again, seconds until the next request.
+    """What is left of a quota: requests, seconds in which there are no more than those, seconds to wait.
 
-    `retry_after` is 0 if one more request is allowed now.
+    `retry_after` is 0 for a request that was allowed.
     """
 
     limit: int
     remaining: int
-    reset: float
+    window: float
     retry_after: float = 0.0
 
 
@@ -53,13 +53,14 @@ class RateLimit:
         excess = full_at + self._interval - now - PERIOD
         # Rounding must not refuse the last request of a quota.
         if excess > 1e-6:
-            return Quota(self.limit, 0, full_at - now, excess)
+            return Quota(self.limit, 0, excess, excess)
         full_at += self._interval
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         self._drop_idle(now)
-        remaining = math.floor((PERIOD - (full_at - now)) / self._interval + 1e-6)
-        return Quota(self.limit, remaining, full_at - now)
+        there = PERIOD - (full_at - now)
+        remaining = math.floor(there / self._interval + 1e-6)
+        return Quota(self.limit, remaining, (remaining + 1) * self._interval - there)
 
     def give_back(self, key: str, now: float) -> None:
         """Uncount the latest request of a key."""

@@ -140,13 +140,14 @@ class ClientMeter:
 def rate_limit_fields(quotas: Quotas) -> dict[str, str]:
     """Return the fields RateLimit and RateLimit-Policy for quotas by name.
 
-    Structured fields as in draft-ietf-httpapi-ratelimit-headers-10; empty without quotas.
+    Structured fields as in draft-ietf-httpapi-ratelimit-headers-11; empty without quotas. `t` is the effective
+    window, in which no more than `r` requests are allowed: with nothing left it ends when Retry-After does.
     """
     if not quotas:
         return {}
     return {
         "RateLimit-Policy": ", ".join(f'"{name}";q={quota.limit};w={PERIOD:.0f}' for name, quota in quotas.items()),
         "RateLimit": ", ".join(
-            f'"{name}";r={quota.remaining};t={math.ceil(quota.reset)}' for name, quota in quotas.items()
+            f'"{name}";r={quota.remaining};t={math.ceil(quota.window)}' for name, quota in quotas.items()
         ),
     }
