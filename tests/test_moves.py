@@ -27,8 +27,8 @@ async def submit(gateway: ScriptedGateway, *task_ids: str, owner: str = "ann", *
 
 async def order(gateway: ScriptedGateway, owner: str = "ann") -> list[str]:
     """Return the waiting tasks of an owner in the order that the owner is told."""
-    outputs, _ = await gateway.queue.of_owner(owner)
-    return list(dict.fromkeys(output.task_id for output in outputs))
+    queue = await gateway.queue.of_owner(owner)
+    return list(dict.fromkeys(output.task_id for output in queue.outputs))
 
 
 async def finish(gateway: ScriptedGateway) -> list[str]:
@@ -119,11 +119,11 @@ async def test_others_keep_their_turns() -> None:
         await submit(gateway, "running")
         await submit(gateway, "his", "hers", owner="bob")
         await submit(gateway, *"abc")
-        places = [output.position for output in (await gateway.queue.of_owner("bob"))[0]]
+        places = [output.position for output in (await gateway.queue.of_owner("bob")).outputs]
         for task_id in "cbacab":
             await gateway.queue.move("ann", task_id, to="first")
         await gateway.clock.advance(1.5)
-        assert [output.position for output in (await gateway.queue.of_owner("bob"))[0]] == places
+        assert [output.position for output in (await gateway.queue.of_owner("bob")).outputs] == places
         await finish(gateway)
 
 

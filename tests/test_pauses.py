@@ -8,7 +8,7 @@ import pytest
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.errors import NotFound
 from xinflight.model import Task
-from xinflight.protocol import Progress, State, Step, UpstreamState
+from xinflight.protocol import Progress, QueueInfo, State, Step, UpstreamState
 from xinflight.storage import MemoryStore, SqliteStore, Store
 from xinflight.tasks.paused_owners import PausedOwners
 
@@ -87,12 +87,12 @@ async def test_a_pause_of_everything_holds_what_is_there_and_what_comes_but_noth
         await turns()
         await end_all(gateway)
         assert ended(gateway) == ["running", "later"]
-        assert await gateway.queue.of_owner("ann") != ([], False)
+        assert (await gateway.queue.of_owner("ann")).waiting > 0
         await gateway.queue.pause("ann", None, paused=False)
         await submit(gateway, "last")
         await end_all(gateway)
         assert ended(gateway) == ["running", "later", "a", "last"]
-        assert await gateway.queue.of_owner("ann") == ([], False)
+        assert await gateway.queue.of_owner("ann") == QueueInfo(outputs=[], waiting=0, paused=False)
 
 
 async def test_what_is_held_goes_on_in_its_order() -> None:
@@ -100,7 +100,7 @@ async def test_what_is_held_goes_on_in_its_order() -> None:
         await gateway.queue.pause("ann", None, paused=True)
         await submit(gateway, *"abc")
         await gateway.queue.move("ann", "c", to="first")
-        assert [output.task_id for output in (await gateway.queue.of_owner("ann"))[0]] == ["c", "a", "b"]
+        assert [output.task_id for output in (await gateway.queue.of_owner("ann")).outputs] == ["c", "a", "b"]
         await gateway.queue.pause("ann", None, paused=False)
         await turns()
         await end_all(gateway)
@@ -195,8 +195,9 @@ async def test_a_restart_keeps_both_kinds_of_pauses() -> None:
         await end_all(gateway)
         assert ended(gateway) == ["c"]
         assert ended(gateway, "bob") == []
-        (held,), paused = await gateway.queue.of_owner("bob")
-        assert (held.task_id, held.step, paused) == ("his", Step.PAUSED, True)
+        queue = await gateway.queue.of_owner("bob")
+        (held,) = queue.outputs
+        assert (held.task_id, held.step, queue.paused) == ("his", Step.PAUSED, True)
         await gateway.queue.pause("bob", None, paused=False)
         await gateway.queue.pause("ann", None, paused=False)
         await turns()

@@ -14,8 +14,9 @@ from streams import EVENT_STREAM, lines
 from xinflight.demo import Faults
 from xinflight.journal import QUEUED_OUTPUTS, Subscriber
 from xinflight.model import Event, Task
-from xinflight.protocol import Queue, Step, UpstreamState
+from xinflight.protocol import Queue, QueueInfo, Step, UpstreamState
 from xinflight.tasks.queue_positions import SLICE, WaitingTimes
+from xinflight.tasks.queue_snapshots import queued_output
 
 
 async def submit(gateway: ScriptedGateway, *task_ids: str, owner: str = "ann", **fields: Any) -> list[Task]:
@@ -38,7 +39,7 @@ async def next_image(gateway: ScriptedGateway) -> None:
     await turns()
 
 
-def told(queue: Queue) -> list[tuple[str, int | None]]:
+def told(queue: Queue | QueueInfo) -> list[tuple[str, int | None]]:
     return [(output.task_id, output.position) for output in queue.outputs]
 
 
@@ -184,6 +185,25 @@ async def test_a_reader_who_falls_behind_is_sent_the_newest(monkeypatch: pytest.
         await second(gateway, 2.0)
         assert [told(queue)[0] for queue in await queues(slow)][-1:] == [("a", 1)]
         gateway.journal.unsubscribe(slow)
+        await gateway.front.cancel_all("ann", [])
+
+
+async def test_an_answer_is_made_of_the_outputs_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of all that wait: whoever asks again and again with thousands waiting would slow everybody down."""
+    async with ScriptedGateway.begin(tasks_per_owner=5000) as gateway:
+        await submit(gateway, "running", *(f"t{number}" for number in range(3 * QUEUED_OUTPUTS)))
+        made = 0
+
+        def count(run: Any) -> Any:
+            nonlocal made
+            made += 1
+            return queued_output(run)
+
+        await gateway.unwatch("ann")
+        monkeypatch.setattr("xinflight.tasks.queue_snapshots.queued_output", count)
+        queue = await gateway.queue.of_owner("ann")
+        assert (made, queue.waiting) == (QUEUED_OUTPUTS, 3 * QUEUED_OUTPUTS)
+        assert told(queue) == [(f"t{place - 1}", place) for place in range(1, QUEUED_OUTPUTS + 1)]
         await gateway.front.cancel_all("ann", [])
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from xinflight.clock import Clock
 from xinflight.errors import NotFound, StorageUnavailable
 from xinflight.model import Task
-from xinflight.protocol import CancelledTask, QueuedOutput, WholeQueue
+from xinflight.protocol import CancelledTask, QueueInfo, WholeQueue
 from xinflight.storage import Outcome
 from xinflight.tasks.front import Front
 from xinflight.tasks.pools import Pools
@@ -80,9 +80,10 @@ class QueueCommands:
         await self._stored(stored)
         return changed
 
-    async def of_owner(self, owner: str) -> tuple[list[QueuedOutput], bool]:
+    async def of_owner(self, owner: str) -> QueueInfo:
         """Return what waits of an owner, the next output first, and whether all that the owner submits is held."""
-        return await self._pools.queue.of_owner(owner), owner in self._pools.paused_owners
+        outputs, waiting = await self._pools.queue.of_owner(owner)
+        return QueueInfo(outputs=outputs, waiting=waiting, paused=owner in self._pools.paused_owners)
 
     async def of_everybody(self, *, after: int, limit: int) -> WholeQueue:
         """Return what runs of all owners, and at most `limit` of what waits behind the first `after`: for admins."""

@@ -3,9 +3,10 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping
+from heapq import nsmallest
 
 from xinflight.clock import Clock
-from xinflight.journal import Journal
+from xinflight.journal import QUEUED_OUTPUTS, Journal
 from xinflight.model import OwnerQueue
 from xinflight.protocol import QueuedOutput
 from xinflight.tasks.pool_runner import PoolRunner
@@ -133,8 +134,11 @@ class QueueSnapshots:
 
     # For whoever asks
 
-    async def of_owner(self, owner: str) -> list[QueuedOutput]:
-        """Return what waits of an owner, the next output first; places and times are of the last second."""
+    async def of_owner(self, owner: str) -> tuple[list[QueuedOutput], int]:
+        """Return the first outputs that wait of an owner, the next one first, and how many wait in all.
+
+        Places and times are of the last second. What is not returned is not made either: owners may ask often.
+        """
         await self.refresh()
         runs = [
             run
@@ -143,7 +147,7 @@ class QueueSnapshots:
             for run in active.runs
             if run.waits
         ]
-        return [queued_output(run) for run in sorted(runs, key=_place)]
+        return [queued_output(run) for run in nsmallest(QUEUED_OUTPUTS, runs, key=_place)], len(runs)
 
     async def refresh(self) -> None:
         """Pass over all queues unless that was done in the last second. Callers at the same time share one pass."""

@@ -4,8 +4,7 @@ from aiohttp import web
 
 from xinflight.auth import acting_for
 from xinflight.errors import WrongShape
-from xinflight.journal import QUEUED_OUTPUTS
-from xinflight.protocol import MoveBody, PausedTasks, QueueInfo, from_json
+from xinflight.protocol import MoveBody, PausedTasks, from_json
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 from xinflight.web.rest import PLAIN, read_body, respond
 
@@ -23,8 +22,7 @@ class OwnQueue:
         """Handle GET /queue: return the waiting outputs of the caller, the next one first."""
         owner = await self._context.owner(request)
         choose_type(request, (PLAIN,))
-        outputs, paused = await self._queue.of_owner(owner)
-        return respond(QueueInfo(outputs=outputs[:QUEUED_OUTPUTS], waiting=len(outputs), paused=paused))
+        return respond(await self._queue.of_owner(owner))
 
     async def move(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks/{task_id}/move: move a waiting task among the caller's; return its state before.
