@@ -237,6 +237,35 @@ async def test_a_response_in_one_piece_outlives_its_token(guarded: Guarded) -> N
         assert (response.status, (await response.json())["error"]["code"]) == (504, "timeout")
 
 
+async def test_an_export_outlives_its_token_but_no_revocation(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stole a token does not get the rest of what its owner has."""
+    go_on = asyncio.Event()
+
+    async def parts(owner: str) -> AsyncIterator[bytes]:
+        yield b"begin, "
+        await go_on.wait()
+        yield b"end"
+
+    monkeypatch.setattr(guarded.gateway.account, "export", parts)
+    headers = [{"Authorization": f"Bearer {await guarded.token(name, lifetime=90)}"} for name in ("ann", "bob")]
+    url = f"{guarded.url}api/v1/account/export"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(url, headers=headers[0]) as of_ann,
+        http.get(url, headers=headers[1]) as of_bob,
+    ):
+        assert (of_ann.status, of_bob.status) == (200, 200)
+        await guarded.revoke("ann")
+        await guarded.clock.advance(31)
+        await guarded.clock.advance(60)
+        go_on.set()
+        assert await of_bob.read() == b"begin, end"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await of_ann.read()
+
+
 async def test_an_expired_identity_of_a_host_is_no_identity() -> None:
     """Else a client would connect, and be disconnected, again and again; a token in a message helps."""
     clock = FakeClock()

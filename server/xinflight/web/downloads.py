@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
+from xinflight.errors import TokenExpired, Unauthorised
 from xinflight.protocol import Notice
-from xinflight.web.context import HttpContext
+from xinflight.web.context import GRANT, HttpContext
 from xinflight.web.streams import PATIENCE
 
 __all__ = ["Download"]
@@ -29,6 +30,14 @@ class Download:
     def upstream_changed(self) -> None:
         """Do nothing: a download is about nothing that runs."""
 
+    def access_expires(self, seconds: float) -> None:
+        """Do nothing: as any response in one piece, a download may outlive its credentials."""
+
+    def access_ended(self, error: TokenExpired | Unauthorised) -> None:
+        """Abort the connection if the credentials were revoked: whoever stole them must not get the rest."""
+        if isinstance(error, Unauthorised):
+            self.close()
+
     def close(self) -> None:
         """Abort the connection: the client sees that the file is not whole."""
         if self._request.transport is not None:
@@ -41,12 +50,14 @@ class Download:
         does, too, since the status is already sent.
         """
         gateway = self._context.gateway
+        access = self._context.access(self._request, self._request[GRANT])
         gateway.register(self)
         try:
-            await self._write(response, begin)
-            async for part in parts:
-                await self._write(response, part)
-            await response.write_eof()
+            with access.watched(self):
+                await self._write(response, begin)
+                async for part in parts:
+                    await self._write(response, part)
+                await response.write_eof()
         except ConnectionError:
             log.info("download left by its client", path=self._request.path)
         except TimeoutError:
