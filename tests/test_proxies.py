@@ -99,6 +99,19 @@ async def test_the_public_url_is_ours(serve: Serve) -> None:
     assert await statuses(url, Origin="https://evil.example", Host="evil.example") == OUT
 
 
+async def test_a_page_without_tls_is_not_ours_where_there_is_tls(serve: Serve) -> None:
+    """Whoever controls the network can put a page at the plain address, to which some browsers send the cookie."""
+    plain = "http://art.example"
+    url = await serve(xinference_url=NOBODY, public_url="https://art.example", allow_hosts=("art.example",))
+    assert await statuses(url, Origin=plain) == OUT
+    assert await statuses(url, Origin=plain, Host="art.example") == OUT
+    url = await serve(xinference_url=NOBODY, trusted_proxies=("127.0.0.1",), allow_hosts=("art.example",))
+    proxy = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "art.example"}
+    assert await statuses(url, **proxy, Origin=plain) == OUT
+    assert await statuses(url, Host="art.example", Origin=plain) == IN
+    assert await statuses(url, Host="art.example", Origin="https://art.example") == IN, "TLS that no header tells of"
+
+
 async def test_a_trusted_proxys_host_is_ours(serve: Serve) -> None:
     """The Origin may be the host that the proxy was asked under, if that is an allowed name."""
     url = await serve(xinference_url=NOBODY, trusted_proxies=("127.0.0.0/8",), allow_hosts=("art.example",))

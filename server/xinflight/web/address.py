@@ -54,8 +54,12 @@ class Addresses:
         ):
             return Forbidden(field="Host", limit="the setting allow_hosts")
         # A proxy may send its own name for the server as Host (nginx does by default), so both names are accepted.
-        own = {reached.host} if self._public is None else {reached.host, self._public.host}
-        if not origin_allowed(request.headers.get(hdrs.ORIGIN), own, self._origins):
+        own = {address.host.lower(): address.scheme for address in (reached, self._public) if address is not None}
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None and origin.lower().startswith("http:"):
+            # Not where the server has TLS: whoever controls the network could have put that page there.
+            own = {host: scheme for host, scheme in own.items() if scheme != "https"}
+        if not origin_allowed(origin, own, self._origins):
             return Forbidden(field="Origin", limit="the setting allow_origins")
         return None
 
