@@ -84,7 +84,9 @@ def test_what_root_makes_belongs_to_the_owner_of_the_folder(file: TokenFile, tmp
     assert owners == {(1234, 4321)}
 
 
-@pytest.mark.parametrize("fields", [{"name": ""}, {"name": "a" * 65}, {"name": "a\n"}, {"owner": "a" * 129}])
+@pytest.mark.parametrize(
+    "fields", [{"name": ""}, {"name": "a" * 65}, {"name": "a\n"}, {"owner": ""}, {"owner": "a" * 129}]
+)
 def test_names_that_are_refused(file: TokenFile, fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="printable"):
         file.add(fields.get("name", "ann"), now=0.0, owner=fields.get("owner"))

@@ -23,3 +23,8 @@ def test_an_id_that_could_forge_a_log_line_or_a_name_is_refused(owner: str) -> N
 def test_a_weight_that_would_starve_others_is_refused(weight: float) -> None:
     with pytest.raises(ValueError, match=r"from 0\.01 to 100"):
         Identity(id="ann", weight=weight)
+
+
+def test_an_expiry_that_would_never_come_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be a time"):
+        Identity(id="ann", expires=float("nan"))

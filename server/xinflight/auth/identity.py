@@ -1,5 +1,7 @@
 """Who a request is from: the owner of tasks, and what this owner may do."""
 
+import math
+
 from msgspec import Struct
 
 __all__ = ["LEAST_WEIGHT", "LOCAL", "MOST_WEIGHT", "OWNER_LENGTH", "Identity"]
@@ -16,7 +18,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     gets compute time in proportion to its `weight`.
 
     Raises:
-        ValueError: `id` or `weight` is out of bounds.
+        ValueError: `id` or `weight` is out of bounds, or `expires` is no time.
     """
 
     id: str
@@ -30,6 +32,9 @@ class Identity(Struct, frozen=True, kw_only=True):
             raise ValueError(f"the id of an owner must have 1 to {OWNER_LENGTH} printable characters")
         if not LEAST_WEIGHT <= self.weight <= MOST_WEIGHT:
             raise ValueError(f"the weight of an owner must be from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}")
+        if self.expires is not None and math.isnan(self.expires):
+            # No time is later than NaN, so it would never expire.
+            raise ValueError("the expiry of an identity must be a time")
 
 
 LOCAL = Identity(id="local", admin=True)

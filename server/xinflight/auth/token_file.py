@@ -128,7 +128,7 @@ class TokenFile:
         record = _record(
             token,
             name=name,
-            owner=owner or name,
+            owner=name if owner is None else owner,
             created=now,
             expires=expires,
             weight=weight,
