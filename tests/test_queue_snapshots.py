@@ -11,10 +11,11 @@ import pytest
 from clients import Recorder, WireClient, eventually
 from scripted_gateway import ScriptedGateway, turns
 from streams import EVENT_STREAM, lines
+from xinflight.auth import Identity
 from xinflight.demo import Faults
 from xinflight.journal import QUEUED_OUTPUTS, Subscriber
 from xinflight.model import Event, Task
-from xinflight.protocol import Queue, QueueInfo, Step, UpstreamState
+from xinflight.protocol import Generate, Queue, QueueInfo, Step, UpstreamState
 from xinflight.tasks.queue_positions import SLICE, WaitingTimes
 from xinflight.tasks.queue_snapshots import queued_output
 
@@ -111,7 +112,7 @@ async def test_whoever_comes_late_is_sent_the_newest_at_once() -> None:
         await second(gateway, 2.0)
         both, one = [await gateway.journal.subscribe("ann") for _ in range(2)]
         both.subscribe_all(after=None)
-        one.subscribe([first.uid], [first.uid], after=None)
+        one.subscribe([first.uid], [first.uid], after=0)
         assert [told(queue) for queue in await queues(both)] == [[("a", 1), ("b", 2)]]
         assert [told(queue) for queue in await queues(one)] == [[("a", 1)]]
         for subscriber in (both, one):
@@ -124,7 +125,7 @@ async def test_who_follows_single_tasks_hears_of_those_alone() -> None:
         (_, _, last) = await submit(gateway, "running", "a", "z")
         await second(gateway, 2.0)
         one = await gateway.journal.subscribe("ann")
-        one.subscribe([last.uid], [last.uid], after=None)
+        one.subscribe([last.uid], [last.uid], after=0)
         assert [told(queue) for queue in await queues(one)] == [[("z", 2)]]
         await submit(gateway, "later", "latest")
         await second(gateway)
@@ -146,7 +147,7 @@ async def test_who_follows_single_tasks_is_told_that_the_last_of_them_waits_no_m
         tasks = await submit(gateway, "running", "a", "b")
         await second(gateway, 2.0)
         one = await gateway.journal.subscribe("ann")
-        one.subscribe([task.uid for task in tasks[1:]], [task.uid for task in tasks[1:]], after=None)
+        one.subscribe([task.uid for task in tasks[1:]], [task.uid for task in tasks[1:]], after=0)
         await gateway.queue.pause("ann", None, paused=True)
         await second(gateway)
         assert [(queue.waiting, queue.paused) for queue in await queues(one)][-1] == (2, True)
@@ -174,6 +175,23 @@ async def queues(subscriber: Subscriber) -> list[Queue]:
         found += [item] if isinstance(item, Queue) else []
         assert isinstance(item, Queue | Event)
     return found
+
+
+async def test_whoever_submits_many_is_told_once_a_second() -> None:
+    """Not once per task: each message has the places of up to 200 others."""
+    async with ScriptedGateway.begin() as gateway:
+        await submit(gateway, "running", "a")
+        await second(gateway, 2.0)
+        one = await gateway.journal.subscribe("ann")
+        for task_id in "bcdef":
+            await gateway.front.accept(Generate(prompt="boat", task_id=task_id), Identity(id="ann"), one)
+            await turns()
+            assert await queues(one) == []
+        await second(gateway)
+        (queue,) = await queues(one)
+        assert [task_id for task_id, _ in told(queue)] == [*"bcdef"]
+        gateway.journal.unsubscribe(one)
+        await gateway.front.cancel_all("ann", [])
 
 
 async def test_a_reader_who_falls_behind_is_sent_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:

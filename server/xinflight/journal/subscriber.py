@@ -124,7 +124,9 @@ class Subscriber:
             self._reached.update({uid: after for uid in wanted if uid in running})
         if after is not None or done is not None:
             self._add(_Replay(tuple(wanted), after or 0, upto, tuple(started), done, reached, upto))
-        self._show_queue(started)
+            # Not for a task that is just being accepted: the queue that is known does not have it yet, and whoever
+            # submits hundreds would be sent the places of all before them each time.
+            self._show_queue(started)
 
     def _reaches(self, uid: str, running: Collection[str], upto: int) -> int:
         """Return the seq above which every event of a task comes already; `upto` when it is not subscribed."""
