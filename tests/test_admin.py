@@ -246,3 +246,12 @@ async def test_a_drained_server_exits_once_what_runs_is_finished(
     assert (await client.ends("a"))["a"]["type"] == "result"
     assert await server.ended() == 0
     assert any("admin action" in line and "drain" in line for line in server.log)
+
+
+async def test_what_is_only_for_the_caller_takes_no_owner(http: aiohttp.ClientSession) -> None:
+    """An admin who pauses all of `ann` would otherwise have paused all that is the admin's own."""
+    for path in ("/api/v1/tasks/pause", "/api/v1/tasks/a/pause", "/api/v1/tasks/unpause", "/api/v1/shares"):
+        status, problem = await post(http, path, BOSS, owner="ann")
+        assert (status, problem["code"], problem["field"]) == (403, "forbidden", "owner"), path
+    async with http.delete("/api/v1/tasks/a", headers=BOSS, params={"owner": "ann"}) as response:
+        assert response.status == 403

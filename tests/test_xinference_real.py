@@ -143,7 +143,7 @@ async def test_cancelling_the_running_one_stops_its_compute(
     mark = await asyncio.to_thread(real_xinference.log_size)
     await _generate(client, "a", LONG)
     await _until_it_runs(client, "a")
-    assert await asyncio.to_thread(real_xinference.cpu_share, 0.5) > 0.3, "busy before"
+    await asyncio.to_thread(real_xinference.wait_busy)
     answer = await client.ask(action="cancel", task_id="a")
     assert answer["tasks"] == [{"task_id": "a", "was": "running"}]
     end = (await client.ends("a"))["a"]

@@ -44,6 +44,7 @@ REGISTRATIONS = {
     PAIR: REGISTRATION | {"model_name": PAIR, "default_generate_config": PAIR_DEFAULTS},
 }
 PASSWORD = "correct horse battery"
+BUSY_SECONDS = 10.0
 START_SECONDS = 90.0  # it takes 20 s on two quiet cores, nearly all of it imports
 LAUNCH_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -279,6 +280,11 @@ class RealXinference:
         before, began = self.model_cpu_seconds(uid), time.monotonic()
         time.sleep(seconds)
         return (self.model_cpu_seconds(uid) - before) / (time.monotonic() - began)
+
+    def wait_busy(self, uid: str = MODEL) -> None:
+        """Wait until the model has computed for half a second more, however much of the machine is left for it."""
+        enough = self.model_cpu_seconds(uid) + 0.5
+        self._wait(f"{uid} computes nothing", BUSY_SECONDS, lambda: self.model_cpu_seconds(uid) >= enough)
 
     def kill_model(self, uid: str = MODEL) -> list[int]:
         """Kill the model's processes with SIGKILL and return their pids; new ones come in about 12 s."""

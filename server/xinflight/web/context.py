@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from xinflight.auth import Grant, Identity
 from xinflight.clock import Clock
 from xinflight.connection import Access
-from xinflight.errors import BodyTimeout, NotAcceptable
+from xinflight.errors import BodyTimeout, Forbidden, NotAcceptable
 from xinflight.gateway import Gateway
 from xinflight.i18n import choose_language
 from xinflight.negotiation import preferred_type
@@ -136,8 +136,16 @@ class HttpContext:
         return Access(grant, partial(self.login.grant_of_message, request), self.login.on_revoked, self.gateway.clock)
 
     async def owner(self, request: web.Request) -> str:
-        """Return the owner whose tasks a request may access. Errors as `grant`."""
-        return (await self.identity(request)).id
+        """Return the owner whose tasks a request may access: the caller. Errors as `identity`.
+
+        Raises:
+            Forbidden: the query names an owner. An admin who means somebody else, as in a cancel, would otherwise
+                pause or delete what is their own.
+        """
+        identity = await self.identity(request)
+        if "owner" in request.query:
+            raise Forbidden(field="owner", limit="only what belongs to the caller")
+        return identity.id
 
     def lang(self, request: web.Request) -> str:
         """Return the language of a request's responses."""
