@@ -268,7 +268,7 @@ class ScriptedGateway:
         subscriber = await self.journal.subscribe(owner)
         try:
             task, _ = await self.front.accept(
-                Generate(**{"prompt": "boat", **fields}), Identity(id=owner), subscriber
+                Generate(**{"prompt": "boat", **fields}), Identity(id=owner), subscriber, None
             )
         except XinflightError as error:
             return error

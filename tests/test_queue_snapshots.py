@@ -184,7 +184,7 @@ async def test_whoever_submits_many_is_told_once_a_second() -> None:
         await second(gateway, 2.0)
         one = await gateway.journal.subscribe("ann")
         for task_id in "bcdef":
-            await gateway.front.accept(Generate(prompt="boat", task_id=task_id), Identity(id="ann"), one)
+            await gateway.front.accept(Generate(prompt="boat", task_id=task_id), Identity(id="ann"), one, None)
             await turns()
             assert await queues(one) == []
         await second(gateway)

@@ -228,6 +228,39 @@ async def test_bytes_of_unfinished_tasks() -> None:
             assert (await client.ask(action="generate", task_id="c", **body))["type"] == "ack"
 
 
+async def test_unfinished_tasks_of_an_address() -> None:
+    """One person who is many owners has no more of them than `tasks_per_address`; an end makes room."""
+    async with (
+        limited(tasks_per_address=2) as (url, gateway),
+        aiohttp.ClientSession(url) as http,
+        WireClient.connect(url, headers={**ANN, **NEXT_DOOR}) as ann,
+    ):
+        assert ann.seen[0]["limits"]["tasks_per_address"] == 2
+        assert (await ann.ask(action="generate", prompt="boat", task_id="a"))["type"] == "ack"
+
+        async def submitted(headers: dict[str, str], path: str = "/api/v1/tasks") -> tuple[int, str]:
+            async with http.post(path, json={"prompt": "boat"}, headers=headers) as response:
+                return response.status, await response.text()
+
+        assert (await submitted({**BOB, **NEXT_DOOR}))[0] == 202
+        for path in ("/api/v1/tasks", "/v1/images/generations"):
+            code, body = await submitted({"X-User": "eve", **NEXT_DOOR}, path)
+            assert code == 429
+            assert "too_many_tasks" in body
+        refusal = await ann.ask(action="generate", prompt="boat", task_id="b")
+        assert (refusal["code"], refusal["limit"]) == ("too_many_tasks", "2 per address")
+        # Others are not touched, nor is the proxy itself, which is at a loopback address.
+        assert (await submitted({**BOB, "X-Forwarded-For": "198.51.100.8"}))[0] == 202
+        assert (await submitted(BOB))[0] == 202
+        await ann.ask(action="cancel", task_id="a")
+        await ann.ends("a")
+        assert (await ann.ask(action="generate", prompt="boat", task_id="b"))["type"] == "ack"
+        await gateway.cancel_all("bob", set())
+        await gateway.cancel_all("ann", set())
+        await eventually(lambda: not gateway._pools.size)
+        assert not any(runner.ledger._addresses for runner in gateway._pools._runners.values())
+
+
 def test_a_meter_floods_only_far_beyond_the_limit() -> None:
     clock = FakeClock()
     limits = RequestLimits(Settings(requests_per_minute=10).limited(by_owner=True), clock)

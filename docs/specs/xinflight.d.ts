@@ -231,6 +231,8 @@ export interface Limits {
   timeout: number;
   /** Maximum number of unfinished tasks per owner. (integer) */
   tasks_per_owner: number;
+  /** Maximum number of unfinished tasks per client address. Absent: no limit. (integer) */
+  tasks_per_address?: number;
   /** Maximum number of messages and requests per minute and owner. Absent: no limit. (integer) */
   requests_per_minute?: number;
   /** Maximum number of messages and requests per minute and client address. (integer) */

@@ -5,6 +5,7 @@ import contextvars
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -30,7 +31,7 @@ from xinflight.protocol import (
 )
 from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext, render
-from xinflight.request_limits import RequestLimits
+from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
 from xinflight.supervise import Supervisor
@@ -98,10 +99,12 @@ class Gateway:
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
-        self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, on_deleted=self._deleted)
+        self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, partial(self._tell, "deleted"))
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
-        self.account = Account(self._front, self.journal, self._retention, blobs, clock, on_erased=self._erased)
+        self.account = Account(
+            self._front, self.journal, self._retention, blobs, clock, partial(self._tell, "erased")
+        )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)
@@ -213,11 +216,12 @@ class Gateway:
 
     # Tasks
 
-    async def submit(self, request: Generate, identity: Identity, subscriber: Subscriber) -> tuple[Task, bool]:
-        """Accept a request of a caller, who is the subscriber's owner, or find the task that its id stands for.
+    async def submit(
+        self, request: Generate, identity: Identity, subscriber: Subscriber, address: str | None
+    ) -> tuple[Task, bool]:
+        """Accept a request of the subscriber's owner from an address, or find the task that its id stands for.
 
-        Returns the task, and whether it is new. The subscriber receives its events from the first one; of a known
-        task they are replayed. The task is stored when this returns; cancelling the call does not take it back.
+        Returns the stored task, and whether it is new. Cancelling the call does not take back what is being stored.
 
         Raises:
             PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: the request is invalid.
@@ -225,7 +229,7 @@ class Gateway:
             TaskIdConflict: the id is already used by a request with different content.
             TooManyTasks, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
-        task, fresh = await self._front.accept(request, identity, subscriber)
+        task, fresh = await self._front.accept(request, identity, subscriber, address_key(address))
         if fresh:
             self.deliveries.add(task)
         return task, fresh
@@ -255,16 +259,12 @@ class Gateway:
         """
         task = await self._front.delete(owner, task_id)
         if task is not None:
-            self._deleted(owner, task_id)
+            self._tell("deleted", owner, task_id)
         return task
 
-    def _erased(self, owner: str) -> None:
+    def _tell(self, kind: Any, owner: str, task_id: str | None = None) -> None:
         for connection in tuple(self._connections.get(owner, ())):
-            connection.notify(self._notice("erased", translate("erased", connection.lang)))
-
-    def _deleted(self, owner: str, task_id: str) -> None:
-        for connection in tuple(self._connections.get(owner, ())):
-            connection.notify(self._notice("deleted", translate("deleted", connection.lang), task_id))
+            connection.notify(self._notice(kind, translate(kind, connection.lang), task_id))
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None
@@ -319,7 +319,7 @@ class Gateway:
         reader = _Reader(subscriber, render_context.lang)
         self.register(reader)
         try:
-            await self.submit(request, identity, subscriber)
+            await self.submit(request, identity, subscriber, None)
             ended = False
             while not ended:
                 await subscriber.wake.wait()

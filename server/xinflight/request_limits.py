@@ -120,7 +120,7 @@ class ClientMeter:
     def __init__(self, limits: RequestLimits, owner: str, address: str | None, clock: Clock) -> None:
         self._limits = limits
         self._owner = owner
-        self._address = address
+        self.address = address
         self._clock = clock
         self._refused = RateLimit(REFUSED_PER_MINUTE)
         self.flooding = False
@@ -129,7 +129,7 @@ class ClientMeter:
     def count(self) -> RateLimited | None:
         """Count a message; return the error for it if it is one too many."""
         try:
-            self._limits.count_address(self._address, {})
+            self._limits.count_address(self.address, {})
             self._limits.count_owner(self._owner, {})
         except RateLimited as error:
             self.flooding = self._refused.use("", self._clock.monotonic()).retry_after > 0

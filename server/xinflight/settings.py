@@ -25,6 +25,7 @@ Bound = Annotated[int, Meta(ge=0)] | None
 Size = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
 
 LIMITS = {
+    "tasks_per_address": 2000,
     "requests_per_minute": 1200,
     "requests_per_minute_per_address": 6000,
     "connections_per_owner": 100,
@@ -121,6 +122,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Maximum timeout that a generation may request."""
     tasks_per_owner: Count = 1000
     """Maximum number of unfinished generations per owner, over all connections and APIs."""
+    tasks_per_address: Bound = None
+    """The same per client address. None: 2000 with a log-in, else no limit."""
     seconds_per_day: Seconds | None = None
     """Maximum compute seconds per owner and day (UTC). None: no limit."""
     pending_bytes: Count = 67108864

@@ -216,7 +216,9 @@ class Session:
         # Before `submit`: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
         with self.outbox.events_held():
-            task, _ = await self._gateway.submit(message, self._access.identity, self._subscriber)
+            task, _ = await self._gateway.submit(
+                message, self._access.identity, self._subscriber, self._meter.address
+            )
             self.outbox.put(self._ack(message, task, ignored))
 
     def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:

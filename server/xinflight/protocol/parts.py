@@ -232,6 +232,9 @@ class Limits(Struct, omit_defaults=True, kw_only=True):
     guidance_scale: Annotated[float, Meta(description="Maximum guidance scale.")]
     timeout: Annotated[float, Meta(description="Maximum `timeout` of a `generate`, in seconds.")]
     tasks_per_owner: Annotated[int, Meta(description="Maximum number of unfinished tasks per owner.")]
+    tasks_per_address: Annotated[
+        int | None, Meta(description="Maximum number of unfinished tasks per client address. Absent: no limit.")
+    ] = None
     requests_per_minute: Annotated[
         int | None,
         Meta(description="Maximum number of messages and requests per minute and owner. Absent: no limit."),

@@ -42,6 +42,7 @@ def limits(settings: Settings) -> Limits:
         guidance_scale=settings.guidance_scale,
         timeout=settings.timeout_max,
         tasks_per_owner=settings.tasks_per_owner,
+        tasks_per_address=settings.tasks_per_address or None,
         requests_per_minute=settings.requests_per_minute or None,
         requests_per_minute_per_address=settings.requests_per_minute_per_address or None,
         connections_per_owner=settings.connections_per_owner or None,

@@ -59,6 +59,7 @@ class Front:
         # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
         self._accepting: dict[str, dict[asyncio.Task[Task | None], str]] = {}
         self._accepting_bytes: Counter[str] = Counter()
+        self._accepting_from: Counter[str | None] = Counter()
         self._accepting_count = 0
         self._draining = False
         # Owners whose data is being erased.
@@ -71,11 +72,13 @@ class Front:
 
     # Accept
 
-    async def accept(self, request: Generate, identity: Identity, subscriber: Subscriber) -> tuple[Task, bool]:
+    async def accept(
+        self, request: Generate, identity: Identity, subscriber: Subscriber, address: str | None
+    ) -> tuple[Task, bool]:
         """Accept a caller's request, or find the task that its id stands for; return it, and whether it is new.
 
         The subscriber receives all events of the task, from the first one. The task is stored when this returns;
-        cancelling the call does not take it back.
+        cancelling the call does not take it back. `address` stands for the client; None counts for no address.
 
         Raises:
             PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
@@ -91,7 +94,7 @@ class Front:
             if known is not None:
                 return self._attach(request, known, subscriber), False
         await self._check_quota(owner)
-        self._check_room(request, owner)
+        self._check_room(request, owner, address)
         model = choose_model(request.model, self._upstream)
         pool = self._pools.pool_of(model)
         task = new_task(request, identity, model, pool, self._pools.next_rank(), self._settings, self._clock.time())
@@ -101,12 +104,13 @@ class Front:
             raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
-            self._store(task), name=f"accept {task.task_id}", context=contextvars.copy_context()
+            self._store(task, address), name=f"accept {task.task_id}", context=contextvars.copy_context()
         )
         self._accepting.setdefault(owner, {})[accepting] = task.task_id
         self._accepting_bytes[owner] += task_bytes
+        self._accepting_from[address] += 1
         self._accepting_count += 1
-        accepting.add_done_callback(lambda _: self._accepted(owner, accepting, task_bytes))
+        accepting.add_done_callback(lambda _: self._accepted(owner, accepting, task_bytes, address))
         try:
             known = await asyncio.shield(accepting)
         except StorageUnavailable:
@@ -129,7 +133,7 @@ class Front:
             midnight = DAY - now % DAY
             raise QuotaExceeded(field="action", limit=f"{most:g} compute seconds per day", retry_after=midnight)
 
-    def _check_room(self, request: Generate, owner: str) -> None:
+    def _check_room(self, request: Generate, owner: str, address: str | None) -> None:
         check(request, self._settings)
         if self._draining:
             raise ShuttingDown
@@ -140,6 +144,11 @@ class Front:
             raise self._full(f"{self._settings.tasks} in all", None)
         if self._pools.count(owner) + len(self._accepting.get(owner, ())) >= self._settings.tasks_per_owner:
             raise self._full(f"{self._settings.tasks_per_owner} per owner", owner)
+        most = self._settings.tasks_per_address
+        if address is not None and most:
+            # One person may be many owners, and would take all the room of `tasks`.
+            if self._pools.count_from(address) + self._accepting_from[address] >= most:
+                raise self._full(f"{most} per address", owner)
 
     def _full(self, limit: str, owner: str | None) -> TooManyTasks:
         """Return the error for a limit, of an owner or of all."""
@@ -159,21 +168,26 @@ class Front:
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
 
-    async def _store(self, task: Task) -> Task | None:
+    async def _store(self, task: Task, address: str | None) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
         known = await self._journal.accept(task)
         if known is None:
             log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
-            self._pools.submit(task)
+            self._pools.submit(task, address)
             # The last subscriber may have left while it was stored.
             self._presence.absent(task.owner)
         return known
 
-    def _accepted(self, owner: str, accepting: asyncio.Task[Task | None], task_bytes: int) -> None:
+    def _accepted(
+        self, owner: str, accepting: asyncio.Task[Task | None], task_bytes: int, address: str | None
+    ) -> None:
         del self._accepting[owner][accepting]
         self._accepting_bytes[owner] -= task_bytes
         if not self._accepting[owner]:
             del self._accepting[owner], self._accepting_bytes[owner]
+        self._accepting_from[address] -= 1
+        if not self._accepting_from[address]:
+            del self._accepting_from[address]
         self._accepting_count -= 1
         if not accepting.cancelled() and accepting.exception() is not None:
             log.debug("task not accepted", error=str(accepting.exception()))

@@ -40,6 +40,8 @@ class Ledger:
         self._tasks: dict[str, dict[str, ActiveTask]] = {}
         # Bytes of `_tasks` by owner.
         self._bytes: Counter[str] = Counter()
+        # How many of `_tasks` came from an address.
+        self._addresses: Counter[str] = Counter()
         # The latest charge; those before it are stored before it.
         self._charging: asyncio.Future[Outcome] | None = None
         self.size = 0
@@ -65,11 +67,15 @@ class Ledger:
         """Return how many bytes an owner's unfinished tasks take."""
         return self._bytes[owner]
 
+    def count_from(self, address: str) -> int:
+        """Return how many unfinished tasks came from an address."""
+        return self._addresses[address]
+
     # Take in, give away
 
-    def add(self, task: Task, sequence: int) -> ActiveTask:
-        """Add a stored task with a run for each output that has not ended."""
-        active = ActiveTask(task=task, sequence=sequence, bytes=task.bytes)
+    def add(self, task: Task, sequence: int, address: str | None = None) -> ActiveTask:
+        """Add a stored task with a run for each output that has not ended; `address` is whose it counts as."""
+        active = ActiveTask(task=task, sequence=sequence, bytes=task.bytes, address=address)
         active.runs = [
             OutputRun(active=active, output=output, sequence=sequence * OUTPUTS_PER_TASK + output.index)
             for output in task.outputs
@@ -77,6 +83,8 @@ class Ledger:
         ]
         self._tasks.setdefault(task.owner, {})[task.task_id] = active
         self._bytes[task.owner] += active.bytes
+        if address is not None:
+            self._addresses[address] += 1
         self.size += 1
         return active
 
@@ -123,6 +131,10 @@ class Ledger:
         self.size -= 1
         if not of_owner:
             del self._tasks[task.owner], self._bytes[task.owner]
+        if active.address is not None:
+            self._addresses[active.address] -= 1
+            if not self._addresses[active.address]:
+                del self._addresses[active.address]
 
     # On the way
 

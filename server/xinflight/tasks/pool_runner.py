@@ -123,9 +123,9 @@ class PoolRunner:
         self.upstream_changed()
         await self._recovery.settle()
 
-    def submit(self, task: Task, sequence: int) -> None:
-        """Queue the outputs of a stored task."""
-        active = self.ledger.add(task, sequence)
+    def submit(self, task: Task, sequence: int, address: str | None) -> None:
+        """Queue the outputs of a stored task that came from an address."""
+        active = self.ledger.add(task, sequence, address)
         self._start_deadline(active)
         self._queue(active.runs)
 
@@ -142,11 +142,11 @@ class PoolRunner:
         else:
             self._scheduler.add(run)
 
-    def adopt(self, task: Task, sequence: int) -> None:
+    def adopt(self, task: Task, sequence: int, address: str | None) -> None:
         """Take over a task that waited in another pool, and store that it is here."""
         # A copy: writes of the other pool that wait to be stored carry that pool's fence.
         adopted = msgspec.structs.replace(task, pool=self.pool)
-        self.submit(adopted, sequence)
+        self.submit(adopted, sequence, address)
         self.ledger.save(adopted)
 
     def _start_deadline(self, active: ActiveTask) -> None:

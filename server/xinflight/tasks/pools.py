@@ -113,16 +113,16 @@ class Pools:
         """Return a rank above that of every unfinished task."""
         return float(next(self._ranks))
 
-    def submit(self, task: Task) -> None:
-        """Run a stored task. While it was stored, its pool may have been opened, or closed."""
+    def submit(self, task: Task, address: str | None) -> None:
+        """Run a stored task, which came from an address. Its pool may have been opened or closed meanwhile."""
         pool = task.pool
         if pool == UNASSIGNED or pool not in self._runners:
             pool = self.pool_of(self._upstream.find(task.params.model))
         runner = self._runners[pool]
         if pool == task.pool:
-            runner.submit(task, next(self._sequence))
+            runner.submit(task, next(self._sequence), address)
         else:
-            runner.adopt(task, next(self._sequence))
+            runner.adopt(task, next(self._sequence), address)
 
     def find(self, owner: str, task_id: str) -> Task | None:
         """Return an unfinished task as it stands now, or None."""
@@ -148,6 +148,10 @@ class Pools:
     def count(self, owner: str) -> int:
         """Return how many unfinished tasks an owner has."""
         return sum(runner.ledger.count(owner) for runner in self._runners.values())
+
+    def count_from(self, address: str) -> int:
+        """Return how many unfinished tasks came from an address."""
+        return sum(runner.ledger.count_from(address) for runner in self._runners.values())
 
     def bytes_of(self, owner: str) -> int:
         """Return how many bytes an owner's unfinished tasks take."""
@@ -240,7 +244,7 @@ class Pools:
         for active in runner.waiting():
             pool = self.pool_of(self._upstream.find(active.task.params.model))
             if pool not in (UNASSIGNED, runner.pool):
-                self._runners[pool].adopt(runner.hand_over(active), active.sequence)
+                self._runners[pool].adopt(runner.hand_over(active), active.sequence, active.address)
 
     # End
 

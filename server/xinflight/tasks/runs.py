@@ -33,12 +33,14 @@ class Phase(StrEnum):
 class ActiveTask(Struct, eq=False, kw_only=True):
     """An unfinished task. `sequence` rises with acceptance; `deadline` is the timer of its timeout.
 
-    `bytes` is its size when it was added, whatever is assigned to it later.
+    `bytes` is its size when it was added, whatever is assigned to it later. `address` stands for the client that it
+    came from; None for loopback, for the host's own code, and after a restart.
     """
 
     task: Task
     sequence: int
     bytes: int
+    address: str | None = None
     runs: list["OutputRun"] = field(default_factory=list)
     deadline: Timer | None = None
 

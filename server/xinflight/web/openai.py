@@ -97,7 +97,9 @@ class OpenAi:
             started = None
             try:
                 with reader.registered():
-                    task, fresh = await gateway.submit(generate, identity, subscriber)
+                    task, fresh = await gateway.submit(
+                        generate, identity, subscriber, context.addresses.client(request)
+                    )
                     if fresh:
                         started = task
                     if streamed:

@@ -53,7 +53,9 @@ class Rest:
         with nullcontext() if media_type == PLAIN else context.stream(request, identity.id):
             subscriber = await self._gateway.subscribe(identity.id)
             try:
-                task, fresh = await self._gateway.submit(generate, identity, subscriber)
+                task, fresh = await self._gateway.submit(
+                    generate, identity, subscriber, context.addresses.client(request)
+                )
                 headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
                 if media_type == PLAIN:
                     info = await render_task(task, context.render_context(request))
