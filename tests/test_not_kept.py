@@ -13,7 +13,7 @@ import pytest
 
 from clients import Json, Recorder, ShiftedClock, WireClient
 from conftest import Front, Serve
-from factories import accept, append, cancelled, end, finished, lease, make_task
+from factories import accept, append, cancelled, draw, end, finished, lease, make_task, result
 from streams import NDJSON, all_lines, shared_server
 from xinflight.demo import Faults
 from xinflight.model import Task, digest
@@ -267,6 +267,22 @@ async def test_a_restart_deletes_what_is_overdue_and_goes_on_waiting_for_the_res
     answer = await client.ask(action="resume", tasks=["waiting"], after=f"{client.seen[0]['epoch']}:0")
     assert answer["recovered"] is True
     await until_deleted(client, "waiting")
+
+
+async def test_a_restart_ends_a_deletion_that_had_begun(
+    serve: Serve, emulate: Serve, engine: Recorder, clock: ShiftedClock, tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    """A task whose file is gone was delivered: nobody is shown an image that can't be fetched."""
+    async for store in opened(tmp_path / "data"):
+        task = make_task("half", "local", created=clock.time() - 2.0)
+        task.params.store = False
+        await store.commit([accept(task)])
+        draw(task)
+        end(task, at=clock.time() - 1.0)
+        await store.commit([append(task, result(task))])
+    client = await stack.enter_async_context(WireClient.connect(await serve(xinference_url=await emulate(engine))))
+    while await listed(client):
+        await client.ask(action="ping")
 
 
 async def opened(folder: Path) -> AsyncIterator[SqliteStore]:

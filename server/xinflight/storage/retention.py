@@ -105,6 +105,10 @@ class Retention:
             await self._blobs.delete(output.output_id)
         await self._store.delete(task.uid)
 
+    async def lacks_files(self, task: Task) -> bool:
+        """Return whether a file of an ended task is gone: `erase` began and did not come to its end."""
+        return any([await self._blobs.identify(output.output_id) is None for output in task.completed])
+
     async def _keep(self) -> None:
         while True:
             try:

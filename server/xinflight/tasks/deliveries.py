@@ -74,6 +74,9 @@ class Deliveries:
         """Take back what an earlier process left, and start deleting. May raise StorageUnavailable."""
         for task in await self._store.not_kept():
             self.add(task)
+            if task.ended and await self._retention.lacks_files(task):
+                # It was delivered, and the earlier process died while it was deleted.
+                self._due.add(task.uid)
         self._supervisor.start("deliveries", self._keep_deleting)
 
     async def close(self) -> None:
