@@ -221,13 +221,13 @@ class Gateway:
     ) -> tuple[Task, bool]:
         """Accept a request of the subscriber's owner from an address, or find the task that its id stands for.
 
-        Returns the stored task, and whether it is new. Cancelling the call does not take back what is being stored.
+        Returns the stored task and whether it is new. All its events reach the subscriber. Cancelling undoes nothing.
 
         Raises:
             PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: the request is invalid.
             UpstreamAuth: Xinference rejects the server's API key.
             TaskIdConflict: the id is already used by a request with different content.
-            TooManyTasks, ShuttingDown, StorageUnavailable: it may be accepted later.
+            TooManyTasks, QuotaExceeded, AccountBusy, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
         task, fresh = await self._front.accept(request, identity, subscriber, address_key(address))
         if fresh:
