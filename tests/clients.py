@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from xinflight.clock import SystemClock
+from xinflight.clock import SystemClock, Timer
 from xinflight.demo import (
     Chat,
     ChatBody,
@@ -70,7 +70,34 @@ class FakeTimer:
         self.callback = None
 
 
-class FakeClock:
+class TimedByCalls:
+    """What sleeps and times out by the timers of its clock, as tests move them."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        raise NotImplementedError
+
+    async def sleep(self, seconds: float) -> None:
+        done = asyncio.Event()
+        timer = self.call_later(seconds, done.set)
+        try:
+            await done.wait()
+        finally:
+            timer.cancel()
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as scope:
+            if seconds is None:
+                yield
+                return
+            timer = self.call_later(seconds, lambda: scope.reschedule(asyncio.get_running_loop().time()))
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+
+class FakeClock(TimedByCalls):
     """A clock that stands until `advance` moves it. Timers run in order, with the loop let through between."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
@@ -88,26 +115,6 @@ class FakeClock:
         timer = FakeTimer(callback)
         heapq.heappush(self._timers, (self.now + seconds, next(self._count), timer))
         return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: None if done.done() else done.set_result(None))
-        try:
-            await done
-        finally:
-            timer.cancel()
-
-    @asynccontextmanager
-    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
-        async with asyncio.timeout(None) as scope:
-            if seconds is None:
-                yield
-                return
-            timer = self.call_later(seconds, lambda: scope.reschedule(asyncio.get_running_loop().time()))
-            try:
-                yield
-            finally:
-                timer.cancel()
 
     @property
     def waiting(self) -> int:
@@ -129,7 +136,7 @@ class FakeClock:
             await asyncio.sleep(0)
 
 
-class ShiftedClock(SystemClock):
+class ShiftedClock(TimedByCalls, SystemClock):
     """The system's clock, with hours that pass when told: `advance` calls what falls due meanwhile."""
 
     def __init__(self) -> None:
@@ -146,26 +153,6 @@ class ShiftedClock(SystemClock):
         timer = ShiftedTimer(self._timers, self.monotonic() + seconds, callback)
         timer.start(seconds)
         return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done = asyncio.Event()
-        timer = self.call_later(seconds, done.set)
-        try:
-            await done.wait()
-        finally:
-            timer.cancel()
-
-    @asynccontextmanager
-    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
-        async with asyncio.timeout(None) as scope:
-            if seconds is None:
-                yield
-                return
-            timer = self.call_later(seconds, lambda: scope.reschedule(asyncio.get_running_loop().time()))
-            try:
-                yield
-            finally:
-                timer.cancel()
 
     def advance(self, seconds: float) -> None:
         """Let seconds pass at once; what is due then is called by the loop, in order."""
