@@ -234,6 +234,14 @@ class WireClient:
                 if wanted(message):
                     return message
 
+    async def has(self, wanted: Callable[[Json], bool]) -> Json:
+        """Return the first message that is wanted: of those seen, or else receive until it comes.
+
+        For what may have come before the answer to an `ask`.
+        """
+        seen = next((message for message in self.seen if wanted(message)), None)
+        return seen or await self.until(wanted)
+
     async def closed(self, timeout: float = LONG) -> None:
         """Receive until the server closes; the code is in `ws.close_code`."""
         async with asyncio.timeout(timeout):

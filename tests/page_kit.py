@@ -1,5 +1,6 @@
 """What the tests of the page share: ways to press its buttons and to look at its tiles."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -25,10 +26,16 @@ SOCKETS = """
       }
       super(...args);
       window.sockets.push(this);
+      this.caughtUp = new Promise((resolve) => {
+        this.addEventListener("message", ({ data }) => {
+          const { type, recovered } = JSON.parse(data);
+          if (type === "recovered" && recovered) resolve();
+        });
+      });
     }
   };
 """
-"""Keeps every socket of the page, and lets none out while `window.away`."""
+"""Keeps every socket of the page, and when the page has caught up on it; lets none out while `window.away`."""
 
 expect.set_options(timeout=SOON)
 
@@ -71,7 +78,15 @@ async def live(page: Page) -> None:
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
 
 
+async def caught_up(page: Page) -> None:
+    """Wait until the page has a cursor from this connection: one that is cut off before lists everything again."""
+    async with asyncio.timeout(SOON / 1000):
+        await page.evaluate("sockets.at(-1).caughtUp")
+
+
 async def lose_the_line(page: Page) -> None:
+    """Cut the connection of a page that is live, once it can be resumed; no other comes until `find_the_line`."""
+    await caught_up(page)
     await page.evaluate("window.away = true; sockets.at(-1).close()")
     await expect(page.get_by_test_id("connection")).not_to_have_attribute("data-state", "live")
 

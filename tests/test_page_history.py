@@ -286,7 +286,6 @@ async def test_the_gallery_is_paged_used_again_and_thinned_out(studio: Studio) -
 async def test_the_gallery_fits_a_phone(studio: Studio, lang: str) -> None:
     await make(studio.url, *(f"{'long-' * 8}{at}" for at in range(51)))
     page = await studio.visit(lang=lang, width=360)
-    # Only who has listed everything can resume.
     await expect(page.get_by_test_id("more")).to_be_visible()
     await lose_the_line(page)
     await fits(page)
