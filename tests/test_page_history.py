@@ -79,7 +79,7 @@ async def test_a_lost_line_is_found_again_and_nothing_is_missing(studio: Studio)
     await expect(tiles(while_away).get_by_test_id("step")).to_have_text("will be sent when connected")
     async with WireClient.connect(studio.url) as other:
         # Two images and the end of one task, the beginning, the image and the end of another.
-        await other.send(action="follow", scope="all")
+        await other.ask(action="follow", scope="all")
         studio.engine.thaw()
         await make(studio.url, "made-while-away")
         await other.until(lambda message: message["type"] == "result" and len(message["data"]["data"]) == 2)
@@ -124,6 +124,20 @@ async def test_what_was_not_sent_yet_survives_a_reload(studio: Studio) -> None:
     await page.reload()
     await is_shown(tiles(generation))
     await expect(page.get_by_test_id("generation")).to_have_count(1)
+
+
+async def test_the_newest_stands_first_before_and_after_it_was_accepted(studio: Studio) -> None:
+    page = await studio.visit()
+    await lose_the_line(page)
+    generations = [await generate(page, f"asked {when}", steps=1) for when in ("first", "second", "third")]
+    prompts = page.get_by_test_id("generation").locator("header")
+    newest_first = [re.compile(f"asked {when}") for when in ("third", "second", "first")]
+    await expect(prompts).to_have_text(newest_first)
+    for _ in range(2):
+        await page.reload()
+        for generation in generations:
+            await is_shown(tiles(generation))
+        await expect(prompts).to_have_text(newest_first)
 
 
 async def test_two_windows_agree(studio: Studio) -> None:

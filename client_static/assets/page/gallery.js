@@ -65,7 +65,9 @@ export class Gallery {
   /** @param {Task} task */
   #add(task) {
     const generation = new Generation(task, this.#generationHost(), this.#live);
-    const after = this.#generations.findIndex(({ created }) => created < generation.created);
+    // Of several that the server has not accepted yet, too, the last one asked for is the newest.
+    const pending = generation.created === Infinity;
+    const after = this.#generations.findIndex(({ created }) => pending || created < generation.created);
     const at = after < 0 ? this.#generations.length : after;
     this.#root.insertBefore(generation.element, this.#generations[at]?.element ?? null);
     this.#generations.splice(at, 0, generation);
