@@ -4,6 +4,7 @@ It also keeps the lanes apart: what a test of the fast lane must not do fails it
 """
 
 import itertools
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
@@ -92,6 +93,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ShiftedClock:
     clock = ShiftedClock()
     monkeypatch.setattr(app, "SystemClock", lambda: clock)
     return clock
+
+
+@pytest.fixture
+def unused_tcp_port() -> Iterator[int]:
+    """Give a port on which a test may listen as often as it likes: to the end of the test nobody else is given it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if sys.platform != "linux":
+            # Elsewhere nobody can listen on a port that is bound.
+            holder.close()
+        yield port
 
 
 Serve = Callable[..., Awaitable[str]]

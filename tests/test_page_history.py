@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import unused_port
 from playwright.async_api import Page, expect
 
 from clients import PAINTER, Recorder, WireClient, painter
@@ -187,10 +186,12 @@ async def test_what_was_deleted_while_away_is_gone(studio: Studio) -> None:
     await expect(page.get_by_test_id("generation")).to_contain_text("kept")
 
 
-async def test_a_restarted_server_goes_on(open_page: Open, emulate: Serve, tmp_path: Path) -> None:
+async def test_a_restarted_server_goes_on(
+    open_page: Open, emulate: Serve, tmp_path: Path, unused_tcp_port: int
+) -> None:
     engine = Recorder([PAINTER])
     engine_url = await emulate(engine)
-    settings = Settings(xinference_url=engine_url, port=unused_port(), data_dir=str(tmp_path / "data"), drain=0.0)
+    settings = Settings(xinference_url=engine_url, port=unused_tcp_port, data_dir=str(tmp_path / "data"), drain=0.0)
     async with AsyncExitStack() as first:
         url, _ = await first.enter_async_context(serving(settings, demo=False))
         page = await open_page(url, restarts=True)
@@ -210,9 +211,9 @@ async def test_a_restarted_server_goes_on(open_page: Open, emulate: Serve, tmp_p
         await expect(page.get_by_test_id("generation")).to_have_count(3)
 
 
-async def test_a_killed_server_goes_on(open_page: Open, emulate: Serve, tmp_path: Path) -> None:
+async def test_a_killed_server_goes_on(open_page: Open, emulate: Serve, tmp_path: Path, unused_tcp_port: int) -> None:
     engine = Recorder([PAINTER])
-    upstream, port = await emulate(engine), unused_port()
+    upstream, port = await emulate(engine), unused_tcp_port
     async with server_process(tmp_path, upstream, port=port, default_size="64x64") as server:
         page = await open_page(server.url, restarts=True)
         generation = await generate(page, f"a falcon{FROZEN}4")
@@ -227,13 +228,14 @@ async def test_a_killed_server_goes_on(open_page: Open, emulate: Serve, tmp_path
         await expect(page.get_by_test_id("generation")).to_have_count(1)
 
 
-async def test_a_server_that_forgot_everything_is_believed(open_page: Open, emulate: Serve, tmp_path: Path) -> None:
-    port = unused_port()
+async def test_a_server_that_forgot_everything_is_believed(
+    open_page: Open, emulate: Serve, tmp_path: Path, unused_tcp_port: int
+) -> None:
     engine = Recorder([PAINTER])
     engine_url = await emulate(engine)
 
     def settings(folder: str) -> Settings:
-        return Settings(xinference_url=engine_url, port=port, data_dir=str(tmp_path / folder), drain=0.0)
+        return Settings(xinference_url=engine_url, port=unused_tcp_port, data_dir=str(tmp_path / folder), drain=0.0)
 
     async with AsyncExitStack() as first:
         url, _ = await first.enter_async_context(serving(settings("old"), demo=False))
