@@ -141,13 +141,21 @@ class ShiftedClock(TimedByCalls, SystemClock):
 
     def __init__(self) -> None:
         self.shift = 0.0
+        self._stands_since: float | None = None
         self._timers: set[ShiftedTimer] = set()
 
     def time(self) -> float:
-        return super().time() + self.shift
+        return super().time() + self.shift - self._stood()
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.shift
+        return super().monotonic() + self.shift - self._stood()
+
+    def stand(self) -> None:
+        """Show the same time from now on, except for `advance`; what is timed already is called nevertheless."""
+        self._stands_since = super().monotonic()
+
+    def _stood(self) -> float:
+        return 0.0 if self._stands_since is None else super().monotonic() - self._stands_since
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> "ShiftedTimer":
         timer = ShiftedTimer(self._timers, self.monotonic() + seconds, callback)

@@ -36,18 +36,19 @@ def check_percentages(client: WireClient) -> None:
             shown[key] = message["progress"]
 
 
-@pytest.mark.timeout(60 + 3 * AWAY)
+@pytest.mark.timeout(300 + 3 * AWAY)
 async def test_away_for_a_while(tmp_path: Path, emulate: Serve) -> None:
     """What runs is lost or goes on, what waits waits; when it is back everything comes to its end."""
     engine = Counting(PAIR)
     names = [f"t{i}" for i in range(6)]
     async with running(tmp_path / "data", await emulate(engine)) as server, WireClient.connect(server.url) as client:
-        # The connections of the first two are cut when it goes; their compute goes on.
-        engine.faults = Faults(drop=2, requests=2)
+        # The connections of the first two are cut, and it goes while they compute; their compute goes on.
+        engine.faults = Faults(drop=2, freeze=3, requests=2)
         await start(client, *names, timeout=AWAY + 60)
         await start(client, "short", timeout=AWAY / 2)
         await eventually(lambda: engine.in_flight["painter"] == 2)
         engine.unreachable = True
+        engine.thaw()
         away = await client.until(lambda m: m["type"] == "notice")
         assert away["upstream"]["state"] == "unreachable"
         await asyncio.sleep(AWAY)

@@ -54,4 +54,5 @@ async def test_waiting_images_are_moved_and_paused(studio: Studio) -> None:
     for generation in (first, second, third, fourth):
         await is_shown(tiles(generation))
     await expect(pause).to_be_hidden()
-    assert studio.engine.prompts[2] == "a rat"
+    # Both replicas begin at once, with the first two.
+    assert set(studio.engine.prompts[2:4]) == {"a rat", "a fox"}
