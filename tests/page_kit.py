@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 
 from clients import Recorder, eventually, painter
 
-SOON = 30_000
+SOON = 60_000
 """Milliseconds for whatever is waited for to come, on a machine that is busy with other things."""
 SOCKETS = """
   window.sockets = [];

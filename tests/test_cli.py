@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from clients import Recorder, hosted, painter
+from clients import LONG, Recorder, hosted, painter
 from conftest import Serve
 from xinflight.cli import main
 from xinflight.demo import EmulatorOptions
@@ -240,7 +240,7 @@ def test_the_engine_alone(tmp_path: Path, how: signal.Signals) -> None:
             said += line
             if "Ctrl+C" in line:
                 url = said.split()[5]
-                with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as answer:
+                with urllib.request.urlopen(f"{url}/v1/models", timeout=LONG) as answer:
                     listed = {model["id"]: model["model_ability"] for model in json.load(answer)["data"]}
                 process.send_signal(how)
         assert process.wait() == 0, said

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from clients import LONG
+
 ROOT = Path(__file__).parent.parent
 PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet")
 
@@ -112,7 +114,7 @@ def server(bin_folder: Path, folder: Path) -> Iterator[Iterator[str]]:
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=LONG) as answer:
         assert answer.status == 200
         body: bytes = answer.read()
         return body.decode()

@@ -10,6 +10,7 @@ from aiohttp import web
 from playwright.async_api import Browser
 
 from clients import Recorder
+from page_kit import SOON
 from test_docs import fences, table
 from xinflight.app import setup
 from xinflight.protocol import CODECS
@@ -84,7 +85,7 @@ async def test_event_source(server: str, browser: Browser) -> None:
     await page.goto(f"{server}healthz")
     await page.evaluate(f"(async () => {{ {SCRIPT[1]} }})()")
     image = page.locator("body > img")
-    await image.wait_for(timeout=20_000)
+    await image.wait_for(timeout=SOON)
     assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
     assert re.fullmatch(r"\d+ %", await page.title())
 
