@@ -41,7 +41,15 @@ DIED = b'{"detail":"Remote server 127.0.0.1:1 closed: 0 bytes read on a total of
 
 MODELS = {
     uid: Model(
-        uid=uid, name=uid, replicas=replicas, size="64x64", steps=10, guidance_scale=0.0, true_cancel=true, pool=pool
+        uid=uid,
+        name=uid,
+        replicas=replicas,
+        slots=replicas,
+        size="64x64",
+        steps=10,
+        guidance_scale=0.0,
+        true_cancel=true,
+        pool=pool,
     )
     for uid, replicas, true, pool in (("m", 1, True, "m"), ("two", 2, True, "two"), ("old", 1, False, "old"))
 }

@@ -48,7 +48,7 @@ async def test_all_is_well(run: Run, emulate: Serve) -> None:
     assert "painter (default), 2 replica(s)" in result.output
     assert "steps 10, guidance 0" in result.output
     assert "frees the model" in result.output
-    assert "Not for text to image: reader" in result.output
+    assert "Not for this server: reader" in result.output
     assert "to do" not in result.output
 
 

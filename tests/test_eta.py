@@ -5,7 +5,7 @@ import pytest
 from xinflight.upstream import DurationHistory, DurationKey, ProgressEstimator
 from xinflight.upstream.progress import MAX_KEYS
 
-KEY = DurationKey("m", "64x64", 10)
+KEY = DurationKey("m", "text2image", "64x64", 10)
 
 
 def step(estimator: ProgressEstimator, value: float, when: float) -> None:
@@ -82,7 +82,7 @@ def test_the_history_follows_a_change() -> None:
     for _ in range(8):
         history.learn(KEY, 20.0, 1.0)
     assert history.total(KEY) == pytest.approx(20.0, abs=0.5)
-    assert history.total(DurationKey("m", "128x64", 10)) is None
+    assert history.total(DurationKey("m", "text2image", "128x64", 10)) is None
 
 
 def test_the_history_forgets_what_is_not_used() -> None:
@@ -90,8 +90,8 @@ def test_the_history_forgets_what_is_not_used() -> None:
     history = DurationHistory()
     history.learn(KEY, 10.0, 1.0)
     for steps in range(1000, 1000 + MAX_KEYS):
-        history.learn(DurationKey("m", "64x64", steps), 1.0, 0.0)
+        history.learn(DurationKey("m", "text2image", "64x64", steps), 1.0, 0.0)
         history.learn(KEY, 10.0, 1.0)
     assert history.total(KEY) == 10.0
-    assert history.total(DurationKey("m", "64x64", 1000)) is None
-    assert history.total(DurationKey("m", "64x64", 1000 + MAX_KEYS - 1)) == 1.0
+    assert history.total(DurationKey("m", "text2image", "64x64", 1000)) is None
+    assert history.total(DurationKey("m", "text2image", "64x64", 1000 + MAX_KEYS - 1)) == 1.0

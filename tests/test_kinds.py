@@ -13,7 +13,7 @@ from factories import accept, make_task
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.demo import Faults
 from xinflight.errors import UpstreamDied, UpstreamGarbage
-from xinflight.protocol import State
+from xinflight.protocol import Params, State
 from xinflight.settings import Settings
 from xinflight.storage import MemoryStore
 from xinflight.supervise import Supervisor
@@ -31,6 +31,7 @@ REQUEST = GenerationRequest(
     guidance_scale=None,
     seed=7,
     request_id="r",
+    params=Params(n=1, timeout=60.0, on_disconnect="continue"),
 )
 FULL = msgspec.structs.replace(REQUEST, negative_prompt="fog", steps=4, guidance_scale=0.0)
 
@@ -87,9 +88,12 @@ def test_bodies_leave_to_the_model_what_is_not_given() -> None:
 def test_bodies_with_everything_given() -> None:
     txt2img, generations = routes()
     body = txt2img.body(FULL)
+    assert isinstance(body, dict)
     assert (body["negative_prompt"], body["steps"], body["cfg_scale"]) == ("fog", 4, 0.0)
     assert "kwargs" not in body
-    kwargs = generations.body(FULL)["kwargs"]
+    plain = generations.body(FULL)
+    assert isinstance(plain, dict)
+    kwargs = plain["kwargs"]
     assert isinstance(kwargs, str), "an object is refused"
     assert msgspec.json.decode(kwargs) == {
         "request_id": "r",
@@ -103,21 +107,26 @@ def test_bodies_with_everything_given() -> None:
 def test_outputs_of_both_routes() -> None:
     txt2img, generations = routes()
     encoded = base64.b64encode(b"jpeg").decode()
-    assert txt2img.output(msgspec.json.encode({"images": [encoded]})) == b"jpeg"
-    assert generations.output(msgspec.json.encode({"data": [{"url": None, "b64_json": encoded}]})) == b"jpeg"
+    assert _output(txt2img, msgspec.json.encode({"images": [encoded]})) == b"jpeg"
+    assert _output(generations, msgspec.json.encode({"data": [{"url": None, "b64_json": encoded}]})) == b"jpeg"
 
 
 @pytest.mark.parametrize("answer", [b'{"images":[],"data":[]}', b'{"images":[""],"data":[{"b64_json":""}]}', b"{}"])
 def test_a_response_without_an_image_is_garbage(answer: bytes) -> None:
     for route in routes():
         with pytest.raises(UpstreamGarbage):
-            route.output(answer)
+            _output(route, answer)
 
 
 def test_a_response_may_be_as_large_as_the_largest_image() -> None:
     """Uncompressed, with 16 bits for each of four channels, as base64."""
     large = msgspec.structs.replace(REQUEST, width=2048, height=2048)
     assert TEXT2IMAGE.max_bytes(large) - TEXT2IMAGE.max_bytes(REQUEST) > 2040 * 2048 * 8 * 4 / 3
+
+
+def _output(route: Route, answer: bytes) -> bytes:
+    assert route.output is not None
+    return route.output(answer)
 
 
 def routes() -> tuple[Route, Route]:

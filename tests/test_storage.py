@@ -307,7 +307,7 @@ async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
             raise OverflowError("too large")
         return encode(task)
 
-    monkeypatch.setattr(store_sqlite, "_row", fail)
+    monkeypatch.setattr(sqlite_batch, "_row", fail)
     engine.faults = Faults(freeze=1, requests=1)
     assert (await start(client, "a"))["type"] == "ack"
     await refused(client, "poison")

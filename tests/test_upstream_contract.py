@@ -18,7 +18,7 @@ from xinflight.clock import SystemClock
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
 from xinflight.errors import ModelNotFound, UpstreamAuth, UpstreamBusy, UpstreamDied, UpstreamFailed
 from xinflight.model import identify
-from xinflight.protocol import UpstreamState
+from xinflight.protocol import Params, UpstreamState
 from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.upstream import (
@@ -26,6 +26,7 @@ from xinflight.upstream import (
     Aborted,
     Attempt,
     GenerationRequest,
+    Made,
     Model,
     ProgressAnswer,
     ProgressEstimator,
@@ -40,6 +41,7 @@ SIDES = ["emulator", pytest.param("real", marks=pytest.mark.xinference)]
 LONG: dict[str, Any] = {"width": 256, "height": 256, "steps": 60}
 """Some 10 s on the real server with one core: nothing that is to be aborted ends by itself."""
 SPAN = 0.05
+PARAMS = Params(n=1, timeout=60.0, on_disconnect="continue")
 
 
 def shape(data: bytes) -> tuple[str, int, int]:
@@ -172,6 +174,7 @@ def _request(**changes: Any) -> GenerationRequest:
         guidance_scale=3.5,
         seed=7,
         request_id=str(uuid.uuid4()),
+        params=PARAMS,
     )
     return msgspec.structs.replace(request, **changes)
 
@@ -188,10 +191,12 @@ def _attempt(
 
 
 async def _image(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> bytes:
-    return await _attempt(upstream, _request(**changes), true_cancel=true_cancel).run()
+    made = await _attempt(upstream, _request(**changes), true_cancel=true_cancel).run()
+    assert isinstance(made, bytes)
+    return made
 
 
-Running = tuple[Attempt, asyncio.Task[bytes]]
+Running = tuple[Attempt, asyncio.Task[Made]]
 
 
 async def _start(upstream: Watched, *, true_cancel: bool = True, **changes: Any) -> Running:
@@ -234,7 +239,9 @@ async def test_discovery(rig_with_pair: Rig, stack: AsyncExitStack) -> None:
     single = Model(
         uid=MODEL,
         name=MODEL,
+        abilities=upstream.models[MODEL].abilities,
         replicas=1,
+        slots=1,
         size="1024x1024",
         steps=None,
         guidance_scale=None,
@@ -327,7 +334,9 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
             assert progress < 1.0 or not run.done(), "before the answer"
             seen.append(progress)
         await asyncio.sleep(0.01)
-    assert shape(await run) == ("image/jpeg", 256, 256)
+    made = await run
+    assert isinstance(made, bytes)
+    assert shape(made) == ("image/jpeg", 256, 256)
     told = _told(steps)
     assert seen == sorted(seen)
     assert set(seen) <= set(told)
@@ -416,7 +425,9 @@ async def test_the_other_route_is_never_aborted(upstream: Watched) -> None:
     await asyncio.sleep(0.3)
     assert not run.done()
     assert not following.done()
-    assert shape(await run) == ("image/jpeg", 256, 256)
+    made = await run
+    assert isinstance(made, bytes)
+    assert shape(made) == ("image/jpeg", 256, 256)
     assert await following == reference
     assert upstream.aborts() == 0
 

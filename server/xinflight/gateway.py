@@ -27,6 +27,7 @@ from xinflight.protocol import (
     Notice,
     OutputEvent,
     Queue,
+    TaskRequest,
     parse_cursor,
 )
 from xinflight.refusals import RefusalLog
@@ -217,7 +218,7 @@ class Gateway:
     # Tasks
 
     async def submit(
-        self, request: Generate, identity: Identity, subscriber: Subscriber, address: str | None
+        self, request: TaskRequest, identity: Identity, subscriber: Subscriber, address: str | None
     ) -> tuple[Task, bool]:
         """Accept a request of the subscriber's owner from an address, or find the task that its id stands for.
 
@@ -246,9 +247,12 @@ class Gateway:
         """Cancel a task or one of its outputs; return its state before, `unknown` for an unknown id. Idempotent."""
         return await self._front.cancel(owner, task_id, index)
 
-    async def cancel_all(self, owner: str, keep: set[str]) -> list[CancelledTask]:
-        """Cancel all unfinished tasks of an owner except those with ids in `keep`; return their states before."""
-        return await self._front.cancel_all(owner, keep)
+    async def cancel_all(self, owner: str, keep: set[str], group: str | None = None) -> list[CancelledTask]:
+        """Cancel all unfinished tasks of an owner or of a group, except those with ids in `keep`.
+
+        Returns their states before.
+        """
+        return await self._front.cancel_all(owner, keep, group)
 
     async def delete(self, owner: str, task_id: str) -> Task | None:
         """Delete an ended task and its files, notify the owner's connections, and return it; None for an unknown id.
@@ -267,10 +271,13 @@ class Gateway:
             connection.notify(self._notice(kind, translate(kind, connection.lang), task_id))
 
     async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
     ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks, newest first, and the cursor of the next page, None after the last."""
-        return await self._front.page(owner, cursor=cursor, limit=limit, state=state)
+        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page.
+
+        The cursor is None after the last page.
+        """
+        return await self._front.page(owner, cursor=cursor, limit=limit, state=state, group=group)
 
     # Events
 

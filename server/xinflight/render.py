@@ -11,6 +11,7 @@ from xinflight.model import Event, EventMessage, Task, output_ref
 from xinflight.protocol import (
     Accepted,
     Cancelled,
+    Delta,
     Error,
     ModelInfo,
     Notice,
@@ -53,8 +54,10 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
             return replace(message, message=translate(message.state if by_state else message.step, lang))
         case OutputEvent():
             b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
-            url = render_context.output_url(message.url)
+            url = message.url and render_context.output_url(message.url)
             return replace(message, message=translate("output", lang), url=url, b64_json=b64_json)
+        case Delta():
+            return message
         case Accepted():
             return replace(message, message=translate("accepted", lang))
         case Result():
@@ -64,12 +67,15 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
             data_ = _with_urls(message.data, render_context)
             return replace(message, message=translate(message.upstream, lang), data=data_)
         case Error():
-            return replace(message, message=translate(message.code, lang))
+            data_ = _with_urls(message.data, render_context)
+            return replace(message, message=translate(message.code, lang), data=data_)
 
 
 def _with_urls(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
     """Fill in the URLs of an end; bytes are left out, since each `output` carried them to whoever requested them."""
-    return [replace(output, url=render_context.output_url(output.url), b64_json=None) for output in outputs]
+    return [
+        replace(output, url=output.url and render_context.output_url(output.url), b64_json=None) for output in outputs
+    ]
 
 
 async def _with_bytes(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
@@ -78,7 +84,8 @@ async def _with_bytes(outputs: list[OutputRef], render_context: RenderContext) -
     rendered = []
     for output in outputs:
         b64_json, room = await _inline(output, render_context, room)
-        rendered.append(replace(output, url=render_context.output_url(output.url), b64_json=b64_json))
+        url = output.url and render_context.output_url(output.url)
+        rendered.append(replace(output, url=url, b64_json=b64_json))
     return rendered
 
 
@@ -103,7 +110,7 @@ def _describe(task: Task) -> TaskInfo:
         created=task.created,
         ended=task.ended_at,
         params=task.params,
-        data=[output_ref(task, output) for output in task.completed],
+        data=[output_ref(task, output) for output in task.shown],
         failed=[output.index for output in failed],
         cancelled=[output.index for output in task.outputs if output.state is State.CANCELLED],
         code=failed[0].code if failed and task.state is not State.COMPLETED else None,

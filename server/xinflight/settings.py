@@ -46,13 +46,17 @@ class BadSettings(Exception):
 class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of one model under `[models.<uid>]`. None means the model's own value.
 
-    Models with the same `pool` share one queue. `replicas` overrides the number that Xinference reports.
+    Models with the same `pool` share one queue. `replicas` overrides the number that Xinference reports, `slots` how
+    many outputs a replica makes at once: 8 chats, else 1. A chat model runs 16 and then stops answering aborts.
     """
 
     steps: Count | None = None
     guidance_scale: Annotated[float, Meta(ge=0)] | None = None
     size: Size | None = None
+    frames: Count | None = None
+    fps: Count | None = None
     replicas: Count | None = None
+    slots: Count | None = None
     pool: Annotated[str, Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api_key: str | None = None
     """API key for Xinference. Tokens of users are never sent there."""
     model: str | None = None
-    """Default model. None means the first text-to-image model."""
+    """Default model for what it can do. None means the first one that can do what is asked for."""
     models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
     """Settings of individual models, by uid."""
     host: str = "127.0.0.1"
@@ -112,12 +116,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Minimum side length of an image."""
     size_max: Count = 2048
     """Maximum side length of an image."""
+    video_size: Size = "832x480"
+    """Size of a video if neither the user nor the model specifies one."""
+    video_frames: Count = 81
+    """Number of frames of a video if neither the user nor the model specifies one."""
+    video_fps: Count = 16
+    """Frames per second of a video if neither the user nor the model specifies them."""
+    frames: Count = 257
+    """Maximum number of frames of a video."""
     steps: Count = 200
     """Maximum number of inference steps."""
     guidance_scale: Annotated[float, Meta(ge=0)] = 30.0
     """Maximum guidance scale."""
     timeout: Seconds = 3600.0
     """Default timeout of a generation, counted from its acceptance."""
+    video_timeout: Seconds = 14400.0
+    """Default timeout of a video, counted from its acceptance."""
     timeout_max: Seconds = 86400.0
     """Maximum timeout that a generation may request."""
     tasks_per_owner: Count = 1000
@@ -127,7 +141,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seconds_per_day: Seconds | None = None
     """Maximum compute seconds per owner and day (UTC). None: no limit."""
     pending_bytes: Count = 67108864
-    """Maximum bytes of prompts and metadata of an owner's unfinished generations."""
+    """Maximum bytes of prompts, chats and metadata of an owner's unfinished generations."""
+    chat_bytes: Count = 1048576
+    """Maximum bytes of a chat with its messages and tools."""
+    chat_messages: Count = 1000
+    """Maximum number of messages of a chat."""
+    upload_bytes: Count = 26214400
+    """Maximum bytes of an upload."""
+    upload_pixels: Count = 64000000
+    """Maximum number of pixels of an upload."""
+    uploads_per_owner: Count = 1000
+    """Maximum number of uploads of an owner."""
+    uploads_bytes: Count = 1073741824
+    """Maximum bytes of all uploads of an owner."""
     tasks: Count = 10000
     """Maximum number of unfinished generations in total."""
     requests_per_minute: Bound = None

@@ -155,12 +155,12 @@ async def examine(settings: Settings) -> int:
             cause = redact(upstream.cause, secrets_of(settings))
             # It may contain text of any server at that address: no escape sequence of it may reach the terminal.
             click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in cause)}")
-        default = upstream.default()
+        default = upstream.default("text2image")
         for model in upstream.models.values():
             for line in describe(model, default=model is default):
                 click.echo(printable(line))
         if upstream.unsuitable:
-            click.echo(f"Not for text to image: {printable(', '.join(sorted(upstream.unsuitable)))}")
+            click.echo(f"Not for this server: {printable(', '.join(sorted(upstream.unsuitable)))}")
         if state is UpstreamState.READY and default is None:
             click.echo(
                 f"To do        there is no model {settings.model}: launch it, or choose one above with --model"

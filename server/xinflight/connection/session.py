@@ -32,6 +32,7 @@ from xinflight.protocol import (
     Authenticate,
     Cancel,
     CancelledTask,
+    Chat,
     CloseCode,
     Codec,
     Delete,
@@ -48,6 +49,7 @@ from xinflight.protocol import (
     Request,
     Resume,
     ServerMessage,
+    TaskRequest,
     Tasks,
     Unfollow,
     Unpause,
@@ -183,8 +185,8 @@ class Session:
 
     async def _act(self, message: Request, frame: bytes) -> ServerMessage | None:
         match message:
-            case Generate():
-                await self._generate(message, frame)
+            case Generate() | Chat():
+                await self._submit(message, frame)
                 return None
             case Cancel():
                 return await self._cancel(message)
@@ -210,8 +212,8 @@ class Session:
                 await self._access.renew(message.token)
                 return Ok(ref=message.ref, tasks=[])
 
-    async def _generate(self, message: Generate, frame: bytes) -> None:
-        if message.prompt is None and not self._codec.fields(frame):
+    async def _submit(self, message: Generate | Chat, frame: bytes) -> None:
+        if isinstance(message, Generate) and message.prompt is None and not self._codec.fields(frame):
             message.prompt = DEFAULT_PROMPT
         # Before `submit`: if this failed after it, the task would run without an `ack`.
         ignored = self._codec.unknown_fields(frame, message)
@@ -221,7 +223,7 @@ class Session:
             )
             self.outbox.put(self._ack(message, task, ignored))
 
-    def _ack(self, message: Generate, task: Task, ignored: list[str]) -> Ack:
+    def _ack(self, message: TaskRequest, task: Task, ignored: list[str]) -> Ack:
         return Ack(
             ref=message.ref,
             task_id=task.task_id,
@@ -235,12 +237,19 @@ class Session:
         )
 
     async def _cancel(self, message: Cancel) -> Ok:
-        task_id = _one_or_all(message.task_id, message.scope)
+        if message.group is None:
+            task_id = _one_or_all(message.task_id, message.scope)
+        elif message.task_id is not None or message.scope is not None:
+            raise WrongShape(field="group", limit="either task_id, group or scope")
+        else:
+            task_id = None
         if task_id is None and message.index is not None:
             raise OutOfBounds(field="index", limit="only with task_id")
-        owner = acting_for(self._access.identity, message.owner, "cancel", task=task_id or "all", index=message.index)
+        which = task_id or message.group or "all"
+        owner = acting_for(self._access.identity, message.owner, "cancel", task=which, index=message.index)
         if task_id is None:
-            return Ok(ref=message.ref, tasks=await self._gateway.cancel_all(owner, set(message.except_)))
+            cancelled = await self._gateway.cancel_all(owner, set(message.except_), message.group)
+            return Ok(ref=message.ref, tasks=cancelled)
         return Ok(ref=message.ref, tasks=[await self._gateway.cancel(owner, task_id, message.index)])
 
     async def _move(self, message: Move) -> Ok:
@@ -305,7 +314,7 @@ class Session:
         # Before the page: what happens while it is read must come again with a resume, not be skipped.
         cursor = self._gateway.journal.cursor(self.owner)
         tasks, following = await self._gateway.page(
-            self.owner, cursor=message.cursor, limit=message.limit, state=message.state
+            self.owner, cursor=message.cursor, limit=message.limit, state=message.state, group=message.group
         )
         # A page is one message: with the bytes of all its outputs inline its size would be unbounded.
         render_context = replace(self._render_context, inline_bytes=0)

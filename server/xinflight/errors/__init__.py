@@ -22,6 +22,10 @@ XinflightError
 │   ├── AmbiguousCredentials ambiguous_credentials
 │   ├── Forbidden            forbidden
 │   ├── NotFound             not_found
+│   ├── ImageNotFound        image_not_found
+│   ├── BadImage             bad_image
+│   ├── TooManyUploads       too_many_uploads
+│   ├── ImagesUnsupported    images_unsupported
 │   ├── TaskIdConflict       task_id_conflict
 │   ├── TooManyTasks         too_many_tasks
 │   ├── RateLimited          rate_limited
@@ -36,6 +40,7 @@ XinflightError
 │   └── ShuttingDown         shutting_down
 ├── TaskTimeout              timeout
 ├── TaskCancelled            cancelled
+├── Interrupted              interrupted
 ├── Internal                 internal
 └── UpstreamError
     ├── UpstreamAuth         upstream_auth
@@ -70,7 +75,10 @@ from xinflight.errors.messages import (
 from xinflight.errors.refused import (
     AccountBusy,
     AmbiguousCredentials,
+    BadImage,
     Forbidden,
+    ImageNotFound,
+    ImagesUnsupported,
     ModelNotFound,
     ModelUnsuitable,
     NotFound,
@@ -85,10 +93,12 @@ from xinflight.errors.refused import (
     TooManyConnections,
     TooManyShares,
     TooManyTasks,
+    TooManyUploads,
     Unauthorised,
 )
 from xinflight.errors.tasks import (
     Internal,
+    Interrupted,
     TaskCancelled,
     TaskTimeout,
 )
@@ -105,6 +115,7 @@ from xinflight.errors.upstream import (
 __all__ = [
     "AccountBusy",
     "AmbiguousCredentials",
+    "BadImage",
     "BadMessage",
     "BadTaskId",
     "BadValue",
@@ -112,7 +123,10 @@ __all__ = [
     "BodyTimeout",
     "Forbidden",
     "FrameTooLarge",
+    "ImageNotFound",
+    "ImagesUnsupported",
     "Internal",
+    "Interrupted",
     "LoraTag",
     "ModelNotFound",
     "ModelUnsuitable",
@@ -136,6 +150,7 @@ __all__ = [
     "TooManyConnections",
     "TooManyShares",
     "TooManyTasks",
+    "TooManyUploads",
     "Unauthorised",
     "UnknownAction",
     "UnsupportedType",

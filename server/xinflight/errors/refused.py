@@ -5,7 +5,10 @@ from xinflight.errors.base import XinflightError
 __all__ = [
     "AccountBusy",
     "AmbiguousCredentials",
+    "BadImage",
     "Forbidden",
+    "ImageNotFound",
+    "ImagesUnsupported",
     "ModelNotFound",
     "ModelUnsuitable",
     "NotFound",
@@ -20,6 +23,7 @@ __all__ = [
     "TooManyConnections",
     "TooManyShares",
     "TooManyTasks",
+    "TooManyUploads",
     "Unauthorised",
 ]
 
@@ -61,6 +65,35 @@ class NotFound(Refused):
 
     code = "not_found"
     status = 404
+
+
+class ImageNotFound(Refused):
+    """No upload and no output of the caller has this id, or not any more."""
+
+    code = "image_not_found"
+    status = 404
+
+
+class BadImage(Refused):
+    """Not an image that can be used: damaged, animated, too large, of another format, or of the wrong size."""
+
+    code = "bad_image"
+    status = 422
+
+
+class TooManyUploads(Refused):
+    """The owner's uploads would exceed their number or their bytes."""
+
+    code = "too_many_uploads"
+    status = 429
+    retryable = True
+
+
+class ImagesUnsupported(Refused):
+    """This server was installed without what it needs to read images."""
+
+    code = "images_unsupported"
+    status = 501
 
 
 class TaskIdConflict(Refused):

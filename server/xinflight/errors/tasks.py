@@ -4,6 +4,7 @@ from xinflight.errors.base import XinflightError
 
 __all__ = [
     "Internal",
+    "Interrupted",
     "TaskCancelled",
     "TaskTimeout",
 ]
@@ -21,6 +22,14 @@ class TaskCancelled(XinflightError):
 
     code = "cancelled"
     status = 409
+
+
+class Interrupted(XinflightError):
+    """A text broke off after it had begun: it is kept as it is, since another try would write another text."""
+
+    code = "interrupted"
+    status = 502
+    retryable = True
 
 
 class Internal(XinflightError):

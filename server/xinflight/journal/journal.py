@@ -16,8 +16,8 @@ from xinflight.errors import StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
 from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_message
-from xinflight.protocol import Progress
-from xinflight.storage import Accept, Append, Charge, Outcome, Save, Store, Write
+from xinflight.protocol import Delta, Progress
+from xinflight.storage import Accept, Append, Charge, Extend, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
 
 __all__ = ["Journal"]
@@ -96,21 +96,29 @@ class Journal:
 
     # Append
 
-    async def accept(self, task: Task) -> Task | None:
-        """Store a new task and publish its acceptance; return the known task instead if its id is in use.
+    async def accept(self, task: Task, content: bytes | None = None) -> Task | None:
+        """Store a new task, with its content, and publish its acceptance; return the known one if its id is in use.
 
         Cancelling the call does not take it back. Raises StorageUnavailable when nothing can be stored now.
         """
-        outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task))))
+        outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task), content=content)))
         return outcome if isinstance(outcome, Task) else None
 
-    def append(self, task: Task, message: StoredMessage, fence: int) -> asyncio.Future[Outcome]:
+    def append(
+        self, task: Task, message: StoredMessage, fence: int, *, compacts: bool = False
+    ) -> asyncio.Future[Outcome]:
         """Store `message` as the next event of `task`, with the task as it stands, then publish it.
+
+        With `compacts` it replaces the stored deltas of the task.
 
         The place in the order is fixed by this call; the future is done once the event is stored and published,
         however long the store accepts nothing. Cancelling the future does not take the event back.
         """
-        return self._put(Append(task=task, message=message, fence=fence))
+        return self._put(Append(task=task, message=message, fence=fence, compacts=compacts))
+
+    def extend(self, task: Task, message: Delta, fence: int) -> asyncio.Future[Outcome]:
+        """Store the next delta of a task, without the task, then publish it. Otherwise as `append`."""
+        return self._put(Extend(task=task, message=message, fence=fence))
 
     def save(self, task: Task, fence: int) -> asyncio.Future[Outcome]:
         """Store the task as it stands, without an event."""

@@ -13,7 +13,7 @@ from xinflight.model.event import (
 )
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.share import Share
-from xinflight.model.task import ENDED, MOVES, Output, Task
+from xinflight.model.task import ENDED, MOVES, Output, Task, TaskInput
 from xinflight.model.usage import Usage, day_of
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Share",
     "StoredMessage",
     "Task",
+    "TaskInput",
     "Usage",
     "accepted_message",
     "day_of",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from xinflight.protocol import Generate
+from xinflight.protocol import Chat, Generate, TaskRequest
 
 __all__ = ["digest", "has_content"]
 
@@ -19,33 +19,35 @@ _FIRST_FIELDS = (
 )
 
 
-def digest(request: Generate) -> str:
+def digest(request: TaskRequest) -> str:
     """Return what two requests with the same content share, whatever their ids and refs.
 
     It is stored, so it must stay what it is: only fields that differ from their defaults count, since a field that
     a later version adds would change the digest of every request.
     """
     content = {name: value for name, value in _changed(request) if name not in _NO_CONTENT}
+    if isinstance(request, Chat):
+        content["action"] = "chat"
     return _DIGEST_FORM + _hash(msgspec.json.encode(content, order="deterministic"))
 
 
-def has_content(stored: str, request: Generate) -> bool:
+def has_content(stored: str, request: TaskRequest) -> bool:
     """Tell whether a stored digest is that of a request, whichever version stored it."""
     if stored.startswith(_DIGEST_FORM):
         return stored == digest(request)
     return stored == _first_digest(request)
 
 
-def _first_digest(request: Generate) -> str | None:
+def _first_digest(request: TaskRequest) -> str | None:
     """Return the digest as tasks of schema 1 have it: of all fields that there were, in their order."""
-    if any(name not in _FIRST_FIELDS for name, _ in _changed(request)):
+    if not isinstance(request, Generate) or any(name not in _FIRST_FIELDS for name, _ in _changed(request)):
         return None
     content = {name: None if name in _NO_CONTENT else getattr(request, name) for name in _FIRST_FIELDS}
     content["metadata"] = msgspec.Raw(msgspec.json.encode(request.metadata, order="deterministic"))
     return _hash(msgspec.json.encode({"action": "generate", **content}))
 
 
-def _changed(request: Generate) -> Iterator[tuple[str, Any]]:
+def _changed(request: TaskRequest) -> Iterator[tuple[str, Any]]:
     """Yield the fields that are not what they are when they are left out."""
     default = type(request)()
     for name in request.__struct_fields__:

@@ -1,6 +1,6 @@
 """One event of a task as it is stored: a wire message without what belongs to a subscriber. No I/O."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -9,6 +9,7 @@ from xinflight.model.task import Output, Task
 from xinflight.protocol import (
     Accepted,
     Cancelled,
+    Delta,
     Error,
     Failure,
     OutputEvent,
@@ -31,10 +32,12 @@ __all__ = [
     "output_ref",
 ]
 
-StoredMessage = Accepted | OutputEvent | Result | Cancelled | Error
+StoredMessage = Accepted | Delta | OutputEvent | Result | Cancelled | Error
 """What is stored, and draws a `seq`."""
 EVENT_BYTES = 1024
 """Bytes of memory of an event without prompts, or of a reference to an output; metadata is about as long at most."""
+DELTA_BYTES = 256
+"""The same of a delta, beside its text."""
 EventMessage = StoredMessage | Progress
 """Whatever a subscriber receives of a task."""
 
@@ -59,8 +62,13 @@ class Event(Struct, frozen=True, kw_only=True):
         match self.message:
             case Accepted(params=params):
                 return EVENT_BYTES + 4 * (len(params.prompt) + len(params.negative_prompt or ""))
-            case Result(data=ResultData(data=outputs)) | Cancelled(data=outputs):
-                return EVENT_BYTES * (1 + len(outputs))
+            case Delta(text=text):
+                return DELTA_BYTES + 4 * len(text)
+            case OutputEvent(text=str() as text, reasoning=reasoning):
+                return EVENT_BYTES + 4 * (len(text) + len(reasoning or ""))
+            case Result(data=ResultData(data=outputs)) | Cancelled(data=outputs) | Error(data=outputs):
+                texts = sum(len(output.text or "") + len(output.reasoning or "") for output in outputs)
+                return EVENT_BYTES * (1 + len(outputs)) + 4 * texts
             case _:
                 return EVENT_BYTES
 
@@ -96,41 +104,43 @@ def accepted_message(task: Task) -> Accepted:
 
 def output_message(task: Task, output: Output, now: float) -> OutputEvent:
     """Return the event that tells of a finished output. `now` is Unix seconds; `url` is the output's id."""
-    file = output.file
-    assert file is not None  # told of completed outputs only
-    return OutputEvent(
-        task_id=task.task_id,
-        timestamp=now,
-        index=output.index,
-        url=output.output_id,
-        b64_json=_inline(task),
-        seed=output.seed,
-        width=file.width,
-        height=file.height,
-        bytes=file.bytes,
-        media_type=file.media_type,
-    )
+    return OutputEvent(task_id=task.task_id, timestamp=now, **_made(task, output))
 
 
 def output_ref(task: Task, output: Output) -> OutputRef:
-    """Return the reference to a finished output that results and lists carry; `url` is the output's id."""
+    """Return the reference to an output that results and lists carry; `url` is the id of one with a file.
+
+    A text that has not come to its end is incomplete.
+    """
+    return OutputRef(**_made(task, output), incomplete=output.state is not State.COMPLETED)
+
+
+def _made(task: Task, output: Output) -> dict[str, Any]:
+    """Return what is told of a file or a text."""
     file = output.file
-    assert file is not None  # told of completed outputs only
-    return OutputRef(
-        url=output.output_id,
-        b64_json=_inline(task),
-        index=output.index,
-        seed=output.seed,
-        width=file.width,
-        height=file.height,
-        bytes=file.bytes,
-        media_type=file.media_type,
-    )
-
-
-def _inline(task: Task) -> bytes | None:
-    """Return the empty mark of an inline output, which is filled in for each subscriber, or None."""
-    return b"" if task.params.response_format == "b64_json" else None
+    if file is None:
+        assert output.text is not None  # told of outputs with something in them only
+        return {
+            "index": output.index,
+            "text": output.text,
+            "reasoning": output.reasoning,
+            "chat": output.chat,
+            "bytes": len(output.text.encode()),
+            "media_type": "text/plain",
+        }
+    return {
+        "url": output.output_id,
+        "output_id": output.output_id,
+        # An empty mark, which is filled in for each subscriber.
+        "b64_json": b"" if task.params.response_format == "b64_json" else None,
+        "index": output.index,
+        "seed": output.seed,
+        "width": file.width,
+        "height": file.height,
+        "duration": file.duration,
+        "bytes": file.bytes,
+        "media_type": file.media_type,
+    }
 
 
 def end_message(task: Task) -> Result | Cancelled | Error:
@@ -138,7 +148,7 @@ def end_message(task: Task) -> Result | Cancelled | Error:
     assert task.ended_at is not None  # set with the end
     now = task.ended_at
     state = task.state
-    made = [output_ref(task, output) for output in task.completed]
+    made = [output_ref(task, output) for output in task.shown]
     if state is State.COMPLETED:
         return Result(
             task_id=task.task_id,
@@ -169,5 +179,6 @@ def end_message(task: Task) -> Result | Cancelled | Error:
         state=state,
         step=worst.step,
         retryable=by_code(worst.code).retryable,
+        data=made,
         metadata=task.metadata,
     )

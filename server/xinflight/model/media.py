@@ -17,12 +17,13 @@ _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png", b"RI
 
 
 class MediaInfo(Struct, frozen=True, kw_only=True):
-    """What a file is: width and height in pixels, `bytes` of the whole file."""
+    """What a file is: width and height in pixels, `bytes` of the whole file, the seconds that a video lasts."""
 
     media_type: str
     width: int
     height: int
     bytes: int
+    duration: float | None = None
 
 
 def media_type_of(start: bytes) -> str | None:

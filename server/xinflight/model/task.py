@@ -3,15 +3,15 @@
 A task of n outputs has n `Output`s; each goes through the states on its own, and the state of the task is derived.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from xinflight.model.media import MediaInfo
-from xinflight.protocol import CancelOutcome, Params, State, Step
+from xinflight.protocol import CancelOutcome, ChatEnd, Params, State, Step
 
-__all__ = ["ENDED", "MOVES", "Output", "Task"]
+__all__ = ["ENDED", "MOVES", "Output", "Task", "TaskInput"]
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -33,7 +33,8 @@ class Output(Struct, kw_only=True):
     """One output of a task. `attempt` counts the requests sent for it, `step` is where it failed with `code`.
 
     `abortable` tells whether an abort may be sent for its latest request, so that a restart knows. What was made is
-    `file`, whose bytes are stored under `output_id`, or `text`.
+    `file`, whose bytes are stored under `output_id`, or `text`, which grows while a chat runs; `reasoning` is what
+    came before it, and `chat` tells how it ended.
     """
 
     index: int
@@ -48,6 +49,8 @@ class Output(Struct, kw_only=True):
     upstream: CancelOutcome | None = None
     file: MediaInfo | None = None
     text: str | None = None
+    reasoning: str | None = None
+    chat: ChatEnd | None = None
 
     @property
     def ended(self) -> bool:
@@ -61,6 +64,13 @@ class Output(Struct, kw_only=True):
         self.state = state
 
 
+class TaskInput(Struct, frozen=True, kw_only=True):
+    """An image that a task was given: an upload of its owner, held as long as the task is unfinished."""
+
+    role: Literal["image", "reference", "mask"]
+    upload_id: str
+
+
 class Task(Struct, kw_only=True):
     """One accepted request as it is stored. `uid` is ours and random; `task_id` is the client's, unique per owner.
 
@@ -68,7 +78,8 @@ class Task(Struct, kw_only=True):
     `created` and `deadline` are Unix seconds; `cancelled_at` and `ended_at` are None until then. `weight` is its
     owner's share of the compute time when it was accepted. Of an owner's waiting tasks with the same priority, the
     lowest `rank` goes first: it rises with acceptance, whatever the clock does, until it is moved. While a task is
-    `paused`, its waiting outputs are not started.
+    `paused`, its waiting outputs are not started. `inputs` are images; the messages of a chat are stored beside the
+    task, since a task is written many times.
     """
 
     uid: str
@@ -81,6 +92,7 @@ class Task(Struct, kw_only=True):
     created: float
     deadline: float
     outputs: list[Output]
+    inputs: list[TaskInput] = msgspec.field(default_factory=list)
     weight: float = 1.0
     rank: float = 0.0
     paused: bool = False
@@ -117,6 +129,11 @@ class Task(Struct, kw_only=True):
     def completed(self) -> list[Output]:
         """Return the outputs that were made, in the order of their index."""
         return [output for output in self.outputs if output.state is State.COMPLETED]
+
+    @property
+    def shown(self) -> list[Output]:
+        """Return the outputs with something to show: those that were made, and texts that broke off or still grow."""
+        return [output for output in self.outputs if output.state is State.COMPLETED or output.text]
 
     def outcome(self) -> State | None:
         """Return how the task ends, or None while an output is still on its way.

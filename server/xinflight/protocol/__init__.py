@@ -2,6 +2,7 @@
 
 from xinflight.protocol.account import AccountInfo, ErasedInfo, UsageInfo, UsageReport
 from xinflight.protocol.admin import ListQueue, QueueEntry, WholeQueue
+from xinflight.protocol.chat import Chat, ChatContent, ChatMessage, ImagePart, ImageUrlPart, TextPart
 from xinflight.protocol.codec import (
     CODECS,
     JSON,
@@ -35,6 +36,7 @@ from xinflight.protocol.messages import (
     Accepted,
     Ack,
     Cancelled,
+    Delta,
     Error,
     Notice,
     Ok,
@@ -50,6 +52,7 @@ from xinflight.protocol.messages import (
 )
 from xinflight.protocol.parts import (
     CancelledTask,
+    ChatEnd,
     Details,
     Failure,
     Limits,
@@ -59,6 +62,7 @@ from xinflight.protocol.parts import (
     QueuedOutput,
     ResultData,
     TaskInfo,
+    TokenUsage,
     Upstream,
 )
 from xinflight.protocol.requests import (
@@ -66,7 +70,6 @@ from xinflight.protocol.requests import (
     Cancel,
     Delete,
     Follow,
-    Generate,
     ListTasks,
     Move,
     Pause,
@@ -76,6 +79,7 @@ from xinflight.protocol.requests import (
     Unpause,
 )
 from xinflight.protocol.sharing import ListShares, NewShare, ShareBody, ShareInfo, SharePage
+from xinflight.protocol.task_requests import Generate, TaskRequest
 from xinflight.protocol.terms import (
     DEFAULT_PROMPT,
     PROTOCOL_VERSION,
@@ -83,6 +87,8 @@ from xinflight.protocol.terms import (
     SUBPROTOCOL_MSGPACK,
     CancelOutcome,
     CloseCode,
+    GenerateKind,
+    Kind,
     State,
     Step,
     UpstreamState,
@@ -105,16 +111,25 @@ __all__ = [
     "CancelOutcome",
     "Cancelled",
     "CancelledTask",
+    "Chat",
+    "ChatContent",
+    "ChatEnd",
+    "ChatMessage",
     "CloseCode",
     "Codec",
     "Delete",
+    "Delta",
     "Details",
     "ErasedInfo",
     "Error",
     "Failure",
     "Follow",
     "Generate",
+    "GenerateKind",
     "Health",
+    "ImagePart",
+    "ImageUrlPart",
+    "Kind",
     "Limits",
     "ListQueue",
     "ListShares",
@@ -160,7 +175,10 @@ __all__ = [
     "Step",
     "TaskInfo",
     "TaskPage",
+    "TaskRequest",
     "Tasks",
+    "TextPart",
+    "TokenUsage",
     "Unfollow",
     "Unpause",
     "Upstream",

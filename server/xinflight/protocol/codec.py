@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
+from xinflight.protocol.chat import Chat
 from xinflight.protocol.messages import ServerMessage
 from xinflight.protocol.requests import (
     Authenticate,
@@ -19,7 +20,6 @@ from xinflight.protocol.requests import (
     ClientMessage,
     Delete,
     Follow,
-    Generate,
     ListTasks,
     Move,
     Pause,
@@ -28,6 +28,7 @@ from xinflight.protocol.requests import (
     Unfollow,
     Unpause,
 )
+from xinflight.protocol.task_requests import Generate
 from xinflight.protocol.terms import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
 
 __all__ = [
@@ -43,11 +44,23 @@ __all__ = [
 ]
 
 Request = (
-    Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate
+    Generate
+    | Chat
+    | Cancel
+    | Move
+    | Pause
+    | Unpause
+    | Resume
+    | Follow
+    | Unfollow
+    | ListTasks
+    | Delete
+    | Ping
+    | Authenticate
 )
 """Any request that a client may send."""
 
-ACTIONS = "generate, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
+ACTIONS = "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
 
 _FORMS = {
     "size": "WIDTHxHEIGHT",
@@ -56,6 +69,13 @@ _FORMS = {
     "on_disconnect": "continue, cancel",
     "response_format": "url, b64_json",
     "scope": "all",
+    "kind": "text2image, image2image, inpainting, edit, video",
+    "image": "the id of an upload or an output",
+    "images": "ids of uploads or outputs",
+    "mask": "the id of an upload or an output",
+    "url": "data:image/...;base64,",
+    "role": "system, developer, user, assistant, tool",
+    "group": "1 to 64 of A-Z a-z 0-9 . _ : ~ -",
     "to": "first, last",
     "state": "unfinished, completed, failed, cancelled, expired",
 }
@@ -76,6 +96,7 @@ class Codec:
         self._library = library
         self._request: _Decoder = library.Decoder(Request)
         self._generate: _Decoder = library.Decoder(Generate)
+        self._chat: _Decoder = library.Decoder(Chat)
         self._keys: _Decoder = library.Decoder(dict[str, msgspec.Raw])
         self._ref: _Decoder = library.Decoder(_Ref)
         self._encoder = library.Encoder()
@@ -96,6 +117,11 @@ class Codec:
     def decode_generate(self, data: bytes) -> Generate:
         """Decode a `generate` without its `action`, such as an HTTP body. Raises the same errors as `decode`."""
         message: Generate = self._checked(self._generate, data)
+        return message
+
+    def decode_chat(self, data: bytes) -> Chat:
+        """Decode a `chat` without its `action`, such as an HTTP body. Raises the same errors as `decode`."""
+        message: Chat = self._checked(self._chat, data)
         return message
 
     def _checked(self, decoder: _Decoder, data: bytes) -> Any:

@@ -7,10 +7,12 @@ from msgspec import Meta
 from xinflight.protocol.terms import State, UpstreamState
 
 __all__ = [
+    "AdjustedFields",
     "BrokenLimit",
     "CancelledIndices",
     "Code",
     "ConnectionId",
+    "Duration",
     "EstimatedTime",
     "EventCursor",
     "FailedIndices",
@@ -18,24 +20,33 @@ __all__ = [
     "FileUrl",
     "Height",
     "IgnoredFields",
+    "Incomplete",
     "InlineFile",
     "InvalidField",
+    "MaxTokens",
     "MediaType",
     "MessageText",
     "Metadata",
     "ModelId",
     "NegativePrompt",
     "NextPage",
+    "OutputId",
     "OutputIndex",
+    "Penalty",
     "PixelSize",
     "QueuePaused",
     "QueuePosition",
+    "Reasoning",
     "RetryAfter",
     "Retryable",
     "Seed",
+    "Strength",
     "TaskIdText",
     "TaskState",
+    "Temperature",
+    "Text",
     "Timestamp",
+    "TopP",
     "UnixSeconds",
     "WaitingCount",
     "Width",
@@ -56,15 +67,41 @@ ConnectionId = Annotated[str, Meta(description="Id of this connection, which als
 EventCursor = Annotated[str, Meta(description="A position in the order of the owner's events, `epoch:seq`.")]
 NextPage = Annotated[str | None, Meta(description="The `cursor` of the next page. Absent on the last page.")]
 IgnoredFields = Annotated[list[str], Meta(description="Names of unknown fields that were ignored, at most 16.")]
+AdjustedFields = Annotated[
+    list[str], Meta(description="Names of fields whose values were rounded; `params` has those in effect.")
+]
 TaskState = Annotated[State, Meta(description="State of the task.")]
 XinferenceState = Annotated[UpstreamState, Meta(description="State of Xinference.")]
 ModelId = Annotated[str, Meta(description="The value for `model` in a `generate`.")]
 NegativePrompt = Annotated[str | None, Meta(description="What the image should not show.")]
 PixelSize = Annotated[str, Meta(description="`WIDTHxHEIGHT` in pixels.")]
 Seed = Annotated[
-    int, Meta(description="Seed to reproduce the image. Image `index` is generated with `seed + index`.")
+    int | None, Meta(description="Seed to reproduce the output. Output `index` is generated with `seed + index`.")
 ]
-OutputIndex = Annotated[int, Meta(description="Index of the image in its task, from 0.")]
+Strength = Annotated[float | None, Meta(description="How much `image` is changed. 1 keeps nothing.")]
+MaxTokens = Annotated[
+    Annotated[int, Meta(ge=1, le=10_000_000)] | None,
+    Meta(description="Chat: maximum number of tokens to generate. Default: the engine's."),
+]
+Temperature = Annotated[
+    Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="Chat: randomness. Default: the engine's.")
+]
+TopP = Annotated[
+    Annotated[float, Meta(gt=0, le=1)] | None, Meta(description="Chat: nucleus sampling. Default: the engine's.")
+]
+Penalty = Annotated[
+    Annotated[float, Meta(ge=-2, le=2)] | None, Meta(description="Chat: as in OpenAI's API. Default: the engine's.")
+]
+OutputIndex = Annotated[int, Meta(description="Index of the output in its task, from 0.")]
+OutputId = Annotated[str, Meta(description="Id of the output, for `image`, `images` and `mask` of a `generate`.")]
+Duration = Annotated[float | None, Meta(description="Video: its length in seconds.")]
+Text = Annotated[str | None, Meta(description="Chat: the whole text, in place of a file.")]
+Reasoning = Annotated[
+    str | None, Meta(description="Chat: what the model thought before, if it tells that apart from its text.")
+]
+Incomplete = Annotated[
+    bool, Meta(description="Chat: true if the text broke off, since the task failed or was cancelled.")
+]
 QueuePosition = Annotated[
     int | None, Meta(description="Position of a waiting image in the queue of its models. 1 is the next one.")
 ]
@@ -79,15 +116,17 @@ FailedIndices = Annotated[list[int], Meta(description="Indices of the images tha
 CancelledIndices = Annotated[list[int], Meta(description="Indices of the images that were cancelled.")]
 FileUrl = Annotated[
     str,
-    Meta(description="URL of the image. Requires the credentials of its owner, or is signed, and then expires."),
+    Meta(description="URL of the file. Requires the credentials of its owner, or is signed, and then expires."),
 ]
 InlineFile = Annotated[
     bytes | None, Meta(description="The file itself, if requested: base64 in JSON, bytes in MessagePack.")
 ]
-Width = Annotated[int, Meta(description="Width in pixels.")]
-Height = Annotated[int, Meta(description="Height in pixels.")]
-FileSize = Annotated[int, Meta(description="File size in bytes.")]
-MediaType = Annotated[str, Meta(description="`image/jpeg`, `image/png` or `image/webp`.")]
+Width = Annotated[int, Meta(description="Width in pixels. Absent for a text.")]
+Height = Annotated[int, Meta(description="Height in pixels. Absent for a text.")]
+FileSize = Annotated[int, Meta(description="Size in bytes.")]
+MediaType = Annotated[
+    str, Meta(description="`image/jpeg`, `image/png`, `image/webp`, `video/mp4`, or of a text `text/plain`.")
+]
 Code = Annotated[str, Meta(description="Stable error code. Handle an unknown code according to `retryable`.")]
 InvalidField = Annotated[str | None, Meta(description="The field that is invalid.")]
 BrokenLimit = Annotated[str | None, Meta(description="The bound that was exceeded, as text for people.")]

@@ -6,10 +6,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xinflight.protocol.fields import (
+    AdjustedFields,
     BrokenLimit,
     CancelledIndices,
     Code,
     ConnectionId,
+    Duration,
     EstimatedTime,
     EventCursor,
     FailedIndices,
@@ -23,20 +25,24 @@ from xinflight.protocol.fields import (
     MessageText,
     Metadata,
     NextPage,
+    OutputId,
     OutputIndex,
     QueuePaused,
     QueuePosition,
+    Reasoning,
     Retryable,
     RetryAfter,
     Seed,
     TaskIdText,
     TaskState,
+    Text,
     Timestamp,
     WaitingCount,
     Width,
 )
 from xinflight.protocol.parts import (
     CancelledTask,
+    ChatDetails,
     Details,
     EffectiveParams,
     Failure,
@@ -56,6 +62,7 @@ __all__ = [
     "Ack",
     "Answer",
     "Cancelled",
+    "Delta",
     "Error",
     "Notice",
     "Ok",
@@ -111,6 +118,7 @@ class Ack(Answer, tag="ack", kw_only=True):
     timestamp: Timestamp
     params: EffectiveParams
     state: TaskState
+    adjusted: AdjustedFields = msgspec.field(default_factory=list)
     ignored: IgnoredFields = msgspec.field(default_factory=list)
     metadata: Metadata = None
 
@@ -238,16 +246,32 @@ class Queue(ServerMessage, tag="queue", kw_only=True):
 
 
 class OutputEvent(TaskEvent, tag="output", kw_only=True):
-    """One image is finished."""
+    """One output is finished: a file, or the text of a chat."""
 
     index: OutputIndex
     url: FileUrl = ""
+    output_id: OutputId = ""
     b64_json: InlineFile = None
-    seed: Seed
-    width: Width
-    height: Height
+    seed: Seed = None
+    width: Width = 0
+    height: Height = 0
+    duration: Duration = None
     bytes: FileSize
     media_type: MediaType
+    text: Text = None
+    reasoning: Reasoning = None
+    chat: ChatDetails = None
+
+
+class Delta(TaskEvent, tag="delta", kw_only=True):
+    """New text of a chat. Write it at `offset`: deltas may be merged, and may repeat text that is there already."""
+
+    index: OutputIndex
+    offset: Annotated[int, Meta(description="Where the text belongs, in Unicode code points from the beginning.")]
+    text: Annotated[str, Meta(description="The new text.")]
+    channel: Annotated[
+        Literal["text", "reasoning"], Meta(description="Which text it belongs to. Absent means `text`.")
+    ] = "text"
 
 
 class Result(TaskEvent, tag="result", kw_only=True):
@@ -301,4 +325,5 @@ class Error(ServerMessage, tag="error", kw_only=True):
     retryable: Retryable = msgspec.field(default_factory=lambda: False)
     retry_after: RetryAfter = None
     details: Annotated[Details | None, Meta(description="Reserved.")] = None
+    data: FinishedOutputs = msgspec.field(default_factory=list)
     metadata: Metadata = None

@@ -5,15 +5,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from xinflight.protocol.fields import Metadata, NegativePrompt
-
 __all__ = [
     "Authenticate",
     "Cancel",
     "ClientMessage",
     "Delete",
     "Follow",
-    "Generate",
+    "Group",
     "Index",
     "ListTasks",
     "Move",
@@ -25,15 +23,12 @@ __all__ = [
     "Unpause",
 ]
 
-MAX_SEED = 2**53 - 64 - 1
-"""Largest seed. `seed + index` of the last of 64 images is still an exact number in JavaScript."""
-
 # `\Z` because `$` would also match before a trailing line break.
 TASK_ID = r"^[A-Za-z0-9._:~-]{1,64}\Z"
 CURSOR = r"^[A-Za-z0-9]{1,32}:[0-9]{1,16}\Z"
-SIZE = r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}\Z"
 
 TaskId = Annotated[str, Meta(pattern=TASK_ID)]
+Group = Annotated[str, Meta(pattern=TASK_ID)]
 Ref = Annotated[str, Meta(max_length=64)]
 Cursor = Annotated[str, Meta(pattern=CURSOR)]
 FutureScope = Annotated[Literal["all"] | None, Meta(description="All tasks of the owner, including future ones.")]
@@ -51,72 +46,14 @@ class ClientMessage(Struct, tag_field="action", forbid_unknown_fields=False, kw_
     ref: Annotated[Ref | None, Meta(description="Echoed in the direct answer.")] = None
 
 
-class Generate(ClientMessage, tag="generate", kw_only=True):
-    """Start a generation. Bounds here are those of the protocol; a server's settings may be narrower."""
-
-    prompt: Annotated[
-        str | None,
-        Meta(description="What the image should show. Required, except in a `generate` without any field."),
-    ] = None
-    negative_prompt: NegativePrompt = None
-    model: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=200)] | None,
-        Meta(description="A `welcome.models[].id` or a pool of the server. Default: the server's default model."),
-    ] = None
-    n: Annotated[int, Meta(ge=1, le=64, description="Number of images.")] = 1
-    size: Annotated[
-        Annotated[str, Meta(pattern=SIZE)] | None,
-        Meta(description="`WIDTHxHEIGHT` in pixels. Multiples of `limits.size_multiple`. Default: the model's."),
-    ] = None
-    steps: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | None,
-        Meta(description="Number of inference steps. Default: the model's."),
-    ] = None
-    guidance_scale: Annotated[
-        Annotated[float, Meta(ge=0, le=100)] | None,
-        Meta(description="How closely to follow the prompt. Default: the model's."),
-    ] = None
-    seed: Annotated[
-        Annotated[int, Meta(ge=-1, le=MAX_SEED)] | None,
-        Meta(description="Seed of image 0. -1 or absent: the server chooses one and returns it in `ack.params`."),
-    ] = None
-    task_id: Annotated[
-        TaskId | None,
-        Meta(description="Id of the task, which makes the message safe to repeat. Default: chosen by the server."),
-    ] = None
-    timeout: Annotated[
-        Annotated[float, Meta(gt=0, le=604800)] | None,
-        Meta(description="Seconds from acceptance until the task expires. Default: the server's setting."),
-    ] = None
-    on_disconnect: Annotated[
-        Literal["continue", "cancel"],
-        Meta(description="What to do once the owner has been disconnected for a while: finish or cancel the task."),
-    ] = "continue"
-    priority: Annotated[
-        int, Meta(ge=-100, le=100, description="Higher priorities go first, equal priorities in order of acceptance.")
-    ] = 0
-    metadata: Metadata = None
-    lang: Annotated[
-        Annotated[str, Meta(max_length=35)] | None,
-        Meta(description="Language of the texts about this task: `en` or `zh-CN`. Default: the connection's."),
-    ] = None
-    response_format: Annotated[
-        Literal["url", "b64_json"],
-        Meta(description="`b64_json`: each `output` also contains its file, up to `limits.inline_bytes`."),
-    ] = "url"
-    store: Annotated[
-        bool,
-        Meta(description="False: delete the task and its images once its end and all of them were delivered."),
-    ] = True
-
-
 class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=True):
-    """Cancel a task, one image of it, or all tasks of the owner except some."""
+    """Cancel a task, one output of it, a group of tasks, or all tasks of the owner except some."""
 
-    task_id: Annotated[TaskId | None, Meta(description="The task to cancel. Either this or `scope` is required.")] = (
-        None
-    )
+    task_id: Annotated[
+        TaskId | None, Meta(description="The task to cancel. Either this, `group` or `scope` is required.")
+    ] = None
     index: Annotated[Index | None, Meta(description="Cancel only this image. Requires `task_id`.")] = None
+    group: Annotated[Group | None, Meta(description="Cancel all unfinished tasks of this group.")] = None
     scope: Annotated[
         Literal["all"] | None,
         Meta(description="Cancel all unfinished tasks of the owner, including those of other connections."),
@@ -161,7 +98,7 @@ class Unfollow(ClientMessage, tag="unfollow", kw_only=True):
 
 
 class ListTasks(ClientMessage, tag="list", kw_only=True):
-    """List the tasks of the owner, newest first. `cursor` is the `next` of the previous page."""
+    """List the tasks of the owner or of one group, newest first. `cursor` is the `next` of the previous page."""
 
     cursor: Annotated[
         Annotated[str, Meta(pattern=r"^[0-9]{1,16}\Z")] | None,
@@ -172,6 +109,7 @@ class ListTasks(ClientMessage, tag="list", kw_only=True):
         Literal["unfinished", "completed", "failed", "cancelled", "expired"] | None,
         Meta(description="Only tasks in this state. Default: all."),
     ] = None
+    group: Annotated[Group | None, Meta(description="Only tasks of this group. Default: all.")] = None
 
 
 class Delete(ClientMessage, tag="delete", kw_only=True):

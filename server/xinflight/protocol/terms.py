@@ -1,6 +1,7 @@
 """Constants of the protocol: versions, close codes, states, steps."""
 
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 __all__ = [
     "DEFAULT_PROMPT",
@@ -9,6 +10,8 @@ __all__ = [
     "SUBPROTOCOL_MSGPACK",
     "CancelOutcome",
     "CloseCode",
+    "GenerateKind",
+    "Kind",
     "State",
     "Step",
     "UpstreamState",
@@ -19,6 +22,12 @@ SUBPROTOCOL_JSON = "xinflight.v1.json"
 SUBPROTOCOL_MSGPACK = "xinflight.v1.msgpack"
 DEFAULT_PROMPT = "LiuJuan"
 """The prompt of a `generate` that has no field but its action (the tutorial's first message)."""
+
+
+GenerateKind = Literal["text2image", "image2image", "inpainting", "edit", "video"]
+"""What a `generate` can ask for."""
+Kind = Literal[GenerateKind, "chat"]
+"""What a task can be."""
 
 
 class CloseCode(IntEnum):

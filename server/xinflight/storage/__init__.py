@@ -7,7 +7,7 @@ from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sharing import SHARES_PER_OWNER, Sharing
 from xinflight.storage.sqlite_schema import MIGRATIONS
-from xinflight.storage.store import Accept, Append, Charge, Outcome, PoolTags, Save, StaleFence, Store, Write
+from xinflight.storage.store import Accept, Append, Charge, Extend, Outcome, PoolTags, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
 
@@ -18,6 +18,7 @@ __all__ = [
     "Append",
     "Blobs",
     "Charge",
+    "Extend",
     "FileBlobs",
     "MemoryBlobs",
     "MemoryStore",

@@ -63,9 +63,9 @@ class Retention:
         await self._supervisor.stop("retention")
 
     async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
     ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks, the newest first, and the cursor of the next page, None for the last.
+        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page or None.
 
         It has at most `limit` tasks and PAGE_BYTES, but always one task if there is any.
 
@@ -79,7 +79,7 @@ class Retention:
         while True:
             # Not the whole page at once: 200 tasks with long prompts are 8 MB, of which most would be thrown away.
             asked = min(limit - len(tasks), READ_TASKS) + 1
-            rows = await self._store.tasks(owner, before=before, limit=asked, states=states)
+            rows = await self._store.tasks(owner, before=before, limit=asked, states=states, group=group)
             for row in rows:
                 size += len(msgspec.json.encode(row.task))
                 if len(tasks) == limit or (tasks and size > PAGE_BYTES):

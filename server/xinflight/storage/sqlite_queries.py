@@ -89,8 +89,8 @@ TRIMMED_TO = (
 # Commit
 
 ADD_TASK = (
-    "INSERT INTO tasks (uid, owner, task_id, pool, state, ended_at, bytes, kept, body) "
-    "VALUES (:uid, :owner, :task_id, :pool, :state, :ended_at, :bytes, :kept, :body) "
+    "INSERT INTO tasks (uid, owner, task_id, group_name, pool, state, ended_at, bytes, kept, body) "
+    "VALUES (:uid, :owner, :task_id, :group, :pool, :state, :ended_at, :bytes, :kept, :body) "
     "ON CONFLICT (owner, task_id) DO NOTHING"
 )
 UPDATE_TASK = (
@@ -98,7 +98,10 @@ UPDATE_TASK = (
     "WHERE uid = :uid"
 )
 ADD_OUTPUT = "INSERT INTO outputs VALUES (?, ?, ?)"
+ADD_CONTENT = "INSERT INTO contents VALUES (?, ?)"
 ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
+# Bodies are MessagePack, in which the type comes first: {"type": "delta", ...}.
+DROP_DELTAS = "DELETE FROM events WHERE uid = ? AND substr(body, 2, 11) = X'A474797065A564656C7461'"
 SET_SEQ = (
     "INSERT INTO owners (owner, seq, trimmed_to) "
     "VALUES (?, ?, coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'forgotten'), 0)) "
@@ -106,6 +109,7 @@ SET_SEQ = (
 )
 SET_SIZE = (
     "UPDATE tasks SET size = bytes + length(body) + :task_bytes + "
+    "coalesce((SELECT length(body) FROM contents WHERE uid = :uid), 0) + "
     "(SELECT coalesce(sum(length(body) + :event_bytes), 0) FROM events WHERE uid = :uid) "
     "WHERE uid = :uid"
 )
@@ -123,6 +127,11 @@ TASKS = "SELECT number, uid, body FROM tasks WHERE owner = ? AND number < ? ORDE
 NUMBERS_OF_STATE = (
     "SELECT number FROM tasks WHERE owner = ? AND state = ? AND number < ? ORDER BY number DESC LIMIT ?"
 )
+NUMBERS_OF_GROUP = (
+    "SELECT number FROM tasks INDEXED BY tasks_of_group "
+    "WHERE owner = ? AND group_name = ? AND state = ? AND number < ? ORDER BY number DESC LIMIT ?"
+)
+CONTENT = "SELECT body FROM contents WHERE uid = ?"
 TASK_OF_NUMBER = "SELECT number, uid, body FROM tasks WHERE number = ?"
 WITH_FILES = "SELECT uid, body FROM tasks WHERE bytes > 0 OR ended_at IS NULL"
 NOT_KEPT = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0"
@@ -176,6 +185,7 @@ DROP_EVENT = "DELETE FROM events WHERE owner = :owner AND seq = :seq"
 TRIM_TO = "UPDATE owners SET trimmed_to = max(trimmed_to, :seq) WHERE owner = :owner"
 DROP_SHARES = "DELETE FROM shares WHERE output_id IN (SELECT output_id FROM outputs WHERE uid = :uid)"
 DROP_OUTPUTS = "DELETE FROM outputs WHERE uid = :uid"
+DROP_CONTENT = "DELETE FROM contents WHERE uid = :uid"
 DROP_TASK = "DELETE FROM tasks WHERE uid = :uid"
 KEEP_UNREADABLE = (
     "INSERT INTO unreadable SELECT uid, owner, task_id, body FROM tasks WHERE uid = :uid ON CONFLICT DO NOTHING"

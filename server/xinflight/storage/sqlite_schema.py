@@ -86,7 +86,8 @@ MIGRATIONS = [
     # `usage` is per UTC day, and outlives the tasks that it counts. Finish tags are those of the owners ahead of the
     # virtual time of a pool (tasks/fair_shares.py). `kept` is 0 for a task that is deleted once its end was
     # delivered. Whose an output is, by its id: files are served to their owner only. Shares keep a digest of the
-    # secret in their address, so that whoever reads the database can't open them.
+    # secret in their address, so that whoever reads the database can't open them. `contents` are the messages of
+    # chats. Uploads are named by the hash of their bytes; one that an unfinished task uses is not deleted.
     """
     CREATE TABLE usage (
         owner TEXT NOT NULL,
@@ -123,6 +124,29 @@ MIGRATIONS = [
     ALTER TABLE tasks ADD COLUMN kept INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX tasks_not_kept ON tasks (ended_at) WHERE kept = 0;
     CREATE INDEX unreadable_of_owner ON unreadable (owner);
+    ALTER TABLE tasks ADD COLUMN group_name TEXT;
+    CREATE INDEX tasks_of_group ON tasks (owner, group_name, state, number) WHERE group_name IS NOT NULL;
+    CREATE TABLE contents (uid TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
+    CREATE TABLE uploads (
+        owner TEXT NOT NULL,
+        upload_id TEXT NOT NULL,
+        blob_id TEXT NOT NULL UNIQUE,
+        media_type TEXT NOT NULL,
+        width INTEGER NOT NULL,
+        height INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        created REAL NOT NULL,
+        expires REAL NOT NULL,
+        PRIMARY KEY (owner, upload_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX uploads_expiring ON uploads (expires);
+    CREATE TABLE upload_uses (
+        uid TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        upload_id TEXT NOT NULL,
+        PRIMARY KEY (uid, upload_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX upload_uses_of_upload ON upload_uses (owner, upload_id);
     """,
 ]
 CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks)}

@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from xinflight.model import Event, StoredMessage, Task, Usage
-from xinflight.protocol import State
+from xinflight.protocol import Delta, State
 from xinflight.storage.shares import Shares
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Accept",
     "Append",
     "Charge",
+    "Extend",
     "Outcome",
     "PoolTags",
     "Row",
@@ -39,17 +40,33 @@ class StaleFence(Exception):
 
 
 class Accept(Struct, frozen=True, kw_only=True):
-    """Store a new task with its first event, unless its owner's id for it is known."""
+    """Store a new task with its first event, unless its owner's id for it is known.
+
+    `content` is what is stored once beside the task: the messages of a chat, encoded.
+    """
 
     task: Task
     message: StoredMessage
+    content: bytes | None = None
 
 
 class Append(Struct, frozen=True, kw_only=True):
-    """Store a task as it stands now and its next event. `fence` is the one of the pool's lease."""
+    """Store a task as it stands now and its next event. `fence` is the one of the pool's lease.
+
+    With `compacts` the deltas of the task are deleted, since the event has the whole text. That makes no gap.
+    """
 
     task: Task
     message: StoredMessage
+    fence: int
+    compacts: bool = False
+
+
+class Extend(Struct, frozen=True, kw_only=True):
+    """Store the next delta of a task, without the task. `fence` is the one of the pool's lease."""
+
+    task: Task
+    message: Delta
     fence: int
 
 
@@ -85,7 +102,7 @@ class PoolTags(Struct, frozen=True, kw_only=True):
     mean: float | None = None
 
 
-TaskWrite = Accept | Append | Save
+TaskWrite = Accept | Append | Extend | Save
 Write = TaskWrite | Charge
 Outcome = Event | Task | None
 """What a write came to: the event with its seq, the task that an `Accept` found known, or None for the others."""
@@ -145,8 +162,19 @@ class Store(Protocol):
     async def task(self, owner: str, task_id: str) -> Task | None:
         """Return a task by its owner's id for it."""
 
-    async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
-        """Return at most `limit` tasks in some states, the newest first, with numbers below `before`."""
+    async def tasks(
+        self,
+        owner: str,
+        *,
+        before: int | None,
+        limit: int,
+        states: Collection[State],
+        group: str | None = None,
+    ) -> list[Row]:
+        """Return at most `limit` tasks of a group or of all in some states, newest first, numbered below `before`."""
+
+    async def content(self, uid: str) -> bytes | None:
+        """Return the content of a task as it was accepted, or None if it has none."""
 
     async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
         """Return at most `limit` stored events of an owner, after < seq <= upto, in order."""

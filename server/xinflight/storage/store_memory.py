@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from xinflight.model import Event, StoredMessage, Task, Usage
-from xinflight.protocol import State
+from xinflight.protocol import Delta, State
 from xinflight.storage.shares_memory import MemoryShares
 from xinflight.storage.store import (
     EVENT_BYTES,
@@ -17,6 +17,7 @@ from xinflight.storage.store import (
     Accept,
     Append,
     Charge,
+    Extend,
     Outcome,
     PoolTags,
     Row,
@@ -54,6 +55,8 @@ class MemoryStore:
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
         self._trimmed: dict[str, int] = {}
+        # By uid; goes with the task.
+        self._contents: dict[str, bytes] = {}
         # The owner of each output, by its id.
         self._output_owners: dict[str, str] = {}
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
@@ -112,6 +115,8 @@ class MemoryStore:
         if isinstance(write, Charge):
             self._charge(write)
             return None
+        if isinstance(write, Extend):
+            return self._add_event(write.task, write.message)
         task = _copied(write.task)
         rows = self._rows.setdefault(task.owner, {})
         known = rows.get(task.task_id)
@@ -119,15 +124,26 @@ class MemoryStore:
             return _copied(known.task)
         if known is None:
             self._output_owners.update((output.output_id, task.owner) for output in task.outputs)
+            if isinstance(write, Accept) and write.content is not None:
+                self._contents[task.uid] = write.content
         number = next(self._numbers) if known is None else known.number
         rows[task.task_id] = Row(number=number, task=task)
         if not task.params.store:
             self._not_kept[task.uid] = task.owner, task.task_id
+        if isinstance(write, Append) and write.compacts:
+            self._drop_deltas(task)
         event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
         if task.ended:
             self._ended[task.uid] = task
-            self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, []))
+            content = len(self._contents.get(task.uid, b""))
+            self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, [])) + content
         return event
+
+    def _drop_deltas(self, task: Task) -> None:
+        self._by_task[task.uid] = [one for one in self._by_task[task.uid] if not isinstance(one.message, Delta)]
+        self._events[task.owner] = [
+            one for one in self._events[task.owner] if one.uid != task.uid or not isinstance(one.message, Delta)
+        ]
 
     def _add_event(self, task: Task, message: StoredMessage) -> Event:
         if task.owner not in self._seqs:
@@ -149,6 +165,7 @@ class MemoryStore:
             del self._output_owners[output_id]
         self.shares.drop(owner, output_ids)
         self._not_kept.pop(task.uid, None)
+        self._contents.pop(task.uid, None)
         gone = {event.seq for event in self._by_task.pop(task.uid)}
         self._trimmed[owner] = max(self._trimmed.get(owner, 0), *gone)
         self._events[owner] = [event for event in self._events[owner] if event.seq not in gone]
@@ -169,14 +186,28 @@ class MemoryStore:
         row = self._rows.get(owner, {}).get(task_id)
         return None if row is None else _copied(row.task)
 
-    async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
+    async def tasks(
+        self,
+        owner: str,
+        *,
+        before: int | None,
+        limit: int,
+        states: Collection[State],
+        group: str | None = None,
+    ) -> list[Row]:
         """Return a page of the history."""
         rows = [
             row
             for row in self._rows.get(owner, {}).values()
-            if row.task.state in states and (before is None or row.number < before)
+            if row.task.state in states
+            and (before is None or row.number < before)
+            and group in (None, row.task.params.group)
         ]
         return sorted(rows, key=lambda row: -row.number)[:limit]
+
+    async def content(self, uid: str) -> bytes | None:
+        """Return the content of a task."""
+        return self._contents.get(uid)
 
     async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
         """Return events by bisection, since they are in the order of their seq."""

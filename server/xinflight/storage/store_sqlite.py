@@ -13,19 +13,14 @@ import xinflight.storage.sqlite_queries as sql
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import State
 from xinflight.storage.shares_sqlite import SqliteShares
+from xinflight.storage.sqlite_batch import Batch
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
 from xinflight.storage.store import (
-    EVENT_BYTES,
-    TASK_BYTES,
-    Accept,
-    Append,
     Charge,
     Outcome,
     PoolTags,
     Row,
     Save,
-    StaleFence,
-    TaskWrite,
     Write,
 )
 
@@ -66,7 +61,7 @@ class SqliteStore:
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Store the writes in one transaction; a task that is in several is written once, as it stands now."""
         # Encoded here, since a task may move on while the thread writes; nothing may suspend before.
-        batch = _Batch(writes)
+        batch = Batch(writes)
         rows = await self._database.write(batch.run)
         return [self._outcome(write, row) for write, row in zip(writes, rows, strict=True)]
 
@@ -95,14 +90,24 @@ class SqliteStore:
         rows = await self._database.read(lambda db: db.execute(sql.TASK, (owner, task_id)).fetchall())
         return next(iter((await self._readable(rows)).values()), None)
 
-    async def tasks(self, owner: str, *, before: int | None, limit: int, states: Collection[State]) -> list[Row]:
+    async def tasks(
+        self,
+        owner: str,
+        *,
+        before: int | None,
+        limit: int,
+        states: Collection[State],
+        group: str | None = None,
+    ) -> list[Row]:
         """Return a page of the history."""
         below = 2**62 if before is None else before
+        query = sql.NUMBERS_OF_STATE if group is None else sql.NUMBERS_OF_GROUP
+        whose = (owner,) if group is None else (owner, group)
 
         def work(connection: sqlite3.Connection) -> list[tuple[int, str, bytes]]:
-            if set(states) == set(State):
+            if group is None and set(states) == set(State):
                 return connection.execute(sql.TASKS, (owner, below, limit)).fetchall()
-            by_state = [connection.execute(sql.NUMBERS_OF_STATE, (owner, state, below, limit)) for state in states]
+            by_state = [connection.execute(query, (*whose, state, below, limit)) for state in states]
             newest = heapq.merge(*by_state, reverse=True)
             return [
                 connection.execute(sql.TASK_OF_NUMBER, number).fetchone()
@@ -112,6 +117,11 @@ class SqliteStore:
         rows = await self._database.read(work)
         tasks = await self._readable((uid, body) for _, uid, body in rows)
         return [Row(number=number, task=tasks[uid]) for number, uid, _ in rows if uid in tasks]
+
+    async def content(self, uid: str) -> bytes | None:
+        """Return the content of a task."""
+        row = await self._database.read(lambda db: db.execute(sql.CONTENT, (uid,)).fetchone())
+        return None if row is None else bytes(row[0])
 
     async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
         """Return the events of an owner, by their primary key."""
@@ -244,81 +254,6 @@ class SqliteStore:
         return tasks
 
 
-class _Batch:
-    """Writes, encoded, for one transaction."""
-
-    def __init__(self, writes: Sequence[Write]) -> None:
-        self._writes = writes
-        self._charges = [write for write in writes if isinstance(write, Charge)]
-        of_tasks = [write for write in writes if not isinstance(write, Charge)]
-        self._rows = {write.task.uid: _row(write.task) for write in of_tasks}
-        self._new = {write.task.uid for write in of_tasks if isinstance(write, Accept)}
-        self._messages = [_encode(write.message) if isinstance(write, Accept | Append) else None for write in writes]
-        self._fences = {(write.task.pool, write.fence) for write in of_tasks if isinstance(write, Append | Save)}
-        self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
-        self._ended = {write.task.uid for write in of_tasks if write.task.ended}
-
-    def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
-        """Store all; return for each write its seq, the body of the known task, or None."""
-        for pool, fence in self._fences:
-            row = connection.execute(sql.FENCE, (pool,)).fetchone()
-            if row is None or row[0] != fence:
-                raise StaleFence(pool)
-        # Before anything else, so that an `Accept` finds a known task as it stands.
-        connection.executemany(sql.UPDATE_TASK, [row for uid, row in self._rows.items() if uid not in self._new])
-        seqs: dict[str, int] = {}
-        rows = [
-            None if isinstance(write, Charge) else self._store(connection, seqs, write, message)
-            for write, message in zip(self._writes, self._messages, strict=True)
-        ]
-        self._charge(connection)
-        connection.executemany(sql.SET_SEQ, list(seqs.items()))
-        sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
-        connection.executemany(sql.SET_SIZE, sizes)
-        return rows
-
-    def _charge(self, connection: sqlite3.Connection) -> None:
-        for charge in self._charges:
-            connection.execute(sql.ADD_USAGE, msgspec.structs.asdict(charge.usage))
-            connection.execute(sql.SET_FINISH_TAG, (charge.pool, charge.usage.owner, charge.finish))
-        for charge in {charge.pool: charge for charge in self._charges}.values():
-            connection.execute(sql.SET_VIRTUAL_TIME, (charge.virtual_time, charge.mean, charge.pool))
-            connection.execute(sql.DROP_FINISH_TAGS, (charge.pool, charge.virtual_time))
-
-    def _store(
-        self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None
-    ) -> int | bytes | None:
-        task = write.task
-        if isinstance(write, Accept):
-            if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
-                body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
-                return body
-            outputs = [(output.output_id, task.uid, output.index) for output in task.outputs]
-            connection.executemany(sql.ADD_OUTPUT, outputs)
-        if message is None:
-            return None
-        if task.owner not in seqs:
-            row = connection.execute(sql.LAST_SEQ, (task.owner,)).fetchone()
-            seqs[task.owner] = 0 if row is None else int(row[0])
-        seqs[task.owner] += 1
-        connection.execute(sql.ADD_EVENT, (task.owner, seqs[task.owner], task.uid, task.lang, message))
-        return seqs[task.owner]
-
-
-def _row(task: Task) -> dict[str, object]:
-    return {
-        "uid": task.uid,
-        "owner": task.owner,
-        "task_id": task.task_id,
-        "pool": task.pool,
-        "state": task.state,
-        "ended_at": task.ended_at,
-        "bytes": sum(output.file.bytes for output in task.completed if output.file is not None),
-        "kept": task.params.store,
-        "body": _encode(task),
-    }
-
-
 def _prune(
     connection: sqlite3.Connection, keep_bytes: int, keep_tasks: int, ended_before: float
 ) -> list[tuple[str, bytes]]:
@@ -338,7 +273,7 @@ def _prune(
 
 def _delete(connection: sqlite3.Connection, uid: str) -> None:
     """Delete one task, its events, outputs and shares, recording for its owner that there is a gap."""
-    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_TASK):
+    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
 
 

@@ -1,11 +1,7 @@
-"""From a request to a task: what is refused, which values are in effect, what is drawn once and for all."""
-
-import secrets
-import uuid
+"""What is refused of a request: values beyond the settings, and models that are not there."""
 
 import msgspec
 
-from xinflight.auth import Identity
 from xinflight.errors import (
     LoraTag,
     ModelNotFound,
@@ -15,14 +11,11 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
-from xinflight.i18n import choose_language
-from xinflight.model import Output, Task, digest
-from xinflight.protocol import Generate, Limits, Params, UpstreamState, parse_size
+from xinflight.protocol import Generate, Limits, TaskRequest, UpstreamState, parse_size
 from xinflight.settings import Settings
-from xinflight.storage import draw_id
-from xinflight.upstream import TEXT2IMAGE, Model, Xinference
+from xinflight.upstream import Model, Xinference
 
-__all__ = ["FRAME_BYTES", "check", "check_metadata", "choose_model", "limits", "new_task"]
+__all__ = ["FRAME_BYTES", "check", "check_metadata", "choose_model", "limits"]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -38,6 +31,7 @@ def limits(settings: Settings) -> Limits:
         size_min=settings.size_min,
         size_max=settings.size_max,
         size_multiple=SIZE_MULTIPLE,
+        frames=settings.frames,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         timeout=settings.timeout_max,
@@ -52,13 +46,15 @@ def limits(settings: Settings) -> Limits:
         history_bytes=settings.history_bytes,
         history_tasks=settings.history_tasks,
         history_age=settings.history_age,
+        chat_bytes=settings.chat_bytes,
+        chat_messages=settings.chat_messages,
         inline_bytes=settings.inline_bytes,
         frame_bytes=FRAME_BYTES,
         metadata_bytes=METADATA_BYTES,
     )
 
 
-def check(generate: Generate, settings: Settings) -> None:
+def check(request: TaskRequest, settings: Settings) -> None:
     """Hold a message against the settings.
 
     Raises:
@@ -66,6 +62,12 @@ def check(generate: Generate, settings: Settings) -> None:
         OutOfBounds: a value is beyond a setting; `field` and `limit` say which.
         LoraTag: a prompt has a `<lora:` tag, which most models would draw as text.
     """
+    _at_most("timeout", request.timeout, settings.timeout_max)
+    if isinstance(request, Generate):
+        _check_drawing(request, settings)
+
+
+def _check_drawing(generate: Generate, settings: Settings) -> None:
     if generate.prompt is None or not generate.prompt.strip():
         raise PromptMissing(field="prompt", limit="1 character or more")
     for field, text in (("prompt", generate.prompt), ("negative_prompt", generate.negative_prompt or "")):
@@ -76,7 +78,6 @@ def check(generate: Generate, settings: Settings) -> None:
     _at_most("n", generate.n, settings.outputs)
     _at_most("steps", generate.steps, settings.steps)
     _at_most("guidance_scale", generate.guidance_scale, settings.guidance_scale)
-    _at_most("timeout", generate.timeout, settings.timeout_max)
     for side in parse_size(generate.size) if generate.size is not None else ():
         if not settings.size_min <= side <= settings.size_max or side % SIZE_MULTIPLE:
             raise OutOfBounds(
@@ -112,91 +113,26 @@ def _at_most(field: str, value: float | None, most: float) -> None:
         raise OutOfBounds(field=field, limit=f"<= {most:g}")
 
 
-def choose_model(wanted: str | None, upstream: Xinference) -> Model | None:
-    """Return the model that a request is for, or None while none is there to ask.
+def choose_model(wanted: str | None, ability: str, upstream: Xinference) -> Model | None:
+    """Return the model that a request is for, which has an ability, or None while none is there to ask.
 
     Raises:
         UpstreamAuth: Xinference refuses our key, so nothing can be drawn.
         ModelNotFound: there is no such model.
-        ModelUnsuitable: it can't make images from text.
+        ModelUnsuitable: it lacks the ability.
     """
     if upstream.state is UpstreamState.UNAUTHORISED:
         raise UpstreamAuth
-    found = upstream.find(wanted)
+    found = upstream.find(wanted, ability)
+    able = ", ".join(model.uid for model in upstream.models.values() if ability in model.abilities)
     if wanted is None:
+        if found is None and upstream.models and upstream.state is UpstreamState.READY:
+            raise ModelNotFound(field="model", limit=f"no model here has the ability {ability}")
         return found
-    if found is None and wanted in upstream.vanished:
-        return upstream.vanished[wanted]
-    if found is None and wanted in upstream.unsuitable:
-        raise ModelUnsuitable(field="model", limit=", ".join(upstream.models))
+    if found is None:
+        found = upstream.vanished.get(wanted)
+    if wanted in upstream.unsuitable or (found is not None and ability not in found.abilities):
+        raise ModelUnsuitable(field="model", limit=able)
     if found is None and upstream.state in (UpstreamState.READY, UpstreamState.NO_MODEL):
-        raise ModelNotFound(field="model", limit=", ".join(upstream.models))
+        raise ModelNotFound(field="model", limit=able)
     return found
-
-
-def new_task(
-    request: Generate,
-    identity: Identity,
-    model: Model | None,
-    pool: str,
-    rank: float,
-    settings: Settings,
-    now: float,
-) -> Task:
-    """Make the task of a checked request: seed, output ids and first request ids are drawn here.
-
-    `model` is None while none is known; `now` is Unix seconds.
-    """
-    seed = request.seed
-    if seed is None or seed == -1:
-        seed = secrets.randbelow(2**32)
-    timeout = settings.timeout if request.timeout is None else request.timeout
-    outputs = [
-        Output(
-            index=index,
-            seed=seed + index,
-            output_id=draw_id(),
-            request_id=str(uuid.uuid4()),
-            abortable=model is None or model.true_cancel,
-        )
-        for index in range(request.n)
-    ]
-    return Task(
-        uid=secrets.token_hex(8),
-        owner=identity.id,
-        task_id=request.task_id or str(uuid.uuid4()),
-        digest=digest(request),
-        kind=TEXT2IMAGE.name,
-        pool=pool,
-        params=_params(request, model, seed, timeout, settings),
-        created=now,
-        deadline=now + timeout,
-        outputs=outputs,
-        weight=identity.weight,
-        rank=rank,
-        metadata=request.metadata,
-        lang=request.lang and choose_language(request.lang, settings.lang),
-    )
-
-
-def _params(request: Generate, model: Model | None, seed: int, timeout: float, settings: Settings) -> Params:
-    """Return the parameters in effect: those of the request, else the model's defaults."""
-    steps, guidance_scale = request.steps, request.guidance_scale
-    if model is not None:
-        steps = model.steps if steps is None else steps
-        guidance_scale = model.guidance_scale if guidance_scale is None else guidance_scale
-    return Params(
-        prompt=request.prompt or "",
-        negative_prompt=request.negative_prompt,
-        model=request.model if model is None else model.uid,
-        n=request.n,
-        size=request.size or (model.size if model is not None else settings.default_size),
-        steps=steps,
-        guidance_scale=guidance_scale,
-        seed=seed,
-        timeout=timeout,
-        on_disconnect=request.on_disconnect,
-        priority=request.priority,
-        response_format=request.response_format,
-        store=request.store,
-    )

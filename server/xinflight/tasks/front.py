@@ -21,10 +21,11 @@ from xinflight.errors import (
 )
 from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, day_of, has_content
-from xinflight.protocol import CancelledTask, Generate
+from xinflight.protocol import CancelledTask, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import Retention
-from xinflight.tasks.admission import check, check_metadata, choose_model, new_task
+from xinflight.tasks.admission import check, check_metadata, choose_model
+from xinflight.tasks.new_task import choose_kind, new_task
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.presence import Presence
 from xinflight.upstream import Xinference
@@ -73,7 +74,7 @@ class Front:
     # Accept
 
     async def accept(
-        self, request: Generate, identity: Identity, subscriber: Subscriber, address: str | None
+        self, request: TaskRequest, identity: Identity, subscriber: Subscriber, address: str | None
     ) -> tuple[Task, bool]:
         """Accept a caller's request, or find the task that its id stands for; return it, and whether it is new.
 
@@ -95,9 +96,10 @@ class Front:
                 return self._attach(request, known, subscriber), False
         await self._check_quota(owner)
         self._check_room(request, owner, address)
-        model = choose_model(request.model, self._upstream)
-        pool = self._pools.pool_of(model)
-        task = new_task(request, identity, model, pool, self._pools.next_rank(), self._settings, self._clock.time())
+        kind = choose_kind(request, self._upstream)
+        model = choose_model(request.model, kind.ability(getattr(request, "image", None) is not None), self._upstream)
+        pool, rank = self._pools.pool_of(model), self._pools.next_rank()
+        task = new_task(request, identity, kind, model, pool, rank, self._settings, self._clock.time())
         task.paused = owner in self._pools.paused_owners
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
@@ -133,7 +135,7 @@ class Front:
             midnight = DAY - now % DAY
             raise QuotaExceeded(field="action", limit=f"{most:g} compute seconds per day", retry_after=midnight)
 
-    def _check_room(self, request: Generate, owner: str, address: str | None) -> None:
+    def _check_room(self, request: TaskRequest, owner: str, address: str | None) -> None:
         check(request, self._settings)
         if self._draining:
             raise ShuttingDown
@@ -202,7 +204,7 @@ class Front:
         if accepting:
             await asyncio.wait(accepting)
 
-    def _attach(self, request: Generate, known: Task, subscriber: Subscriber) -> Task:
+    def _attach(self, request: TaskRequest, known: Task, subscriber: Subscriber) -> Task:
         """Subscribe to a known task from its start; raise TaskIdConflict when it was another request."""
         if not has_content(known.digest, request):
             raise TaskIdConflict(field="task_id", limit="the same content under the same id")
@@ -220,13 +222,13 @@ class Front:
         return not task.ended or self._pools.find(task.owner, task.task_id) is not None
 
     async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None
+        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
     ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks, the newest first; unfinished ones as they stand now, not as stored.
+        """Return a page of an owner's tasks or of a group of them, newest first; unfinished ones as they stand now.
 
         The second value is the cursor of the next page, None for the last. May raise StorageUnavailable.
         """
-        tasks, following = await self._retention.page(owner, cursor=cursor, limit=limit, state=state)
+        tasks, following = await self._retention.page(owner, cursor=cursor, limit=limit, state=state, group=group)
         return [self._newest(task) for task in tasks], following
 
     def _newest(self, stored: Task) -> Task:
@@ -244,12 +246,15 @@ class Front:
         self._pools.cancel(owner, task_id, index)
         return CancelledTask(task_id=task_id, was=was, index=index)
 
-    async def cancel_all(self, owner: str, keep: Collection[str]) -> list[CancelledTask]:
-        """Cancel an owner's unfinished tasks but those whose ids are in `keep`. Others run between two of them."""
+    async def cancel_all(self, owner: str, keep: Collection[str], group: str | None = None) -> list[CancelledTask]:
+        """Cancel an owner's unfinished tasks, or those of a group, but those whose ids are in `keep`.
+
+        Others run between two of them.
+        """
         await self.settled(owner)
         cancelled = []
         for task in self._pools.of_owner(owner):
-            if task.task_id not in keep:
+            if task.task_id not in keep and group in (None, task.params.group):
                 cancelled.append(CancelledTask(task_id=task.task_id, was=task.state))
                 self._pools.cancel(owner, task.task_id, None)
                 await asyncio.sleep(0)

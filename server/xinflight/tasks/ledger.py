@@ -16,7 +16,7 @@ from xinflight.protocol import CancelOutcome, State, Step
 from xinflight.storage import Charge, Outcome
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
 from xinflight.tasks.scheduler import Tags
-from xinflight.upstream import Attempt
+from xinflight.upstream import Answer, Attempt, Piece
 
 __all__ = ["Ledger"]
 
@@ -193,6 +193,10 @@ class Ledger:
             self._move(run.output, State.RUNNING)
         self.show(run)
 
+    def add_text(self, run: OutputRun, piece: Piece) -> None:
+        """Add new text of a chat to its output."""
+        run.output.text = (run.output.text or "") + piece.text
+
     def retry(self, run: OutputRun, reason: str | None) -> None:
         """Wait in the slot for another request; `reason` is the code of what ended the last one, if any did."""
         if not run.over:
@@ -309,12 +313,15 @@ class Ledger:
 
     # Ends
 
-    def complete(self, run: OutputRun, file: MediaInfo) -> asyncio.Future[Outcome]:
-        """Record an output whose file is stored; the future is done when the event is.
+    def complete(self, run: OutputRun, made: MediaInfo | Answer) -> asyncio.Future[Outcome]:
+        """Record an output whose file is stored, or a text; the future is done when the event is.
 
         Only now, since a task that is saved before must not name a file that is not there.
         """
-        run.output.file = file
+        if isinstance(made, Answer):
+            run.output.text, run.output.reasoning, run.output.chat = made.text, made.reasoning, made.end
+        else:
+            run.output.file = made
         self._end(run, State.COMPLETED)
         # The end of the task, if this is its last output, queues right behind it.
         stored = self._append(run.task, output_message(run.task, run.output, self._clock.time()))

@@ -245,7 +245,7 @@ class PoolRunner:
         """Apply what is known of Xinference now: slots, and whether there is any use in waiting."""
         ready = self._upstream.state is UpstreamState.READY and not self._recovery.active and not self._closing
         models = [model for model in self._upstream.models.values() if model.pool == self.pool]
-        self._scheduler.set_slots({model.uid: model.replicas for model in models} if ready else {})
+        self._scheduler.set_slots({model.uid: model.slots for model in models} if ready else {})
         if self._upstream.state is UpstreamState.UNAUTHORISED:
             for run in list(self._scheduler.order()):
                 self._cancellation.give_up(run, UpstreamAuth())

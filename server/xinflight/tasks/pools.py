@@ -25,7 +25,7 @@ from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
 from xinflight.tasks.queue_snapshots import QueueSnapshots
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
-from xinflight.upstream import DurationHistory, Model, Xinference
+from xinflight.upstream import KINDS, DurationHistory, Model, Xinference
 
 __all__ = ["Pools"]
 
@@ -109,6 +109,12 @@ class Pools:
         """Return the pool of a new task for a model; UNASSIGNED if no model is known, or its pool is not open yet."""
         return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
 
+    def _model_of(self, task: Task) -> Model | None:
+        """Return the running model that may run a task, or None."""
+        ability = KINDS[task.kind].ability(task.params.image is not None)
+        found = self._upstream.find(task.params.model, ability)
+        return found if found is not None and ability in found.abilities else None
+
     def next_rank(self) -> float:
         """Return a rank above that of every unfinished task."""
         return float(next(self._ranks))
@@ -117,7 +123,7 @@ class Pools:
         """Run a stored task, which came from an address. Its pool may have been opened or closed meanwhile."""
         pool = task.pool
         if pool == UNASSIGNED or pool not in self._runners:
-            pool = self.pool_of(self._upstream.find(task.params.model))
+            pool = self.pool_of(self._model_of(task))
         runner = self._runners[pool]
         if pool == task.pool:
             runner.submit(task, next(self._sequence), address)
@@ -242,7 +248,7 @@ class Pools:
     def _assign(self, runner: PoolRunner) -> None:
         """Hand over what waits in a pool without a model, where its model is known in another pool."""
         for active in runner.waiting():
-            pool = self.pool_of(self._upstream.find(active.task.params.model))
+            pool = self.pool_of(self._model_of(active.task))
             if pool not in (UNASSIGNED, runner.pool):
                 self._runners[pool].adopt(runner.hand_over(active), active.sequence, active.address)
 

@@ -14,7 +14,7 @@ from xinflight.tasks.runner import generation_request
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.slots import Slots
-from xinflight.upstream import KINDS, Attempt, Model, ProgressEstimator, Xinference
+from xinflight.upstream import KINDS, Attempt, Inputs, Model, ProgressEstimator, Xinference
 
 __all__ = ["Recovery", "may_run"]
 
@@ -167,7 +167,7 @@ class Recovery:
         return Attempt(
             self._upstream,
             KINDS[run.task.kind],
-            generation_request(run, model),
+            generation_request(run, model, Inputs()),
             estimator,
             true_cancel=_abortable(run, model),
             report=lambda: None,

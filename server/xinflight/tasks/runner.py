@@ -17,15 +17,19 @@ from xinflight.errors import (
 from xinflight.model import MediaInfo
 from xinflight.protocol import CancelOutcome, State, UpstreamState, parse_size
 from xinflight.storage import Blobs
+from xinflight.tasks.inputs import TaskInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import (
     KINDS,
     Aborted,
+    Answer,
     Attempt,
     DurationHistory,
     GenerationRequest,
+    Inputs,
+    Made,
     Model,
     ProgressEstimator,
     RouteMissing,
@@ -54,6 +58,7 @@ class Runner:
         unsaved: UnsavedBytes,
         clock: Clock,
     ) -> None:
+        self._inputs = TaskInputs()
         self._upstream = upstream
         self._ledger = ledger
         self._blobs = blobs
@@ -128,8 +133,8 @@ class Runner:
                 await self._pause(run, error.code, max(pause, error.retry_after or 0.0))
                 refusals += 1
 
-    async def _attempt(self, run: OutputRun, model: Model) -> bytes:
-        """Send one request; return the bytes of what was made. Raises what `Attempt.run` raises."""
+    async def _attempt(self, run: OutputRun, model: Model) -> Made:
+        """Send one request; return what was made. Raises what `Attempt.run` raises."""
         key = run.duration_key(model.uid)
         started = self._clock.monotonic()
         estimator = ProgressEstimator(
@@ -138,14 +143,15 @@ class Runner:
         attempt = Attempt(
             self._upstream,
             KINDS[run.task.kind],
-            generation_request(run, model),
+            generation_request(run, model, await self._inputs.prepare(run.task)),
             estimator,
             true_cancel=model.true_cancel,
             report=lambda: self._ledger.progressed(run),
+            add=lambda piece: self._ledger.add_text(run, piece),
         )
         self._ledger.sent(run, attempt)
         try:
-            data = await attempt.run()
+            made = await attempt.run()
         except (RouteMissing, XinflightError) as error:
             if run.output.state is State.CANCELLING:
                 # However its request ended, it has: that is what the cancel is for.
@@ -156,7 +162,7 @@ class Runner:
         now = self._clock.monotonic()
         tail = now - estimator.decoding_since if estimator.decoding_since is not None else 0.0
         self._durations.learn(key, now - estimator.began_at, tail)
-        return data
+        return made
 
     async def _pause(self, run: OutputRun, reason: str | None, seconds: float) -> None:
         self._ledger.retry(run, reason)
@@ -168,7 +174,7 @@ class Runner:
         while self._unsaved.bytes and not run.over:
             await run.pause(self._clock, STORAGE_PAUSE)
 
-    async def _store(self, run: OutputRun, data: bytes) -> None:
+    async def _store(self, run: OutputRun, made: Made) -> None:
         """Store the output, then record it. What was given up meanwhile is dropped.
 
         While the disk does not accept it, it stays in memory, if there is room, and its slot stays taken, so that no
@@ -181,7 +187,10 @@ class Runner:
         if run.output.ended:
             log.info("output dropped", state=output.state)
             return
-        file = await self._save(run, data)
+        if isinstance(made, Answer):
+            await self._ledger.complete(run, made)
+            return
+        file = await self._save(run, made)
         if file is None:
             return
         if output.ended:
@@ -231,10 +240,10 @@ class Runner:
             raise UpstreamFailed(detail=f"aborted by somebody else: {error}")
 
 
-def generation_request(run: OutputRun, model: Model) -> GenerationRequest:
+def generation_request(run: OutputRun, model: Model, inputs: Inputs) -> GenerationRequest:
     """Return what to ask of a model; values that were not known at acceptance are the model's."""
     params = run.task.params
-    width, height = parse_size(params.size)
+    width, height = (0, 0) if params.size is None else parse_size(params.size)
     return GenerationRequest(
         model=model.uid,
         prompt=params.prompt,
@@ -245,4 +254,6 @@ def generation_request(run: OutputRun, model: Model) -> GenerationRequest:
         guidance_scale=model.guidance_scale if params.guidance_scale is None else params.guidance_scale,
         seed=run.output.seed,
         request_id=run.output.request_id,
+        params=params,
+        inputs=inputs,
     )

@@ -1,7 +1,7 @@
 """Speaking Xinference: its models, one request until it is known to have ended, its progress, the kinds of tasks."""
 
 from xinflight.upstream.attempt import Attempt
-from xinflight.upstream.kinds import KINDS, TEXT2IMAGE, GenerationRequest, Kind, Timeouts
+from xinflight.upstream.kinds import KINDS, TEXT2IMAGE, Answer, GenerationRequest, Inputs, Kind, Made, Piece, Timeouts
 from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
 from xinflight.upstream.models import Model, Xinference
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
@@ -10,12 +10,16 @@ __all__ = [
     "KINDS",
     "TEXT2IMAGE",
     "Aborted",
+    "Answer",
     "Attempt",
     "DurationHistory",
     "DurationKey",
     "GenerationRequest",
+    "Inputs",
     "Kind",
+    "Made",
     "Model",
+    "Piece",
     "ProgressAnswer",
     "ProgressEstimator",
     "RouteMissing",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ from xinflight.errors import (
     XinflightError,
 )
 from xinflight.upstream.client import NOT_SENT
-from xinflight.upstream.kinds import GenerationRequest, Kind
+from xinflight.upstream.kinds import GenerationRequest, Kind, Made, Piece, Reader
 from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_failure, parse
 from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
@@ -24,6 +25,8 @@ __all__ = ["Attempt"]
 
 log = structlog.stdlib.get_logger(__name__)
 
+NOT_FOUND = "NOT_FOUND"
+"""What an abort answers for a chat that does not run."""
 FIRST_PAUSE, CHECK_PAUSE = 0.1, 5.0
 """Seconds between two checks on a request that was aborted or lost its connection: they double from the first."""
 
@@ -32,7 +35,7 @@ class Attempt:
     """Request one output. `run` returns or raises only when the request has ended upstream, as far as can be known.
 
     `true_cancel` is whether its model has a route with a true cancel; the attribute, whether an abort can be sent.
-    `report` is called on the loop after `estimator` changed.
+    `report` is called on the loop after `estimator` changed, `add` with each new piece of a text.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Attempt:
         *,
         true_cancel: bool,
         report: Callable[[], None],
+        add: Callable[[Piece], None] = lambda piece: None,
     ) -> None:
         self.request = request
         self.estimator = estimator
@@ -53,6 +57,7 @@ class Attempt:
         self._clock = upstream.clock
         self._kind = kind
         self._report = report
+        self._add = add
         self._presumed_ended = asyncio.Event()
         # Whether `abort` was called.
         self._aborted = False
@@ -70,8 +75,8 @@ class Attempt:
         # Before `silence` is over: a request that is only presumed to have ended confirms nothing.
         return min(max(timeouts.confirm, five_steps), timeouts.silence / 2)
 
-    async def run(self) -> bytes:
-        """Send the request and return the output's bytes.
+    async def run(self) -> Made:
+        """Send the request and return what was made.
 
         Raises:
             Aborted: `abort` was called, and the request has ended or was never sent.
@@ -85,7 +90,8 @@ class Attempt:
         if self._aborted:
             await self._finish()
             raise Aborted("never sent")
-        self._start(self._poll_progress(), "progress")
+        if self._kind.polled:
+            self._start(self._poll_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
         ended = asyncio.create_task(self._presumed_ended.wait(), name=f"end {self.request.request_id}")
         try:
@@ -145,14 +151,32 @@ class Attempt:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
 
-    async def _post(self) -> bytes:
-        body = self._route.body(self.request)
-        max_bytes = self._kind.max_bytes(self.request)
+    async def _post(self) -> Made:
+        route = self._route
+        path, body, max_bytes = route.path(self.request), route.body(self.request), self._kind.max_bytes(self.request)
         try:
-            answer = await self._upstream.request("POST", self._route.path, body, seconds=None, max_bytes=max_bytes)
+            if route.reader is not None:
+                return await self._read(route.reader(self.request), path, body, max_bytes)
+            answer = await self._upstream.request("POST", path, body, seconds=None, max_bytes=max_bytes)
         except UpstreamFailed as error:
-            raise generation_failure(error, self._route.missing) from None
-        return self._route.output(answer)
+            raise generation_failure(error, route.missing) from None
+        assert route.output is not None  # a route has one of the two
+        return route.output(answer)
+
+    async def _read(self, reader: Reader, path: str, body: object, max_bytes: int) -> Made:
+        """Read a streamed response; once it is aborted, its text is no longer told."""
+        try:
+            async with aclosing(self._upstream.stream(path, body, max_bytes=max_bytes)) as chunks:
+                async for chunk in chunks:
+                    for piece in reader.feed(chunk):
+                        if not self._aborted:
+                            self._add(piece)
+            return reader.end()
+        except UpstreamDied as error:
+            # Xinference gives the same answer for an abort as for any failure.
+            if self._aborted:
+                raise Aborted(error.detail) from None
+            raise
 
     async def _poll_progress(self) -> None:
         """Poll whenever the next value is due, until it is 1.0 or `run` ends."""
@@ -202,7 +226,9 @@ class Attempt:
                 pause = min(2 * pause, CHECK_PAUSE)
 
     async def _has_ended(self) -> bool:
-        """Return whether the progress shows the end; errors as `progress`."""
+        """Return whether the upstream shows that the request has ended; errors as `progress`."""
+        if self._kind.shows_end == "abort":
+            return await self._upstream.abort_request(self.request.model, self.request.request_id) == NOT_FOUND
         progress = await self.progress()
         if progress is None:
             return self._kind.unknown_has_ended

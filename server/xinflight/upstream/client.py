@@ -3,6 +3,9 @@
 Facts are those measured on Xinference 4.1.0.
 """
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
 import aiohttp
 import msgspec
 from aiohttp import hdrs
@@ -11,7 +14,8 @@ from yarl import URL
 from xinflight.clock import Clock
 from xinflight.errors import UpstreamGarbage
 from xinflight.settings import Settings
-from xinflight.upstream.messages import Replica, failure, parse
+from xinflight.upstream.kinds import Form
+from xinflight.upstream.messages import AbortAnswer, Replica, failure, parse
 
 __all__ = ["CALL_BYTES", "CALL_SECONDS", "LISTING_BYTES", "NOT_SENT", "Client", "quoted"]
 
@@ -62,6 +66,8 @@ class Client:
     ) -> bytes:
         """Send one request and return the body of its 200 response, at most `max_bytes`, within `seconds`.
 
+        A `Form` is sent as multipart/form-data, anything else as JSON.
+
         Raises:
             XinflightError: what `failure` makes of any other status, redirects included.
             UpstreamGarbage: the response is larger than `max_bytes`.
@@ -76,16 +82,46 @@ class Client:
         path = f"/v1/models/{quoted(uid)}/replicas"
         return parse(await self.request("GET", path, max_bytes=LISTING_BYTES), list[Replica])
 
-    async def abort_request(self, uid: str, request_id: str) -> None:
-        """Send an abort for a request. Its response proves nothing, so it is not returned. Errors as `request`."""
+    async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """Send a POST and yield its 200 response as it arrives, at most `max_bytes`. Errors as `request`.
+
+        Whoever leaves the loop early must close the iterator, which closes the connection.
+        """
+        async with self._response("POST", path, body) as response:
+            left = max_bytes
+            async for chunk in response.content.iter_any():
+                left -= len(chunk)
+                if left < 0:
+                    raise UpstreamGarbage(detail=f"a response of more than {max_bytes} bytes")
+                yield chunk
+
+    async def abort_request(self, uid: str, request_id: str) -> str:
+        """Send an abort for a request and return the answer, which proves nothing about images and videos.
+
+        Of a chat `NOT_FOUND` means that it has ended. Errors as `request`.
+        """
         # Without a body it answers 500.
-        await self.request("POST", f"/v1/models/{quoted(uid)}/requests/{request_id}/abort", {})
+        path = f"/v1/models/{quoted(uid)}/requests/{request_id}/abort"
+        return parse(await self.request("POST", path, {}), AbortAnswer).msg
 
     async def _send(self, method: str, path: str, body: object, max_bytes: int) -> bytes:
+        async with self._response(method, path, body) as response:
+            answer = await _read_up_to(response, max_bytes + 1)
+            if len(answer) > max_bytes:
+                raise UpstreamGarbage(detail=f"a response of more than {max_bytes} bytes")
+            return answer
+
+    @asynccontextmanager
+    async def _response(self, method: str, path: str, body: object) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and yield its 200 response; raise for any other."""
         assert self._session is not None  # set by open()
         url = URL(self._base + path, encoded=True)
-        data = None if body is None else msgspec.json.encode(body)
-        headers = None if data is None else {"Content-Type": "application/json"}
+        data: bytes | aiohttp.FormData | None
+        if isinstance(body, Form):
+            data, headers = _form_data(body), None
+        else:
+            data = None if body is None else msgspec.json.encode(body)
+            headers = None if data is None else {"Content-Type": "application/json"}
         # Following a redirect would send prompts and our key to wherever it points.
         async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
             if response.status != 200:
@@ -93,10 +129,16 @@ class Client:
                 if hdrs.LOCATION in response.headers:
                     text = f"a redirect to {response.headers[hdrs.LOCATION]}".encode(errors="replace")
                 raise failure(response.status, text, response.headers.get(hdrs.RETRY_AFTER))
-            answer = await _read_up_to(response, max_bytes + 1)
-            if len(answer) > max_bytes:
-                raise UpstreamGarbage(detail=f"a response of more than {max_bytes} bytes")
-            return answer
+            yield response
+
+
+def _form_data(form: Form) -> aiohttp.FormData:
+    data = aiohttp.FormData()
+    for name, value in form.fields.items():
+        data.add_field(name, value)
+    for name, file in form.files.items():
+        data.add_field(name, file.data, filename=name, content_type=file.media_type)
+    return data
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -21,6 +21,7 @@ from xinflight.errors import (
 )
 
 __all__ = [
+    "AbortAnswer",
     "Aborted",
     "GenerateConfig",
     "ModelEntry",
@@ -45,6 +46,7 @@ class ModelEntry(Struct):
     model_engine: str | None = None
     model_ability: list[str] = msgspec.field(default_factory=list)
     replica: int = 1
+    context_length: int | None = None
 
 
 class ModelList(Struct):
@@ -62,7 +64,7 @@ class GenerateConfig(Struct):
 
 
 class Registration(Struct):
-    """GET /v1/model_registrations/image/{model_name}."""
+    """GET /v1/model_registrations/{model_type}/{model_name}."""
 
     default_generate_config: GenerateConfig | None = None
 
@@ -86,6 +88,12 @@ class ProgressAnswer(Struct):
 
     def __post_init__(self) -> None:
         self.progress = min(max(self.progress, 0.0), 1.0)
+
+
+class AbortAnswer(Struct):
+    """POST /v1/models/{uid}/requests/{request_id}/abort: DONE, NO_OP or NOT_FOUND."""
+
+    msg: str = ""
 
 
 class OpenApi(Struct):

@@ -19,7 +19,7 @@ from xinflight.protocol import ModelInfo, UpstreamState
 from xinflight.settings import ModelSettings, Settings
 from xinflight.supervise import Supervisor
 from xinflight.upstream.client import CALL_BYTES, CALL_SECONDS, LISTING_BYTES, Client, quoted
-from xinflight.upstream.kinds import KINDS
+from xinflight.upstream.kinds import KINDS, Kind
 from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
 
 __all__ = ["Model", "Xinference"]
@@ -36,17 +36,36 @@ PROBE_DELAY = 0.2
 """Seconds by which `probe_soon` delays the probe, so that many calls at once cause one probe."""
 
 
+EDIT = "edit"
+"""The ability of models that change an image by instruction. Xinference lists `image2image` alone for them."""
+CHAT_SLOTS = 8
+"""Chats that a replica runs at once. It takes 16, and with all of them busy an abort took 25 s."""
+
+
 class Model(Struct, frozen=True, kw_only=True):
-    """A running model that can do one of KINDS. With `true_cancel` an abort stops its compute."""
+    """A running model that can do one of KINDS. With `true_cancel` an abort stops its compute.
+
+    `slots` is how many outputs all its replicas make at once.
+    """
 
     uid: str
     name: str
+    abilities: frozenset[str] = frozenset({"text2image"})
     replicas: int
-    size: str
+    slots: int
+    size: str | None
+    frames: int | None = None
+    fps: int | None = None
     steps: int | None
     guidance_scale: float | None
+    context_length: int | None = None
     true_cancel: bool
     pool: str
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """Return the kinds that it can do."""
+        return [kind for kind in KINDS.values() if kind.abilities & self.abilities]
 
     @property
     def defaults_known(self) -> bool:
@@ -78,7 +97,8 @@ class Xinference(Client):
         # Uids that were found to lack the route with a true cancel: they must never be sent an abort.
         self._without_true_cancel: set[str] = set()
         self._vanished_at: dict[str, float] = {}
-        self._default = ""
+        # By ability.
+        self._defaults: dict[str, str] = {}
         self._registrations: dict[str, Registration | None] = {}
         self._version_has_true_cancel = False
         self._probe_wanted = asyncio.Event()
@@ -119,38 +139,57 @@ class Xinference(Client):
 
     # Models
 
-    def default(self) -> Model | None:
-        """Return the configured model, else the first one found, else None.
+    def default(self, ability: str) -> Model | None:
+        """Return the configured model if it has an ability, else the first one that has it, else None.
 
-        A default that crashed and is not listed for a moment stays the default while it is in `vanished`.
+        A default that crashed and is not listed for a moment stays the default while it is in `vanished`. While the
+        configured model is not there, nobody knows what it can, and there is no default.
         """
-        uid = self._settings.model or self._default
+        configured = self._settings.model
+        if configured is not None:
+            found = self.models.get(configured) or self.vanished.get(configured)
+            if found is None or ability in found.abilities:
+                return found
+        uid = self._defaults.get(ability, "")
         found = self.models.get(uid) or self.vanished.get(uid)
-        if found is None and self._settings.model is None:
-            found = next(iter(self.models.values()), None)
-            self._default = "" if found is None else found.uid
+        if found is None or ability not in found.abilities:
+            found = next((model for model in self.models.values() if ability in model.abilities), None)
+            self._defaults[ability] = "" if found is None else found.uid
         return found
 
-    def find(self, wanted: str | None) -> Model | None:
-        """Return the running model with a uid, or one of the pool of that name; the default for None."""
+    def find(self, wanted: str | None, ability: str) -> Model | None:
+        """Return the running model with a uid, or one of the pool of that name; for None the default of an ability.
+
+        A named one may lack the ability.
+        """
         if wanted is None:
-            return self.default()
+            return self.default(ability)
         by_pool = (model for model in self.models.values() if model.pool == wanted)
         return self.models.get(wanted) or next(by_pool, None)
 
     def infos(self) -> list[ModelInfo]:
         """Describe the models for clients, the default one first."""
-        default = self.default()
+        defaults = {ability: self.default(ability) for kind in KINDS.values() for ability in kind.abilities}
         infos = [
             ModelInfo(
                 id=model.uid,
-                default=model is default,
+                kinds=[kind.name for kind in model.kinds],
+                default_for=[
+                    kind.name
+                    for kind in model.kinds
+                    if any(defaults[ability] is model for ability in kind.abilities & model.abilities)
+                ],
+                default=defaults["text2image"] is model,
                 size=model.size,
+                frames=model.frames,
+                fps=model.fps,
                 steps=model.steps,
                 guidance_scale=model.guidance_scale,
                 defaults_known=model.defaults_known,
                 true_cancel=model.true_cancel,
+                context_length=model.context_length,
                 replicas=model.replicas,
+                slots=model.slots,
             )
             for model in self.models.values()
         ]
@@ -227,35 +266,47 @@ class Xinference(Client):
             self._registrations.clear()
             paths = parse(await self._query("/openapi.json"), OpenApi).paths
             self._version_has_true_cancel = "/sdapi/v1/interrupt" in paths
-        abilities = {kind.ability for kind in KINDS.values()}
-        suitable = [entry for entry in entries if abilities.intersection(entry.model_ability)]
+        abilities = frozenset[str]().union(*(kind.abilities for kind in KINDS.values()))
+        suitable = [entry for entry in entries if abilities & _abilities(entry)]
         models = {entry.id: await self._model(entry) for entry in suitable}
-        return models, frozenset(entry.id for entry in entries) - models.keys()
+        return _with_equal_pools(models), frozenset(entry.id for entry in entries) - models.keys()
 
     async def _model(self, entry: ModelEntry) -> Model:
         configured = self._settings.models.get(entry.id, ModelSettings())
-        registration = await self._registration(entry.model_name or entry.id)
+        chat, video = entry.model_type == "LLM", entry.model_type == "video"
+        registration = None if chat else await self._registration(entry.model_type, entry.model_name or entry.id)
         config = (registration and registration.default_generate_config) or GenerateConfig()
         guidance_scale = configured.guidance_scale
+        replicas = configured.replicas or max(entry.replica, 1)
+        default_size = self._settings.video_size if video else self._settings.default_size
         return Model(
             uid=entry.id,
             name=entry.model_name,
-            replicas=configured.replicas or max(entry.replica, 1),
-            size=configured.size or self._settings.default_size,
+            abilities=_abilities(entry),
+            replicas=replicas,
+            slots=replicas * (configured.slots or (CHAT_SLOTS if chat else 1)),
+            size=None if chat else configured.size or default_size,
+            frames=configured.frames or self._settings.video_frames if video else None,
+            fps=configured.fps or self._settings.video_fps if video else None,
+            context_length=entry.context_length,
             steps=configured.steps or config.num_inference_steps or config.steps,
             guidance_scale=config.guidance_scale if guidance_scale is None else guidance_scale,
             # Other engines have neither a serial lock nor a cancel (model/image/vllm/core.py).
-            true_cancel=self._version_has_true_cancel
-            and entry.id not in self._without_true_cancel
-            and entry.model_engine == "diffusers",
+            true_cancel=chat
+            or (
+                not video
+                and self._version_has_true_cancel
+                and entry.id not in self._without_true_cancel
+                and entry.model_engine == "diffusers"
+            ),
             pool=configured.pool or entry.id,
         )
 
-    async def _registration(self, name: str) -> Registration | None:
+    async def _registration(self, model_type: str, name: str) -> Registration | None:
         """Return the model's registration, or None if it has none or our key may not read it."""
         if name not in self._registrations:
             try:
-                body = await self._query(f"/v1/model_registrations/image/{quoted(name)}")
+                body = await self._query(f"/v1/model_registrations/{quoted(model_type)}/{quoted(name)}")
                 self._registrations[name] = parse(body, Registration)
             except UpstreamAuth:
                 raise
@@ -283,3 +334,24 @@ class Xinference(Client):
         self.state, self.models, self.unsuitable, self.cause = state, models, unsuitable, cause
         if changed:
             self._on_change()
+
+
+def _abilities(entry: ModelEntry) -> frozenset[str]:
+    """Return what a model can do, with EDIT for those that can start from an image only."""
+    abilities = frozenset(entry.model_ability)
+    if entry.model_type == "image" and "image2image" in abilities and "text2image" not in abilities:
+        abilities = abilities - {"image2image"} | {EDIT}
+    return abilities
+
+
+def _with_equal_pools(models: dict[str, Model]) -> dict[str, Model]:
+    """Give each model a pool of its own that can't do what the first one of its configured pool can.
+
+    Whatever waits in a pool goes to any model of it.
+    """
+    first: dict[str, Model] = {}
+    for uid, model in models.items():
+        if first.setdefault(model.pool, model).abilities != model.abilities:
+            log.warning("model left out of its pool: it can't do what the others can", model=uid, pool=model.pool)
+            models[uid] = msgspec.structs.replace(model, pool=uid)
+    return models

@@ -25,11 +25,13 @@ NEW_WEIGHT = 0.3
 
 
 class DurationKey(Struct, frozen=True):
-    """What a duration depends on."""
+    """What a duration depends on. `frames` is the number of images that one output has."""
 
     model: str
-    size: str
+    kind: str
+    size: str | None
     steps: int | None
+    frames: int = 1
 
 
 class _Durations(Struct):

@@ -103,7 +103,7 @@ class OpenAi:
                     if fresh:
                         started = task
                     if streamed:
-                        return await _stream(reader, request, task.params.size)
+                        return await _stream(reader, request, task.params.size or "")
                     return await _whole(reader, request, inline=inline)
             finally:
                 gateway.unsubscribe(subscriber)

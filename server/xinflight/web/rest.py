@@ -30,7 +30,7 @@ __all__ = ["PLAIN", "Rest", "read_body", "respond"]
 
 PLAIN = "application/json"
 NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
-PAGING = ("cursor", "limit", "state")
+PAGING = ("cursor", "limit", "state", "group")
 
 
 class Rest:
@@ -71,7 +71,9 @@ class Rest:
         media_type = choose_type(request, (PLAIN, NDJSON))
         query = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
         cursor = await self._gateway.cursor(owner)
-        tasks, following = await self._gateway.page(owner, cursor=query.cursor, limit=query.limit, state=query.state)
+        tasks, following = await self._gateway.page(
+            owner, cursor=query.cursor, limit=query.limit, state=query.state, group=query.group
+        )
         # A page is one message: with the bytes of all its outputs inline its size would be unbounded.
         render_context = replace(self._context.render_context(request), inline_bytes=0)
         infos = [await render_task(task, render_context) for task in tasks]

@@ -1,9 +1,35 @@
 """The kinds of tasks: how each is asked of Xinference, one file per kind. All other code treats all kinds alike."""
 
-from xinflight.upstream.kinds.kind import GenerationRequest, Kind, Route, Timeouts
+from xinflight.upstream.kinds.kind import (
+    Answer,
+    Form,
+    FormFile,
+    GenerationRequest,
+    Inputs,
+    Kind,
+    Made,
+    Piece,
+    Reader,
+    Route,
+    Timeouts,
+)
 from xinflight.upstream.kinds.text2image import TEXT2IMAGE
 
-__all__ = ["KINDS", "TEXT2IMAGE", "GenerationRequest", "Kind", "Route", "Timeouts"]
+__all__ = [
+    "KINDS",
+    "TEXT2IMAGE",
+    "Answer",
+    "Form",
+    "FormFile",
+    "GenerationRequest",
+    "Inputs",
+    "Kind",
+    "Made",
+    "Piece",
+    "Reader",
+    "Route",
+    "Timeouts",
+]
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE,)}
 """All kinds by name, which is what `Task.kind` stores."""

@@ -1,18 +1,42 @@
 """What a kind of task has to define."""
 
 from collections.abc import Callable
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from xinflight.protocol import Params
+from xinflight.protocol import ChatContent, ChatEnd, Params
+from xinflight.protocol import Kind as KindName
 from xinflight.upstream.progress import DurationKey
 
-__all__ = ["GenerationRequest", "Kind", "Route", "Timeouts"]
+__all__ = [
+    "Answer",
+    "Form",
+    "FormFile",
+    "GenerationRequest",
+    "Inputs",
+    "Kind",
+    "Made",
+    "Piece",
+    "Reader",
+    "Route",
+    "Timeouts",
+]
+
+
+class Inputs(Struct, frozen=True, kw_only=True):
+    """What a request starts from: images as PNG, exactly as Xinference needs them, and the messages of a chat."""
+
+    image: bytes | None = None
+    references: tuple[bytes, ...] = ()
+    mask: bytes | None = None
+    content: ChatContent | None = None
 
 
 class GenerationRequest(Struct, frozen=True, kw_only=True):
     """One output to generate. With None for `steps` or `guidance_scale` the model's own apply.
 
+    `width` and `height` are 0 where nobody asks for a size. `params` has what is special to a kind.
     `request_id` is unique per request ever sent, since Xinference refuses one that it has seen.
     """
 
@@ -25,19 +49,71 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
     guidance_scale: float | None
     seed: int
     request_id: str
+    params: Params
+    inputs: Inputs = Inputs()
+
+
+class FormFile(Struct, frozen=True, kw_only=True):
+    """A file of a form."""
+
+    media_type: str
+    data: bytes
+
+
+class Form(Struct, frozen=True, kw_only=True):
+    """A body as multipart/form-data."""
+
+    fields: dict[str, str]
+    files: dict[str, FormFile]
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A text that has come to its end."""
+
+    text: str
+    reasoning: str | None = None
+    end: ChatEnd
+
+
+Made = bytes | Answer
+"""What an output turns out to be: the bytes of a file, or a text."""
+
+
+class Piece(Struct, frozen=True):
+    """New text of an answer."""
+
+    text: str
+    channel: Literal["text", "reasoning"] = "text"
+
+
+class Reader(Protocol):
+    """Reads the streamed response to one request."""
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Return the text in the next bytes of the response, which may end anywhere.
+
+        Raises:
+            UpstreamDied: the upstream says that it failed.
+            UpstreamGarbage: the response has not the expected shape.
+        """
+
+    def end(self) -> Answer:
+        """Return the whole answer at the end of the response; raise UpstreamDied if it is not complete."""
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One HTTP route that generates an output."""
+    """One HTTP route that generates an output. Its response comes as a whole (`output`), or streamed (`reader`)."""
 
-    path: str
+    path: Callable[[GenerationRequest], str]
     true_cancel: bool
     """Whether an abort stops the compute. Where it does not, an abort must never be sent: the model would take the
     next request while its pipeline still runs, and spoil both."""
-    body: Callable[[GenerationRequest], dict[str, object]]
-    """Return the JSON body, which has known keys only."""
-    output: Callable[[bytes], bytes]
+    body: Callable[[GenerationRequest], dict[str, object] | Form]
+    """Return the body, which has known keys only."""
+    output: Callable[[bytes], bytes] | None = None
     """Return the bytes of the output's file from the response, or raise UpstreamGarbage."""
+    reader: Callable[[GenerationRequest], Reader] | None = None
+    """Return what reads the streamed response to one request."""
     missing: str | None = None
     """Lower-case text of the error of a model class without this route; the kind's other route then serves."""
 
@@ -56,15 +132,22 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 class Kind(Struct, frozen=True, kw_only=True):
     """One kind of task, as a row of KINDS."""
 
-    name: str
-    ability: str
-    """The entry of `model_ability` that a model needs."""
+    name: KindName
+    ability: Callable[[bool], str]
+    """Return the ability that a model needs, one of `Model.abilities`, by whether an image is given."""
+    abilities: frozenset[str]
+    """All that `ability` may return. A model with one of them can do this kind."""
     cancel_route: Route | None
     """The route with a true cancel, used for models that have it."""
     plain_route: Route
     """The route for all other models."""
     max_bytes: Callable[[GenerationRequest], int]
     """Return the maximum size of a response."""
+    shows_end: Literal["progress", "abort"] = "progress"
+    """What shows the end of a request whose connection was lost: the progress route, or an abort that does not find
+    the request."""
+    polled: bool = True
+    """Whether the progress route knows its requests."""
     unknown_has_ended: bool
     """Whether a request that the progress route does not know (400) has ended. Otherwise nothing shows the end of a
     request whose connection was lost, and its slot stays occupied for `timeouts.silence`."""

@@ -92,21 +92,22 @@ def _max_bytes(request: GenerationRequest) -> int:
 
 
 def _duration_key(model_uid: str, params: Params) -> DurationKey:
-    return DurationKey(model_uid, params.size, params.steps)
+    return DurationKey(model_uid, "text2image", params.size, params.steps)
 
 
 TEXT2IMAGE = Kind(
     name="text2image",
-    ability="text2image",
+    ability=lambda image: "text2image",
+    abilities=frozenset({"text2image"}),
     cancel_route=Route(
-        path="/sdapi/v1/txt2img",
+        path=lambda request: "/sdapi/v1/txt2img",
         true_cancel=True,
         body=_txt2img_body,
         output=lambda answer: _first(parse(answer, _Txt2ImgAnswer).images),
         missing="is not for txt2img",
     ),
     plain_route=Route(
-        path="/v1/images/generations",
+        path=lambda request: "/v1/images/generations",
         true_cancel=False,
         body=_generations_body,
         output=lambda answer: _first([image.b64_json for image in parse(answer, _GenerationsAnswer).data]),

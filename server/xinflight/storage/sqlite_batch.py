@@ -1,0 +1,105 @@
+"""Writes of tasks and events, encoded, as one transaction of SQLite."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+import xinflight.storage.sqlite_queries as sql
+from xinflight.model import Task
+from xinflight.storage.store import (
+    EVENT_BYTES,
+    TASK_BYTES,
+    Accept,
+    Append,
+    Charge,
+    Extend,
+    Save,
+    StaleFence,
+    TaskWrite,
+    Write,
+)
+
+__all__ = ["Batch"]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Batch:
+    """Writes, encoded, for one transaction."""
+
+    def __init__(self, writes: Sequence[Write]) -> None:
+        self._writes = writes
+        self._charges = [write for write in writes if isinstance(write, Charge)]
+        of_tasks = [write for write in writes if not isinstance(write, Charge)]
+        self._rows = {write.task.uid: _row(write.task) for write in of_tasks if not isinstance(write, Extend)}
+        self._new = {write.task.uid for write in of_tasks if isinstance(write, Accept)}
+        self._messages = [None if isinstance(write, Save | Charge) else _encode(write.message) for write in writes]
+        self._fences = {(write.task.pool, write.fence) for write in of_tasks if not isinstance(write, Accept)}
+        self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
+        self._ended = {write.task.uid for write in of_tasks if write.task.ended}
+
+    def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
+        """Store all; return for each write its seq, the body of the known task, or None."""
+        for pool, fence in self._fences:
+            row = connection.execute(sql.FENCE, (pool,)).fetchone()
+            if row is None or row[0] != fence:
+                raise StaleFence(pool)
+        # Before anything else, so that an `Accept` finds a known task as it stands.
+        connection.executemany(sql.UPDATE_TASK, [row for uid, row in self._rows.items() if uid not in self._new])
+        seqs: dict[str, int] = {}
+        rows = [
+            None if isinstance(write, Charge) else self._store(connection, seqs, write, message)
+            for write, message in zip(self._writes, self._messages, strict=True)
+        ]
+        self._charge(connection)
+        connection.executemany(sql.SET_SEQ, list(seqs.items()))
+        sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
+        connection.executemany(sql.SET_SIZE, sizes)
+        return rows
+
+    def _charge(self, connection: sqlite3.Connection) -> None:
+        for charge in self._charges:
+            connection.execute(sql.ADD_USAGE, msgspec.structs.asdict(charge.usage))
+            connection.execute(sql.SET_FINISH_TAG, (charge.pool, charge.usage.owner, charge.finish))
+        for charge in {charge.pool: charge for charge in self._charges}.values():
+            connection.execute(sql.SET_VIRTUAL_TIME, (charge.virtual_time, charge.mean, charge.pool))
+            connection.execute(sql.DROP_FINISH_TAGS, (charge.pool, charge.virtual_time))
+
+    def _store(
+        self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None
+    ) -> int | bytes | None:
+        task = write.task
+        if isinstance(write, Accept):
+            if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
+                body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
+                return body
+            outputs = [(output.output_id, task.uid, output.index) for output in task.outputs]
+            connection.executemany(sql.ADD_OUTPUT, outputs)
+            if write.content is not None:
+                connection.execute(sql.ADD_CONTENT, (task.uid, write.content))
+        if message is None:
+            return None
+        if isinstance(write, Append) and write.compacts:
+            connection.execute(sql.DROP_DELTAS, (task.uid,))
+        if task.owner not in seqs:
+            row = connection.execute(sql.LAST_SEQ, (task.owner,)).fetchone()
+            seqs[task.owner] = 0 if row is None else int(row[0])
+        seqs[task.owner] += 1
+        connection.execute(sql.ADD_EVENT, (task.owner, seqs[task.owner], task.uid, task.lang, message))
+        return seqs[task.owner]
+
+
+def _row(task: Task) -> dict[str, object]:
+    return {
+        "uid": task.uid,
+        "owner": task.owner,
+        "task_id": task.task_id,
+        "group": task.params.group,
+        "pool": task.pool,
+        "state": task.state,
+        "ended_at": task.ended_at,
+        "bytes": sum(output.file.bytes for output in task.completed if output.file is not None),
+        "kept": task.params.store,
+        "body": _encode(task),
+    }

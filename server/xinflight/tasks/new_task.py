@@ -1,0 +1,121 @@
+"""From a checked request to a task: its kind, the values in effect, and what is drawn once and for all."""
+
+import secrets
+import uuid
+
+from xinflight.auth import Identity
+from xinflight.errors import ModelUnsuitable
+from xinflight.i18n import choose_language
+from xinflight.model import Output, Task, digest
+from xinflight.protocol import Generate, Params, TaskRequest
+from xinflight.settings import Settings
+from xinflight.storage import draw_id
+from xinflight.upstream import KINDS, Kind, Model, Xinference
+
+__all__ = ["choose_kind", "new_task"]
+
+
+def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
+    """Return the kind that a request asks for: by name, by what is given, else by what the named model can.
+
+    Raises:
+        ModelUnsuitable: this server does not offer it.
+    """
+    name = "chat"
+    if isinstance(request, Generate):
+        model = None if request.model is None else upstream.find(request.model, "text2image")
+        name = request.kind or _kind_of(request, frozenset() if model is None else model.abilities)
+    if name not in KINDS:
+        raise ModelUnsuitable(field="kind", limit=", ".join(KINDS))
+    return KINDS[name]
+
+
+def _kind_of(request: Generate, abilities: frozenset[str]) -> str:
+    """Return the kind that follows from the fields of a request, where its model has some abilities, if any."""
+    if request.frames is not None or request.fps is not None:
+        return "video"
+    if request.mask is not None:
+        return "inpainting"
+    if request.images:
+        return "edit"
+    if request.image is not None:
+        # A model that is not known yet decides nothing: most can start from an image.
+        others = [name for name, ability in (("edit", "edit"), ("video", "image2video")) if ability in abilities]
+        return others[0] if others and "image2image" not in abilities else "image2image"
+    return "video" if "text2video" in abilities and "text2image" not in abilities else "text2image"
+
+
+def new_task(
+    request: TaskRequest,
+    identity: Identity,
+    kind: Kind,
+    model: Model | None,
+    pool: str,
+    rank: float,
+    settings: Settings,
+    now: float,
+) -> Task:
+    """Make the task of a checked request: seed, output ids and first request ids are drawn here.
+
+    `model` is None while none is known; `now` is Unix seconds.
+    """
+    params = _params(request, kind, model, settings)
+    timeout = params.timeout
+    outputs = [
+        Output(
+            index=index,
+            seed=(params.seed or 0) + index,
+            output_id=draw_id(),
+            request_id=str(uuid.uuid4()),
+            abortable=model is None or kind.route(true_cancel=model.true_cancel).true_cancel,
+        )
+        for index in range(params.n)
+    ]
+    return Task(
+        uid=secrets.token_hex(8),
+        owner=identity.id,
+        task_id=request.task_id or str(uuid.uuid4()),
+        digest=digest(request),
+        kind=kind.name,
+        pool=pool,
+        params=params,
+        created=now,
+        deadline=now + timeout,
+        outputs=outputs,
+        weight=identity.weight,
+        rank=rank,
+        metadata=request.metadata,
+        lang=request.lang and choose_language(request.lang, settings.lang),
+    )
+
+
+def _params(request: TaskRequest, kind: Kind, model: Model | None, settings: Settings) -> Params:
+    """Return the parameters in effect: those of the request, else the model's defaults."""
+    params = Params(
+        kind=kind.name,
+        model=request.model if model is None else model.uid,
+        group=request.group,
+        n=1,
+        timeout=settings.timeout if request.timeout is None else request.timeout,
+        on_disconnect=request.on_disconnect,
+        priority=request.priority,
+        store=request.store,
+    )
+    if isinstance(request, Generate):
+        _set_drawing(params, request, model, settings)
+    return params
+
+
+def _set_drawing(params: Params, request: Generate, model: Model | None, settings: Settings) -> None:
+    """Set what images and videos have."""
+    seed = request.seed
+    params.prompt = request.prompt or ""
+    params.negative_prompt = request.negative_prompt
+    params.n = request.n
+    params.size = request.size or (model and model.size) or settings.default_size
+    params.steps, params.guidance_scale = request.steps, request.guidance_scale
+    if model is not None:
+        params.steps = model.steps if request.steps is None else request.steps
+        params.guidance_scale = model.guidance_scale if request.guidance_scale is None else request.guidance_scale
+    params.seed = secrets.randbelow(2**32) if seed is None or seed == -1 else seed
+    params.response_format = request.response_format
