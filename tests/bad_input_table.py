@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
-ACTIONS = "generate, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
+ACTIONS = "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
 TASK_ID_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
 SIZE_FORM = "64 to 2048, multiples of 16"
 FRAME = 64 * 1024

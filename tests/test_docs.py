@@ -45,6 +45,7 @@ SERVER = (
     | protocol.Accepted
     | protocol.Progress
     | protocol.Queue
+    | protocol.Delta
     | protocol.OutputEvent
     | protocol.Result
     | protocol.Cancelled

@@ -140,6 +140,10 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "pause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
     "unpause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
     "delete": lambda ids: [{"task_id": ids.done}, {"task_id": ids.running}],
+    "chat": lambda ids: [
+        {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.done},
+        {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.running},
+    ],
     "generate": lambda ids: [
         {"prompt": "mine", "task_id": ids.done, "seed": 1},
         {"prompt": "other content", "task_id": ids.running, "seed": 1, "n": 2},

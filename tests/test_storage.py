@@ -19,7 +19,7 @@ from xinflight.demo import Faults
 from xinflight.demo.drawing import draw
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.model import MediaInfo, Task
-from xinflight.storage import FileBlobs, SqliteStore, sqlite_database, store_sqlite
+from xinflight.storage import FileBlobs, SqliteStore, sqlite_batch, sqlite_database
 from xinflight.tasks import runner
 
 
@@ -300,7 +300,7 @@ async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours in one batch refuses who is new and lets the others live."""
-    encode = store_sqlite._row
+    encode = sqlite_batch._row
 
     def fail(task: Task) -> dict[str, object]:
         if task.task_id == "poison":

@@ -250,7 +250,7 @@ async def test_discovery(rig_with_pair: Rig, stack: AsyncExitStack) -> None:
     )
     assert upstream.models[MODEL] == single
     assert upstream.models[PAIR] == msgspec.structs.replace(
-        single, uid=PAIR, name=PAIR, replicas=2, steps=6, guidance_scale=2.5, pool=PAIR
+        single, uid=PAIR, name=PAIR, replicas=2, slots=2, steps=6, guidance_scale=2.5, pool=PAIR
     )
     rows = await upstream.replicas(PAIR)
     assert [row.replica_id for row in rows] == [0, 1]

@@ -1,30 +1,18 @@
 // The messages of xinflight, generated from its structs by `make specs`. See docs/protocol.md.
 // For the sub-protocol xinflight.v1.json and HTTP. In MessagePack, `b64_json` is a Uint8Array.
 
-/** Start a generation. Bounds here are those of the protocol; a server's settings may be narrower. */
+/** Start to generate images or a video. Bounds here are those of the protocol; settings may be narrower. */
 export interface Generate {
   /** Kind of the request. */
   action: "generate";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** What the image should show. Required, except in a `generate` without any field. */
-  prompt?: string | null;
-  /** What the image should not show. */
-  negative_prompt?: string | null;
-  /** A `welcome.models[].id` or a pool of the server. Default: the server's default model. (1 to 200 characters) */
+  /** A `welcome.models[].id` or a pool of the server. Default: the default model of the kind. (1 to 200 characters) */
   model?: string | null;
-  /** Number of images. (integer; 1 to 64; default 1) */
-  n?: number;
-  /** `WIDTHxHEIGHT` in pixels. Multiples of `limits.size_multiple`. Default: the model's. (matches `^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$`) */
-  size?: string | null;
-  /** Number of inference steps. Default: the model's. (integer; 1 to 1000) */
-  steps?: number | null;
-  /** How closely to follow the prompt. Default: the model's. (0 to 100) */
-  guidance_scale?: number | null;
-  /** Seed of image 0. -1 or absent: the server chooses one and returns it in `ack.params`. (integer; -1 to 9007199254740927) */
-  seed?: number | null;
   /** Id of the task, which makes the message safe to repeat. Default: chosen by the server. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
+  /** Name for several tasks, which `cancel` and `list` accept. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  group?: string | null;
   /** Seconds from acceptance until the task expires. Default: the server's setting. (more than 0, up to 604800) */
   timeout?: number | null;
   /** What to do once the owner has been disconnected for a while: finish or cancel the task. (default continue) */
@@ -35,22 +23,144 @@ export interface Generate {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
+  /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
+  store?: boolean;
+  /** What the output should show, or how to change `image`. Required, except for `image2image` and in a `generate` without any field. */
+  prompt?: string | null;
+  /** What the image should not show. */
+  negative_prompt?: string | null;
+  /** What to do. Default: follows from the other fields and from what the model can. */
+  kind?: "edit" | "image2image" | "inpainting" | "text2image" | "video" | null;
+  /** Image to start from: id of an upload, or of an output of the caller. (matches `^[A-Za-z0-9_-]{8,64}$`) */
+  image?: string | null;
+  /** Further reference images, for edit models that accept several. (up to 8 entries) */
+  images?: string[];
+  /** What to repaint of `image`: where this image is transparent, or if opaque, white. (matches `^[A-Za-z0-9_-]{8,64}$`) */
+  mask?: string | null;
+  /** How much to change `image`. 1 keeps nothing. Default: 0.6, with a mask 1. (more than 0, up to 1) */
+  strength?: number | null;
+  /** Number of outputs. (integer; 1 to 64; default 1) */
+  n?: number;
+  /** `WIDTHxHEIGHT` in pixels, multiples of `limits.size_multiple`; for a video it is rounded. Default: that of `image`, else the model's. (matches `^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$`) */
+  size?: string | null;
+  /** Video: number of frames, rounded to 4k + 1. Default: the model's. (integer; 1 to 10000) */
+  frames?: number | null;
+  /** Video: frames per second. Default: the model's. (integer; 1 to 120) */
+  fps?: number | null;
+  /** Number of inference steps. Default: the model's. (integer; 1 to 1000) */
+  steps?: number | null;
+  /** How closely to follow the prompt. Default: the model's. (0 to 100) */
+  guidance_scale?: number | null;
+  /** Seed of output 0. -1 or absent: the server chooses one and returns it in `ack.params`. (integer; -1 to 9007199254740927) */
+  seed?: number | null;
   /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. (default url) */
   response_format?: "b64_json" | "url";
-  /** False: delete the task and its images once its end and all of them were delivered. (default True) */
-  store?: boolean;
 }
 
-/** Cancel a task, one image of it, or all tasks of the owner except some. */
+/** Start a chat completion. Its text arrives as `delta` events; its `output` has all of it. */
+export interface Chat {
+  /** Kind of the request. */
+  action: "chat";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** A `welcome.models[].id` or a pool of the server. Default: the default model of the kind. (1 to 200 characters) */
+  model?: string | null;
+  /** Id of the task, which makes the message safe to repeat. Default: chosen by the server. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id?: string | null;
+  /** Name for several tasks, which `cancel` and `list` accept. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  group?: string | null;
+  /** Seconds from acceptance until the task expires. Default: the server's setting. (more than 0, up to 604800) */
+  timeout?: number | null;
+  /** What to do once the owner has been disconnected for a while: finish or cancel the task. (default continue) */
+  on_disconnect?: "cancel" | "continue";
+  /** Higher priorities go first, equal priorities in order of acceptance. (integer; -100 to 100; default 0) */
+  priority?: number;
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
+  metadata?: unknown;
+  /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
+  lang?: string | null;
+  /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
+  store?: boolean;
+  /** The conversation, at most `limits.chat_messages`. Never echoed. */
+  messages?: ChatMessage[];
+  /** Chat: maximum number of tokens to generate. Default: the engine's. (integer; 1 to 10000000) */
+  max_tokens?: number | null;
+  /** Chat: randomness. Default: the engine's. (0 to 2) */
+  temperature?: number | null;
+  /** Chat: nucleus sampling. Default: the engine's. (more than 0, up to 1) */
+  top_p?: number | null;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  presence_penalty?: number | null;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  frequency_penalty?: number | null;
+  /** Texts at which the model stops. (up to 8 entries) */
+  stop?: string[];
+  /** Passed on. Not every engine of Xinference reproduces a text by it. (integer; 0 to 9007199254740991) */
+  seed?: number | null;
+  /** Tools that the model may call, as in OpenAI's API. (up to 128 entries) */
+  tools?: unknown[];
+  /** As in OpenAI's API, and passed on. */
+  tool_choice?: unknown;
+}
+
+/** One message of a conversation. `tool_calls` and `tool_call_id` are as in OpenAI's API, and passed on. */
+export interface ChatMessage {
+  /** Who speaks. */
+  role: "assistant" | "developer" | "system" | "tool" | "user";
+  /** Text, or parts of text and images. */
+  content?: string | (TextPart | ImageUrlPart | ImagePart)[];
+  /** Name of the speaker. (up to 200 characters) */
+  name?: string;
+  /** Calls that the model made. (up to 128 entries) */
+  tool_calls?: unknown[];
+  /** The call that a `tool` message answers. (up to 200 characters) */
+  tool_call_id?: string;
+}
+
+/** Text of a message. */
+export interface TextPart {
+  /** Kind of the message. */
+  type: "text";
+  /** The text. */
+  text: string;
+}
+
+/** An image of a message, inline. */
+export interface ImageUrlPart {
+  /** Kind of the message. */
+  type: "image_url";
+  /** The image. */
+  image_url: ImageUrl;
+}
+
+/** An image in the form of OpenAI's API. */
+export interface ImageUrl {
+  /** The image itself: `data:image/...;base64,...`. (matches `^data:image/[a-z0-9.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}$`) */
+  url: string;
+  /** Passed on. */
+  detail: string;
+}
+
+/** An image of a message, by its id. */
+export interface ImagePart {
+  /** Kind of the message. */
+  type: "image";
+  /** Id of an upload, or of an output of the caller. (matches `^[A-Za-z0-9_-]{8,64}$`) */
+  image: string;
+}
+
+/** Cancel a task, one output of it, a group of tasks, or all tasks of the owner except some. */
 export interface Cancel {
   /** Kind of the request. */
   action: "cancel";
   /** Echoed in the direct answer. (up to 64 characters) */
   ref?: string | null;
-  /** The task to cancel. Either this or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  /** The task to cancel. Either this, `group` or `scope` is required. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id?: string | null;
   /** Cancel only this image. Requires `task_id`. (integer; 0 to 63) */
   index?: number | null;
+  /** Cancel all unfinished tasks of this group. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  group?: string | null;
   /** Cancel all unfinished tasks of the owner, including those of other connections. */
   scope?: "all" | null;
   /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
@@ -139,7 +249,7 @@ export interface Unfollow {
   scope?: "all" | null;
 }
 
-/** List the tasks of the owner, newest first. `cursor` is the `next` of the previous page. */
+/** List the tasks of the owner or of one group, newest first. `cursor` is the `next` of the previous page. */
 export interface ListTasks {
   /** Kind of the request. */
   action: "list";
@@ -151,6 +261,8 @@ export interface ListTasks {
   limit?: number;
   /** Only tasks in this state. Default: all. */
   state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | null;
+  /** Only tasks of this group. Default: all. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  group?: string | null;
 }
 
 /** Delete an ended task and its images. */
@@ -201,7 +313,7 @@ export interface Welcome {
   heartbeat: number;
   /** Limits of this server. */
   limits: Limits;
-  /** The text-to-image models, the default one first. */
+  /** The models, the default one first. */
   models: ModelInfo[];
   /** State of Xinference. */
   upstream: Upstream;
@@ -223,6 +335,8 @@ export interface Limits {
   size_max: number;
   /** Sides must be multiples of this number of pixels. (integer) */
   size_multiple: number;
+  /** Maximum number of frames of a video. (integer) */
+  frames: number;
   /** Maximum number of inference steps. (integer) */
   steps: number;
   /** Maximum guidance scale. */
@@ -243,7 +357,7 @@ export interface Limits {
   connections_per_address?: number;
   /** Maximum compute seconds per owner and day (UTC). Absent: no limit. */
   seconds_per_day?: number;
-  /** Maximum bytes of prompts and metadata of an owner's unfinished tasks. (integer) */
+  /** Maximum bytes of prompts, messages and metadata of an owner's unfinished tasks. (integer) */
   pending_bytes?: number;
   /** Maximum size of the history in bytes. Above it, the oldest ended tasks are deleted. (integer) */
   history_bytes: number;
@@ -251,16 +365,28 @@ export interface Limits {
   history_tasks: number;
   /** Seconds after which ended tasks are deleted. Null means never. */
   history_age: number | null;
+  /** Maximum size of an upload, in bytes. Absent: images can't be uploaded here. (integer) */
+  upload_bytes?: number;
+  /** Maximum number of pixels of an upload. (integer) */
+  upload_pixels?: number;
+  /** Maximum number of uploads of an owner. (integer) */
+  uploads_per_owner?: number;
+  /** Maximum bytes of all uploads of an owner. (integer) */
+  uploads_bytes?: number;
+  /** Maximum size of a `chat`, in bytes. (integer) */
+  chat_bytes: number;
+  /** Maximum number of messages in a `chat`. (integer) */
+  chat_messages: number;
   /** Maximum size of image files sent as `b64_json` in one message, in bytes. (integer) */
   inline_bytes: number;
-  /** Maximum size of a frame or an HTTP body, in bytes. (integer) */
+  /** Maximum size of a frame or an HTTP body other than a `chat`, in bytes. (integer) */
   frame_bytes: number;
   /** Maximum size of metadata, in bytes of JSON. (integer) */
   metadata_bytes: number;
 }
 
 /**
- * A text-to-image model, with the defaults for a `generate`.
+ * A model, what it can do, and the defaults for a request that names no values.
  *
  * `defaults_known` is false if steps or guidance scale are the model's own and not known beforehand.
  * `true_cancel` is false if a running generation can't be stopped, only abandoned.
@@ -268,20 +394,32 @@ export interface Limits {
 export interface ModelInfo {
   /** The value for `model` in a `generate`. */
   id: string;
-  /** Whether a `generate` without `model` uses this model. */
+  /** What it can do. */
+  kinds: ("chat" | "edit" | "image2image" | "inpainting" | "text2image" | "video")[];
+  /** The kinds for which it is used if a request names no model. */
+  default_for?: ("chat" | "edit" | "image2image" | "inpainting" | "text2image" | "video")[];
+  /** Whether a `generate` with nothing but a prompt uses this model. */
   default: boolean;
-  /** Default for a `generate` without `size`. */
-  size: string;
+  /** Default for a `generate` without `size`. Absent for chat. */
+  size?: string;
+  /** Video: default number of frames. (integer) */
+  frames?: number;
+  /** Video: default frames per second. (integer) */
+  fps?: number;
   /** Default for a `generate` without `steps`. (integer) */
   steps?: number;
   /** Default for a `generate` without `guidance_scale`. */
   guidance_scale?: number;
+  /** Chat: number of tokens that messages and answer may have together, if known. (integer) */
+  context_length?: number;
   /** False if steps or guidance scale are the model's own and not known beforehand. */
   defaults_known: boolean;
   /** False if a running generation can't be stopped, only abandoned. */
   true_cancel: boolean;
-  /** Number of images the model generates at once. (integer) */
+  /** Number of replicas. (integer) */
   replicas: number;
+  /** Number of outputs that the model generates at once. (integer) */
+  slots: number;
 }
 
 /** The state of Xinference and what to do about it, in the language of the subscriber. */
@@ -332,39 +470,73 @@ export interface Ack {
   params: Params;
   /** State of the task. */
   state: State;
+  /** Names of fields whose values were rounded; `params` has those in effect. */
+  adjusted?: string[];
   /** Names of unknown fields that were ignored, at most 16. */
   ignored?: string[];
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
 
-/** The effective parameters of a task. `steps` and `guidance_scale` are absent if the model's own apply. */
+/**
+ * The effective parameters of a task; which of them there are depends on its kind.
+ *
+ * `steps` and `guidance_scale` are absent if the model's own apply.
+ */
 export interface Params {
-  /** What the image should show. */
-  prompt: string;
+  /** What the task does. Absent means `text2image`. */
+  kind?: "chat" | "edit" | "image2image" | "inpainting" | "text2image" | "video";
+  /** What the output should show, or how to change `image`. */
+  prompt?: string;
   /** What the image should not show. */
   negative_prompt?: string;
   /** Id or pool of the model. Absent until one is assigned. */
   model?: string;
-  /** Number of images. (integer) */
+  /** Name that the task shares with others. */
+  group?: string;
+  /** Id of the image to start from. */
+  image?: string;
+  /** Ids of further reference images. */
+  images?: string[];
+  /** Id of the mask. */
+  mask?: string;
+  /** How much `image` is changed. 1 keeps nothing. */
+  strength?: number;
+  /** Number of outputs. (integer) */
   n: number;
-  /** `WIDTHxHEIGHT` in pixels. */
-  size: string;
+  /** `WIDTHxHEIGHT` in pixels. Absent for texts, and if the model decides. */
+  size?: string;
+  /** Video: number of frames. (integer) */
+  frames?: number;
+  /** Video: frames per second. (integer) */
+  fps?: number;
   /** Absent if the model's own applies. (integer) */
   steps?: number;
   /** Absent if the model's own applies. */
   guidance_scale?: number;
-  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
-  seed: number;
+  /** Seed to reproduce the output. Output `index` is generated with `seed + index`. (integer) */
+  seed?: number;
+  /** Chat: maximum number of tokens to generate. Default: the engine's. (integer; 1 to 10000000) */
+  max_tokens?: number;
+  /** Chat: randomness. Default: the engine's. (0 to 2) */
+  temperature?: number;
+  /** Chat: nucleus sampling. Default: the engine's. (more than 0, up to 1) */
+  top_p?: number;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  presence_penalty?: number;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  frequency_penalty?: number;
+  /** Chat: texts at which the model stops. */
+  stop?: string[];
   /** Seconds from acceptance until the task expires. */
   timeout: number;
-  /** `continue` or `cancel`, as in `generate`. */
+  /** `continue` or `cancel`, as in the request. */
   on_disconnect: string;
   /** Higher priorities go first, equal priorities in order of acceptance. (integer) */
   priority?: number;
   /** `b64_json`: each `output` also contains its file, up to `limits.inline_bytes`. */
   response_format?: string;
-  /** False: the task and its images are deleted once they were delivered. */
+  /** False: the task and what was made are deleted once they were delivered. */
   store?: boolean;
 }
 
@@ -440,7 +612,7 @@ export interface TaskInfo {
   ended?: number;
   /** The effective parameters. */
   params: Params;
-  /** The finished images, ordered by index. */
+  /** The finished outputs, ordered by index; of a chat that broke off, its text so far. */
   data?: OutputRef[];
   /** Indices of the images that failed or expired. */
   failed?: number[];
@@ -452,32 +624,68 @@ export interface TaskInfo {
   paused?: boolean;
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
+  /** Names of fields whose values were rounded; `params` has those in effect. */
+  adjusted?: string[];
   /** Names of unknown fields that were ignored, at most 16. */
   ignored?: string[];
 }
 
 /**
- * A finished image. `url` is filled in for each subscriber when it is sent.
+ * A finished output: a file, or the text of a chat. `url` is filled in for each subscriber when it is sent.
  *
  * `b64_json` is the file itself, if requested: base64 in JSON, bytes in MessagePack.
  */
 export interface OutputRef {
-  /** URL of the image. Requires the credentials of its owner, or is signed, and then expires. */
+  /** URL of the file. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
+  /** Id of the output, for `image`, `images` and `mask` of a `generate`. */
+  output_id?: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
-  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
-  seed: number;
-  /** Width in pixels. (integer) */
-  width: number;
-  /** Height in pixels. (integer) */
-  height: number;
-  /** File size in bytes. (integer) */
+  /** Seed to reproduce the output. Output `index` is generated with `seed + index`. (integer) */
+  seed?: number;
+  /** Width in pixels. Absent for a text. (integer) */
+  width?: number;
+  /** Height in pixels. Absent for a text. (integer) */
+  height?: number;
+  /** Video: its length in seconds. */
+  duration?: number;
+  /** Size in bytes. (integer) */
   bytes: number;
-  /** `image/jpeg`, `image/png` or `image/webp`. */
+  /** `image/jpeg`, `image/png`, `image/webp`, `video/mp4`, or of a text `text/plain`. */
   media_type: string;
+  /** Chat: the whole text, in place of a file. */
+  text?: string;
+  /** Chat: what the model thought before, if it tells that apart from its text. */
+  reasoning?: string;
+  /** Chat: how it ended. */
+  chat?: ChatEnd;
+  /** Chat: true if the text broke off, since the task failed or was cancelled. */
+  incomplete?: boolean;
+}
+
+/** How a chat ended: why it stopped, the tokens it took, and what the model wants to call. */
+export interface ChatEnd {
+  /** `stop`, `length`, `tool_calls`, or another word of the engine. */
+  finish_reason?: string;
+  /** Tokens, if the engine has told. */
+  usage?: TokenUsage;
+  /** Calls that the model makes, as in OpenAI's API. */
+  tool_calls?: unknown[];
+  /** True if the messages filled the context, so that Xinference has probably cut their beginning, which it does not say. */
+  truncated?: boolean;
+}
+
+/** Tokens of a chat, as Xinference counts them. */
+export interface TokenUsage {
+  /** Tokens of the messages, after Xinference has shortened them. (integer) */
+  prompt_tokens: number;
+  /** Tokens of the answer. (integer) */
+  completion_tokens: number;
+  /** Their sum. (integer) */
+  total_tokens: number;
 }
 
 /** The answer to a ping. */
@@ -520,6 +728,8 @@ export interface Error {
   retry_after?: number;
   /** Reserved. */
   details?: Details;
+  /** The finished outputs, ordered by index; of a chat that broke off, its text so far. */
+  data?: OutputRef[];
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
 }
@@ -568,7 +778,7 @@ export interface Progress {
   message: string;
   /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** State of this image. `cancelled` and `failed` end the image, not the task. */
   state: State;
@@ -612,7 +822,7 @@ export interface Queue {
 export interface QueuedOutput {
   /** Id of the task. */
   task_id: string;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** Position of a waiting image in the queue of its models. 1 is the next one. (integer) */
   position?: number;
@@ -622,7 +832,29 @@ export interface QueuedOutput {
   step?: Step;
 }
 
-/** One image is finished. */
+/** New text of a chat. Write it at `offset`: deltas may be merged, and may repeat text that is there already. */
+export interface Delta {
+  /** Kind of the message. */
+  type: "delta";
+  /** Id of the task. */
+  task_id: string;
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
+  seq: number;
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
+  message: string;
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** Index of the output in its task, from 0. (integer) */
+  index: number;
+  /** Where the text belongs, in Unicode code points from the beginning. (integer) */
+  offset: number;
+  /** The new text. */
+  text: string;
+  /** Which text it belongs to. Absent means `text`. */
+  channel?: "reasoning" | "text";
+}
+
+/** One output is finished: a file, or the text of a chat. */
 export interface OutputEvent {
   /** Kind of the message. */
   type: "output";
@@ -634,22 +866,32 @@ export interface OutputEvent {
   message: string;
   /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
-  /** URL of the image. Requires the credentials of its owner, or is signed, and then expires. */
+  /** URL of the file. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
+  /** Id of the output, for `image`, `images` and `mask` of a `generate`. */
+  output_id?: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json?: string;
-  /** Seed to reproduce the image. Image `index` is generated with `seed + index`. (integer) */
-  seed: number;
-  /** Width in pixels. (integer) */
-  width: number;
-  /** Height in pixels. (integer) */
-  height: number;
-  /** File size in bytes. (integer) */
+  /** Seed to reproduce the output. Output `index` is generated with `seed + index`. (integer) */
+  seed?: number;
+  /** Width in pixels. Absent for a text. (integer) */
+  width?: number;
+  /** Height in pixels. Absent for a text. (integer) */
+  height?: number;
+  /** Video: its length in seconds. */
+  duration?: number;
+  /** Size in bytes. (integer) */
   bytes: number;
-  /** `image/jpeg`, `image/png` or `image/webp`. */
+  /** `image/jpeg`, `image/png`, `image/webp`, `video/mp4`, or of a text `text/plain`. */
   media_type: string;
+  /** Chat: the whole text, in place of a file. */
+  text?: string;
+  /** Chat: what the model thought before, if it tells that apart from its text. */
+  reasoning?: string;
+  /** Chat: how it ended. */
+  chat?: ChatEnd;
 }
 
 /** The end of a completed task, which has at least one image. */
@@ -684,13 +926,13 @@ export interface Result {
 export interface ResultData {
   /** Unix time in seconds. (integer) */
   created: number;
-  /** The finished images, ordered by index. */
+  /** The finished outputs, ordered by index; of a chat that broke off, its text so far. */
   data: OutputRef[];
 }
 
 /** Why one of several images failed. */
 export interface Failure {
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** Stable error code. Handle an unknown code according to `retryable`. */
   code: ErrorCode;
@@ -712,7 +954,7 @@ export interface Cancelled {
   upstream: CancelOutcome;
   /** Seconds from the cancel to this end. */
   seconds: number;
-  /** The finished images, ordered by index. */
+  /** The finished outputs, ordered by index; of a chat that broke off, its text so far. */
   data?: OutputRef[];
   /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
   metadata?: unknown;
@@ -756,7 +998,7 @@ export interface NewShare {
   id: string;
   /** Id of the task. */
   task_id: string;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** Time of creation, Unix time in seconds. */
   created: number;
@@ -780,7 +1022,7 @@ export interface ShareInfo {
   id: string;
   /** Id of the task. */
   task_id: string;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** Time of creation, Unix time in seconds. */
   created: number;
@@ -808,7 +1050,7 @@ export interface QueueEntry {
   owner: string;
   /** Id of the task. */
   task_id: string;
-  /** Index of the image in its task, from 0. (integer) */
+  /** Index of the output in its task, from 0. (integer) */
   index: number;
   /** The queue it is in; empty while its model is not known. */
   pool: string;
@@ -858,7 +1100,7 @@ export interface TaskPage {
 
 /** The text-to-image models. */
 export interface Models {
-  /** The text-to-image models, the default one first. */
+  /** The models, the default one first. */
   models: ModelInfo[];
 }
 
@@ -1060,9 +1302,9 @@ export type CancelOutcome = "never_started" | "stopped" | "running_on" | "unconf
 /**
  * State of Xinference.
  *
- * - `ready`: a text-to-image model is available
+ * - `ready`: a model of a known kind is available
  * - `loading`: not queried yet, or temporarily not accepting requests
- * - `no_model`: it responds, but runs no text-to-image model
+ * - `no_model`: it responds, but runs no model of a known kind
  * - `unreachable`: it does not respond
  * - `unauthorised`: it rejects the server's API key
  */
@@ -1089,6 +1331,10 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `ambiguous_credentials`: One request has two different tokens
  * - `forbidden`: The caller is not allowed to do this
  * - `not_found`: Nothing with this id belongs to the caller; ids of other owners are reported as not found, too
+ * - `image_not_found`: No upload and no output of the caller has this id, or not any more
+ * - `bad_image`: Not an image that can be used: damaged, animated, too large, of another format, or of the wrong size
+ * - `too_many_uploads`: The owner's uploads would exceed their number or their bytes
+ * - `images_unsupported`: This server was installed without what it needs to read images
  * - `task_id_conflict`: The task id is already used by a request with different content
  * - `too_many_tasks`: The owner, or the server as a whole, has too many unfinished tasks
  * - `rate_limited`: Too many requests per minute of this owner or from this address, or too many invalid credentials from it
@@ -1103,6 +1349,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `shutting_down`: The server is shutting down
  * - `timeout`: The task exceeded its timeout
  * - `cancelled`: The task was cancelled; reported only where one request stands for one task
+ * - `interrupted`: A text broke off after it had begun: it is kept as it is, since another try would write another text
  * - `internal`: A bug in xinflight; the log has the traceback
  * - `upstream_auth`: Xinference rejects the server's API key (401, 403) or has banned its address (429)
  * - `upstream_unreachable`: Xinference can't be reached
@@ -1111,7 +1358,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "account_busy" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "image_not_found" | "bad_image" | "too_many_uploads" | "images_unsupported" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "account_busy" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "interrupted" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.
@@ -1131,7 +1378,7 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
 export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4402 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
-export type ClientMessage = Generate | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate;
+export type ClientMessage = Generate | Chat | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
-export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Queue | OutputEvent | Result | Cancelled;
+export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Queue | Delta | OutputEvent | Result | Cancelled;

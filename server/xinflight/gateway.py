@@ -40,7 +40,6 @@ from xinflight.tasks import Deliveries, Front, Pools, QueueCommands
 from xinflight.upstream import Xinference
 
 __all__ = ["Connection", "Gateway", "Position"]
-
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -248,10 +247,7 @@ class Gateway:
         return await self._front.cancel(owner, task_id, index)
 
     async def cancel_all(self, owner: str, keep: set[str], group: str | None = None) -> list[CancelledTask]:
-        """Cancel all unfinished tasks of an owner or of a group, except those with ids in `keep`.
-
-        Returns their states before.
-        """
+        """Cancel an owner's unfinished tasks, or a group's, but those in `keep`; return their states before."""
         return await self._front.cancel_all(owner, keep, group)
 
     async def delete(self, owner: str, task_id: str) -> Task | None:
@@ -273,10 +269,7 @@ class Gateway:
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
     ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page.
-
-        The cursor is None after the last page.
-        """
+        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page or None."""
         return await self._front.page(owner, cursor=cursor, limit=limit, state=state, group=group)
 
     # Events

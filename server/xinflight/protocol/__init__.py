@@ -2,7 +2,7 @@
 
 from xinflight.protocol.account import AccountInfo, ErasedInfo, UsageInfo, UsageReport
 from xinflight.protocol.admin import ListQueue, QueueEntry, WholeQueue
-from xinflight.protocol.chat import Chat, ChatContent, ChatMessage, ImagePart, ImageUrlPart, TextPart
+from xinflight.protocol.chat import Chat, ChatContent, ChatMessage, ImagePart, ImageUrl, ImageUrlPart, TextPart
 from xinflight.protocol.codec import (
     CODECS,
     JSON,
@@ -128,6 +128,7 @@ __all__ = [
     "GenerateKind",
     "Health",
     "ImagePart",
+    "ImageUrl",
     "ImageUrlPart",
     "Kind",
     "Limits",

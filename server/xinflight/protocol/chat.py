@@ -17,20 +17,20 @@ DATA_URL = r"^data:image/[a-z0-9.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}\Z"
 class TextPart(Struct, tag_field="type", tag="text", kw_only=True):
     """Text of a message."""
 
-    text: str
+    text: Annotated[str, Meta(description="The text.")]
 
 
-class ImageUrl(Struct, omit_defaults=True, kw_only=True):
+class ImageUrl(Struct, kw_only=True):
     """An image in the form of OpenAI's API."""
 
     url: Annotated[str, Meta(pattern=DATA_URL, description="The image itself: `data:image/...;base64,...`.")]
-    detail: str | None = None
+    detail: Annotated[str | None, Meta(description="Passed on.")] = None
 
 
 class ImageUrlPart(Struct, tag_field="type", tag="image_url", kw_only=True):
     """An image of a message, inline."""
 
-    image_url: ImageUrl
+    image_url: Annotated[ImageUrl, Meta(description="The image.")]
 
 
 class ImagePart(Struct, tag_field="type", tag="image", kw_only=True):

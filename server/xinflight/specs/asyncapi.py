@@ -14,6 +14,7 @@ __all__ = ["asyncapi"]
 _CHANNEL = "#/channels/generate"
 _ANSWERS = {
     "generate": "ack",
+    "chat": "ack",
     "cancel": "ok",
     "move": "ok",
     "pause": "ok",

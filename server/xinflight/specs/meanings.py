@@ -28,9 +28,9 @@ MEMBERS: dict[type[Enum], dict[Any, str]] = {
         Step.SAVING: "the image has arrived and is being stored",
     },
     UpstreamState: {
-        UpstreamState.READY: "a text-to-image model is available",
+        UpstreamState.READY: "a model of a known kind is available",
         UpstreamState.LOADING: "not queried yet, or temporarily not accepting requests",
-        UpstreamState.NO_MODEL: "it responds, but runs no text-to-image model",
+        UpstreamState.NO_MODEL: "it responds, but runs no model of a known kind",
         UpstreamState.UNREACHABLE: "it does not respond",
         UpstreamState.UNAUTHORISED: "it rejects the server's API key",
     },

@@ -43,6 +43,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Accepted,
     protocol.Progress,
     protocol.Queue,
+    protocol.Delta,
     protocol.OutputEvent,
     protocol.Result,
     protocol.Cancelled,
@@ -192,8 +193,8 @@ def _as_sent(schema: Schema) -> Schema:
     """Return the schema of a field of a server message, which is omitted if it is None."""
     if schema.pop("default", ...) is not None or "anyOf" not in schema:
         return schema
-    (kept,) = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
-    return {**kept, "description": schema["description"]}
+    kept = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
+    return {**schema, "anyOf": kept} if len(kept) > 1 else {**kept[0], "description": schema["description"]}
 
 
 def _of_enum(enum: type[Enum]) -> Schema:

@@ -14,6 +14,7 @@ _PRIMITIVES = {
     "integer": "number",
     "number": "number",
     "boolean": "boolean",
+    "array": "unknown[]",
     "null": "null",
     "object": "Record<string, unknown>",
 }

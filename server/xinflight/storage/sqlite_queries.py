@@ -6,13 +6,17 @@ its cost must not grow with the history.
 """
 
 __all__ = [
+    "ADD_CONTENT",
     "ADD_EVENT",
     "ADD_OUTPUT",
     "ADD_SHARE",
     "ADD_TASK",
     "ADD_USAGE",
     "BOOT",
+    "CONTENT",
     "COUNT_SHARES",
+    "DROP_CONTENT",
+    "DROP_DELTAS",
     "DROP_EVENT",
     "DROP_EVENTS",
     "DROP_EXPIRED_SHARES",
@@ -35,6 +39,7 @@ __all__ = [
     "LAST_SEQ",
     "MAKE_EPOCH",
     "NOT_KEPT",
+    "NUMBERS_OF_GROUP",
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
     "OUTPUT_OWNER",
