@@ -196,8 +196,8 @@ async def test_what_a_server_says_is_valid(client: WireClient) -> None:
         await client.ask(**message)
     for seen in client.seen:
         validator("ServerMessage").validate(seen)
-    # A notice comes only when it must, a queue only while something waits.
-    assert {seen["type"] for seen in client.seen} | {"notice", "queue"} == {tag(struct) for struct in SERVER}
+    # A notice comes only when it must, a queue only while something waits, a delta only of a chat.
+    assert {seen["type"] for seen in client.seen} | {"notice", "queue", "delta"} == {tag(struct) for struct in SERVER}
 
 
 # OpenAPI
