@@ -181,10 +181,15 @@ def _always_sent(name: str, field: str, schema: Schema) -> bool:
 
 
 def _in_ecma(found: Any) -> Any:
-    r"""Return a schema with patterns in the syntax of ECMA 262, whose `$` is Python's `\Z`."""
+    r"""Return a schema with patterns in the syntax of ECMA 262, whose `$` is Python's `\Z`.
+
+    Discriminators are left out: OpenAPI and AsyncAPI write them differently, and the constants of the tags suffice.
+    """
     if isinstance(found, dict):
         return {
-            key: value.replace(r"\Z", "$") if key == "pattern" else _in_ecma(value) for key, value in found.items()
+            key: value.replace(r"\Z", "$") if key == "pattern" else _in_ecma(value)
+            for key, value in found.items()
+            if key != "discriminator"
         }
     return [_in_ecma(value) for value in found] if isinstance(found, list) else found
 
