@@ -123,7 +123,7 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self.cuts: list[int] = []
-        """After how many bytes each of the next connections is cut; when none is left, they last."""
+        """After how many bytes each of the next connections that is answered is cut; when none is left, they last."""
         self.cut = 0
         """How many were cut."""
         parts = urlsplit(url)
@@ -144,11 +144,10 @@ class Proxy:
             await asyncio.gather(*proxy._pipes, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        room = self.cuts.pop(0) if self.cuts else None
         far_reader, far_writer = await asyncio.open_connection(*self._target)
         pipes = {
-            asyncio.create_task(self._pipe(reader, far_writer, None), name="there"),
-            asyncio.create_task(self._pipe(far_reader, writer, room), name="back"),
+            asyncio.create_task(self._pipe(reader, far_writer), name="there"),
+            asyncio.create_task(self._pipe(far_reader, writer, back=True), name="back"),
         }
         self._pipes |= pipes
         await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
@@ -158,9 +157,13 @@ class Proxy:
             end.transport.abort()
         self._pipes -= pipes
 
-    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: int | None) -> None:
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool = False) -> None:
+        room: int | None = None
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(1024):
+                if back:
+                    # Not before: browsers open connections that they then don't use.
+                    room, back = self.cuts.pop(0) if self.cuts else None, False
                 if room is not None and len(data) >= room:
                     # What is cut may be half a line.
                     writer.write(data[:room])

@@ -15,7 +15,7 @@ from xinference_kinds import ANIMATOR, CONTEXT, WRITER
 from xinference_real import MODEL
 
 pytest_plugins = ["xinference_fixtures", "contract_fixtures"]
-pytestmark = pytest.mark.timeout(300)  # the first one on the real server also starts it and its models
+pytestmark = pytest.mark.timeout(900)  # the first one on the real server also starts it and its models
 
 FAILED = {"error": "The chat completion request failed. Check the server logs for details."}
 

@@ -16,7 +16,7 @@ from xinference_kinds import ANIMATOR, CONTEXT, WRITER
 from xinference_real import MODEL
 
 pytest_plugins = ["xinference_fixtures", "contract_fixtures"]
-pytestmark = pytest.mark.timeout(300)  # the first one on the real server also starts it and its models
+pytestmark = pytest.mark.timeout(900)  # the first one on the real server also starts it and its models
 
 
 def film(answer: Answer) -> bytes:

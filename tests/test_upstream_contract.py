@@ -35,7 +35,7 @@ from xinflight.upstream import (
 )
 
 pytest_plugins = ["xinference_fixtures"]
-pytestmark = pytest.mark.timeout(300)  # the first one on the real server also starts it
+pytestmark = pytest.mark.timeout(900)  # the first one on the real server also starts it
 
 SIDES = ["emulator", pytest.param("real", marks=pytest.mark.xinference)]
 LONG: dict[str, Any] = {"width": 256, "height": 256, "steps": 60}

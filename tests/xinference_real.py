@@ -44,10 +44,10 @@ REGISTRATIONS = {
     PAIR: REGISTRATION | {"model_name": PAIR, "default_generate_config": PAIR_DEFAULTS},
 }
 PASSWORD = "correct horse battery"
-BUSY_SECONDS = 10.0
-START_SECONDS = 90.0  # it takes 20 s on two quiet cores, nearly all of it imports
-LAUNCH_SECONDS = 120.0
-STOP_SECONDS = 15.0
+BUSY_SECONDS = 60.0
+START_SECONDS = 300.0  # it takes 20 s on two quiet cores, nearly all of it imports
+LAUNCH_SECONDS = 300.0
+STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 # Without the user's proxies, which would not know our loopback.
@@ -143,7 +143,7 @@ class RealXinference:
         As `tiny-z-image` it has no defaults, as `tiny-pair` it has PAIR_DEFAULTS.
 
         Raises:
-            XinferenceError: not ready within 90 s, or ended before; the text holds the tail of its log.
+            XinferenceError: not ready within START_SECONDS, or ended before; the text holds the tail of its log.
         """
         self._spawn()
         if self.auth:
@@ -239,7 +239,7 @@ class RealXinference:
         """Launch the tiny model under `uid` (10 s, 16 s with two replicas); `request_limits` is per replica.
 
         Raises:
-            XinferenceError: the server refused, or took more than 120 s.
+            XinferenceError: the server refused, or took more than LAUNCH_SECONDS.
         """
         launch = _Launch(uid, replicas, request_limits)
         self._launch(launch)
@@ -296,7 +296,7 @@ class RealXinference:
         return pids
 
     def wait_model(self, uid: str = MODEL) -> None:
-        """Wait until every replica is READY and has a process, as after `kill_model`; at most 120 s."""
+        """Wait until every replica is READY and has a process, as after `kill_model`; at most LAUNCH_SECONDS."""
         self._wait(f"{uid} has not come back", LAUNCH_SECONDS, lambda: self._model_ready(uid))
 
     def _model_ready(self, uid: str) -> bool:
