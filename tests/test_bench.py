@@ -17,7 +17,7 @@ from clients import hosted
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-CLIENTS, SECONDS, GENERATION = 3, 2.0, 0.6
+CLIENTS, SECONDS, GENERATION = 3, 4.0, 0.6
 
 
 @linux

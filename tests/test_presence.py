@@ -84,7 +84,7 @@ async def client_process(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG):
             assert await process.stdout.readline() == b"ready\n"
         yield process
     finally:
@@ -98,7 +98,10 @@ async def test_a_frozen_process_is_noticed_by_the_heartbeat(
     mount: Callable[..., Awaitable[Mounted]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGSTOP sends no FIN: the missing pong tells, and then no session, subscriber, writer or transport is left."""
-    gateway, url, _ = await mount()
+    # Half of it is what a client has to answer a ping: enough for a process on a machine that is busy.
+    heartbeat = 4.0
+    gateway, url, engine = await mount(heartbeat=heartbeat)
+    engine.faults = Faults(freeze=3)
     aborted: list[web.Request] = []
     abort = web_ws._abort
 
@@ -110,7 +113,7 @@ async def test_a_frozen_process_is_noticed_by_the_heartbeat(
     async with client_process(url) as process:
         assert gateway._connected == 1
         # A living client is not taken for dead: it answers the pings.
-        await asyncio.sleep(1.5 * HEARTBEAT)
+        await asyncio.sleep(1.5 * heartbeat)
         assert gateway._connected == 1
         os.kill(process.pid, signal.SIGSTOP)
         await eventually(lambda: not left_behind(gateway))
@@ -119,6 +122,8 @@ async def test_a_frozen_process_is_noticed_by_the_heartbeat(
         # Its task goes on, for that is what `on_disconnect` says by default.
         assert unfinished(gateway, "a")
         await gateway.cancel("local", "a")
+        await eventually(lambda: engine.aborts)
+        engine.thaw()
         await eventually(lambda: not unfinished(gateway, "a"))
 
 
@@ -151,7 +156,7 @@ async def test_pings_of_the_client_are_answered(mount: Callable[..., Awaitable[M
     """Both kinds: the WebSocket's own, and the application's for browsers."""
     _, url, _ = await mount()
     async with connect(socket_url(url)) as ws:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             await (await ws.ping())
             await ws.recv()
             await ws.send('{"action":"ping","nonce":"n","ref":"r"}')

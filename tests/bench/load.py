@@ -102,6 +102,7 @@ class _Client:
         self._number = number
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._task_id = ""
+        self.began = asyncio.Event()
         self.samples: dict[str, _Sample] = {}
         self.stopping = False
 
@@ -122,6 +123,7 @@ class _Client:
         self._task_id = task_id = f"{self._number}-{len(self.samples)}"
         sample = self.samples[task_id] = _Sample(sent=time.monotonic())
         await ws.send_json({"action": "generate", "task_id": task_id, "prompt": task_id})
+        self.began.set()
         while not sample.ended:
             message = _decode(await ws.receive_str())
             if message.type == "error":
@@ -168,6 +170,8 @@ async def measure(load: Load) -> Measured:
         for number, client in enumerate(clients):
             group.create_task(client.run(), name=f"client {number}")
         await asyncio.sleep(WARM_UP * load.generation)
+        for client in clients:
+            await client.began.wait()
         window = await _wait(load)
         for client in clients:
             client.stopping = True
