@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -12,10 +13,11 @@ from aiohttp import WSMsgType
 
 from clients import LONG, Json, Recorder, WireClient, eventually, painter
 from conftest import Serve
+from factories import FENCE
 from server_process import Server, launch, running
 from xinflight.demo import EmulatedModel, EmulatorOptions, Faults
 from xinflight.demo.drawing import draw
-from xinflight.storage import SqliteStore
+from xinflight.storage import Save, SqliteStore
 
 pytestmark = pytest.mark.process
 
@@ -240,16 +242,29 @@ async def test_one_of_two_images_is_kept_when_the_other_expires(place: Open) -> 
     here = await place()
     here.engine.script = [Faults(), Faults(freeze=1)]
     async with here.life() as (server, client):
-        await start(client, "a", n=2, timeout=5.0)
+        await start(client, "a", n=2, timeout=600.0)
         await client.until(lambda m: m["type"] == "output")
         await eventually(lambda: len(here.engine.posts) == 2)
         await server.kill()
+    await expire(here.folder, "a", time.time() + 2.0)
     async with here.life() as (server, client):
         end = (await client.ends("a"))["a"]
     assert (end["type"], end["failed"], end["failures"]) == ("result", [1], [{"index": 1, "code": "timeout"}])
     assert [image["index"] for image in end["data"]["data"]] == [0]
     assert len(here.images()) == 1
     here.engine.thaw()
+
+
+async def expire(folder: Path, task_id: str, deadline: float) -> None:
+    """Change the deadline of a stored task, while no server runs: how fast it came so far decides nothing."""
+    store = SqliteStore(folder, full=False)
+    await store.open()
+    task = await store.task("local", task_id)
+    assert task is not None
+    task.deadline = deadline
+    await store.commit([Save(task=task, fence=FENCE)])
+    assert await store.task("local", task_id) == task
+    await store.close()
 
 
 async def test_a_written_image_is_adopted_and_strangers_are_set_aside(place: Open) -> None:

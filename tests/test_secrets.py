@@ -22,7 +22,7 @@ import pytest
 from aiohttp import web
 
 from attacks import Target, request
-from clients import PAINTER, Recorder, WireClient, eventually, hosted
+from clients import LONG, PAINTER, Recorder, WireClient, eventually, hosted
 from xinflight.auth import TokenFile
 from xinflight.cli import formatter
 from xinflight.demo import EmulatorOptions, Faults, serve_emulator
@@ -69,6 +69,7 @@ async def serving(folder: Path, xinference_url: str, *, terminal: bool) -> Async
     )
     os.close(its)
     written = bytearray()
+    all_read = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def read() -> None:
@@ -78,6 +79,7 @@ async def serving(folder: Path, xinference_url: str, *, terminal: bool) -> Async
             chunk = os.read(ours, 2**16)
         if not chunk:
             loop.remove_reader(ours)
+            all_read.set()
         written.extend(chunk)
 
     loop.add_reader(ours, read)
@@ -90,7 +92,8 @@ async def serving(folder: Path, xinference_url: str, *, terminal: bool) -> Async
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
-        loop.remove_reader(ours)
+        async with asyncio.timeout(LONG):
+            await all_read.wait()
         os.close(ours)
 
 
