@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 ACTIONS = "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
-TASK_ID_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
+TASK_ID_FORM = GROUP_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
+ONE_OF_THREE = "either task_id, group or scope"
 SIZE_FORM = "64 to 2048, multiples of 16"
 FRAME = 64 * 1024
 
@@ -140,6 +141,9 @@ LIST = [
     Case({"cursor": "first"}, "out_of_bounds", "cursor", "the `next` of a page"),
     Case({"cursor": "-1"}, "out_of_bounds", "cursor", "the `next` of a page"),
     Case({"cursor": "1" * 17}, "out_of_bounds", "cursor", "the `next` of a page"),
+    Case({"group": "<b>"}, "out_of_bounds", "group", GROUP_FORM),
+    Case({"group": ""}, "out_of_bounds", "group", GROUP_FORM),
+    Case({"group": "g" * 65}, "out_of_bounds", "group", GROUP_FORM),
 ]
 
 AFTER = [
@@ -152,8 +156,14 @@ WEBSOCKET_ONLY = [
     Raw('{"action":"paint"}', "unknown_action", "action", ACTIONS),
     Raw('{"action":5}', "unknown_action", "action", ACTIONS),
     Raw('{"prompt":"a boat"}', "unknown_action", "action", ACTIONS),
-    Raw('{"action":"cancel"}', "wrong_shape", "task_id", "either task_id or scope"),
-    Raw('{"action":"cancel","task_id":"a","scope":"all"}', "wrong_shape", "task_id", "either task_id or scope"),
+    Raw('{"action":"cancel"}', "wrong_shape", "task_id", ONE_OF_THREE),
+    Raw('{"action":"cancel","task_id":"a","scope":"all"}', "wrong_shape", "task_id", ONE_OF_THREE),
+    Raw('{"action":"cancel","task_id":"a","group":"g"}', "wrong_shape", "task_id", ONE_OF_THREE),
+    Raw('{"action":"cancel","group":"g","scope":"all"}', "wrong_shape", "task_id", ONE_OF_THREE),
+    Raw('{"action":"cancel","group":"g","index":1}', "out_of_bounds", "index", "only with task_id"),
+    Raw('{"action":"cancel","group":"<b>"}', "out_of_bounds", "group", GROUP_FORM),
+    Raw('{"action":"cancel","group":""}', "out_of_bounds", "group", GROUP_FORM),
+    Raw('{"action":"pause"}', "wrong_shape", "task_id", "either task_id or scope"),
     Raw('{"action":"cancel","scope":"some"}', "wrong_shape", "scope"),
     Raw('{"action":"cancel","task_id":"a","except":"b"}', "wrong_shape", "except"),
     Raw('{"action":"cancel","scope":"all","index":1}', "out_of_bounds", "index", "only with task_id"),

@@ -29,6 +29,7 @@ class Ids(NamedTuple):
     waiting: str
     output: str
     share: str
+    group: str
 
 
 class World:
@@ -42,7 +43,8 @@ class World:
         """Let an owner have one of everything, and `carol` a longer history; its ids begin with its name."""
         user = {"X-User": owner}
         done, running, waiting = (f"{owner}-{what}" for what in ("done", "running", "waiting"))
-        body = {"prompt": f"{owner}'s poem", "seed": 7, "steps": 4}
+        group = f"{owner}-poems"
+        body = {"prompt": f"{owner}'s poem", "seed": 7, "steps": 4, "group": group}
         if owner == "carol":
             await self._draw(user, {**body, "task_id": f"{owner}-more"})
         output = await self._draw(user, {**body, "task_id": done})
@@ -52,7 +54,7 @@ class World:
                 assert response.status == 202
         async with self.http.post("/api/v1/shares", json={"task_id": done}, headers=user) as response:
             share = (await response.json())["id"]
-        self.ids = Ids(owner, done, running, waiting, output, share)
+        self.ids = Ids(owner, done, running, waiting, output, share, group)
 
     async def _draw(self, user: dict[str, str], body: Json) -> str:
         """Generate an image; return the id of its file."""

@@ -53,9 +53,12 @@ def one(path: str, **options: Any) -> Probes:
 
 
 OWN: dict[tuple[str, str], Probes] = {
-    ("GET", "/api/v1/tasks"): lambda _: [
+    ("GET", "/api/v1/tasks"): lambda ids: [
         ("/api/v1/tasks", {"params": params})
-        for params in ({}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"limit": "1"})
+        for params in (
+            *({}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"limit": "1"}),
+            *({"group": ids.group}, {"group": ids.group, "state": "completed"}),
+        )
     ],
     ("GET", "/api/v1/tasks/{task_id}"): of_tasks(),
     ("GET", "/api/v1/tasks/{task_id}/events"): of_tasks("/events", headers={"Accept": "text/event-stream"}),
@@ -87,6 +90,7 @@ OWN: dict[tuple[str, str], Probes] = {
         *of_tasks("/move", json={"before": ids.waiting})(ids),
         *of_tasks("/move", json={"to": "first"}, params={"owner": ids.owner})(ids),
     ],
+    ("POST", "/api/v1/groups/{group}/cancel"): lambda ids: for_owner(f"/api/v1/groups/{ids.group}/cancel")(ids),
     ("POST", "/api/v1/tasks/{task_id}/pause"): of_tasks("/pause"),
     ("POST", "/api/v1/tasks/{task_id}/unpause"): of_tasks("/unpause"),
     ("POST", "/api/v1/tasks/pause"): for_owner("/api/v1/tasks/pause"),
@@ -108,7 +112,10 @@ STREAMED = {("GET", "/api/v1/events"), ("POST", "/v1/images/generations")}
 ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "authenticate": lambda ids: [{"token": ids.owner}],
     "ping": lambda _: [{"nonce": "x"}],
-    "list": lambda _: [{}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"state": "completed"}],
+    "list": lambda ids: [
+        *({}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"state": "completed"}),
+        {"group": ids.group},
+    ],
     "follow": lambda ids: [
         {"task_id": ids.done},
         {"task_id": ids.running},
@@ -127,6 +134,8 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "cancel": lambda ids: [
         *({"task_id": task_id} for task_id in (ids.done, ids.running, ids.waiting)),
         {"task_id": ids.running, "index": 0},
+        {"group": ids.group},
+        {"group": ids.group, "owner": ids.owner},
         {"scope": "all"},
         {"scope": "all", "owner": ids.owner},
         {"task_id": ids.running, "owner": ids.owner},
@@ -210,9 +219,12 @@ async def test_no_request_tells_anything_of_others(both: tuple[World, World]) ->
             assert here == there, (route, path, options)
             told.append((route, here))
     statuses = {route: {answer["status"] for each, answer in told if each == route} for route in OWN}
-    for_admins = {route for route in OWN if route[1].endswith(("/cancel", "/move"))}
-    assert all(statuses[route] == {404} for route in OWN.keys() - for_admins if "{" in route[1])
+    # A group is nothing but a name, so it is never unknown.
+    of_groups = {route for route in OWN if "{group}" in route[1]}
+    for_admins = {route for route in OWN if route[1].endswith(("/cancel", "/move"))} - of_groups
+    assert all(statuses[route] == {404} for route in OWN.keys() - for_admins - of_groups if "{" in route[1])
     assert all(statuses[route] == {404, 403} for route in for_admins)
+    assert all(statuses[route] == {200, 403} for route in of_groups)
     assert statuses["POST", "/api/v1/tasks"] == {202}, "ids are unique per owner only"
     assert not re.search(rf"poem|{world.ids.owner}\W*(-|$)", str([answer["body"] for _, answer in told[:-2]]))
     assert await world.tasks(stranger) == before

@@ -165,7 +165,7 @@ export interface Cancel {
   scope?: "all" | null;
   /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
   owner?: string | null;
-  /** Task ids to exclude from `scope`. (up to 1000 entries) */
+  /** Task ids to exclude from `scope` or `group`. (up to 1000 entries) */
   except?: string[];
 }
 
@@ -1072,8 +1072,8 @@ export interface QueueEntry {
   created: number;
 }
 
-/** The tasks that were paused or unpaused, with their states when the request arrived. */
-export interface PausedTasks {
+/** The tasks that were paused, unpaused or cancelled, with their states when the request arrived. */
+export interface ChangedTasks {
   /** One entry per task. */
   tasks: CancelledTask[];
 }

@@ -163,6 +163,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("POST", f"{TASK}/unpause", queue.unpause),
             _Route("POST", "/api/v1/tasks/pause", queue.pause_all),
             _Route("POST", "/api/v1/tasks/unpause", queue.unpause_all),
+            _Route("POST", "/api/v1/groups/{group}/cancel", rest.cancel_group),
             _Route("GET", "/api/v1/queue", queue.queue),
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),

@@ -17,8 +17,8 @@ function setUp(answer = () => ({ type: "ok", tasks: [] })) {
     sent.push(message);
     return answer(message);
   };
-  const add = (id, { acknowledged = true, n = 1 } = {}) => {
-    const task = tasks.add(new Task({ prompt: "a", task_id: id, n }));
+  const add = (id, { acknowledged = true, n = 1, group } = {}) => {
+    const task = tasks.add(new Task({ prompt: "a", task_id: id, n, group }));
     if (acknowledged) task.acknowledge({ ...PARAMS, n });
     return task;
   };
@@ -45,9 +45,22 @@ test("what the server never heard of ends here, and nothing is sent", () => {
 test("a cancel of all but some spares them here too", () => {
   const { cancels, sent, add } = setUp();
   const [kept, other, unsent] = [add("kept"), add("other"), add("unsent", { acknowledged: false })];
-  cancels.all(["kept"]);
+  cancels.all(undefined, ["kept"]);
   assert.deepEqual(sent, [{ action: "cancel", scope: "all", except: ["kept"] }]);
   assert.deepEqual([kept.wanted.size, other.wanted.size, unsent.end.type], [0, 1, "cancelled"]);
+});
+
+test("a cancel of a group is about its tasks only", () => {
+  const { cancels, sent, add } = setUp();
+  const tasks = [add("a", { group: "g" }), add("b", { group: "h" }), add("c"), add("d", { group: "g" })];
+  const unsent = add("e", { acknowledged: false, group: "g" });
+  cancels.all("g", ["d"]);
+  assert.deepEqual(sent, [{ action: "cancel", group: "g", except: ["d"] }]);
+  assert.deepEqual(
+    tasks.map((task) => task.wanted.size),
+    [1, 0, 0, 0],
+  );
+  assert.equal(unsent.end.type, "cancelled");
 });
 
 test("a refused cancel is told and may be asked for again; a lost line only defers it", async () => {

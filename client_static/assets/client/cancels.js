@@ -34,11 +34,17 @@ export class Cancels {
     else this.#send(task, which);
   }
 
-  /** Cancel all tasks of the owner. @param {string[]} except ids of tasks to spare */
-  all(except) {
-    const targets = this.#tasks.unfinished.filter((task) => !except.includes(task.id) && task.wantCancel(null));
+  /**
+   * Cancel all tasks of the owner or of a group.
+   * @param {string | undefined} group
+   * @param {string[]} except ids of tasks to spare
+   */
+  all(group, except) {
+    const targets = this.#tasks.unfinished.filter(
+      (task) => [undefined, task.request.group].includes(group) && !except.includes(task.id) && task.wantCancel(null),
+    );
     targets.filter((task) => !task.sent).forEach(endHere);
-    this.#ask({ action: "cancel", scope: "all", except }).then(
+    this.#ask({ action: "cancel", ...(group === undefined ? { scope: "all" } : { group }), except }).then(
       (answer) => this.#settle(answer),
       (error) => targets.forEach((task) => rejected(task, null, error)),
     );

@@ -202,11 +202,11 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Cancel all unfinished tasks of this owner, whichever client started them, except those listed.
-   * @param {{except?: string[]}} [options]
+   * Cancel all unfinished tasks of this owner or those of a group, whichever client started them, except those listed.
+   * @param {{group?: string, except?: string[]}} [options]
    */
-  cancelAll({ except = [] } = {}) {
-    this.#cancels.all(except);
+  cancelAll({ group, except = [] } = {}) {
+    this.#cancels.all(group, except);
   }
 
   /**

@@ -24,6 +24,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [seed]
  * @property {string} [task_id] generated if omitted; repeating one attaches to its task
  * @property {string} [lang]
+ * @property {string} [group] a name for several tasks, which `cancelAll` accepts
  * @property {boolean} [store] false: deleted once the end and all images were delivered
  */
 
@@ -43,6 +44,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [steps]
  * @property {number} [guidance_scale]
  * @property {number} seed
+ * @property {string} [group]
  * @property {boolean} [store]
  */
 

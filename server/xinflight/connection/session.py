@@ -237,12 +237,9 @@ class Session:
         )
 
     async def _cancel(self, message: Cancel) -> Ok:
-        if message.group is None:
-            task_id = _one_or_all(message.task_id, message.scope)
-        elif message.task_id is not None or message.scope is not None:
-            raise WrongShape(field="group", limit="either task_id, group or scope")
-        else:
-            task_id = None
+        task_id = message.task_id
+        if [task_id, message.group, message.scope].count(None) != 2:
+            raise WrongShape(field="task_id", limit="either task_id, group or scope")
         if task_id is None and message.index is not None:
             raise OutOfBounds(field="index", limit="only with task_id")
         which = task_id or message.group or "all"

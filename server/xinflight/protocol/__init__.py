@@ -16,6 +16,7 @@ from xinflight.protocol.codec import (
 )
 from xinflight.protocol.http import (
     CancelBody,
+    ChangedTasks,
     Health,
     Models,
     MoveBody,
@@ -27,7 +28,6 @@ from xinflight.protocol.http import (
     OpenAiModel,
     OpenAiModels,
     OpenAiProblem,
-    PausedTasks,
     Problem,
     QueueInfo,
     TaskPage,
@@ -111,6 +111,7 @@ __all__ = [
     "CancelOutcome",
     "Cancelled",
     "CancelledTask",
+    "ChangedTasks",
     "Chat",
     "ChatContent",
     "ChatEnd",
@@ -154,7 +155,6 @@ __all__ = [
     "OutputRef",
     "Params",
     "Pause",
-    "PausedTasks",
     "Ping",
     "Pong",
     "Problem",

@@ -26,6 +26,7 @@ from xinflight.protocol.requests import Index, TaskId
 
 __all__ = [
     "CancelBody",
+    "ChangedTasks",
     "Health",
     "Models",
     "MoveBody",
@@ -37,7 +38,6 @@ __all__ = [
     "OpenAiModel",
     "OpenAiModels",
     "OpenAiProblem",
-    "PausedTasks",
     "Problem",
     "QueueInfo",
     "TaskPage",
@@ -93,8 +93,8 @@ class MoveBody(Struct, kw_only=True):
     ] = None
 
 
-class PausedTasks(Struct, kw_only=True):
-    """The tasks that were paused or unpaused, with their states when the request arrived."""
+class ChangedTasks(Struct, kw_only=True):
+    """The tasks that were paused, unpaused or cancelled, with their states when the request arrived."""
 
     tasks: Annotated[list[CancelledTask], Meta(description="One entry per task.")]
 

@@ -59,9 +59,9 @@ class Cancel(ClientMessage, tag="cancel", rename={"except_": "except"}, kw_only=
         Meta(description="Cancel all unfinished tasks of the owner, including those of other connections."),
     ] = None
     owner: ForOwner = None
-    except_: Annotated[list[TaskId], Meta(max_length=1000, description="Task ids to exclude from `scope`.")] = (
-        msgspec.field(default_factory=list)
-    )
+    except_: Annotated[
+        list[TaskId], Meta(max_length=1000, description="Task ids to exclude from `scope` or `group`.")
+    ] = msgspec.field(default_factory=list)
 
 
 class Resume(ClientMessage, tag="resume", kw_only=True):

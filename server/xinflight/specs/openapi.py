@@ -163,6 +163,7 @@ def _tasks() -> dict[str, Schema]:
             ),
         },
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
+        "/api/v1/groups/{group}/cancel": {"parameters": path("group"), "post": _cancel_group()},
         **queue_paths(tasks),
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
         f"{tasks}/{{task_id}}/outputs/{{index}}": {"parameters": path("task_id", "index"), "get": _task_output()},
@@ -211,7 +212,7 @@ def _list() -> Schema:
             )
         },
         errors=(OutOfBounds, WrongShape, NotAcceptable),
-        parameters=parameters("ListTasks", "cursor", "limit", "state"),
+        parameters=parameters("ListTasks", "cursor", "limit", "state", "group"),
     )
 
 
@@ -224,6 +225,16 @@ def _cancel() -> Schema:
         parameters=[query("owner", "Admins only: cancel a task of this owner.")],
         body="CancelBody",
         optional=True,
+    )
+
+
+def _cancel_group() -> Schema:
+    return operation(
+        "cancelGroup",
+        "Cancel the unfinished tasks of a group; repeated and late cancels are not errors",
+        {"200": answer("The tasks and their states when the request arrived.", {JSON: "ChangedTasks"})},
+        errors=(OutOfBounds, NotAcceptable),
+        parameters=[query("owner", "Admins only: cancel tasks of this owner.")],
     )
 
 

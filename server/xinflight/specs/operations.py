@@ -156,6 +156,7 @@ def path(*names: str) -> list[Schema]:
     shapes: dict[str, tuple[str, Schema]] = {
         "task_id": ("Id of the task.", {"type": "string", "pattern": task_id}),
         "index": ("Index of the image.", {"type": "integer", "minimum": 0, "maximum": 63}),
+        "group": ("Name of the group.", {"type": "string", "pattern": task_id}),
         "share_id": ("Id of the share.", {"type": "string"}),
         "secret": ("The last part of the link.", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
     }

@@ -10,7 +10,7 @@ __all__ = ["queue_paths"]
 def queue_paths(tasks: str) -> dict[str, Schema]:
     """Return the operations on the caller's queue. `tasks` is the path of the tasks."""
     was = {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})}
-    changed = {"200": answer("The tasks that changed.", {JSON: "PausedTasks"})}
+    changed = {"200": answer("The tasks that changed.", {JSON: "ChangedTasks"})}
     one = (*ONE_TASK, NotAcceptable)
     return {
         f"{tasks}/{{task_id}}/move": {

@@ -58,7 +58,7 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.NewShare,
     protocol.SharePage,
     protocol.WholeQueue,
-    protocol.PausedTasks,
+    protocol.ChangedTasks,
     protocol.QueueInfo,
     protocol.TaskPage,
     protocol.Models,

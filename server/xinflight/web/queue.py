@@ -4,7 +4,7 @@ from aiohttp import web
 
 from xinflight.auth import acting_for
 from xinflight.errors import WrongShape
-from xinflight.protocol import MoveBody, PausedTasks, from_json
+from xinflight.protocol import ChangedTasks, MoveBody, from_json
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 from xinflight.web.rest import PLAIN, read_body, respond
 
@@ -63,4 +63,4 @@ class OwnQueue:
     async def _all(self, request: web.Request, *, paused: bool) -> web.StreamResponse:
         owner = await self._context.owner(request)
         choose_type(request, (PLAIN,))
-        return respond(PausedTasks(tasks=await self._queue.pause(owner, None, paused=paused)))
+        return respond(ChangedTasks(tasks=await self._queue.pause(owner, None, paused=paused)))

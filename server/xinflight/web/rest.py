@@ -13,6 +13,7 @@ from xinflight.model import Task
 from xinflight.protocol import (
     JSON,
     CancelBody,
+    ChangedTasks,
     Generate,
     ListTasks,
     Models,
@@ -115,6 +116,17 @@ class Rest:
             known = index is not None and await self._gateway.find(owner, cancelled.task_id)
             raise NotFound(field="index" if known else "task_id")
         return respond(cancelled)
+
+    async def cancel_group(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /groups/{group}/cancel: cancel the unfinished tasks of a group; return their states before.
+
+        Idempotent. A group that nobody named has no tasks. Admins cancel those of anybody with `?owner=`.
+        """
+        identity = await self._context.identity(request)
+        choose_type(request, (PLAIN,))
+        group = from_texts({"group": request.match_info["group"]}, ListTasks).group
+        owner = acting_for(identity, request.query.get("owner"), "cancel", group=group)
+        return respond(ChangedTasks(tasks=await self._gateway.cancel_all(owner, set(), group)))
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Handle DELETE /tasks/{task_id}: delete an ended task and its files."""
