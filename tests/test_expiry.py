@@ -163,13 +163,13 @@ async def test_a_socket_is_told_renewed_and_closed(guarded: Guarded) -> None:
         assert (await client.ask(action="ping"))["type"] == "pong"
         await guarded.clock.advance(301)
         assert (await outcome(client.ws))[0] == 4402
-    assert not guarded.gateway._connections
+    assert not guarded.gateway.connections.count
 
 
 async def test_nothing_is_done_after_the_expiry(guarded: Guarded) -> None:
     """A message that was on its way is not answered, and starts nothing; what was queued before is sent."""
     async with guarded.signed_in(await guarded.token("ann", lifetime=30)) as client:
-        (session,) = guarded.gateway._connections["ann"]
+        (session,) = guarded.gateway.connections.of_owner("ann")
         assert isinstance(session, Session)
         session.outbox.put(Pong(nonce="before"))
         await guarded.clock.advance(31, turns=0)
@@ -229,7 +229,7 @@ async def test_a_response_in_one_piece_outlives_its_token(guarded: Guarded) -> N
     async with aiohttp.ClientSession(headers=headers) as http:
         url = f"{guarded.url}v1/images/generations"
         request = asyncio.create_task(http.post(url, json=body).__aenter__(), name="request")
-        await eventually(lambda: "ann" in guarded.gateway._connections)
+        await eventually(lambda: guarded.gateway.connections.of_owner("ann"))
         await guarded.clock.advance(300)
         assert not request.done()
         await guarded.clock.advance(301)

@@ -183,7 +183,7 @@ async def test_a_client_that_leaves_frees_everything(home: Home, monkeypatch: py
         response.close()
     go_on.set()
     await eventually(lambda: not home.gateway.account._busy)
-    await eventually(lambda: "ann" not in home.gateway._connections)
+    await eventually(lambda: not home.gateway.connections.of_owner("ann"))
     await home.export("ann")
 
 

@@ -76,7 +76,7 @@ async def test_anything_else_is_closed(guarded: Guarded, frame: str | bytes | No
         await asyncio.gather(sending, return_exceptions=True)
     assert closed[0] == code
     assert why in closed[1]
-    assert not guarded.gateway._connections
+    assert not guarded.gateway.connections.count
 
 
 async def _send(ws: aiohttp.ClientWebSocketResponse, frame: str | bytes | None) -> None:

@@ -130,7 +130,7 @@ async def test_pages_are_not_even_made_for_who_does_not_read(monkeypatch: pytest
         transport.pause_reading()
         send_at_once(deaf, *[{"action": "list", "limit": 200}] * PAGES)
         # Nobody reads, so all pages that are ever made are made before the drop.
-        while gateway._connected == 2:
+        while gateway.connections.count == 2:
             assert (await neighbour.ask(action="ping"))["type"] == "pong"
             await asyncio.sleep(0.01)
     # What the buffers of the two sockets took, and what one peer may have waiting.

@@ -170,7 +170,7 @@ async def test_telling_one_owner_of_a_deletion_does_not_grow_with_the_others() -
         gateway = Gateway(Settings(), store, MemoryBus(), MemoryBlobs(2**20), FakeClock())
         one = Connected("one")
         for connection in (one, *(Connected(f"owner-{number}") for number in range(others))):
-            gateway.register(connection)
+            gateway.connections.register(connection)
         with Steps() as steps:
             assert await gateway.delete("one", "a") is not None
         assert [notice.task_id for notice in one.notices] == ["a"]

@@ -36,6 +36,8 @@ ORDER = [
     "tasks",
     "render",
     "account",
+    "connection_registry",
+    "host_reader",
     "gateway",
     "connection",
 ]

@@ -57,7 +57,7 @@ async def test_closing_an_openai_request_cancels_it(mounted: Mounted, engine: Re
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     await eventually(lambda: engine.aborts)
-    await eventually(lambda: not gateway._connected)
+    await eventually(lambda: not gateway.connections.count)
     # Nobody looks again and again whether the client is still there.
     assert clock.shortest > 1.0
 
@@ -66,9 +66,9 @@ async def test_closing_an_openai_request_cancels_it(mounted: Mounted, engine: Re
 async def test_a_stream_ends_with_its_connection(mounted: Mounted, kind: str) -> None:
     http, gateway, _ = mounted
     response = await http.get("/api/v1/events", headers={"Accept": kind})
-    await eventually(lambda: gateway._connected)
+    await eventually(lambda: gateway.connections.count)
     response.close()
-    await eventually(lambda: not gateway._connected)
+    await eventually(lambda: not gateway.connections.count)
 
 
 async def test_a_connection_is_used_again_after_a_stream(mounted: Mounted) -> None:
@@ -79,4 +79,4 @@ async def test_a_connection_is_used_again_after_a_stream(mounted: Mounted) -> No
         async with http.post("/api/v1/tasks", json=body, headers={"Accept": "application/x-ndjson"}) as response:
             last = (await response.text()).splitlines()[-1]
             assert '"type":"result"' in last
-    assert not gateway._connected
+    assert not gateway.connections.count

@@ -73,7 +73,7 @@ def left_behind(gateway: Gateway) -> list[object]:
     """Return what is still there of connections."""
     bus: Any = gateway.journal.bus
     writers = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer")]
-    return [*gateway._all_connections(), *gateway._front._presence._subscribers, *bus._listeners, *writers]
+    return [*gateway.connections.all(), *gateway._front._presence._subscribers, *bus._listeners, *writers]
 
 
 @asynccontextmanager
@@ -111,10 +111,10 @@ async def test_a_frozen_process_is_noticed_by_the_heartbeat(
 
     monkeypatch.setattr(web_ws, "_abort", note)
     async with client_process(url) as process:
-        assert gateway._connected == 1
+        assert gateway.connections.count == 1
         # A living client is not taken for dead: it answers the pings.
         await asyncio.sleep(1.5 * heartbeat)
-        assert gateway._connected == 1
+        assert gateway.connections.count == 1
         os.kill(process.pid, signal.SIGSTOP)
         await eventually(lambda: not left_behind(gateway))
         # A polite close would wait for the frozen peer to take what is in the buffers.
@@ -175,13 +175,13 @@ async def test_owners_are_counted_by_their_connections(
         for task_id in ("goes", "stays"):
             mode = "cancel" if task_id == "goes" else "continue"
             await client.ask(action="generate", prompt="boat", task_id=task_id, on_disconnect=mode)
-    await eventually(lambda: not gateway._connected)
+    await eventually(lambda: not gateway.connections.count)
     clock.advance(40.0)
     async with WireClient.connect(url) as client:
         clock.advance(40.0)
         await client.ask(action="ping")
         assert unfinished(gateway, "goes")
-    await eventually(lambda: not gateway._connected)
+    await eventually(lambda: not gateway.connections.count)
     await eventually(lambda: engine.posts)
     clock.advance(70.0)
     await eventually(lambda: engine.aborts)
@@ -225,7 +225,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
     frame = masked(json.dumps(fields, ensure_ascii=False).encode())
     most = 0
     async with deaf(url) as writer, WireClient.connect(url) as other:
-        sessions = [one for one in gateway._all_connections() if isinstance(one, Session)]
+        sessions = [one for one in gateway.connections.all() if isinstance(one, Session)]
         (session,) = [one for one in sessions if one.connection_id != other.seen[0]["connection_id"]]
 
         async def shout() -> None:
@@ -237,7 +237,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
         shouting = asyncio.create_task(shout())
         try:
             async with asyncio.timeout(LONG):
-                while session in gateway._all_connections():
+                while session in gateway.connections.all():
                     most = max(most, len(session.outbox._answers))
                     assert (await other.ask(action="ping"))["type"] == "pong"
         finally:
@@ -245,7 +245,7 @@ async def test_who_does_not_read_is_dropped_and_hurts_nobody(mount: Callable[...
             await asyncio.gather(shouting, return_exceptions=True)
         await other.ask(action="generate", prompt="boat", task_id="mine")
         assert (await other.ends("mine"))["mine"]["type"] == "result"
-        await eventually(lambda: gateway._connected == 1)
+        await eventually(lambda: gateway.connections.count == 1)
     assert 0 < most <= WAITING_ANSWERS
 
 
@@ -255,6 +255,6 @@ async def test_a_full_server_says_come_back(mount: Callable[..., Awaitable[Mount
     async with WireClient.connect(url), connect(socket_url(url)) as ws:
         await ws.wait_closed()
         assert ws.close_code == 1013
-    await eventually(lambda: not gateway._connected)
+    await eventually(lambda: not gateway.connections.count)
     async with WireClient.connect(url) as client:
         assert client.seen[0]["type"] == "welcome"

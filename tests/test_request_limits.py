@@ -143,7 +143,7 @@ async def test_a_flood_is_told_then_closed() -> None:
         assert types[:10] == ["pong"] * 5 + ["unknown_action"] * 5
         assert set(types[10:]) == {"rate_limited"}
         assert len(types) <= 10 + REFUSED_PER_MINUTE + 1
-        await eventually(lambda: gateway._connected == 1)
+        await eventually(lambda: gateway.connections.count == 1)
         assert (await neighbour.ask(action="ping"))["type"] == "pong"
 
 
@@ -200,7 +200,7 @@ async def test_connections(whose: str, stack: AsyncExitStack) -> None:
     async with WireClient.connect(url, headers=other):
         pass
     stream.close()
-    await eventually(lambda: gateway._connected == 1)
+    await eventually(lambda: gateway.connections.count == 1)
     async with WireClient.connect(url, headers=headers):
         pass
     await client.ws.close()

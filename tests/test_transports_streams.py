@@ -269,7 +269,7 @@ USER = {"X-User": "ann"}
 
 
 def connections(gateway: Gateway) -> int:
-    return gateway._connected
+    return gateway.connections.count
 
 
 @pytest.mark.parametrize("accept", STREAMS)

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextvars
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import msgspec
 import structlog
@@ -16,22 +15,23 @@ import structlog
 from xinflight.account import Account
 from xinflight.auth import Identity, UrlSigner, audit
 from xinflight.clock import Clock
-from xinflight.errors import ShuttingDown, StorageUnavailable, StoreUnusable
-from xinflight.i18n import translate
+from xinflight.connection_registry import ConnectionRegistry
+from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.host_reader import HostReader
 from xinflight.journal import Bus, Journal, Subscriber
-from xinflight.model import Event, EventMessage, Task
+from xinflight.model import EventMessage, Task
 from xinflight.protocol import (
     JSON,
     CancelledTask,
+    Chat,
     Generate,
-    Notice,
     OutputEvent,
     Queue,
     TaskRequest,
     parse_cursor,
 )
 from xinflight.refusals import RefusalLog
-from xinflight.render import RenderContext, render
+from xinflight.render import RenderContext
 from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
@@ -39,45 +39,8 @@ from xinflight.supervise import Supervisor
 from xinflight.tasks import Deliveries, Front, Pools, QueueCommands
 from xinflight.upstream import Xinference
 
-__all__ = ["Connection", "Gateway", "Position"]
+__all__ = ["Gateway", "Position"]
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Connection(Protocol):
-    """A connected client: a WebSocket, or a streaming response over HTTP."""
-
-    owner: str
-    lang: str
-
-    def notify(self, notice: Notice) -> None:
-        """Queue a notice; never waits."""
-
-    def upstream_changed(self) -> None:
-        """Note that Xinference or its models changed; never waits."""
-
-    def close(self) -> None:
-        """Close the connection once everything that is queued now is sent; never waits."""
-
-
-class _Reader:
-    """A loop of the host's own code over the events of a generation. Ends when the gateway closes."""
-
-    def __init__(self, subscriber: Subscriber, lang: str) -> None:
-        self.owner = subscriber.owner
-        self.lang = lang
-        self.closing = False
-        self._subscriber = subscriber
-
-    def notify(self, notice: Notice) -> None:
-        """Do nothing: the iterator yields the events of one generation only."""
-
-    def upstream_changed(self) -> None:
-        """Do nothing: what it means for the generation is reported by its events."""
-
-    def close(self) -> None:
-        """End the iteration once everything that is queued now is read."""
-        self.closing = True
-        self._subscriber.wake.set()
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -95,15 +58,18 @@ class Gateway:
         self.blobs = blobs
         self.clock = clock
         self.supervisor = Supervisor(clock)
+        self.connections = ConnectionRegistry(clock)
         self.journal = Journal(store, bus, clock, self.supervisor)
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
-        self.deliveries = Deliveries(store, self._retention, clock, self.supervisor, partial(self._tell, "deleted"))
+        self.deliveries = Deliveries(
+            store, self._retention, clock, self.supervisor, partial(self.connections.notify, kind="deleted")
+        )
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
         self.account = Account(
-            self._front, self.journal, self._retention, blobs, clock, partial(self._tell, "erased")
+            self._front, self.journal, self._retention, blobs, clock, partial(self.connections.notify, kind="erased")
         )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
@@ -112,11 +78,6 @@ class Gateway:
         self.draining = False
         self._draining: asyncio.Task[None] | None = None
         self.on_drain: Callable[[], None] = lambda: None
-        self.closing = False
-        # By owner, so that a notice to one owner doesn't visit all connections. Bounded by settings.connections.
-        self._connections: defaultdict[str, set[Connection]] = defaultdict(set)
-        self._connected = 0
-        self._empty = asyncio.Event()
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -183,31 +144,17 @@ class Gateway:
             self.on_drain()
 
     async def _drain(self) -> None:
-        for connection in self._all_connections():
-            connection.notify(self._notice("draining", translate("draining", connection.lang)))
+        self.connections.notify(None, kind="draining")
         await self.account.close()
         await self._front.drain(self.settings.drain)
         if self.journal.store.durable:
-            await self._close_connections()
+            await self.connections.close()
             await self._front.close()
         else:
             await self._front.close()
-            await self._close_connections()
+            await self.connections.close()
         await self.deliveries.close()
         await self._retention.close()
-
-    async def _close_connections(self) -> None:
-        """Close every connection once what it has queued is sent, waiting up to 5 s."""
-        self.closing = True
-        self._empty.clear()
-        for connection in self._all_connections():
-            connection.close()
-        if self._connected:
-            try:
-                async with self.clock.timeout(5.0):
-                    await self._empty.wait()
-            except TimeoutError:
-                log.warning("connections did not read their last messages", count=self._connected)
 
     @property
     def storing(self) -> bool:
@@ -259,12 +206,8 @@ class Gateway:
         """
         task = await self._front.delete(owner, task_id)
         if task is not None:
-            self._tell("deleted", owner, task_id)
+            self.connections.notify(owner, task_id, kind="deleted")
         return task
-
-    def _tell(self, kind: Any, owner: str, task_id: str | None = None) -> None:
-        for connection in tuple(self._connections.get(owner, ())):
-            connection.notify(self._notice(kind, translate(kind, connection.lang), task_id))
 
     async def page(
         self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
@@ -298,9 +241,7 @@ class Gateway:
         """Return the newest position of an owner as a cursor; may raise StorageUnavailable."""
         return f"{self.journal.epoch}:{await self.journal.store.last_seq(owner)}"
 
-    async def generate(
-        self, *, owner: str, lang: str | None = None, **fields: Any
-    ) -> AsyncIterator[EventMessage | Queue]:
+    def generate(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage | Queue]:
         """Start a generation and yield its events up to its end. `fields` are those of a `generate` message.
 
         Leaving the loop early doesn't cancel the generation, unless `on_disconnect="cancel"`.
@@ -313,28 +254,32 @@ class Gateway:
         """
         # msgspec checks bounds only when it decodes, and `fields` must have the same bounds as a message.
         request = JSON.decode_generate(JSON.encode(Generate(**fields)))
+        return self._events(request, owner, lang)
+
+    def chat(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage | Queue]:
+        """Start a chat completion and yield its events up to its end. `fields` are those of a `chat` message.
+
+        `messages` may be dicts. New text arrives in `Delta` events, and all of it in the `OutputEvent`. Otherwise as
+        `generate`.
+        """
+        request = JSON.decode_chat(JSON.encode(Chat(**fields)))
+        return self._events(request, owner, lang)
+
+    async def _events(
+        self, request: TaskRequest, owner: str, lang: str | None
+    ) -> AsyncIterator[EventMessage | Queue]:
+        """Start a task and yield its events up to its end."""
         render_context = self.render_context(lang or self.settings.lang, lambda output_id: output_id)
         identity = Identity(id=owner)
         subscriber = await self.subscribe(identity.id)
-        reader = _Reader(subscriber, render_context.lang)
-        self.register(reader)
+        reader = HostReader(subscriber, render_context)
+        self.connections.register(reader)
         try:
             await self.submit(request, identity, subscriber, None)
-            ended = False
-            while not ended:
-                await subscriber.wake.wait()
-                item = await subscriber.next_item()
-                if isinstance(item, Event):
-                    ended = item.ends
-                    message = await render(item, render_context)
-                    render_context.written(item, message)
-                    yield message
-                elif isinstance(item, Queue):
-                    yield item
-                elif reader.closing:
-                    raise ShuttingDown
+            while not reader.ended:
+                yield await reader.next_message()
         finally:
-            self.unregister(reader)
+            self.connections.unregister(reader)
             self.unsubscribe(subscriber)
 
     async def read(self, output: OutputEvent) -> bytes | None:
@@ -367,34 +312,9 @@ class Gateway:
 
     async def notify(self, owner: str | None, text: str) -> None:
         """Send a text of the host to all connections of an owner, or with None to all connections."""
-        for connection in self._all_connections() if owner is None else tuple(self._connections.get(owner, ())):
-            connection.notify(self._notice("host", text))
-
-    def _notice(self, kind: Any, text: str, task_id: str | None = None) -> Notice:
-        return Notice(kind=kind, message=text, timestamp=self.clock.time(), task_id=task_id)
-
-    def _all_connections(self) -> Iterator[Connection]:
-        return (connection for connections in tuple(self._connections.values()) for connection in tuple(connections))
-
-    def register(self, connection: Connection) -> None:
-        """Register a connection, or close it right away if the gateway is closing."""
-        self._connections[connection.owner].add(connection)
-        self._connected += 1
-        if self.closing:
-            connection.close()
-
-    def unregister(self, connection: Connection) -> None:
-        """Remove a connection; does nothing if it is not registered."""
-        connections = self._connections[connection.owner]
-        if connection in connections:
-            connections.remove(connection)
-            self._connected -= 1
-        if not connections:
-            del self._connections[connection.owner]
-        if not self._connected:
-            self._empty.set()
+        self.connections.notify(owner, kind="host", text=text)
 
     def _upstream_changed(self) -> None:
         self._pools.upstream_changed()
-        for connection in self._all_connections():
+        for connection in self.connections.all():
             connection.upstream_changed()

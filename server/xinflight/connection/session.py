@@ -116,12 +116,12 @@ class Session:
     @contextmanager
     def registered(self) -> Iterator[None]:
         """Be one of the gateway's connections inside the block, and end when the credentials expire."""
-        self._gateway.register(self)
+        self._gateway.connections.register(self)
         try:
             with self._access.watched(self):
                 yield
         finally:
-            self._gateway.unregister(self)
+            self._gateway.connections.unregister(self)
 
     def close(self) -> None:
         """Close the connection once everything that is queued now is sent."""

@@ -51,7 +51,7 @@ class Download:
         """
         gateway = self._context.gateway
         access = self._context.access(self._request, self._request[GRANT])
-        gateway.register(self)
+        gateway.connections.register(self)
         try:
             with access.watched(self):
                 await self._write(response, begin)
@@ -67,7 +67,7 @@ class Download:
             log.exception("download aborted", path=self._request.path)
             self.close()
         finally:
-            gateway.unregister(self)
+            gateway.connections.unregister(self)
 
     async def _write(self, response: web.StreamResponse, part: bytes) -> None:
         async with self._context.gateway.clock.timeout(PATIENCE):

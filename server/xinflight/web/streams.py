@@ -174,12 +174,12 @@ class Reader:
         The same goes for the end of the client's access, after which `ended` is the reason.
         """
         access = self.context.access(self._request, self._request[GRANT])
-        self.context.gateway.register(self)
+        self.context.gateway.connections.register(self)
         try:
             with connection_lost_callback(self._request, self.subscriber.wake.set), access.watched(self):
                 yield
         finally:
-            self.context.gateway.unregister(self)
+            self.context.gateway.connections.unregister(self)
 
 
 async def stream(
