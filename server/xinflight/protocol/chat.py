@@ -8,7 +8,17 @@ from msgspec import Meta, Struct
 from xinflight.protocol.fields import MaxTokens, Penalty, Temperature, TopP
 from xinflight.protocol.task_requests import ImageId, TaskRequest
 
-__all__ = ["Chat", "ChatContent", "ChatMessage", "ImagePart", "ImageUrl", "ImageUrlPart", "TextPart"]
+__all__ = [
+    "Chat",
+    "ChatContent",
+    "ChatMessage",
+    "ChatOptions",
+    "ImagePart",
+    "ImageUrl",
+    "ImageUrlPart",
+    "StopText",
+    "TextPart",
+]
 
 # Xinference would fetch any other URL by itself.
 DATA_URL = r"^data:image/[a-z0-9.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}\Z"
@@ -48,9 +58,9 @@ class ChatMessage(Struct, omit_defaults=True, kw_only=True):
     role: Annotated[Literal["system", "developer", "user", "assistant", "tool"], Meta(description="Who speaks.")]
     content: Annotated[str | list[ChatPart] | None, Meta(description="Text, or parts of text and images.")] = None
     name: Annotated[Annotated[str, Meta(max_length=200)] | None, Meta(description="Name of the speaker.")] = None
-    tool_calls: Annotated[list[Any], Meta(max_length=128, description="Calls that the model made.")] = msgspec.field(
-        default_factory=list
-    )
+    tool_calls: Annotated[
+        Annotated[list[Any], Meta(max_length=128)] | None, Meta(description="Calls that the model made.")
+    ] = None
     tool_call_id: Annotated[
         Annotated[str, Meta(max_length=200)] | None, Meta(description="The call that a `tool` message answers.")
     ] = None
@@ -62,6 +72,10 @@ Messages = Annotated[
 Tools = Annotated[list[Any], Meta(max_length=128, description="Tools that the model may call, as in OpenAI's API.")]
 
 
+StopText = Annotated[str, Meta(min_length=1, max_length=200)]
+Stops = Annotated[list[StopText], Meta(max_length=8, description="Texts at which the model stops.")]
+
+
 class ChatContent(Struct, omit_defaults=True, kw_only=True):
     """What is stored once of a chat, beside its task, and never echoed."""
 
@@ -70,8 +84,8 @@ class ChatContent(Struct, omit_defaults=True, kw_only=True):
     tool_choice: Any = None
 
 
-class Chat(TaskRequest, tag="chat", kw_only=True):
-    """Start a chat completion. Its text arrives as `delta` events; its `output` has all of it."""
+class ChatOptions(TaskRequest, kw_only=True):
+    """What a chat has, whether in the form of this protocol or of OpenAI's."""
 
     messages: Messages = msgspec.field(default_factory=list)
     max_tokens: MaxTokens = None
@@ -79,13 +93,15 @@ class Chat(TaskRequest, tag="chat", kw_only=True):
     top_p: TopP = None
     presence_penalty: Penalty = None
     frequency_penalty: Penalty = None
-    stop: Annotated[
-        list[Annotated[str, Meta(min_length=1, max_length=200)]],
-        Meta(max_length=8, description="Texts at which the model stops."),
-    ] = msgspec.field(default_factory=list)
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**53 - 1)] | None,
         Meta(description="Passed on. Not every engine of Xinference reproduces a text by it."),
     ] = None
     tools: Tools = msgspec.field(default_factory=list)
     tool_choice: Annotated[Any, Meta(description="As in OpenAI's API, and passed on.")] = None
+
+
+class Chat(ChatOptions, tag="chat", kw_only=True):
+    """Start a chat completion. Its text arrives as `delta` events; its `output` has all of it."""
+
+    stop: Stops = msgspec.field(default_factory=list)

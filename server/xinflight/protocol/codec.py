@@ -73,14 +73,15 @@ _FORMS = {
     "image": "the id of an upload or an output",
     "images": "ids of uploads or outputs",
     "mask": "the id of an upload or an output",
-    "url": "data:image/...;base64,",
-    "role": "system, developer, user, assistant, tool",
+    "messages.url": "data:image/...;base64,",
+    "messages.role": "system, developer, user, assistant, tool",
+    "messages.type": "text, image_url, image",
     "group": "1 to 64 of A-Z a-z 0-9 . _ : ~ -",
     "to": "first, last",
     "state": "unfinished, completed, failed, cancelled, expired",
 }
 # Text before the path may come from the client. The path never does, so only the path is parsed.
-_FIELD = re.compile(r" - at `\$\.([a-z_]+)[^`]*`$")
+_FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:[^`]*\.([a-z_]+))?[^`]*`$")
 _MISSING = re.compile(r"^Object missing required field `([a-z_]+)`")
 
 
@@ -197,6 +198,8 @@ def _explain(text: str) -> XinflightError:
     """Convert the text of a msgspec error into a typed error with the field and its limit."""
     found = _FIELD.search(text) or _MISSING.search(text)
     field = found.group(1) if found else None
+    inner = found.group(2) if found and found.re is _FIELD else None
+    form = _FORMS.get(f"{field}.{inner}" if inner else field or "")
     if field == "action":
         return UnknownAction(field="action", limit=ACTIONS)
     if field in ("task_id", "before", "except", "tasks") and "regex" in text:
@@ -204,12 +207,12 @@ def _explain(text: str) -> XinflightError:
     what = text.split(" - at ")[0]
     bound = re.match(r"Expected `[^`]+` ((?:of length )?(?:<=|>=|<|>) .+|matching regex .+)$", what)
     if bound:
-        limit = _FORMS.get(field or "") or bound.group(1).removeprefix("of length ")
-        return OutOfBounds(field=field, limit=limit)
+        return OutOfBounds(field=field, limit=form or bound.group(1).removeprefix("of length "))
     if "out of range" in text:
         return OutOfBounds(field=field)
-    choice = what.startswith("Invalid enum value")
-    return WrongShape(field=field, limit=_FORMS.get(field or "") if choice else what)
+    # The text of both has the client's value.
+    choice = what.startswith(("Invalid enum value", "Invalid value"))
+    return WrongShape(field=field, limit=form if choice else what)
 
 
 def parse_size(size: str) -> tuple[int, int]:
