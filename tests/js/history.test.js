@@ -36,6 +36,6 @@ test("every end is told as the wire tells it", () => {
   const cancelled = info({ state: "cancelled", ended: 200 });
   assert.deepEqual(end(cancelled), { type: "cancelled", task_id: "t", data: [] });
   const expired = info({ state: "expired", ended: 200, code: "timeout" });
-  assert.deepEqual(end(expired), { type: "error", task_id: "t", state: "expired", code: "timeout" });
+  assert.deepEqual(end(expired), { type: "error", task_id: "t", state: "expired", code: "timeout", data: [] });
   assert.equal(end(info({ state: "failed", ended: 200 })).code, "internal");
 });

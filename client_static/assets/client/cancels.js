@@ -14,7 +14,7 @@ export class Cancels {
   #tasks;
 
   /**
-   * @param {(message: object) => Promise<Answer>} ask
+   * @param {(message: {action: string, [field: string]: unknown}) => Promise<Answer>} ask
    * @param {Tasks} tasks
    */
   constructor(ask, tasks) {

@@ -19,7 +19,7 @@ const IDS = 500;
  * acknowledged tasks; `gone` receives the ids that the server no longer has. `resumed` receives the number of missed
  * stored events, or null if there was a gap and everything was listed again.
  * @typedef {object} CatchUpHost
- * @property {(message: object) => Promise<Answer>} ask
+ * @property {(message: {action: string, [field: string]: unknown}) => Promise<Answer>} ask
  * @property {(info: TaskInfo) => boolean} merge
  * @property {() => string[]} known
  * @property {(ids: string[]) => void} gone

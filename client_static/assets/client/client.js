@@ -11,12 +11,14 @@ import { Tasks } from "./tasks.js";
 /** @typedef {import("./connection.js").Status} Status */
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
 /** @typedef {import("./connection.js").Unauthorised} Unauthorised */
+/** @typedef {import("./protocol.js").ChatParams} ChatParams */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
 /** @typedef {import("./protocol.js").Queue} Queue */
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
+/** @typedef {import("./protocol.js").TaskRequest} TaskRequest */
 /** @typedef {import("./protocol.js").Upstream} Upstream */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 
@@ -172,7 +174,22 @@ export class Xinflight extends Emitter {
    * @returns {Task}
    */
   generate(params) {
-    const task = this.#tasks.add(new Task({ ...params, task_id: params.task_id ?? randomId() }));
+    return this.#start(new Task({ ...params, task_id: params.task_id ?? randomId() }));
+  }
+
+  /**
+   * Start a chat completion, or attach to the one with this `task_id`. `task.text` has its text as it grows.
+   * @param {ChatParams} params
+   * @returns {Task}
+   */
+  chat(params) {
+    const request = /** @type {TaskRequest} */ ({ ...params, task_id: params.task_id ?? randomId() });
+    return this.#start(new Task(request, "chat"));
+  }
+
+  /** @param {Task} task */
+  #start(task) {
+    this.#tasks.add(task);
     this.#submit(task);
     return task;
   }
@@ -298,7 +315,7 @@ export class Xinflight extends Emitter {
    */
   #submit(task) {
     task.sent ||= this.#connection.live;
-    this.#ask({ action: "generate", ...task.request }).then(
+    this.#ask({ action: task.action, ...task.request }).then(
       (answer) => answer.type === "ack" && task.acknowledge(answer.params),
       ({ code, details }) => {
         if (code !== DISCONNECTED && !task.acknowledged) task.receive({ ...details, type: "error", task_id: task.id });
@@ -308,11 +325,12 @@ export class Xinflight extends Emitter {
 
   /**
    * Send a request and wait for its reply.
-   * @param {object} message
+   * @param {{action: string, [field: string]: unknown}} message
    * @returns {Promise<import("./protocol.js").Answer>}
    */
   #ask(message) {
-    const limit = this.#welcome?.limits.frame_bytes ?? Infinity;
+    const { frame_bytes = Infinity, chat_bytes = Infinity } = this.#welcome?.limits ?? {};
+    const limit = message.action === "chat" ? chat_bytes : frame_bytes;
     return this.#answers.ask(message, (text) => this.#connection.send(text), limit);
   }
 

@@ -1,6 +1,7 @@
 // @ts-check
 
 /** @typedef {import("./protocol.js").End} End */
+/** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
@@ -14,7 +15,7 @@
 export function* eventsOf(info) {
   const { task_id, params, created, data = [], failed = [], cancelled = [] } = info;
   yield { type: "accepted", task_id, params, timestamp: created };
-  for (const output of data) yield { type: "output", task_id, ...output };
+  for (const output of data) yield* made(task_id, output);
   if (info.ended !== undefined) {
     yield endOf(info);
     return;
@@ -29,7 +30,22 @@ function endOf({ task_id, state, created, ended = created, data = [], failed, ca
     return { type: "result", task_id, data: { created: Math.floor(ended), data }, failed, cancelled };
   }
   if (state === "cancelled") return { type: "cancelled", task_id, data };
-  return { type: "error", task_id, state, code: code ?? "internal" };
+  return { type: "error", task_id, state, code: code ?? "internal", data };
+}
+
+/**
+ * Return what tells of an output: of a text that broke off or still grows, its text so far.
+ * @param {string} task_id
+ * @param {OutputRef} output
+ * @returns {Generator<TaskEvent, void, undefined>}
+ */
+function* made(task_id, output) {
+  const { index, text = "", reasoning = "", incomplete = false } = output;
+  if (!incomplete) yield { type: "output", task_id, ...output };
+  else {
+    if (reasoning) yield { type: "delta", task_id, index, offset: 0, text: reasoning, channel: "reasoning" };
+    if (text) yield { type: "delta", task_id, index, offset: 0, text };
+  }
 }
 
 /**

@@ -28,6 +28,37 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {boolean} [store] false: deleted once the end and all images were delivered
  */
 
+/**
+ * A part of a message: text, an image as a `data:` URL, or an image by the id of an upload or an output.
+ * @typedef {{type: "text", text: string} | {type: "image_url", image_url: {url: string}} | {type: "image", image: string}} ChatPart
+ */
+
+/**
+ * @typedef {object} ChatMessage
+ * @property {"system"|"developer"|"user"|"assistant"|"tool"} role
+ * @property {string | ChatPart[] | null} [content]
+ * @property {string} [name]
+ * @property {object[]} [tool_calls]
+ * @property {string} [tool_call_id]
+ */
+
+/**
+ * The parameters of a `chat` request. Omitted fields take the server's or the engine's defaults.
+ * @typedef {object} ChatParams
+ * @property {ChatMessage[]} messages
+ * @property {string} [model]
+ * @property {number} [max_tokens]
+ * @property {number} [temperature]
+ * @property {number} [top_p]
+ * @property {string[]} [stop]
+ * @property {object[]} [tools]
+ * @property {string} [task_id] generated if omitted; repeating one attaches to its task
+ * @property {string} [lang]
+ * @property {boolean} [store] false: deleted once its end was delivered
+ */
+
+/** What a task was asked for. @typedef {GenerateParams & Partial<ChatParams> & {task_id: string}} TaskRequest */
+
 /** @typedef {"queued"|"starting"|"running"|"cancelling"|"completed"|"failed"|"cancelled"|"expired"} State */
 /** @typedef {"queued"|"waiting_for_model"|"paused"|"starting"|"generating"|"decoding"|"saving"} Step */
 /** @typedef {"never_started"|"stopped"|"running_on"|"unconfirmed"} UpstreamEnd */
@@ -48,7 +79,31 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {boolean} [store]
  */
 
-/** @typedef {{url: string, index: number, seed: number, width: number, height: number, bytes: number, media_type: string}} OutputRef */
+/**
+ * How a chat ended. `truncated`: its messages were probably too long for the model, which did not see their beginning.
+ * @typedef {object} ChatEnd
+ * @property {string} [finish_reason]
+ * @property {{prompt_tokens: number, completion_tokens: number, total_tokens: number}} [usage]
+ * @property {object[]} [tool_calls]
+ * @property {boolean} [truncated]
+ */
+
+/**
+ * An output: a file, or the text of a chat, which has no URL, seed, width and height.
+ * @typedef {object} OutputRef
+ * @property {string} url
+ * @property {number} index
+ * @property {number} seed
+ * @property {number} width
+ * @property {number} height
+ * @property {number} bytes
+ * @property {string} media_type
+ * @property {string} [text]
+ * @property {string} [reasoning]
+ * @property {ChatEnd} [chat]
+ * @property {boolean} [incomplete] of a text that broke off or still grows
+ */
+
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
 /** @typedef {{task_id: string, was: State | "unknown", index?: number}} CancelledTask */
 /** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number, upstream?: UpstreamEnd}} Details */
@@ -85,6 +140,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} steps
  * @property {number} guidance_scale
  * @property {number} frame_bytes
+ * @property {number} chat_bytes
  */
 
 /**
@@ -172,6 +228,18 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /** @typedef {{type: "output", task_id: string, seq?: number} & OutputRef} OutputEvent */
 
 /**
+ * New text of a chat. It may repeat or overlap what came before.
+ * @typedef {object} Delta
+ * @property {"delta"} type
+ * @property {string} task_id
+ * @property {number} [seq]
+ * @property {number} index
+ * @property {number} offset where it begins, in Unicode code points
+ * @property {string} text
+ * @property {"text"|"reasoning"} [channel] absent means `text`
+ */
+
+/**
  * @typedef {object} Result
  * @property {"result"} type
  * @property {string} task_id
@@ -207,11 +275,12 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} [limit]
  * @property {boolean} [retryable]
  * @property {number} [retry_after]
+ * @property {OutputRef[]} [data]
  */
 
 /** @typedef {Ack | Ok | Pong | Tasks | Recovered} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
-/** @typedef {Accepted | Progress | OutputEvent | End} TaskEvent */
+/** @typedef {Accepted | Progress | Delta | OutputEvent | End} TaskEvent */
 /** @typedef {Welcome | Answer | Notice | Queue | TaskEvent} ServerMessage */
 
 /**

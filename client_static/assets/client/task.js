@@ -1,13 +1,16 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
+import { GrowingText } from "./growing_text.js";
 import { eventsOf } from "./history.js";
 
+/** @typedef {import("./protocol.js").Delta} Delta */
 /** @typedef {import("./protocol.js").End} End */
-/** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
+/** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Params} Params */
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
+/** @typedef {import("./protocol.js").TaskRequest} TaskRequest */
 /** @typedef {import("./protocol.js").XinflightError} XinflightError */
 
 /**
@@ -25,13 +28,15 @@ import { eventsOf } from "./history.js";
  */
 
 /**
- * A generation. Listen with `on`, or iterate: `for await (const event of task)`.
+ * A generation or a chat. Listen with `on`, or iterate: `for await (const event of task)`.
  * @extends {Emitter<TaskEvents>}
  */
 export class Task extends Emitter {
   /** @type {string} */
   id;
-  /** @type {Readonly<GenerateParams & {task_id: string}>} sent again unchanged until acknowledged */
+  /** @type {"generate" | "chat"} */
+  action;
+  /** @type {Readonly<TaskRequest>} sent again unchanged until acknowledged */
   request;
   /** @type {Params | null} the parameters in effect, once acknowledged */
   params = null;
@@ -49,15 +54,21 @@ export class Task extends Emitter {
   places = new Map();
   /** @type {Set<number>} indexes of outputs that don't wait */
   #begun = new Set();
+  /** @type {Map<string, GrowingText>} by index and channel */
+  #texts = new Map();
   #lastSeq = -1;
   /** @type {(end: End) => void} */
   #finish = () => {};
   /** Resolves with the final event, also if the task failed or was cancelled. */
   finished = /** @type {Promise<End>} */ (new Promise((resolve) => (this.#finish = resolve)));
 
-  /** @param {GenerateParams & {task_id: string}} request */
-  constructor(request) {
+  /**
+   * @param {TaskRequest} request
+   * @param {"generate" | "chat"} [action]
+   */
+  constructor(request, action = "generate") {
     super();
+    this.action = action;
     this.request = Object.freeze(request);
     this.id = request.task_id;
   }
@@ -78,6 +89,16 @@ export class Task extends Emitter {
   /** The number of outputs. */
   get count() {
     return (this.params ?? this.request).n ?? 1;
+  }
+
+  /** The text of a chat as far as it is known, also if it broke off. */
+  get text() {
+    return this.#texts.get("0 text")?.text ?? "";
+  }
+
+  /** What the model of a chat thought before, if it tells that apart from its text. */
+  get reasoning() {
+    return this.#texts.get("0 reasoning")?.text ?? "";
   }
 
   /** Internal: mark as acknowledged. @param {Params} params in effect */
@@ -112,9 +133,14 @@ export class Task extends Emitter {
       this.created = event.timestamp;
       this.acknowledge(event.params);
     }
-    if (event.type === "progress" || event.type === "output") this.#follow(event);
+    if (event.type === "delta" && !this.#write(event)) return false;
+    if (event.type === "progress" || event.type === "output" || event.type === "delta") this.#follow(event);
+    if (event.type === "output") this.#writeWhole([event]);
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
-    if (ends) this.end = event;
+    if (ends) {
+      this.#writeWhole(dataOf(event));
+      this.end = event;
+    }
     this.emit("event", event);
     if (ends) {
       this.emit("end", event);
@@ -123,9 +149,25 @@ export class Task extends Emitter {
     return true;
   }
 
+  /** Write a delta at its offset; return whether it has anything new. @param {Delta} delta */
+  #write({ index, channel = "text", offset, text }) {
+    const key = `${index} ${channel}`;
+    const growing = this.#texts.get(key) ?? new GrowingText();
+    this.#texts.set(key, growing);
+    return growing.write(offset, text);
+  }
+
+  /** Complete the texts by what events have as a whole. @param {OutputRef[]} outputs */
+  #writeWhole(outputs) {
+    for (const { index, text = "", reasoning = "" } of outputs) {
+      this.#write({ type: "delta", task_id: this.id, index, offset: 0, text });
+      this.#write({ type: "delta", task_id: this.id, index, offset: 0, text: reasoning, channel: "reasoning" });
+    }
+  }
+
   /**
    * Note whether an output waits: a snapshot of the queue may be older than the news that the output began.
-   * @param {import("./protocol.js").Progress | import("./protocol.js").OutputEvent} event
+   * @param {import("./protocol.js").Progress | import("./protocol.js").OutputEvent | Delta} event
    */
   #follow(event) {
     if (event.type === "progress" && event.state === "queued") this.#begun.delete(event.index);
@@ -181,4 +223,9 @@ export class Task extends Emitter {
       off();
     }
   }
+}
+
+/** Return the outputs that an end carries. @param {End} end @returns {OutputRef[]} */
+function dataOf(end) {
+  return (end.type === "result" ? end.data.data : end.data) ?? [];
 }

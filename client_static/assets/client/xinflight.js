@@ -11,6 +11,10 @@ export { Task } from "./task.js";
 /** @typedef {import("./connection.js").Status} Status */
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
 /** @typedef {import("./connection.js").Unauthorised} Unauthorised */
+/** @typedef {import("./protocol.js").ChatEnd} ChatEnd */
+/** @typedef {import("./protocol.js").ChatMessage} ChatMessage */
+/** @typedef {import("./protocol.js").ChatParams} ChatParams */
+/** @typedef {import("./protocol.js").Delta} Delta */
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */

@@ -210,7 +210,7 @@ export class Generation {
       const stopped = tile.state.ended && !ended;
       this.#news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
     } else if (event.type === "output") this.#finish(event);
-    else if (event.type !== "accepted") this.#end(event);
+    else if (event.type !== "accepted" && event.type !== "delta") this.#end(event);
     this.#changed();
   }
 
