@@ -93,14 +93,14 @@ export interface Chat {
   presence_penalty?: number | null;
   /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
   frequency_penalty?: number | null;
-  /** Texts at which the model stops. (up to 8 entries) */
-  stop?: string[];
   /** Passed on. Not every engine of Xinference reproduces a text by it. (integer; 0 to 9007199254740991) */
   seed?: number | null;
   /** Tools that the model may call, as in OpenAI's API. (up to 128 entries) */
   tools?: unknown[];
   /** As in OpenAI's API, and passed on. */
   tool_choice?: unknown;
+  /** Texts at which the model stops. (up to 8 entries) */
+  stop?: string[];
 }
 
 /** One message of a conversation. `tool_calls` and `tool_call_id` are as in OpenAI's API, and passed on. */
