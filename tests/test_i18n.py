@@ -18,7 +18,7 @@ KEYS = [
     *(f"upstream.{state}" for state in UpstreamState),
     *(f"cure.{state}" for state in UpstreamState),
     *(state for state in State if state not in (State.QUEUED, State.STARTING, State.RUNNING)),
-    *("ack", "accepted", "output", "draining", "deleted", "erased", "expiring", "unknown"),
+    *("ack", "accepted", "output", "output.text", "draining", "deleted", "erased", "expiring", "unknown"),
 ]
 
 

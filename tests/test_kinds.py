@@ -47,9 +47,9 @@ def changed(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_an_abort_is_sent_only_on_the_route_that_it_stops(kind: Kind) -> None:
     assert KINDS[kind.name] is kind
-    assert not kind.plain_route.true_cancel
     assert kind.route(true_cancel=False) is kind.plain_route
     if kind.cancel_route is not None:
+        assert not kind.plain_route.true_cancel
         assert kind.cancel_route.true_cancel
         assert kind.route(true_cancel=True) is kind.cancel_route
     else:

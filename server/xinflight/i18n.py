@@ -11,6 +11,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ack": ("Your generation was accepted", "已接受生成请求"),
     "accepted": ("Accepted", "已接受"),
     "output": ("An image is ready", "一张图片已完成"),
+    "output.text": ("The text is complete", "文本已完成"),
     "completed": ("Completed", "已完成"),
     # Steps
     "queued": ("Waiting in the queue", "排队中"),

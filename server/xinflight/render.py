@@ -55,7 +55,8 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
         case OutputEvent():
             b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
             url = message.url and render_context.output_url(message.url)
-            return replace(message, message=translate("output", lang), url=url, b64_json=b64_json)
+            word = "output" if message.text is None else "output.text"
+            return replace(message, message=translate(word, lang), url=url, b64_json=b64_json)
         case Delta():
             return message
         case Accepted():

@@ -57,6 +57,11 @@ class Output(Struct, kw_only=True):
         """Tell whether the output has come to its end."""
         return self.state in ENDED
 
+    @property
+    def has_text(self) -> bool:
+        """Tell whether a text has begun."""
+        return bool(self.text or self.reasoning)
+
     def move(self, state: State) -> None:
         """Make a legal move; an illegal one raises AssertionError, for it is a bug."""
         if state not in MOVES[self.state]:
@@ -79,7 +84,7 @@ class Task(Struct, kw_only=True):
     owner's share of the compute time when it was accepted. Of an owner's waiting tasks with the same priority, the
     lowest `rank` goes first: it rises with acceptance, whatever the clock does, until it is moved. While a task is
     `paused`, its waiting outputs are not started. `inputs` are images; the messages of a chat are stored beside the
-    task, since a task is written many times.
+    task, since a task is written many times, and take `content_bytes`.
     """
 
     uid: str
@@ -93,6 +98,7 @@ class Task(Struct, kw_only=True):
     deadline: float
     outputs: list[Output]
     inputs: list[TaskInput] = msgspec.field(default_factory=list)
+    content_bytes: int = 0
     weight: float = 1.0
     rank: float = 0.0
     paused: bool = False
@@ -104,7 +110,7 @@ class Task(Struct, kw_only=True):
     @property
     def bytes(self) -> int:
         """Return how many bytes a client's request takes in memory and in the store, roughly."""
-        return len(msgspec.json.encode((self.params, self.metadata)))
+        return len(msgspec.json.encode((self.params, self.metadata))) + self.content_bytes
 
     @property
     def ended(self) -> bool:
@@ -133,7 +139,7 @@ class Task(Struct, kw_only=True):
     @property
     def shown(self) -> list[Output]:
         """Return the outputs with something to show: those that were made, and texts that broke off or still grow."""
-        return [output for output in self.outputs if output.state is State.COMPLETED or output.text]
+        return [output for output in self.outputs if output.state is State.COMPLETED or output.has_text]
 
     def outcome(self) -> State | None:
         """Return how the task ends, or None while an output is still on its way.

@@ -11,11 +11,11 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
-from xinflight.protocol import Generate, Limits, TaskRequest, UpstreamState, parse_size
+from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, UpstreamState, parse_size
 from xinflight.settings import Settings
-from xinflight.upstream import Model, Xinference
+from xinflight.upstream import Model, Xinference, most_tokens
 
-__all__ = ["FRAME_BYTES", "check", "check_metadata", "choose_model", "limits"]
+__all__ = ["FRAME_BYTES", "check", "check_content", "check_context", "check_metadata", "choose_model", "limits"]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -65,6 +65,8 @@ def check(request: TaskRequest, settings: Settings) -> None:
     _at_most("timeout", request.timeout, settings.timeout_max)
     if isinstance(request, Generate):
         _check_drawing(request, settings)
+    if isinstance(request, Chat) and not 1 <= len(request.messages) <= settings.chat_messages:
+        raise OutOfBounds(field="messages", limit=f"1 to {settings.chat_messages} messages")
 
 
 def _check_drawing(generate: Generate, settings: Settings) -> None:
@@ -92,20 +94,49 @@ def check_metadata(metadata: object) -> None:
         OutOfBounds: it is too long, or has integers of more than 64 bits.
         WrongShape: it is more than JSON can write.
     """
+    _check_json("metadata", metadata, METADATA_BYTES)
+
+
+def check_content(content: ChatContent, settings: Settings) -> bytes:
+    """Hold what is stored of a chat against what can be kept and compared; return it as it is stored.
+
+    Raises:
+        OutOfBounds: it is too long, or has integers of more than 64 bits.
+        WrongShape: it is more than JSON can write.
+    """
+    for message in content.messages:
+        _check_json("messages", message.tool_calls, settings.chat_bytes)
+    _check_json("tools", content.tools, settings.chat_bytes)
+    _check_json("tool_choice", content.tool_choice, settings.chat_bytes)
+    stored = msgspec.msgpack.encode(content)
+    if len(stored) > settings.chat_bytes:
+        raise OutOfBounds(field="messages", limit=f"{settings.chat_bytes} bytes with tools")
+    return stored
+
+
+def check_context(request: TaskRequest, model: Model) -> None:
+    """Raise OutOfBounds for more tokens than a model's context has: it would fail with an error that says nothing."""
+    most = most_tokens(model.context_length)
+    if isinstance(request, Chat) and most is not None:
+        _at_most("max_tokens", request.max_tokens, most)
+
+
+def _check_json(field: str, value: object, most: int) -> None:
+    """Raise OutOfBounds or WrongShape for a value that is no JSON of at most so many bytes."""
     written: bytes | None = None
     try:
-        written = msgspec.json.encode(metadata)
+        written = msgspec.json.encode(value)
         # The store keeps it, and MessagePack has no larger integers.
-        msgspec.msgpack.encode(metadata)
+        msgspec.msgpack.encode(value)
     except OverflowError:
-        raise OutOfBounds(field="metadata", limit="integers of at most 64 bits") from None
+        raise OutOfBounds(field=field, limit="integers of at most 64 bits") from None
     except (TypeError, ValueError):
         pass
-    if written is not None and len(written) > METADATA_BYTES:
-        raise OutOfBounds(field="metadata", limit=f"{METADATA_BYTES} bytes")
+    if written is not None and len(written) > most:
+        raise OutOfBounds(field=field, limit=f"{most} bytes")
     # MessagePack can carry what JSON can't: bytes, dates, NaN, keys that are no text.
-    if written is None or msgspec.json.decode(written) != metadata:
-        raise WrongShape(field="metadata", limit="what JSON can write")
+    if written is None or msgspec.json.decode(written) != value:
+        raise WrongShape(field=field, limit="what JSON can write")
 
 
 def _at_most(field: str, value: float | None, most: float) -> None:

@@ -21,10 +21,10 @@ from xinflight.errors import (
 )
 from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, day_of, has_content
-from xinflight.protocol import CancelledTask, TaskRequest
+from xinflight.protocol import CancelledTask, Chat, ChatContent, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import Retention
-from xinflight.tasks.admission import check, check_metadata, choose_model
+from xinflight.tasks.admission import check, check_content, check_context, check_metadata, choose_model
 from xinflight.tasks.new_task import choose_kind, new_task
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.presence import Presence
@@ -89,6 +89,7 @@ class Front:
         """
         # First, since what can't be compared can't be told from what is known under its id.
         check_metadata(request.metadata)
+        content = self._content(request)
         owner = identity.id
         if request.task_id is not None:
             known = await self.find(owner, request.task_id)
@@ -99,14 +100,17 @@ class Front:
         kind = choose_kind(request, self._upstream)
         model = choose_model(request.model, kind.ability(getattr(request, "image", None) is not None), self._upstream)
         pool, rank = self._pools.pool_of(model), self._pools.next_rank()
+        if model is not None:
+            check_context(request, model)
         task = new_task(request, identity, kind, model, pool, rank, self._settings, self._clock.time())
+        task.content_bytes = len(content or b"")
         task.paused = owner in self._pools.paused_owners
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
             raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
-            self._store(task, address), name=f"accept {task.task_id}", context=contextvars.copy_context()
+            self._store(task, content, address), name=f"accept {task.task_id}", context=contextvars.copy_context()
         )
         self._accepting.setdefault(owner, {})[accepting] = task.task_id
         self._accepting_bytes[owner] += task_bytes
@@ -122,6 +126,13 @@ class Front:
             return task, True
         subscriber.unsubscribe(task.uid)
         return self._attach(request, known, subscriber), False
+
+    def _content(self, request: TaskRequest) -> bytes | None:
+        """Return what is stored beside the task of a request: the messages of a chat."""
+        if not isinstance(request, Chat):
+            return None
+        content = ChatContent(messages=request.messages, tools=request.tools, tool_choice=request.tool_choice)
+        return check_content(content, self._settings)
 
     async def _check_quota(self, owner: str) -> None:
         """Raise QuotaExceeded if an owner has used up this day's compute seconds; what is accepted still runs."""
@@ -170,9 +181,9 @@ class Front:
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
 
-    async def _store(self, task: Task, address: str | None) -> Task | None:
+    async def _store(self, task: Task, content: bytes | None, address: str | None) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
-        known = await self._journal.accept(task)
+        known = await self._journal.accept(task, content)
         if known is None:
             log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
             self._pools.submit(task, address)

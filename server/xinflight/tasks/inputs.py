@@ -1,14 +1,28 @@
 """What the request for an output starts from, made ready right before it is sent."""
 
+import msgspec
+
 from xinflight.model import Task
+from xinflight.protocol import ChatContent
+from xinflight.storage import Store
 from xinflight.upstream import Inputs
 
 __all__ = ["TaskInputs"]
+
+_content = msgspec.msgpack.Decoder(ChatContent)
 
 
 class TaskInputs:
     """Make the inputs of tasks ready."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
     async def prepare(self, task: Task) -> Inputs:
-        """Return what a task starts from."""
-        return Inputs()
+        """Return what a task starts from. May raise StorageUnavailable."""
+        content = None
+        if task.content_bytes:
+            stored = await self._store.content(task.uid)
+            assert stored is not None  # stored with its task
+            content = _content.decode(stored)
+        return Inputs(content=content)

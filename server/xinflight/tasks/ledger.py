@@ -9,13 +9,14 @@ import structlog
 from msgspec.structs import replace
 
 from xinflight.clock import Clock
-from xinflight.errors import TaskTimeout, UpstreamGarbage, XinflightError
+from xinflight.errors import Interrupted, TaskTimeout, UpstreamGarbage, XinflightError
 from xinflight.journal import Journal
 from xinflight.model import MediaInfo, Output, StoredMessage, Task, Usage, day_of, end_message, output_message
 from xinflight.protocol import CancelOutcome, State, Step
 from xinflight.storage import Charge, Outcome
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
 from xinflight.tasks.scheduler import Tags
+from xinflight.tasks.texts import Texts
 from xinflight.upstream import Answer, Attempt, Piece
 
 __all__ = ["Ledger"]
@@ -36,6 +37,7 @@ class Ledger:
         self._journal = journal
         self._clock = clock
         self._fence = fence
+        self.texts = Texts(journal, clock, fence)
         # By owner, then by task id, so that nothing done for one owner looks at another's. Bounded by admission.
         self._tasks: dict[str, dict[str, ActiveTask]] = {}
         # Bytes of `_tasks` by owner.
@@ -92,7 +94,7 @@ class Ledger:
         """Add a task of the process's last life; `found` are the outputs, by index, that were stored before it died.
 
         What was being cancelled stays so: it ends when its old request is known to have ended, or unconfirmed after
-        `patience` seconds. Everything else is queued again.
+        `patience` seconds. A text that had begun ends as it is. Everything else is queued again.
         """
         stored = [output for output in task.outputs if not output.ended and output.index in found]
         for output in stored:
@@ -106,9 +108,12 @@ class Ledger:
                 # No move: whatever it was, what was asked of the process's last life counts.
                 run.output.state = State.CANCELLING
                 self._confirm_within(run, patience)
+            elif run.output.has_text:
+                run.view.step = Step.GENERATING
+                self.fail(run, Interrupted())
             else:
                 self._move(run.output, State.QUEUED)
-        if not self._end_if_over(active):
+        if not task.ended and not self._end_if_over(active):
             for run in active.runs:
                 self.show(run)
         return active
@@ -194,8 +199,17 @@ class Ledger:
         self.show(run)
 
     def add_text(self, run: OutputRun, piece: Piece) -> None:
-        """Add new text of a chat to its output."""
-        run.output.text = (run.output.text or "") + piece.text
+        """Add new text of a chat; the first one shows that it runs. Called for every token."""
+        if run.output.ended:
+            return
+        self.texts.add(run, piece)
+        if run.output.state is State.STARTING:
+            self.progressed(run)
+
+    def has_text(self, run: OutputRun) -> bool:
+        """Store what is new of a text, and tell whether there is any."""
+        self.texts.flush(run)
+        return run.output.has_text
 
     def retry(self, run: OutputRun, reason: str | None) -> None:
         """Wait in the slot for another request; `reason` is the code of what ended the last one, if any did."""
@@ -318,11 +332,11 @@ class Ledger:
 
         Only now, since a task that is saved before must not name a file that is not there.
         """
+        self._end(run, State.COMPLETED)
         if isinstance(made, Answer):
             run.output.text, run.output.reasoning, run.output.chat = made.text, made.reasoning, made.end
         else:
             run.output.file = made
-        self._end(run, State.COMPLETED)
         # The end of the task, if this is its last output, queues right behind it.
         stored = self._append(run.task, output_message(run.task, run.output, self._clock.time()))
         self._end_if_over(run.active)
@@ -354,6 +368,7 @@ class Ledger:
 
     def _end(self, run: OutputRun, state: State) -> None:
         self.not_sent(run)
+        self.texts.flush(run)
         run.output.move(state)
         run.finish()
         if run.confirm is not None:
@@ -380,4 +395,6 @@ class Ledger:
         return True
 
     def _append(self, task: Task, message: StoredMessage) -> asyncio.Future[Outcome]:
-        return self._journal.append(task, message, self._fence)
+        # Whatever ends an output or a task has all of its text.
+        compacts = any(output.has_text for output in task.outputs)
+        return self._journal.append(task, message, self._fence, compacts=compacts)

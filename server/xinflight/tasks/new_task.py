@@ -7,7 +7,7 @@ from xinflight.auth import Identity
 from xinflight.errors import ModelUnsuitable
 from xinflight.i18n import choose_language
 from xinflight.model import Output, Task, digest
-from xinflight.protocol import Generate, Params, TaskRequest
+from xinflight.protocol import Chat, Generate, Params, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
 from xinflight.upstream import KINDS, Kind, Model, Xinference
@@ -103,7 +103,18 @@ def _params(request: TaskRequest, kind: Kind, model: Model | None, settings: Set
     )
     if isinstance(request, Generate):
         _set_drawing(params, request, model, settings)
+    if isinstance(request, Chat):
+        _set_chat(params, request)
     return params
+
+
+def _set_chat(params: Params, request: Chat) -> None:
+    """Set what chats have; what a request does not say is left to the engine. Messages are stored beside the task."""
+    params.max_tokens = request.max_tokens
+    params.temperature, params.top_p = request.temperature, request.top_p
+    params.presence_penalty, params.frequency_penalty = request.presence_penalty, request.frequency_penalty
+    params.stop = request.stop
+    params.seed = request.seed
 
 
 def _set_drawing(params: Params, request: Generate, model: Model | None, settings: Settings) -> None:

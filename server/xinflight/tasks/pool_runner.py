@@ -24,6 +24,7 @@ from xinflight.tasks.runner import Runner
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.slots import Slots
+from xinflight.tasks.texts import restore_text
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import KINDS, DurationHistory, Xinference
 
@@ -60,6 +61,7 @@ class PoolRunner:
     ) -> None:
         self.pool = pool
         self._upstream = upstream
+        self._journal = journal
         self._blobs = blobs
         self._clock = clock
         self._supervisor = supervisor
@@ -69,7 +71,7 @@ class PoolRunner:
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
-        self._runner = Runner(upstream, self.ledger, blobs, durations, unsaved, clock)
+        self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, clock)
         self._recovery = Recovery(
             pool, upstream, self.ledger, self._scheduler, self._slots, self._enqueue, on_waiting
         )
@@ -113,6 +115,8 @@ class PoolRunner:
             file = await self._blobs.identify(output.output_id)
             if file is not None:
                 found[output.index] = file
+        if KINDS[task.kind].streams:
+            await restore_text(self._journal.store, task)
         indexes = {output.index for output in sent}
         active = self.ledger.restore(task, sequence, found, KINDS[task.kind].timeouts.confirm)
         self._start_deadline(active)
@@ -320,6 +324,7 @@ class PoolRunner:
         for task in leftover:
             task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)
+        self.ledger.texts.flush_all()
 
     async def _wait_idle(self, seconds: float) -> None:
         try:

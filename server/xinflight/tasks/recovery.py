@@ -14,7 +14,7 @@ from xinflight.tasks.runner import generation_request
 from xinflight.tasks.runs import OutputRun
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.slots import Slots
-from xinflight.upstream import KINDS, Attempt, Inputs, Model, ProgressEstimator, Xinference
+from xinflight.upstream import KINDS, NOT_FOUND, Attempt, Inputs, Model, ProgressEstimator, Xinference
 
 __all__ = ["Recovery", "may_run"]
 
@@ -124,11 +124,12 @@ class Recovery:
                 # A model that is gone took its requests along.
                 break
             try:
-                for model in models:
-                    if _abortable(run, model):
-                        # First, since it blocks one too that has not arrived yet.
-                        await self._upstream.abort_request(model.uid, run.output.request_id)
-                progress = await self._attempt(run, models[0]).progress()
+                aborted = [model for model in models if await self._abort(run, model)]
+                if KINDS[run.task.kind].shows_end == "abort":
+                    # Where the abort found it; usually none, since the connection was closed with the process.
+                    models, progress = aborted, 0.0 if aborted else None
+                else:
+                    progress = await self._attempt(run, models[0]).progress()
             except (aiohttp.ClientError, OSError, UpstreamAuth) as error:
                 log.debug("asking about an old request failed", error=str(error))
                 await self._upstream.clock.sleep(AGAIN)
@@ -146,6 +147,13 @@ class Recovery:
             break
         if run.output.state is State.CANCELLING:
             self._ledger.cancel(run, CancelOutcome.STOPPED if run.output.attempt else CancelOutcome.NEVER_STARTED)
+
+    async def _abort(self, run: OutputRun, model: Model) -> bool:
+        """Abort the old request of a run at a model, if its route can; return False if it is not there."""
+        if not _abortable(run, model):
+            return True
+        # Before its progress is asked for, since it blocks one too that has not arrived yet.
+        return await self._upstream.abort_request(model.uid, run.output.request_id) != NOT_FOUND
 
     def _hold_slots(self, run: OutputRun, models: list[Model]) -> None:
         """Take the slot of a request that may still run: one of each model that may have it."""
@@ -176,7 +184,8 @@ class Recovery:
     async def _settle(self, run: OutputRun) -> None:
         """Wait for the end of an old request; only then may its output be asked for again."""
         models = self._old[run]
-        await self._attempt(run, models[0]).settle()
+        for model in models:
+            await self._attempt(run, model).settle()
         del self._old[run]
         if run.output.state is State.CANCELLING:
             self._ledger.cancel(run, CancelOutcome.STOPPED)

@@ -5,6 +5,7 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import (
     Internal,
+    Interrupted,
     ModelNotFound,
     StorageUnavailable,
     UpstreamBusy,
@@ -16,7 +17,7 @@ from xinflight.errors import (
 )
 from xinflight.model import MediaInfo
 from xinflight.protocol import CancelOutcome, State, UpstreamState, parse_size
-from xinflight.storage import Blobs
+from xinflight.storage import Blobs, Store
 from xinflight.tasks.inputs import TaskInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
@@ -53,12 +54,13 @@ class Runner:
         self,
         upstream: Xinference,
         ledger: Ledger,
+        store: Store,
         blobs: Blobs,
         durations: DurationHistory,
         unsaved: UnsavedBytes,
         clock: Clock,
     ) -> None:
-        self._inputs = TaskInputs()
+        self._inputs = TaskInputs(store)
         self._upstream = upstream
         self._ledger = ledger
         self._blobs = blobs
@@ -123,6 +125,9 @@ class Runner:
                 refusals += 1
             except UpstreamError as error:
                 self._upstream.probe_soon()
+                if error.retryable and self._ledger.has_text(run):
+                    # Another try would write another text.
+                    raise Interrupted(detail=error.detail) from error
                 deaths += isinstance(error, UpstreamDied)
                 if isinstance(error, UpstreamBusy | UpstreamUnreachable):
                     self._ledger.refused(run)
@@ -137,12 +142,13 @@ class Runner:
         """Send one request; return what was made. Raises what `Attempt.run` raises."""
         key = run.duration_key(model.uid)
         started = self._clock.monotonic()
-        estimator = ProgressEstimator(
-            run.task.params.steps, started, self._durations.total(key), self._durations.tail(key)
-        )
+        kind = KINDS[run.task.kind]
+        # Nobody knows how long a text becomes, however long others were.
+        total = self._durations.total(key) if kind.polled else None
+        estimator = ProgressEstimator(run.task.params.steps, started, total, self._durations.tail(key))
         attempt = Attempt(
             self._upstream,
-            KINDS[run.task.kind],
+            kind,
             generation_request(run, model, await self._inputs.prepare(run.task)),
             estimator,
             true_cancel=model.true_cancel,
@@ -255,5 +261,6 @@ def generation_request(run: OutputRun, model: Model, inputs: Inputs) -> Generati
         seed=run.output.seed,
         request_id=run.output.request_id,
         params=params,
+        context_length=model.context_length,
         inputs=inputs,
     )

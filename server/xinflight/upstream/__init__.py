@@ -1,13 +1,27 @@
 """Speaking Xinference: its models, one request until it is known to have ended, its progress, the kinds of tasks."""
 
-from xinflight.upstream.attempt import Attempt
-from xinflight.upstream.kinds import KINDS, TEXT2IMAGE, Answer, GenerationRequest, Inputs, Kind, Made, Piece, Timeouts
+from xinflight.upstream.attempt import NOT_FOUND, Attempt
+from xinflight.upstream.kinds import (
+    CHAT,
+    KINDS,
+    TEXT2IMAGE,
+    Answer,
+    GenerationRequest,
+    Inputs,
+    Kind,
+    Made,
+    Piece,
+    Timeouts,
+    most_tokens,
+)
 from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
 from xinflight.upstream.models import Model, Xinference
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
 
 __all__ = [
+    "CHAT",
     "KINDS",
+    "NOT_FOUND",
     "TEXT2IMAGE",
     "Aborted",
     "Answer",
@@ -26,5 +40,6 @@ __all__ = [
     "Timeouts",
     "Xinference",
     "failure",
+    "most_tokens",
     "parse",
 ]

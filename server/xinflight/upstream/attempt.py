@@ -12,6 +12,7 @@ from xinflight.errors import (
     ModelNotFound,
     UpstreamDied,
     UpstreamFailed,
+    UpstreamGarbage,
     UpstreamUnreachable,
     XinflightError,
 )
@@ -21,12 +22,14 @@ from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_fail
 from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
 
-__all__ = ["Attempt"]
+__all__ = ["NOT_FOUND", "Attempt"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 NOT_FOUND = "NOT_FOUND"
 """What an abort answers for a chat that does not run."""
+HANG_UP_PAUSE = 2.0
+"""Seconds from an abort until the connection of a stream that goes on is closed, which stops it, too."""
 FIRST_PAUSE, CHECK_PAUSE = 0.1, 5.0
 """Seconds between two checks on a request that was aborted or lost its connection: they double from the first."""
 
@@ -60,7 +63,7 @@ class Attempt:
         self._add = add
         self._presumed_ended = asyncio.Event()
         # Whether `abort` was called.
-        self._aborted = False
+        self._aborted = asyncio.Event()
         # Whether the abort was sent and the end is watched for: also after a lost connection.
         self._stopping = False
         self._over = False
@@ -87,24 +90,34 @@ class Attempt:
         Cancelling the call closes the connection and leaves the request running upstream: only for a process
         that ends.
         """
-        if self._aborted:
+        if self._aborted.is_set():
             await self._finish()
             raise Aborted("never sent")
         if self._kind.polled:
             self._start(self._poll_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
         ended = asyncio.create_task(self._presumed_ended.wait(), name=f"end {self.request.request_id}")
+        if self._route.reader is not None:
+            self._start(self._hang_up(post), "hang up")
         try:
             await asyncio.wait({post, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
                 raise UpstreamDied(detail="presumed to have ended: no progress")
+            if post.cancelled():
+                await self._stop_and_wait()
+                raise Aborted("its connection was closed")
             return await post
         except NOT_SENT as error:
             raise UpstreamUnreachable(detail=str(error)) from None
+        except UpstreamGarbage:
+            # What was not read to its end may still be written.
+            if self._route.reader is not None:
+                await self._stop_and_wait()
+            raise
         except (aiohttp.ClientError, OSError) as error:
             self._upstream.probe_soon()
             await self._stop_and_wait()
-            if self._aborted:
+            if self._aborted.is_set():
                 raise Aborted("its response was lost") from None
             raise UpstreamDied(detail=f"the response was lost: {type(error).__name__} {error}") from None
         finally:
@@ -115,7 +128,7 @@ class Attempt:
 
         `run` ends when the request has ended, or after `timeouts.silence` without progress.
         """
-        self._aborted = True
+        self._aborted.set()
         self._stop()
 
     async def settle(self) -> None:
@@ -169,14 +182,25 @@ class Attempt:
             async with aclosing(self._upstream.stream(path, body, max_bytes=max_bytes)) as chunks:
                 async for chunk in chunks:
                     for piece in reader.feed(chunk):
-                        if not self._aborted:
+                        if not self._aborted.is_set():
                             self._add(piece)
+                    if reader.over:
+                        break
             return reader.end()
         except UpstreamDied as error:
             # Xinference gives the same answer for an abort as for any failure.
-            if self._aborted:
+            if self._aborted.is_set():
                 raise Aborted(error.detail) from None
             raise
+
+    async def _hang_up(self, post: asyncio.Task[Made]) -> None:
+        """Close the connection of a stream that does not end soon after its abort, which stops its compute, too.
+
+        What has not begun would otherwise hold its connection until it begins.
+        """
+        await self._aborted.wait()
+        await self._clock.sleep(HANG_UP_PAUSE)
+        post.cancel()
 
     async def _poll_progress(self) -> None:
         """Poll whenever the next value is due, until it is 1.0 or `run` ends."""
@@ -186,7 +210,7 @@ class Attempt:
                 progress = await self.progress()
             except (aiohttp.ClientError, OSError, XinflightError):
                 progress = None
-            if self.estimator.update(progress or 0.0, self._clock.monotonic()) and not self._aborted:
+            if self.estimator.update(progress or 0.0, self._clock.monotonic()) and not self._aborted.is_set():
                 self._report()
 
     def _stop(self) -> None:

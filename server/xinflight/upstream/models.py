@@ -5,7 +5,8 @@ Xinference 4.1.0.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 import aiohttp
 import msgspec
@@ -129,10 +130,22 @@ class Xinference(Client):
         From then on UpstreamAuth is raised without sending anything, until a probe finds the key accepted again: ten
         polls with a refused key would get our address banned.
         """
+        with self._authorised():
+            return await super().request(method, path, body, seconds=seconds, max_bytes=max_bytes)
+
+    async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """Send one request and yield its response, as `Client.stream`; UpstreamAuth as in `request`."""
+        with self._authorised():
+            async with aclosing(super().stream(path, body, max_bytes=max_bytes)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    @contextmanager
+    def _authorised(self) -> Iterator[None]:
         if self.state is UpstreamState.UNAUTHORISED:
             raise UpstreamAuth(detail="not sent: the key was refused")
         try:
-            return await super().request(method, path, body, seconds=seconds, max_bytes=max_bytes)
+            yield
         except UpstreamAuth:
             self._update(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
             raise

@@ -1,5 +1,6 @@
 """The kinds of tasks: how each is asked of Xinference, one file per kind. All other code treats all kinds alike."""
 
+from xinflight.upstream.kinds.chat import CHAT, most_tokens
 from xinflight.upstream.kinds.kind import (
     Answer,
     Form,
@@ -16,6 +17,7 @@ from xinflight.upstream.kinds.kind import (
 from xinflight.upstream.kinds.text2image import TEXT2IMAGE
 
 __all__ = [
+    "CHAT",
     "KINDS",
     "TEXT2IMAGE",
     "Answer",
@@ -29,7 +31,8 @@ __all__ = [
     "Reader",
     "Route",
     "Timeouts",
+    "most_tokens",
 ]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE,)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE, CHAT)}
 """All kinds by name, which is what `Task.kind` stores."""

@@ -36,7 +36,8 @@ class Inputs(Struct, frozen=True, kw_only=True):
 class GenerationRequest(Struct, frozen=True, kw_only=True):
     """One output to generate. With None for `steps` or `guidance_scale` the model's own apply.
 
-    `width` and `height` are 0 where nobody asks for a size. `params` has what is special to a kind.
+    `width` and `height` are 0 where nobody asks for a size. `params` has what is special to a kind, `context_length`
+    is the model's, in tokens.
     `request_id` is unique per request ever sent, since Xinference refuses one that it has seen.
     """
 
@@ -50,6 +51,7 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
     seed: int
     request_id: str
     params: Params
+    context_length: int | None = None
     inputs: Inputs = Inputs()
 
 
@@ -87,13 +89,15 @@ class Piece(Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """Reads the streamed response to one request."""
+    """Reads the streamed response to one request. It is `over` when nothing more of it comes."""
+
+    over: bool
 
     def feed(self, data: bytes) -> list[Piece]:
         """Return the text in the next bytes of the response, which may end anywhere.
 
         Raises:
-            UpstreamDied: the upstream says that it failed.
+            UpstreamDied, UpstreamBusy: the upstream says that it failed.
             UpstreamGarbage: the response has not the expected shape.
         """
 
@@ -156,6 +160,11 @@ class Kind(Struct, frozen=True, kw_only=True):
     duration_key: Callable[[str, Params], DurationKey]
     """Return what the duration of an output depends on, from the model's uid and the parameters."""
     timeouts: Timeouts
+
+    @property
+    def streams(self) -> bool:
+        """Whether its outputs are texts that arrive piece by piece."""
+        return self.plain_route.reader is not None
 
     def route(self, *, true_cancel: bool) -> Route:
         """Return the route for a model; `true_cancel` is whether the model has the route with a true cancel."""
