@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import socket
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import pytest
 
 from clients import WireClient
 from server_process import running
+from xinflight.web.connections import SILENCE
 
 pytestmark = pytest.mark.process
 
@@ -32,6 +34,7 @@ def many_files() -> None:
 @pytest.mark.usefixtures("many_files")
 async def test_more_silent_connections_than_file_descriptors(tmp_path: Path, stack: AsyncExitStack) -> None:
     """Who has a socket goes on, who comes is served, and tasks are stored all the while."""
+    began = time.monotonic()
     async with running(tmp_path / "data", "http://127.0.0.1:9", files=FILES) as server:
         loop = asyncio.get_running_loop()
         port = urlsplit(server.url).port
@@ -46,5 +49,6 @@ async def test_more_silent_connections_than_file_descriptors(tmp_path: Path, sta
                 async with aiohttp.ClientSession(server.url) as http, http.get("/api/v1/tasks") as response:
                     assert response.status == 200
     assert not [line for line in server.log if "resource" in line or "Too many open files" in line]
-    assert len([line for line in server.log if "too many connections" in line]) == 1
+    told = len([line for line in server.log if "too many connections" in line])
+    assert 1 <= told <= 1 + (time.monotonic() - began) // SILENCE
     assert len(server.log) < 50

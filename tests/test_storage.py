@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import os
 import shutil
 import sqlite3
@@ -32,10 +33,10 @@ class Disk:
 
     def fill(self) -> None:
         """Leave not one byte."""
+        page = b"x" * os.statvfs(self.folder).f_frsize
         with self._filler.open("wb", buffering=0) as file:
-            left = os.statvfs(self.folder)
-            for _ in range(left.f_bavail):
-                file.write(b"x" * left.f_frsize)
+            with pytest.raises(OSError, match="No space left"):
+                file.writelines(itertools.repeat(page))
 
     def free(self) -> None:
         self._filler.unlink()
@@ -97,9 +98,26 @@ def ends(client: WireClient) -> list[Json]:
 # The disk is full
 
 
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
+    """Give the errors of images that could not be written."""
+    failed: list[OSError] = []
+    write = FileBlobs._put
+
+    def put(self: FileBlobs, output_id: str, data: bytes) -> MediaInfo:
+        try:
+            return write(self, output_id, data)
+        except OSError as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(FileBlobs, "_put", put)
+    return failed
+
+
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_full_disk_refuses_and_holds(
-    disk: Disk, engine: Recorder, emulate: Serve, serve: Serve, stack: AsyncExitStack
+    disk: Disk, engine: Recorder, emulate: Serve, serve: Serve, stack: AsyncExitStack, failures: list[OSError]
 ) -> None:
     url = await serve(xinference_url=await emulate(engine), default_size="64x64", data_dir=str(disk.folder / "data"))
     client = await stack.enter_async_context(WireClient.connect(url))
@@ -111,7 +129,8 @@ async def test_a_full_disk_refuses_and_holds(
     disk.fill()
     engine.thaw()
     await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")
-    await asyncio.sleep(0.3)
+    # Tried again, it is held.
+    await eventually(lambda: len(failures) >= 2)
     await refused(client, "b")
     assert (await client.ask(action="ping"))["type"] == "pong"
     page = await client.ask(action="list")
