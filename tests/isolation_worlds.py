@@ -11,17 +11,31 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from clients import Json, Recorder, WireClient, painter
+from image_files import image_file
 from streams import all_lines, shared_server
 from xinflight.demo import Faults, serve_emulator
 from xinflight.gateway import Gateway
 
 BOB = {"X-User": "bob"}
-CHANGING = {"timestamp", "created", "ended", "elapsed", "estimated_time", "connection_id", "started", "url"}
+CHANGING = {
+    "timestamp",
+    "created",
+    "ended",
+    "elapsed",
+    "estimated_time",
+    "connection_id",
+    "started",
+    "url",
+    "expires",
+}
 """Fields that differ between any two runs."""
+
+IMAGES = {"ann": image_file(size=(64, 48)), "carol": image_file(size=(64, 64))}
+"""What each of them has uploaded."""
 
 
 class Ids(NamedTuple):
-    """What a stranger has: an ended task, one that runs, one that waits, a file and a share."""
+    """What a stranger has: an ended task, one that runs, one that waits, a file, a share, an upload and a group."""
 
     owner: str
     done: str
@@ -29,6 +43,7 @@ class Ids(NamedTuple):
     waiting: str
     output: str
     share: str
+    upload: str
     group: str
 
 
@@ -54,7 +69,10 @@ class World:
                 assert response.status == 202
         async with self.http.post("/api/v1/shares", json={"task_id": done}, headers=user) as response:
             share = (await response.json())["id"]
-        self.ids = Ids(owner, done, running, waiting, output, share, group)
+        sent = {**user, "Content-Type": "image/png"}
+        async with self.http.post("/api/v1/uploads", data=IMAGES[owner], headers=sent) as response:
+            upload = (await response.json())["upload_id"]
+        self.ids = Ids(owner, done, running, waiting, output, share, upload, group)
 
     async def _draw(self, user: dict[str, str], body: Json) -> str:
         """Generate an image; return the id of its file."""

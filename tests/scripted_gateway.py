@@ -24,6 +24,7 @@ from xinflight.storage import MemoryBlobs, MemoryStore, Retention, Store, Stored
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Front, Pools, QueueCommands
 from xinflight.tasks.pool_runner import PoolRunner
+from xinflight.uploads import Uploads
 from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 
 T = TypeVar("T")
@@ -201,7 +202,10 @@ class ScriptedGateway:
         self.blobs = InlineBlobs(2**20)
         self.retention = Retention(self.store, self.blobs, self.settings, self.clock, self.supervisor)
         self.pools = Pools(self.settings, self.upstream, self.journal, self.blobs, self.clock, self.supervisor)
-        self.front = Front(self.settings, self.upstream, self.journal, self.pools, self.retention, self.clock)
+        self.uploads = Uploads(self.store, self.blobs, self.settings, self.clock, self.supervisor)
+        self.front = Front(
+            self.settings, self.upstream, self.journal, self.pools, self.retention, self.uploads, self.clock
+        )
         self.queue = QueueCommands(self.front, self.pools, self.clock)
         self.upstream.pools = self.pools
         self.sent: dict[str, list[Event]] = {}

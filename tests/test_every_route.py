@@ -23,6 +23,7 @@ ALWAYS = {
 SAFE = {"GET", "HEAD", "OPTIONS"}
 FOR_ADMINS = {"/api/v1/notices", "/api/v1/admin/drain"}
 EVIL = "https://evil.example"
+UPLOADS = "/api/v1/uploads"
 FOR_PAGES = {"/login", "/logout"}
 """Only a page of the server itself may use these."""
 
@@ -124,7 +125,8 @@ async def test_the_servers_own_page_and_scripts_are_not_hindered(url: str, ann: 
     own = url.rstrip("/")
     for method, path in CHANGING:
         for headers in ({"Origin": own, "Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "same-origin"}, {}):
-            sent = {**ann, "Content-Type": "application/json", **headers}
+            media_type = "image/png" if path == UPLOADS else "application/json"
+            sent = {**ann, "Content-Type": media_type, **headers}
             response = await ask(url, method, path, sent, b'{"prompt":""}')
             allowed = path not in FOR_ADMINS and (bool(headers) or path not in FOR_PAGES)
             assert (response.status not in (403, 415)) == allowed, (method, path, headers)

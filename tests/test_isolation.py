@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from clients import Json, WireClient
-from isolation_worlds import BOB, Ids, World, connected, worlds
+from isolation_worlds import BOB, IMAGES, Ids, World, connected, worlds
 from streams import who
 from xinflight.app import setup
 from xinflight.protocol import Request
@@ -66,6 +66,11 @@ OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/outputs/{output_id}"): lambda ids: [(f"/outputs/{ids.output}", {})],
     ("GET", "/api/v1/models"): one("/api/v1/models"),
     ("GET", "/v1/models"): one("/v1/models"),
+    ("GET", "/api/v1/uploads"): lambda _: [
+        ("/api/v1/uploads", {"params": params}) for params in ({}, {"cursor": "1"}, {"limit": "1"})
+    ],
+    ("GET", "/api/v1/uploads/{upload_id}"): lambda ids: [(f"/api/v1/uploads/{ids.upload}", {})],
+    ("DELETE", "/api/v1/uploads/{upload_id}"): lambda ids: [(f"/api/v1/uploads/{ids.upload}", {})],
     ("GET", "/api/v1/shares"): lambda ids: [
         ("/api/v1/shares", {"params": params}) for params in ({}, {"cursor": "99"}, {"task_id": ids.done})
     ],
@@ -101,7 +106,13 @@ OWN: dict[tuple[str, str], Probes] = {
     ("POST", "/api/v1/tasks"): lambda ids: [
         ("/api/v1/tasks", {"json": {"prompt": "mine", "task_id": ids.done, "seed": 1, "timeout": 50}}),
         ("/api/v1/tasks", {"json": {"prompt": "other content", "task_id": ids.running, "seed": 1, "n": 2}}),
+        *(
+            ("/api/v1/tasks", {"json": {"prompt": "mine", "image": image, "mask": ids.upload}})
+            for image in (ids.upload, ids.output)
+        ),
     ],
+    # Ann has it on one of the servers, and nobody on the other.
+    ("POST", "/api/v1/uploads"): one("/api/v1/uploads", data=IMAGES["ann"], headers={"Content-Type": "image/png"}),
     ("GET", "/api/v1/events"): one("/api/v1/events"),
     ("POST", "/v1/images/generations"): one("/v1/images/generations"),
 }
@@ -152,10 +163,13 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "chat": lambda ids: [
         {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.done},
         {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.running},
+        {"messages": [{"role": "user", "content": [{"type": "image", "image": ids.upload}]}]},
     ],
     "generate": lambda ids: [
         {"prompt": "mine", "task_id": ids.done, "seed": 1},
         {"prompt": "other content", "task_id": ids.running, "seed": 1, "n": 2},
+        {"prompt": "mine", "image": ids.upload},
+        {"prompt": "mine", "image": ids.output},
     ],
 }
 """Requests of each action that ask for what is somebody else's."""
@@ -225,7 +239,7 @@ async def test_no_request_tells_anything_of_others(both: tuple[World, World]) ->
     assert all(statuses[route] == {404} for route in OWN.keys() - for_admins - of_groups if "{" in route[1])
     assert all(statuses[route] == {404, 403} for route in for_admins)
     assert all(statuses[route] == {200, 403} for route in of_groups)
-    assert statuses["POST", "/api/v1/tasks"] == {202}, "ids are unique per owner only"
+    assert statuses["POST", "/api/v1/tasks"] == {202, 404}, "ids are unique per owner only, and images nobody else's"
     assert not re.search(rf"poem|{world.ids.owner}\W*(-|$)", str([answer["body"] for _, answer in told[:-2]]))
     assert await world.tasks(stranger) == before
     async with world.http.get(f"/outputs/{world.ids.output}", headers=stranger) as response:

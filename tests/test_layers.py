@@ -20,6 +20,7 @@ GROUND = (
     "clock",
     "refusals",
     "supervise",
+    "threads",
     "rate_limit",
     "request_limits",
 )
@@ -32,6 +33,7 @@ ORDER = [
     "model",
     "upstream",
     "storage",
+    "uploads",
     "journal",
     "tasks",
     "render",

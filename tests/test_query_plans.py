@@ -25,6 +25,7 @@ SCANS = {
     "NOT_KEPT": "SCAN tasks USING INDEX tasks_not_kept",
     "JUMP_SEQS": "SCAN owners",
     "PAUSED_OWNERS": "SCAN paused_owners",
+    "UPLOAD_BLOBS": "SCAN uploads USING COVERING INDEX sqlite_autoindex_uploads_1",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }
@@ -49,6 +50,10 @@ INDEXES = {
     "DROP_FINISH_TAGS": "finish_tags_of_pool (pool=? AND finish<?)",
     "VIRTUAL_TIME": "PRIMARY KEY (pool=?)",
     "USAGE": "PRIMARY KEY (owner=? AND day>? AND day<?)",
+    "UPLOAD": "sqlite_autoindex_uploads_2 (owner=? AND upload_id=?)",
+    "UPLOADS": "uploads_of_owner (owner=? AND number<?)",
+    "UPLOAD_TOTALS": "COVERING INDEX uploads_of_owner (owner=?)",
+    "UNUSED_UPLOADS": "uploads_expiring (expires<?)",
     "USAGE_OF_ALL": "usage_of_day ((day,owner)>(?,?) AND day<?)",
 }
 """Which index what is asked most is read by."""
@@ -89,7 +94,7 @@ def texts(module: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["store_sqlite", "sqlite_batch", "sqlite_database", "sqlite_schema", "shares_sqlite"]
+    "module", ["store_sqlite", "sqlite_batch", "sqlite_database", "sqlite_schema", "shares_sqlite", "uploads_sqlite"]
 )
 def test_no_statement_is_anywhere_else(module: str) -> None:
     """One that stood in the store's own code would be held against no index."""

@@ -99,7 +99,7 @@ def test_every_route_is_in_the_table() -> None:
     app = web.Application()
     setup(app)
     there = {
-        f"{route.method} {re.sub('(task|share)_id', 'id', route.resource.canonical)}"
+        f"{route.method} {re.sub('(task|share|upload)_id', 'id', route.resource.canonical)}"
         for route in app.router.routes()
         if route.resource is not None and route.method not in ("HEAD", "OPTIONS")
     }

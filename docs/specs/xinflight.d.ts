@@ -1030,6 +1030,30 @@ export interface ShareInfo {
   expires?: number;
 }
 
+/** An upload. The same bytes have the same id for the same owner. */
+export interface UploadInfo {
+  /** Id for `image`, `images` and `mask`, valid for its owner only. */
+  upload_id: string;
+  /** `image/jpeg`, `image/png` or `image/webp`: what the bytes are. */
+  media_type: string;
+  /** Width in pixels, as the image is shown. (integer) */
+  width: number;
+  /** Height in pixels, as the image is shown. (integer) */
+  height: number;
+  /** Size in bytes. (integer) */
+  bytes: number;
+  /** Unix time in seconds: a day after it was uploaded or used for the last time. */
+  expires: number;
+}
+
+/** A page of the owner's uploads, newest first. Use `next` as `?cursor=`. */
+export interface UploadPage {
+  /** One entry per upload. */
+  uploads: UploadInfo[];
+  /** The `cursor` of the next page. Absent on the last page. */
+  next?: string;
+}
+
 /** The work of all owners at one moment. Each page is of a moment of its own, so work may move between pages. */
 export interface WholeQueue {
   /** Unix time in seconds, with fractions. */

@@ -40,6 +40,7 @@ from xinflight.web import (
     Rest,
     Shares,
     Streams,
+    UploadApi,
     WebSocket,
     openai_error,
     protect,
@@ -80,9 +81,9 @@ def setup(
     `local`; with tokens or JWTs, `{prefix}/login` exchanges one for a cookie.
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
-    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:shares`, `{name}:shared`, `{name}:drain`,
-    `{name}:health`, with tokens or JWTs `{name}:login` and `{name}:logout`, and with `page` `{name}:page` and
-    `{name}:assets`. Several gateways in one process need different names and prefixes.
+    `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:uploads`, `{name}:upload`, `{name}:shares`,
+    `{name}:shared`, `{name}:drain`, `{name}:health`, with tokens or JWTs `{name}:login` and `{name}:logout`, and with
+    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
@@ -137,7 +138,7 @@ def setup(
 def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
-    account = AccountApi(context)
+    account, uploads = AccountApi(context), UploadApi(context)
     queue, admin = OwnQueue(context), Admin(context)
     websocket = WebSocket(context)
     app.on_shutdown.append(websocket.close_waiting)
@@ -168,6 +169,10 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
+            _Route("POST", "/api/v1/uploads", uploads.add, "uploads"),
+            _Route("GET", "/api/v1/uploads", uploads.page),
+            _Route("GET", f"/api/v1/uploads/{{upload_id:{OUTPUT_ID}}}", uploads.file, "upload"),
+            _Route("DELETE", f"/api/v1/uploads/{{upload_id:{OUTPUT_ID}}}", uploads.delete),
             _Route("POST", "/api/v1/shares", shares.create, "shares"),
             _Route("GET", "/api/v1/shares", shares.page),
             _Route("DELETE", "/api/v1/shares/{share_id}", shares.revoke),

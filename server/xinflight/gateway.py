@@ -37,6 +37,7 @@ from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Deliveries, Front, Pools, QueueCommands
+from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
 
 __all__ = ["Gateway", "Position"]
@@ -63,14 +64,14 @@ class Gateway:
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
+        self.uploads = Uploads(store, blobs, settings, clock, self.supervisor)
+        tell = self.connections.notify
         self.deliveries = Deliveries(
-            store, self._retention, clock, self.supervisor, partial(self.connections.notify, kind="deleted")
+            store, self._retention, self.uploads, clock, self.supervisor, partial(tell, kind="deleted")
         )
-        self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, clock)
+        self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, self.uploads, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
-        self.account = Account(
-            self._front, self.journal, self._retention, blobs, clock, partial(self.connections.notify, kind="erased")
-        )
+        self.account = Account(self._front, self.journal, self._retention, blobs, clock, partial(tell, kind="erased"))
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)
@@ -93,12 +94,14 @@ class Gateway:
             stack.push_async_callback(self.journal.close)
             await self.journal.open()
             await self.signer.open()
+            stack.push_async_callback(self.uploads.close)
             stack.push_async_callback(self.upstream.close)
             await self.upstream.start()
             stack.push_async_callback(self.drain)
             try:
                 await self.blobs.open()
                 await self._retention.sweep()
+                await self.uploads.open()
                 await self._front.open()
                 await self.deliveries.open()
             except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
@@ -172,6 +175,7 @@ class Gateway:
 
         Raises:
             PromptMissing, OutOfBounds, WrongShape, LoraTag, ModelNotFound, ModelUnsuitable: the request is invalid.
+            ImageNotFound, BadImage, TooManyUploads: an image of the request can't be used.
             UpstreamAuth: Xinference rejects the server's API key.
             TaskIdConflict: the id is already used by a request with different content.
             TooManyTasks, QuotaExceeded, AccountBusy, ShuttingDown, StorageUnavailable: it may be accepted later.

@@ -1,10 +1,9 @@
 """Export all that an owner has as one ZIP, piece by piece, while everything else goes on."""
 
-import asyncio
 import io
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import IO, Any, TypeVar
+from typing import IO
 
 import msgspec
 
@@ -14,10 +13,9 @@ from xinflight.account.exported import README, Manifest, exported_share, exporte
 from xinflight.model import Task
 from xinflight.protocol import State
 from xinflight.storage import Blobs, Store, StoredFile
+from xinflight.threads import on_thread
 
 __all__ = ["Export"]
-
-T = TypeVar("T")
 
 PAGE = 50
 """Tasks or shares that are read at once: with the longest prompts some 1 MB."""
@@ -91,14 +89,14 @@ class Export:
             self._archive.abandon()
 
     async def _readme(self) -> AsyncGenerator[bytes, None]:
-        yield await _on_thread(self._entry, "README.txt", README.encode())
+        yield await on_thread(self._entry, "README.txt", README.encode())
 
     async def _tasks(self) -> AsyncGenerator[bytes, None]:
-        yield await _on_thread(self._archive.begin, "tasks.jsonl", self._now, compressed=True)
+        yield await on_thread(self._archive.begin, "tasks.jsonl", self._now, compressed=True)
         async with aclosing(self._pages()) as pages:
             async for tasks in pages:
-                yield await _on_thread(self._list, tasks)
-        yield await _on_thread(self._archive.end)
+                yield await on_thread(self._list, tasks)
+        yield await on_thread(self._archive.end)
 
     def _list(self, tasks: list[Task]) -> bytes:
         lines = bytearray()
@@ -112,21 +110,21 @@ class Export:
         return self._archive.write(bytes(lines))
 
     async def _shares(self) -> AsyncGenerator[bytes, None]:
-        yield await _on_thread(self._archive.begin, "shares.jsonl", self._now, compressed=True)
+        yield await on_thread(self._archive.begin, "shares.jsonl", self._now, compressed=True)
         before = None
         while rows := await self._store.shares.of_owner(
             self._owner, task_id=None, before=before, limit=PAGE, now=self._now
         ):
             lines = b"".join(msgspec.json.encode(exported_share(row.share)) + b"\n" for row in rows)
-            yield await _on_thread(self._archive.write, lines)
+            yield await on_thread(self._archive.write, lines)
             self._manifest.shares += len(rows)
             before = rows[-1].number
-        yield await _on_thread(self._archive.end)
+        yield await on_thread(self._archive.end)
 
     async def _usage(self) -> AsyncGenerator[bytes, None]:
         # One row per day: 40 KB for three years.
         days = await self._store.usage(self._owner, first="0001-01-01", last="9999-12-31")
-        yield await _on_thread(self._entry, "usage.csv", CSV_HEADER + b"".join(map(csv_line, days)))
+        yield await on_thread(self._entry, "usage.csv", CSV_HEADER + b"".join(map(csv_line, days)))
 
     async def _files(self) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._pages()) as pages:
@@ -145,13 +143,13 @@ class Export:
                 continue
             file = _File(stored)
             try:
-                if not await _on_thread(file.open):
+                if not await on_thread(file.open):
                     continue
-                yield await _on_thread(self._archive.begin, file_name(task, output), task.created, compressed=False)
-                while piece := await _on_thread(self._copy, file):
+                yield await on_thread(self._archive.begin, file_name(task, output), task.created, compressed=False)
+                while piece := await on_thread(self._copy, file):
                     self._manifest.bytes += len(piece)
                     yield piece
-                yield await _on_thread(self._archive.end)
+                yield await on_thread(self._archive.end)
                 self._manifest.files += 1
             finally:
                 file.close()
@@ -161,8 +159,8 @@ class Export:
 
     async def _end(self) -> AsyncGenerator[bytes, None]:
         manifest = msgspec.json.format(msgspec.json.encode(self._manifest), indent=2)
-        yield await _on_thread(self._entry, "manifest.json", manifest)
-        yield await _on_thread(self._archive.close)
+        yield await on_thread(self._entry, "manifest.json", manifest)
+        yield await on_thread(self._archive.close)
 
     def _entry(self, name: str, data: bytes) -> bytes:
         archive = self._archive
@@ -176,13 +174,3 @@ class Export:
                 self._before = rows[0].number + 1
             yield [row.task for row in rows]
             before = rows[-1].number
-
-
-async def _on_thread(function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Call a function on a thread; when cancelled, wait for its return first: what it uses is closed right after."""
-    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **options))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.gather(call, return_exceptions=True)
-        raise

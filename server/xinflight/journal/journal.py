@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from xinflight.clock import Clock
-from xinflight.errors import StorageUnavailable
+from xinflight.errors import ImageNotFound, StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
 from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_message
@@ -99,9 +99,15 @@ class Journal:
     async def accept(self, task: Task, content: bytes | None = None) -> Task | None:
         """Store a new task, with its content, and publish its acceptance; return the known one if its id is in use.
 
-        Cancelling the call does not take it back. Raises StorageUnavailable when nothing can be stored now.
+        Cancelling the call does not take it back.
+
+        Raises:
+            ImageNotFound: an upload of its inputs was deleted or has expired meanwhile.
+            StorageUnavailable: nothing can be stored now.
         """
         outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task), content=content)))
+        if outcome is None:
+            raise ImageNotFound(field="image")
         return outcome if isinstance(outcome, Task) else None
 
     def append(

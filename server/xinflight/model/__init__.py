@@ -1,4 +1,4 @@
-"""What is stored: tasks, their outputs and events, and shares of outputs. Pure data and rules, no I/O."""
+"""What is stored: tasks, their outputs and events, shares of outputs, and uploads. Pure data and rules, no I/O."""
 
 from xinflight.model.digest import digest, has_content
 from xinflight.model.event import (
@@ -13,15 +13,18 @@ from xinflight.model.event import (
 )
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.share import Share
-from xinflight.model.task import ENDED, MOVES, Output, Task, TaskInput
+from xinflight.model.task import ENDED, MOVES, InputRole, Output, Task, TaskInput
+from xinflight.model.upload import UPLOAD_SECONDS, Upload
 from xinflight.model.usage import Usage, day_of
 
 __all__ = [
     "ENDED",
     "HEADER_BYTES",
     "MOVES",
+    "UPLOAD_SECONDS",
     "Event",
     "EventMessage",
+    "InputRole",
     "MediaInfo",
     "Output",
     "OwnerQueue",
@@ -29,6 +32,7 @@ __all__ = [
     "StoredMessage",
     "Task",
     "TaskInput",
+    "Upload",
     "Usage",
     "accepted_message",
     "day_of",

@@ -11,7 +11,7 @@ from msgspec import Struct
 from xinflight.model.media import MediaInfo
 from xinflight.protocol import CancelOutcome, ChatEnd, Params, State, Step
 
-__all__ = ["ENDED", "MOVES", "Output", "Task", "TaskInput"]
+__all__ = ["ENDED", "MOVES", "InputRole", "Output", "Task", "TaskInput"]
 
 ENDED = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
@@ -69,10 +69,13 @@ class Output(Struct, kw_only=True):
         self.state = state
 
 
+InputRole = Literal["image", "reference", "mask"]
+
+
 class TaskInput(Struct, frozen=True, kw_only=True):
     """An image that a task was given: an upload of its owner, held as long as the task is unfinished."""
 
-    role: Literal["image", "reference", "mask"]
+    role: InputRole
     upload_id: str
 
 

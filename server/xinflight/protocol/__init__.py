@@ -93,6 +93,7 @@ from xinflight.protocol.terms import (
     Step,
     UpstreamState,
 )
+from xinflight.protocol.uploads import ListUploads, UploadInfo, UploadPage
 
 __all__ = [
     "CODECS",
@@ -136,6 +137,7 @@ __all__ = [
     "ListQueue",
     "ListShares",
     "ListTasks",
+    "ListUploads",
     "ModelInfo",
     "Models",
     "Move",
@@ -182,6 +184,8 @@ __all__ = [
     "TokenUsage",
     "Unfollow",
     "Unpause",
+    "UploadInfo",
+    "UploadPage",
     "Upstream",
     "UpstreamState",
     "UsageInfo",

@@ -26,6 +26,7 @@ from xinflight.protocol import PROTOCOL_VERSION
 from xinflight.specs.openapi_account import account_paths
 from xinflight.specs.openapi_admin import admin_paths
 from xinflight.specs.openapi_shares import share_paths
+from xinflight.specs.openapi_uploads import upload_paths
 from xinflight.specs.operations import (
     BODY,
     JSON,
@@ -93,12 +94,21 @@ def openapi() -> Schema:
         "security": [{}, {"token": []}, {"cookie": []}],
         "tags": [
             {"name": "tasks", "description": "Start, observe, cancel and delete tasks."},
+            {"name": "uploads", "description": "Images for tasks to start from, kept for a day."},
             {"name": "shares", "description": "Links to single images that work without credentials."},
             {"name": "account", "description": "What an owner used; export and erase all that is theirs."},
             {"name": "server", "description": "Models, images and health."},
             {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
         ],
-        "paths": {**_tasks(), **share_paths(), **account_paths(), **admin_paths(), **_server(), **_openai()},
+        "paths": {
+            **_tasks(),
+            **upload_paths(),
+            **share_paths(),
+            **account_paths(),
+            **admin_paths(),
+            **_server(),
+            **_openai(),
+        },
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
             "securitySchemes": {

@@ -157,6 +157,7 @@ def path(*names: str) -> list[Schema]:
         "task_id": ("Id of the task.", {"type": "string", "pattern": task_id}),
         "index": ("Index of the image.", {"type": "integer", "minimum": 0, "maximum": 63}),
         "group": ("Name of the group.", {"type": "string", "pattern": task_id}),
+        "upload_id": ("Id of the upload.", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
         "share_id": ("Id of the share.", {"type": "string"}),
         "secret": ("The last part of the link.", {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}),
     }

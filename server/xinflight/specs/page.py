@@ -113,9 +113,9 @@ def _endpoint(method: str, path: str, operation: Schema, shared: list[Schema]) -
 
 
 def _contents(described: Schema) -> dict[str, str]:
-    """Return the name of the schema of each media type."""
+    """Return the name of the schema of each media type that has one by name."""
     return {
         kind: media["schema"]["$ref"].rpartition("/")[2]
         for kind, media in described.get("content", {}).items()
-        if "schema" in media
+        if "$ref" in media.get("schema", ())
     }

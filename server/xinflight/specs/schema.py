@@ -57,6 +57,8 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.ShareBody,
     protocol.NewShare,
     protocol.SharePage,
+    protocol.UploadInfo,
+    protocol.UploadPage,
     protocol.WholeQueue,
     protocol.ChangedTasks,
     protocol.QueueInfo,
@@ -74,7 +76,7 @@ HTTP: tuple[type[Struct], ...] = (
 )
 """Bodies of requests and responses that only HTTP has."""
 
-_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares, protocol.ListQueue)
+_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares, protocol.ListUploads, protocol.ListQueue)
 
 _REQUESTS: tuple[type[Struct], ...] = (
     *CLIENT,

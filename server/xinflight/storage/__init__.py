@@ -3,6 +3,7 @@
 from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
+from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sharing import SHARES_PER_OWNER, Sharing
@@ -10,6 +11,8 @@ from xinflight.storage.sqlite_schema import MIGRATIONS
 from xinflight.storage.store import Accept, Append, Charge, Extend, Outcome, PoolTags, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
+from xinflight.storage.upload_files import IncomingFile, UploadFiles
+from xinflight.storage.uploads import StoredUploads, UploadRow
 
 __all__ = [
     "MIGRATIONS",
@@ -20,9 +23,11 @@ __all__ = [
     "Charge",
     "Extend",
     "FileBlobs",
+    "IncomingFile",
     "MemoryBlobs",
     "MemoryStore",
     "Outcome",
+    "PageCursors",
     "PoolTags",
     "Retention",
     "Save",
@@ -33,6 +38,9 @@ __all__ = [
     "StaleFence",
     "Store",
     "StoredFile",
+    "StoredUploads",
+    "UploadFiles",
+    "UploadRow",
     "Write",
     "draw_id",
 ]

@@ -11,6 +11,7 @@ import structlog
 from xinflight.errors import UpstreamGarbage
 from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.storage.blobs import OWN_ID, StoredFile
+from xinflight.storage.private_files import open_private, sync_folder
 
 __all__ = ["FileBlobs"]
 
@@ -60,7 +61,7 @@ class FileBlobs:
                 folder.mkdir(mode=0o700, exist_ok=True)
                 file.replace(folder / file.name)
         if self._full:
-            _sync_folder(self._folder.parent)
+            sync_folder(self._folder.parent)
         log.info("files of an earlier version moved", source=str(earlier), target=str(self._folder))
 
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
@@ -74,14 +75,14 @@ class FileBlobs:
             folder.mkdir(mode=0o700, exist_ok=True)
         aside = path.with_name(f".{output_id}")
         try:
-            with open(aside, "wb", opener=_open_private) as file:
+            with open(aside, "wb", opener=open_private) as file:
                 file.write(data)
                 if self._full:
                     file.flush()
                     os.fsync(file.fileno())
             aside.replace(path)
             if self._full:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except OSError:
             aside.unlink(missing_ok=True)
             raise
@@ -164,17 +165,3 @@ def _is_in_place(file: Path) -> bool:
 def _is_own(file: Path) -> bool:
     """Tell whether the name of a file is an id, or an id with a dot in front: what a crash left of a file."""
     return OWN_ID.fullmatch(file.name.removeprefix(".")) is not None and file.is_file() and not file.is_symlink()
-
-
-def _open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner may read, from its first byte on."""
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive the machine: it is kept by the folder, not by the file (fsync(2))."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

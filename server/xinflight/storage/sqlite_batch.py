@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 import xinflight.storage.sqlite_queries as sql
-from xinflight.model import Task
+from xinflight.model import UPLOAD_SECONDS, Task
 from xinflight.storage.store import (
     EVENT_BYTES,
     TASK_BYTES,
@@ -56,6 +56,7 @@ class Batch:
         connection.executemany(sql.SET_SEQ, list(seqs.items()))
         sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
         connection.executemany(sql.SET_SIZE, sizes)
+        connection.executemany(sql.DROP_USES, sizes)
         return rows
 
     def _charge(self, connection: sqlite3.Connection) -> None:
@@ -74,6 +75,9 @@ class Batch:
             if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
                 body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
                 return body
+            if not _hold_uploads(connection, task):
+                connection.execute(sql.DROP_TASK, {"uid": task.uid})
+                return None
             outputs = [(output.output_id, task.uid, output.index) for output in task.outputs]
             connection.executemany(sql.ADD_OUTPUT, outputs)
             if write.content is not None:
@@ -88,6 +92,23 @@ class Batch:
         seqs[task.owner] += 1
         connection.execute(sql.ADD_EVENT, (task.owner, seqs[task.owner], task.uid, task.lang, message))
         return seqs[task.owner]
+
+
+def _hold_uploads(connection: sqlite3.Connection, task: Task) -> bool:
+    """Let a new task hold the uploads of its inputs, which expire later; return False if one of them is gone."""
+    for upload_id in {each.upload_id for each in task.inputs}:
+        values = {
+            "uid": task.uid,
+            "owner": task.owner,
+            "upload_id": upload_id,
+            "now": task.created,
+            "expires": task.created + UPLOAD_SECONDS,
+        }
+        if connection.execute(sql.HOLD_UPLOAD, values).rowcount == 0:
+            connection.execute(sql.DROP_USES, values)
+            return False
+        connection.execute(sql.ADD_USE, values)
+    return True
 
 
 def _row(task: Task) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Every statement of the SQLite store, so that a test can hold the plan of each one against the indexes.
 
 Rows of `tasks` are found by owner and number, by owner and state, by uid, or by the partial indexes of the unfinished
-and of the ended ones; events by owner and seq, or by uid and seq. A statement that serves a request scans no table:
-its cost must not grow with the history.
+and of the ended ones; events by owner and seq, or by uid and seq; uploads by owner and id. A statement that serves a
+request scans no table: its cost must not grow with the history.
 """
 
 __all__ = [
@@ -11,7 +11,9 @@ __all__ = [
     "ADD_OUTPUT",
     "ADD_SHARE",
     "ADD_TASK",
+    "ADD_UPLOAD",
     "ADD_USAGE",
+    "ADD_USE",
     "BOOT",
     "CONTENT",
     "COUNT_SHARES",
@@ -27,13 +29,18 @@ __all__ = [
     "DROP_SHARES",
     "DROP_TASK",
     "DROP_UNREADABLE",
+    "DROP_UPLOAD",
     "DROP_USAGE",
+    "DROP_USES",
     "ENDED_TOTALS",
     "EPOCH",
     "EVENTS_OF_OWNER",
     "EVENTS_OF_TASKS",
+    "EXPIRE_UPLOAD",
+    "EXPIRE_UPLOADS",
     "FENCE",
     "FINISH_TAGS",
+    "HOLD_UPLOAD",
     "JUMP_SEQS",
     "KEEP_UNREADABLE",
     "LAST_SEQ",
@@ -49,6 +56,7 @@ __all__ = [
     "POOLS",
     "RAISE_FENCE",
     "RAISE_FORGOTTEN",
+    "RENEW_UPLOAD",
     "SET_BOOT",
     "SET_FINISH_TAG",
     "SET_SEQ",
@@ -64,7 +72,12 @@ __all__ = [
     "TRIM_TO",
     "UNFINISHED",
     "UNPAUSE_OWNER",
+    "UNUSED_UPLOADS",
     "UPDATE_TASK",
+    "UPLOAD",
+    "UPLOADS",
+    "UPLOAD_BLOBS",
+    "UPLOAD_TOTALS",
     "USAGE",
     "USAGE_OF_ALL",
     "VIRTUAL_TIME",
@@ -163,6 +176,46 @@ SHARES = (
 )
 DROP_SHARE = "DELETE FROM shares WHERE owner = :owner AND id = :id"
 DROP_EXPIRED_SHARES = "DELETE FROM shares WHERE owner = :owner AND expires <= :now"
+
+# Uploads, and the unfinished tasks that use them
+
+UPLOAD = (
+    "SELECT number, owner, upload_id, blob_id, media_type, width, height, bytes, created, expires "
+    "FROM uploads WHERE owner = ? AND upload_id = ?"
+)
+UPLOADS = (
+    "SELECT number, owner, upload_id, blob_id, media_type, width, height, bytes, created, expires "
+    "FROM uploads INDEXED BY uploads_of_owner "
+    "WHERE owner = :owner AND number < :before AND expires > :now ORDER BY number DESC LIMIT :limit"
+)
+UPLOAD_TOTALS = "SELECT count(*), coalesce(sum(bytes), 0) FROM uploads INDEXED BY uploads_of_owner WHERE owner = ?"
+UPLOAD_BLOBS = "SELECT blob_id FROM uploads"
+ADD_UPLOAD = (
+    "INSERT INTO uploads (owner, upload_id, blob_id, media_type, width, height, bytes, created, expires) "
+    "VALUES (:owner, :upload_id, :blob_id, :media_type, :width, :height, :bytes, :created, :expires)"
+)
+RENEW_UPLOAD = "UPDATE uploads SET expires = max(expires, :expires) WHERE owner = :owner AND upload_id = :upload_id"
+HOLD_UPLOAD = (
+    "UPDATE uploads SET expires = max(expires, :expires) "
+    "WHERE owner = :owner AND upload_id = :upload_id AND expires > :now"
+)
+ADD_USE = "INSERT INTO upload_uses VALUES (:uid, :owner, :upload_id)"
+DROP_USES = "DELETE FROM upload_uses WHERE uid = :uid"
+EXPIRE_UPLOAD = (
+    "UPDATE uploads SET expires = 0 "
+    "WHERE owner = :owner AND upload_id = :upload_id AND expires > :now AND expires <= :latest"
+)
+EXPIRE_UPLOADS = "UPDATE uploads SET expires = 0 WHERE owner = ?"
+UNUSED_UPLOADS = (
+    "SELECT number, owner, upload_id, blob_id, media_type, width, height, bytes, created, expires "
+    "FROM uploads WHERE expires <= :now AND NOT EXISTS (SELECT 1 FROM upload_uses "
+    "WHERE upload_uses.owner = uploads.owner AND upload_uses.upload_id = uploads.upload_id) "
+    "ORDER BY expires LIMIT :limit"
+)
+DROP_UPLOAD = (
+    "DELETE FROM uploads WHERE blob_id = :blob_id AND expires <= :now AND NOT EXISTS (SELECT 1 FROM upload_uses "
+    "WHERE upload_uses.owner = uploads.owner AND upload_uses.upload_id = uploads.upload_id)"
+)
 
 # Events
 

@@ -128,6 +128,7 @@ MIGRATIONS = [
     CREATE INDEX tasks_of_group ON tasks (owner, group_name, state, number) WHERE group_name IS NOT NULL;
     CREATE TABLE contents (uid TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
     CREATE TABLE uploads (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
         owner TEXT NOT NULL,
         upload_id TEXT NOT NULL,
         blob_id TEXT NOT NULL UNIQUE,
@@ -137,8 +138,9 @@ MIGRATIONS = [
         bytes INTEGER NOT NULL,
         created REAL NOT NULL,
         expires REAL NOT NULL,
-        PRIMARY KEY (owner, upload_id)
-    ) WITHOUT ROWID;
+        UNIQUE (owner, upload_id)
+    );
+    CREATE INDEX uploads_of_owner ON uploads (owner, number, bytes);
     CREATE INDEX uploads_expiring ON uploads (expires);
     CREATE TABLE upload_uses (
         uid TEXT NOT NULL,

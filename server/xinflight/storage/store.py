@@ -11,6 +11,7 @@ from msgspec import Struct
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import Delta, State
 from xinflight.storage.shares import Shares
+from xinflight.storage.uploads import StoredUploads
 
 __all__ = [
     "EVENT_BYTES",
@@ -40,7 +41,9 @@ class StaleFence(Exception):
 
 
 class Accept(Struct, frozen=True, kw_only=True):
-    """Store a new task with its first event, unless its owner's id for it is known.
+    """Store a new task with its first event, unless its owner's id for it is known or an input of it is gone.
+
+    Inputs are uploads: from then on the task holds them, until it ends.
 
     `content` is what is stored once beside the task: the messages of a chat, encoded.
     """
@@ -105,7 +108,9 @@ class PoolTags(Struct, frozen=True, kw_only=True):
 TaskWrite = Accept | Append | Extend | Save
 Write = TaskWrite | Charge
 Outcome = Event | Task | None
-"""What a write came to: the event with its seq, the task that an `Accept` found known, or None for the others."""
+"""What a write came to: the event with its seq, the task that an `Accept` found known, or None for the others.
+
+An `Accept` comes to None if an upload of its task's inputs is gone."""
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -132,6 +137,10 @@ class Store(Protocol):
     def shares(self) -> Shares:
         """The shares of outputs."""
 
+    @property
+    def uploads(self) -> StoredUploads:
+        """The uploads of owners."""
+
     async def open(self) -> str:
         """Open the store and return the epoch, a random id made with the store.
 
@@ -146,8 +155,8 @@ class Store(Protocol):
         """Store all of `writes`, in order, or none; return what each came to.
 
         The store draws the `seq` of each event: per owner one more than the last. An `Accept` whose owner knows the
-        task id already stores nothing. Tasks are encoded before this call first suspends. Cancelling the call does
-        not undo it.
+        task id already, or one of whose uploads is gone, stores nothing. Tasks are encoded before this call first
+        suspends. Cancelling the call does not undo it.
 
         Raises:
             StaleFence: a write's fence is not that of its pool's newest lease; nothing was stored.

@@ -24,6 +24,7 @@ from xinflight.storage.store import (
     StaleFence,
     Write,
 )
+from xinflight.storage.uploads_memory import MemoryUploads
 
 __all__ = ["MemoryStore"]
 
@@ -43,6 +44,7 @@ class MemoryStore:
 
     def __init__(self, ended_tasks: int) -> None:
         self.shares = MemoryShares()
+        self.uploads = MemoryUploads()
         self._ended_tasks = ended_tasks
         self._numbers = itertools.count(1)
         self._fences: Counter[str] = Counter()
@@ -118,22 +120,24 @@ class MemoryStore:
         if isinstance(write, Extend):
             return self._add_event(write.task, write.message)
         task = _copied(write.task)
-        rows = self._rows.setdefault(task.owner, {})
-        known = rows.get(task.task_id)
+        known = self._rows.get(task.owner, {}).get(task.task_id)
         if isinstance(write, Accept) and known is not None:
             return _copied(known.task)
+        if isinstance(write, Accept) and not self.uploads.hold(task):
+            return None
         if known is None:
             self._output_owners.update((output.output_id, task.owner) for output in task.outputs)
             if isinstance(write, Accept) and write.content is not None:
                 self._contents[task.uid] = write.content
         number = next(self._numbers) if known is None else known.number
-        rows[task.task_id] = Row(number=number, task=task)
+        self._rows.setdefault(task.owner, {})[task.task_id] = Row(number=number, task=task)
         if not task.params.store:
             self._not_kept[task.uid] = task.owner, task.task_id
         if isinstance(write, Append) and write.compacts:
             self._drop_deltas(task)
         event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
         if task.ended:
+            self.uploads.release(task.uid)
             self._ended[task.uid] = task
             content = len(self._contents.get(task.uid, b""))
             self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, [])) + content

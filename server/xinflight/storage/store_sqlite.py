@@ -23,6 +23,7 @@ from xinflight.storage.store import (
     Save,
     Write,
 )
+from xinflight.storage.uploads_sqlite import SqliteUploads
 
 __all__ = ["SqliteStore"]
 
@@ -44,6 +45,7 @@ class SqliteStore:
     def __init__(self, folder: Path, *, full: bool) -> None:
         self._database = SqliteDatabase(folder, full=full)
         self.shares = SqliteShares(self._database)
+        self.uploads = SqliteUploads(self._database)
 
     @property
     def made_new(self) -> bool:
@@ -272,8 +274,9 @@ def _prune(
 
 
 def _delete(connection: sqlite3.Connection, uid: str) -> None:
-    """Delete one task, its events, outputs and shares, recording for its owner that there is a gap."""
-    for query in (sql.TRIM_TASK, sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_TASK):
+    """Delete one task, its events, outputs, shares and uploads in use, recording that there is a gap."""
+    connection.execute(sql.TRIM_TASK, {"uid": uid})
+    for query in (sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_USES, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
 
 

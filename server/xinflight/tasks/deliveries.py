@@ -4,6 +4,8 @@ Delivered means that both have happened, in any order and to anybody who may see
 
 - its end was handed to the socket of a subscriber, or of a response that shows the ended task;
 - each of its outputs was sent as a whole: as the answer to a GET of its file, or inline as `b64_json`.
+
+The uploads that it started from go with it, unless they were uploaded or used again since it was accepted.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from xinflight.model import Event, Task
 from xinflight.protocol import Cancelled, OutputEvent, Result, ServerMessage
 from xinflight.storage import Retention, Store
 from xinflight.supervise import Supervisor
+from xinflight.uploads import Uploads
 
 __all__ = ["DELIVERY_SECONDS", "Deliveries"]
 
@@ -54,12 +57,14 @@ class Deliveries:
         self,
         store: Store,
         retention: Retention,
+        uploads: Uploads,
         clock: Clock,
         supervisor: Supervisor,
         on_deleted: Callable[[str, str], None],
     ) -> None:
         self._store = store
         self._retention = retention
+        self._uploads = uploads
         self._clock = clock
         self._supervisor = supervisor
         self._on_deleted = on_deleted
@@ -175,6 +180,8 @@ class Deliveries:
             self._forget(uid)
 
     async def _delete(self, task: Task) -> None:
+        # First, since after a crash the task is still there, and this is done again.
+        await self._uploads.let_go(task)
         await self._retention.erase(task)
         log.info("task not kept", task=task.task_id)
         self._on_deleted(task.owner, task.task_id)

@@ -12,6 +12,7 @@ from xinflight.auth import Identity
 from xinflight.clock import Clock
 from xinflight.errors import (
     AccountBusy,
+    ImageNotFound,
     QuotaExceeded,
     ShuttingDown,
     StorageUnavailable,
@@ -25,9 +26,10 @@ from xinflight.protocol import CancelledTask, Chat, ChatContent, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import Retention
 from xinflight.tasks.admission import check, check_content, check_context, check_metadata, choose_model
-from xinflight.tasks.new_task import choose_kind, new_task
+from xinflight.tasks.new_task import choose_kind, new_task, resolve_inputs
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.presence import Presence
+from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
 
 __all__ = ["Front"]
@@ -48,6 +50,7 @@ class Front:
         journal: Journal,
         pools: Pools,
         retention: Retention,
+        uploads: Uploads,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -55,6 +58,7 @@ class Front:
         self._journal = journal
         self._pools = pools
         self._retention = retention
+        self._uploads = uploads
         self._clock = clock
         self._presence = Presence(pools, clock, settings.disconnect_grace)
         # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
@@ -83,6 +87,7 @@ class Front:
 
         Raises:
             PromptMissing, OutOfBounds, LoraTag, ModelNotFound, ModelUnsuitable: it can't be done.
+            ImageNotFound, BadImage, TooManyUploads: an image can't be used.
             UpstreamAuth: Xinference refuses our key.
             TaskIdConflict: the id stands for other content.
             TooManyTasks, QuotaExceeded, AccountBusy, ShuttingDown, StorageUnavailable: not now.
@@ -96,7 +101,9 @@ class Front:
             if known is not None:
                 return self._attach(request, known, subscriber), False
         await self._check_quota(owner)
-        self._check_room(request, owner, address)
+        check(request, self._settings)
+        inputs = await resolve_inputs(request, owner, self._uploads)
+        self._check_room(owner, address)
         kind = choose_kind(request, self._upstream)
         model = choose_model(request.model, kind.ability(getattr(request, "image", None) is not None), self._upstream)
         pool, rank = self._pools.pool_of(model), self._pools.next_rank()
@@ -104,6 +111,7 @@ class Front:
             check_context(request, model)
         task = new_task(request, identity, kind, model, pool, rank, self._settings, self._clock.time())
         task.content_bytes = len(content or b"")
+        task.inputs = inputs
         task.paused = owner in self._pools.paused_owners
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
@@ -119,7 +127,7 @@ class Front:
         accepting.add_done_callback(lambda _: self._accepted(owner, accepting, task_bytes, address))
         try:
             known = await asyncio.shield(accepting)
-        except StorageUnavailable:
+        except (ImageNotFound, StorageUnavailable):
             subscriber.unsubscribe(task.uid)
             raise
         if known is None:
@@ -146,8 +154,7 @@ class Front:
             midnight = DAY - now % DAY
             raise QuotaExceeded(field="action", limit=f"{most:g} compute seconds per day", retry_after=midnight)
 
-    def _check_room(self, request: TaskRequest, owner: str, address: str | None) -> None:
-        check(request, self._settings)
+    def _check_room(self, owner: str, address: str | None) -> None:
         if self._draining:
             raise ShuttingDown
         if owner in self._refused:

@@ -2,17 +2,19 @@
 
 import secrets
 import uuid
+from collections.abc import Iterator
 
 from xinflight.auth import Identity
-from xinflight.errors import ModelUnsuitable
+from xinflight.errors import BadImage, ImageNotFound, ModelUnsuitable
 from xinflight.i18n import choose_language
-from xinflight.model import Output, Task, digest
-from xinflight.protocol import Chat, Generate, Params, TaskRequest
+from xinflight.model import InputRole, Output, Task, TaskInput, digest
+from xinflight.protocol import Chat, Generate, ImagePart, Params, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
+from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, Kind, Model, Xinference
 
-__all__ = ["choose_kind", "new_task"]
+__all__ = ["choose_kind", "new_task", "resolve_inputs"]
 
 
 def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
@@ -43,6 +45,42 @@ def _kind_of(request: Generate, abilities: frozenset[str]) -> str:
         others = [name for name, ability in (("edit", "edit"), ("video", "image2video")) if ability in abilities]
         return others[0] if others and "image2image" not in abilities else "image2image"
     return "video" if "text2video" in abilities and "text2image" not in abilities else "text2image"
+
+
+async def resolve_inputs(request: TaskRequest, owner: str, uploads: Uploads) -> list[TaskInput]:
+    """Return the uploads that the image ids of a request stand for, in their order.
+
+    Raises:
+        ImageNotFound: one of them is not there, or not the owner's; `field` names it.
+        BadImage, TooManyUploads, AccountBusy, StorageUnavailable: as `Uploads.resolve`.
+    """
+    inputs = []
+    found: dict[str, str] = {}
+    for field, role, image_id in _image_ids(request):
+        if image_id not in found:
+            try:
+                found[image_id] = (await uploads.resolve(owner, image_id)).upload_id
+            except (ImageNotFound, BadImage) as error:
+                error.field = field
+                raise
+        inputs.append(TaskInput(role=role, upload_id=found[image_id]))
+    return inputs
+
+
+def _image_ids(request: TaskRequest) -> Iterator[tuple[str, InputRole, str]]:
+    """Yield field, role and id of the images of a request."""
+    if isinstance(request, Generate):
+        if request.image is not None:
+            yield "image", "image", request.image
+        for image_id in request.images:
+            yield "images", "reference", image_id
+        if request.mask is not None:
+            yield "mask", "mask", request.mask
+    elif isinstance(request, Chat):
+        for message in request.messages:
+            for part in message.content if isinstance(message.content, list) else ():
+                if isinstance(part, ImagePart):
+                    yield "messages", "reference", part.image
 
 
 def new_task(
@@ -122,6 +160,7 @@ def _set_drawing(params: Params, request: Generate, model: Model | None, setting
     seed = request.seed
     params.prompt = request.prompt or ""
     params.negative_prompt = request.negative_prompt
+    params.image, params.images, params.mask = request.image, request.images, request.mask
     params.n = request.n
     params.size = request.size or (model and model.size) or settings.default_size
     params.steps, params.guidance_scale = request.steps, request.guidance_scale

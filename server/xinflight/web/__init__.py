@@ -19,6 +19,7 @@ from xinflight.web.queue import OwnQueue
 from xinflight.web.rest import Rest
 from xinflight.web.shares import Shares
 from xinflight.web.streams import Streams
+from xinflight.web.uploads import UploadApi
 from xinflight.web.websocket import WebSocket
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Rest",
     "Shares",
     "Streams",
+    "UploadApi",
     "WebSocket",
     "host_allowed",
     "is_loopback",

@@ -20,6 +20,7 @@ from xinflight.request_limits import ClientMeter, Quotas
 from xinflight.web.address import Addresses
 
 __all__ = [
+    "BODY_SECONDS",
     "GRANT",
     "QUOTAS",
     "Handler",
