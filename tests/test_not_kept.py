@@ -57,7 +57,7 @@ def urls(messages: list[Json]) -> list[str]:
 
 
 async def test_it_is_gone_once_its_end_was_sent_and_its_images_were_fetched(
-    client: WireClient, http: aiohttp.ClientSession, tmp_path: Path
+    client: WireClient, http: aiohttp.ClientSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing of it is left: no task, no event, no file, and no byte of the prompt in the database."""
     ack = await client.ask(**GENERATE, task_id="a", n=2)
@@ -78,6 +78,7 @@ async def test_it_is_gone_once_its_end_was_sent_and_its_images_were_fetched(
             (0,),
         ]
     assert SECRET.encode() not in (tmp_path / "data" / "xinflight.db").read_bytes()
+    assert [record for record in caplog.records if record.name == "aiohttp.server"] == [], "each was sent once"
 
 
 async def test_a_fetch_before_the_end_counts(

@@ -3,6 +3,7 @@
 import mimetypes
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from xinflight.errors import NotFound
 from xinflight.storage import StoredFile
@@ -53,6 +54,14 @@ class Files:
         return response
 
 
+class _FileResponse(web.FileResponse):
+    """A file that is sent once: aiohttp prepares what a handler returns, also if the handler has sent it already."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the file, unless it was sent."""
+        return None if self.prepared else await super().prepare(request)
+
+
 def file_response(
     request: web.Request, output_id: str, stored: StoredFile, headers: dict[str, str]
 ) -> web.StreamResponse:
@@ -64,7 +73,7 @@ def file_response(
         **headers,
     }
     if stored.path is not None:
-        return web.FileResponse(stored.path, headers=headers)
+        return _FileResponse(stored.path, headers=headers)
     if any(etag.value in (output_id, "*") for etag in request.if_none_match or ()):
         response = web.Response(status=304, headers=headers)
     else:
