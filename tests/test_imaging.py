@@ -273,7 +273,6 @@ LEFT = half("L", 0, 255)
         half("RGBA", (0, 0, 0, 128), (0, 0, 0, 127)).quantize(4),
         half("RGB", "black", "white").quantize(2),
     ],
-    ids=lambda image: image.mode,
 )
 def test_what_is_transparent_or_white_is_repainted(image: Image.Image) -> None:
     """The alpha counts where there is any; soft edges become hard ones, at 128."""
