@@ -98,6 +98,8 @@ async def test_the_page_may_load_and_run_only_what_is_its_own(server: str) -> No
     policy = {name: sources for name, *sources in (part.split() for part in header.split("; "))}
     assert policy["default-src"] == ["'none'"]
     assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == ["'self'"]
+    assert policy["img-src"] == ["'self'", "blob:"]
+    assert policy["media-src"] == ["'self'"]
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == ["'none'"]
     assert "unsafe" not in header
 

@@ -54,6 +54,8 @@ async def test_a_model_that_is_gone_for_good_is_refused_at_its_field(studio: Stu
 def known(uid: str, *, default: bool = False) -> Json:
     return {
         "id": uid,
+        "kinds": ["text2image"],
+        "default_for": ["text2image"] if default else [],
         "default": default,
         "size": "64x64",
         "steps": 10,

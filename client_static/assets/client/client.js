@@ -7,6 +7,7 @@ import { Emitter } from "./emitter.js";
 import { XinflightError, randomId } from "./protocol.js";
 import { Task } from "./task.js";
 import { Tasks } from "./tasks.js";
+import { upload } from "./uploads.js";
 
 /** @typedef {import("./connection.js").Status} Status */
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
@@ -82,6 +83,7 @@ export class Xinflight extends Emitter {
   #queue = EMPTY;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
   #cookieTried = -Infinity;
+  #path;
   #token;
   /** @type {import("./catch_up.js").CatchUpHost} */
   #catchUpHost = {
@@ -106,10 +108,11 @@ export class Xinflight extends Emitter {
   constructor(path, { lang, token } = {}) {
     super();
     this.lang = lang;
+    this.#path = path;
     this.#token = token ?? null;
     this.#tasks.on("task", (task) => this.emit("task", task));
     this.#tasks.on("removed", (task) => this.emit("removed", task));
-    this.#connection = new Connection(() => this.#url(path), this.#token);
+    this.#connection = new Connection(() => this.#url(), this.#token);
     this.#connection.on("status", (status) => this.emit("status", status));
     this.#connection.on("welcome", (welcome) => this.#begin(welcome));
     this.#connection.on("message", (message) => this.#receive(message));
@@ -195,6 +198,16 @@ export class Xinflight extends Emitter {
   }
 
   /**
+   * Upload an image, for `image`, `images` and `mask` of a generation. The server keeps it for a day after its last
+   * use. Rejects with an `XinflightError`, or with the reason of the signal that aborted it.
+   * @param {Blob} image
+   * @param {import("./uploads.js").UploadOptions} [options]
+   */
+  async upload(image, options = {}) {
+    return upload(new URL(this.#url()), image, this.#token, options);
+  }
+
+  /**
    * Delete an ended task and its outputs from the server. Rejects with an `XinflightError`.
    * @param {string} taskId
    */
@@ -252,9 +265,8 @@ export class Xinflight extends Emitter {
     await this.#ask({ action: "unpause", ...which(taskId) });
   }
 
-  /** @param {string} path */
-  #url(path) {
-    const url = new URL(path, globalThis.location?.href);
+  #url() {
+    const url = new URL(this.#path, globalThis.location?.href);
     url.protocol = url.protocol.replace("http", "ws");
     if (this.lang) url.searchParams.set("lang", this.lang);
     if (this.#token !== null) url.searchParams.set("auth", "message");

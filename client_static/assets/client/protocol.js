@@ -11,14 +11,24 @@ export const EXPIRED = 4402;
 /** The highest seed for which the seed of the last of 64 outputs is still a safe integer. */
 export const MAX_SEED = 2 ** 53 - 64 - 1;
 
+/** @typedef {"text2image"|"image2image"|"inpainting"|"edit"|"video"} GenerateKind */
+/** @typedef {GenerateKind | "chat"} Kind */
+
 /**
  * The parameters of a `generate` request. Omitted fields take the server's or the model's defaults.
  * @typedef {object} GenerateParams
- * @property {string} prompt
+ * @property {string} [prompt] required, except to start from an image without instructions
  * @property {string} [negative_prompt]
  * @property {string} [model]
+ * @property {GenerateKind} [kind] follows from the other fields and the model if omitted
+ * @property {string} [image] id of an upload or an output, to start from
+ * @property {string[]} [images] ids of further reference images
+ * @property {string} [mask] id of the image that tells what of `image` to repaint: what is transparent or white
+ * @property {number} [strength] how much to change `image`, more than 0 up to 1
  * @property {number} [n]
  * @property {string} [size] WIDTHxHEIGHT in pixels
+ * @property {number} [frames]
+ * @property {number} [fps]
  * @property {number} [steps]
  * @property {number} [guidance_scale]
  * @property {number} [seed]
@@ -57,7 +67,10 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {boolean} [store] false: deleted once its end was delivered
  */
 
-/** What a task was asked for. @typedef {GenerateParams & Partial<ChatParams> & {task_id: string}} TaskRequest */
+/**
+ * What a task was asked for, here or by another client.
+ * @typedef {Omit<GenerateParams, "kind"> & Partial<ChatParams> & {kind?: Kind, task_id: string}} TaskRequest
+ */
 
 /** @typedef {"queued"|"starting"|"running"|"cancelling"|"completed"|"failed"|"cancelled"|"expired"} State */
 /** @typedef {"queued"|"waiting_for_model"|"paused"|"starting"|"generating"|"decoding"|"saving"} Step */
@@ -67,14 +80,21 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * The parameters in effect.
  * @typedef {object} Params
- * @property {string} prompt
+ * @property {Kind} [kind] absent means `text2image`
+ * @property {string} [prompt]
  * @property {string} [negative_prompt]
  * @property {string} [model]
+ * @property {string} [image]
+ * @property {string[]} [images]
+ * @property {string} [mask]
+ * @property {number} [strength]
  * @property {number} n
- * @property {string} size
+ * @property {string} [size]
+ * @property {number} [frames]
+ * @property {number} [fps]
  * @property {number} [steps]
  * @property {number} [guidance_scale]
- * @property {number} seed
+ * @property {number} [seed]
  * @property {string} [group]
  * @property {boolean} [store]
  */
@@ -92,10 +112,12 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * An output: a file, or the text of a chat, which has no URL, seed, width and height.
  * @typedef {object} OutputRef
  * @property {string} url
+ * @property {string} output_id for `image`, `images` and `mask` of a request
  * @property {number} index
  * @property {number} seed
  * @property {number} width
  * @property {number} height
+ * @property {number} [duration] of a video, in seconds
  * @property {number} bytes
  * @property {string} media_type
  * @property {string} [text]
@@ -121,8 +143,13 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} ModelInfo
  * @property {string} id
+ * @property {Kind[]} kinds what it can do
+ * @property {string[]} [abilities] what Xinference says that it can do
+ * @property {Kind[]} [default_for] the kinds for which it is used if a request names no model
  * @property {boolean} default
- * @property {string} size
+ * @property {string} [size]
+ * @property {number} [frames]
+ * @property {number} [fps]
  * @property {number} [steps]
  * @property {number} [guidance_scale]
  * @property {boolean} defaults_known
@@ -137,6 +164,8 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} size_min
  * @property {number} size_max
  * @property {number} size_multiple
+ * @property {number} frames
+ * @property {number} [upload_bytes] absent: images can't be uploaded
  * @property {number} steps
  * @property {number} guidance_scale
  * @property {number} frame_bytes

@@ -17,7 +17,9 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").Delta} Delta */
 /** @typedef {import("./protocol.js").End} End */
 /** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
+/** @typedef {import("./protocol.js").GenerateKind} GenerateKind */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
+/** @typedef {import("./protocol.js").Kind} Kind */
 /** @typedef {import("./protocol.js").Limits} Limits */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
@@ -31,3 +33,5 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").UpstreamEnd} UpstreamEnd */
 /** @typedef {import("./protocol.js").Welcome} Welcome */
 /** @typedef {import("./task.js").TaskEvents} TaskEvents */
+/** @typedef {import("./uploads.js").Upload} Upload */
+/** @typedef {import("./uploads.js").UploadOptions} UploadOptions */

@@ -7,6 +7,7 @@ import { More } from "./more.js";
 
 /** @typedef {import("./output_state.js").OutputState} OutputState */
 /** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("./start_image.js").Known} Known */
 /** @typedef {import("../client/xinflight.js").XinflightError} XinflightError */
 /** @typedef {import("../client/xinflight.js").Task} Task */
 /** @typedef {import("./tile.js").Tile} Tile */
@@ -14,7 +15,8 @@ import { More } from "./more.js";
 
 /**
  * @typedef {object} GalleryHost
- * @property {(params: GenerateParams) => void} reuse fill the form
+ * @property {(params: GenerateParams, image: Known | undefined) => void} reuse fill the form; `image`: its start image
+ * @property {(image: Known) => void} start start another generation from an image
  * @property {(tile: Tile, all: Tile[]) => void} open show an image in full size
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
  * @property {(states: OutputState[]) => void} changed called with the states of all outputs of unfinished generations
@@ -83,7 +85,8 @@ export class Gallery {
       reuse: (generation, tile) => this.#reuse(generation, tile),
       retry: (generation, tile) => this.#retry(generation, tile),
       remove: (generation) => this.#remove(generation),
-      open: (tile) => this.#host.open(tile, this.#finished()),
+      open: (tile) => this.#host.open(tile, this.#images()),
+      start: (tile) => knownImages([tile]).forEach((image) => this.#host.start(image)),
       changed: (generation) => this.#soon(generation),
       news: this.#host.news,
     };
@@ -146,8 +149,8 @@ export class Gallery {
     return this.#generations.flatMap(({ tiles }) => tiles);
   }
 
-  #finished() {
-    return this.#tiles().filter(({ state }) => state.output !== null);
+  #images() {
+    return this.#tiles().filter(({ isVideo, state }) => state.output !== null && !isVideo);
   }
 
   /**
@@ -156,9 +159,9 @@ export class Gallery {
    * @param {Tile | null} tile one image of it, to reuse its seed
    */
   #reuse({ params }, tile) {
-    const { prompt, negative_prompt, model, n, size, steps, guidance_scale } = params;
     const seed = tile?.state.output?.seed ?? params.seed;
-    this.#host.reuse({ prompt, negative_prompt, model, n: tile ? 1 : n, size, steps, guidance_scale, seed });
+    const image = knownImages(this.#images()).find(({ id }) => id === params.image);
+    this.#host.reuse({ ...requestOf(params), n: tile ? 1 : params.n, seed }, image);
   }
 
   /**
@@ -167,18 +170,18 @@ export class Gallery {
    * @param {Tile} tile
    */
   #retry(generation, tile) {
-    const { prompt, negative_prompt, model, size, steps, guidance_scale, seed } = generation.params;
-    const own = seed === undefined ? undefined : seed + tile.index;
+    const { params } = generation;
+    const seed = params.seed === undefined ? undefined : params.seed + tile.index;
     const { lang } = this.#client;
     if (generation.tiles.length === 1) this.#remove(generation);
-    this.#client.generate({ prompt, negative_prompt, model, size, steps, guidance_scale, seed: own, lang });
+    this.#client.generate({ ...requestOf(params), seed, lang });
     this.#generations[0]?.element.focus();
   }
 
   /** Delete a generation permanently; asks for confirmation if it has images. @param {Generation} generation */
-  async #remove({ task, tiles }) {
+  async #remove({ prompt, task, tiles }) {
     const outputs = tiles.filter(({ state }) => state.output !== null).length;
-    if (outputs && !(await this.#host.mayDelete(task.request.prompt, outputs))) return;
+    if (outputs && !(await this.#host.mayDelete(prompt, outputs))) return;
     await this.#client.delete(task.id).catch(this.#host.problem);
   }
 
@@ -195,4 +198,24 @@ export class Gallery {
     this.#stale.delete(generation);
     this.#later();
   }
+}
+
+/**
+ * Return what of a generation's parameters makes the same again, but for its number and seed.
+ * @param {import("./generation.js").Generation["params"]} params
+ * @returns {GenerateParams}
+ */
+function requestOf({ kind, prompt, negative_prompt, model, image, images, mask, strength, size, frames, fps, ...others }) {
+  const { steps, guidance_scale } = others;
+  const settings = { negative_prompt, model, strength, size, frames, fps, steps, guidance_scale };
+  return { prompt, kind: kind === "chat" ? undefined : kind, image, images, mask, ...settings };
+}
+
+/** Return those images of tiles that can be started from. @param {Tile[]} tiles @returns {Known[]} */
+function knownImages(tiles) {
+  return tiles.flatMap(({ state: { output } }) => {
+    if (!output?.output_id) return [];
+    const { output_id: id, url, width, height } = output;
+    return [{ id, url, width, height }];
+  });
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { eventsOf } from "../client/xinflight.js";
-import { errorText, plural, t, when } from "../words/words.js";
+import { errorText, percent, plural, t, when } from "../words/words.js";
 import { fromTemplate, keepFocus, part, showText } from "./dom.js";
 import { Tile } from "./tile.js";
 
@@ -20,6 +20,7 @@ import { Tile } from "./tile.js";
  * @property {(generation: Generation, tile: Tile | null) => void} reuse
  * @property {(generation: Generation, tile: Tile) => void} retry
  * @property {(tile: Tile) => void} open
+ * @property {(tile: Tile) => void} start start another generation from its image
  * @property {(generation: Generation) => void} remove
  * @property {(generation: Generation) => void} changed
  * @property {(tile: Tile, what: "ready" | "failed" | "cancelled" | "progress") => void} news
@@ -55,7 +56,8 @@ export class Generation {
     this.task = task;
     this.#host = host;
     this.element.dataset.task = task.id;
-    const { prompt, size } = task.request;
+    const { prompt } = this;
+    const { size } = task.request;
     const { count } = task;
     for (let index = 0; index < count; index += 1) {
       const tile = new Tile({ taskId: task.id, index, count, prompt, size }, (action) => this.#act(action, tile));
@@ -83,6 +85,12 @@ export class Generation {
   /** The parameters in effect, or those requested until the server has accepted the task. */
   get params() {
     return this.task.params ?? this.task.request;
+  }
+
+  /** What was asked for in words; what is done, if that needs none. */
+  get prompt() {
+    const { prompt, kind = "text2image" } = this.params;
+    return prompt || t(`kind.${kind === "chat" ? "unknown" : kind}`);
   }
 
   /** The sort key, newest first: Unix seconds, or Infinity until the server has accepted the task. */
@@ -114,7 +122,7 @@ export class Generation {
   render() {
     const { prompt, meta } = this.#parts;
     this.element.dataset.state = this.ended ? "ended" : "unfinished";
-    prompt.textContent = prompt.title = this.params.prompt;
+    prompt.textContent = prompt.title = this.prompt;
     showText(meta, this.#metaText());
     this.#showWhen();
     for (const tile of this.tiles) tile.render();
@@ -140,8 +148,12 @@ export class Generation {
   }
 
   #metaText() {
-    const { model, size, steps, guidance_scale: guidance } = this.params;
+    const { kind = "text2image", model, size, strength, frames, fps, steps, guidance_scale: guidance } = this.params;
     const parts = [model, size?.replace("x", " × ")];
+    if (kind !== "text2image" && kind !== "chat") parts.unshift(t(`kind.${kind}`));
+    if (strength !== undefined) parts.push(t("meta.strength", { percent: percent(Math.round(strength * 100)) }));
+    if (frames !== undefined) parts.push(plural("meta.frames", frames));
+    if (fps !== undefined) parts.push(t("meta.fps", { n: fps }));
     if (steps !== undefined) parts.push(plural("meta.steps", steps));
     if (guidance !== undefined) parts.push(t("meta.guidance", { n: guidance }));
     return parts.flatMap((text) => text?.replaceAll(" ", "\u00a0") ?? []).join(" · ");
@@ -257,6 +269,7 @@ export class Generation {
     if (action === "cancel") this.#host.cancel(this, tile.index);
     else if (action === "retry") this.#host.retry(this, tile);
     else if (action === "open") this.#host.open(tile);
+    else if (action === "start") this.#host.start(tile);
     else this.#host.reuse(this, tile);
   }
 }

@@ -30,7 +30,7 @@ const announcer = new Announcer();
 const title = new Title();
 const viewer = new Viewer();
 const draft = new Draft(wsPath);
-const form = new Form(draft, (params) => {
+const form = new Form(draft, (image, options) => client.upload(image, options), (params) => {
   client.generate({ ...params, lang: lang() });
   gallery.showNewest();
 });
@@ -65,7 +65,8 @@ function tell(tile, what) {
 }
 
 const gallery = new Gallery(client, {
-  reuse: (params) => form.fill(params),
+  reuse: (params, image) => form.fill(params, image),
+  start: (image) => form.startFrom(image),
   open: (tile, all) => viewer.open(tile, all),
   mayDelete: (prompt, n) => confirm.ask(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
   problem: (error) => status.complain(error),
@@ -83,7 +84,7 @@ client.on("welcome", ({ limits, owner }) => {
   if (!draft.claim(owner)) form.clear();
   form.setLimits(limits);
 });
-client.on("models", (models) => form.setModels(models));
+client.on("models", (models) => form.setModels(models.filter(({ kinds }) => kinds.some((kind) => kind !== "chat"))));
 client.on("task", (task) => {
   if (task.info) return;
   announcer.say(plural("say.accepted", task.count));

@@ -12,6 +12,8 @@ export class SizeField {
   #select = byId("size", HTMLSelectElement);
   #sides = [byId("width", HTMLInputElement), byId("height", HTMLInputElement)];
   #own = "1024x1024";
+  /** Whether the default is the size of a start image. */
+  #asImage = false;
   /** @type {Limits | null} */
   #limits = null;
 
@@ -29,13 +31,19 @@ export class SizeField {
     }
   }
 
-  /** Offer the presets for a model and keep the current choice. @param {string} own the model's size */
-  offer(own) {
+  /**
+   * Offer the presets for a model and keep the current choice.
+   * @param {string} own the model's size
+   * @param {boolean} asImage whether the default is the size of a start image
+   */
+  offer(own, asImage) {
     const chosen = this.value;
     this.#own = own;
+    this.#asImage = asImage;
     const sizes = this.#limits ? presets(own, this.#limits) : [];
+    if (asImage) sizes.unshift(own);
     this.#select.replaceChildren(
-      new Option(t("form.size_default", { size: written(own) }), "", true),
+      new Option(asImage ? t("form.size_image") : t("form.size_default", { size: written(own) }), "", true),
       ...sizes.map((size) => new Option(written(size), size)),
       new Option(t("form.size_custom"), CUSTOM),
     );
@@ -44,7 +52,7 @@ export class SizeField {
 
   /** Select a size. @param {string} size empty for the model's own */
   set(size) {
-    const value = size === this.#own ? "" : size;
+    const value = size === this.#own && !this.#asImage ? "" : size;
     const offered = [...this.#select.options].some((option) => option.value === value);
     this.#select.value = offered ? value : CUSTOM;
     if (!offered) this.#type(value);

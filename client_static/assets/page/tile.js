@@ -5,9 +5,9 @@ import { OutputState } from "./output_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "./tile_words.js";
 import { fileName } from "./viewer.js";
 
-/** @typedef {"cancel" | "retry" | "open" | "seed"} TileAction */
+/** @typedef {"cancel" | "retry" | "open" | "seed" | "start"} TileAction */
 
-/** The tile of one output: its progress, then the image or the reason why there is none. */
+/** The tile of one output: its progress, then the image or video, or the reason why there is none. */
 export class Tile {
   element = fromTemplate("tile-template");
   state = new OutputState();
@@ -23,6 +23,7 @@ export class Tile {
     frame: part(this.element, "frame", HTMLElement),
     open: part(this.element, "open", HTMLButtonElement),
     image: part(this.element, "image", HTMLImageElement),
+    video: part(this.element, "video", HTMLVideoElement),
     verdict: part(this.element, "verdict", HTMLElement),
     bar: part(this.element, "bar", HTMLElement),
     step: part(this.element, "step", HTMLElement),
@@ -30,6 +31,7 @@ export class Tile {
     note: part(this.element, "note", HTMLElement),
     seed: part(this.element, "seed", HTMLButtonElement),
     seedText: part(this.element, "seed-text", HTMLElement),
+    start: part(this.element, "start", HTMLButtonElement),
     download: part(this.element, "download", HTMLAnchorElement),
     load: part(this.element, "load", HTMLButtonElement),
     retry: part(this.element, "retry", HTMLButtonElement),
@@ -47,16 +49,23 @@ export class Tile {
     this.prompt = prompt;
     this.element.dataset.index = String(index);
     this.shape(size);
-    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "open", "seed"])) {
+    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "open", "seed", "start"])) {
       part(this.element, action, HTMLButtonElement).addEventListener("click", () => act(action, this));
     }
     this.#parts.load.addEventListener("click", () => this.#load());
     this.#parts.image.addEventListener("load", () => this.#arrived(true));
     this.#parts.image.addEventListener("error", () => this.#arrived(false));
+    this.#parts.video.addEventListener("loadedmetadata", () => this.#arrived(true));
+    this.#parts.video.addEventListener("error", () => this.#arrived(false));
   }
 
   get name() {
     return tileName(this.prompt, this.index, this.#count);
+  }
+
+  /** Whether it is a video, as far as is known. */
+  get isVideo() {
+    return this.state.output?.media_type.startsWith("video/") === true;
   }
 
   /** Reserve space in the image's aspect ratio before it is loaded. @param {string | undefined} size */
@@ -103,20 +112,24 @@ export class Tile {
 
   #showButtons() {
     const { state } = this;
-    const { cancel, retry, seed, download, open, load } = this.#parts;
+    const { cancel, retry, seed, start, download, open, video, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
     if (this.#count > 1) cancel.setAttribute("aria-label", t("act.cancel_image", { i: this.index + 1 }));
     retry.hidden = !state.stopped;
     seed.hidden = download.hidden = state.output === null;
-    open.hidden = state.output === null || this.#unavailable;
+    const image = state.output !== null && !this.isVideo;
+    open.hidden = !image || this.#unavailable;
+    video.hidden = !this.isVideo || this.#unavailable;
+    start.hidden = !image;
     load.hidden = !this.#unavailable;
   }
 
   /** @param {import("../client/xinflight.js").OutputRef} output */
   #show(output) {
-    const { image, open, download, seed, seedText } = this.#parts;
+    const { image, video, open, download, seed, seedText } = this.#parts;
     image.alt = this.prompt;
+    video.setAttribute("aria-label", this.name);
     open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
     seed.title = t("act.use_seed", { seed: String(output.seed) });
     seed.setAttribute("aria-label", seed.title);
@@ -129,10 +142,10 @@ export class Tile {
   }
 
   #load() {
-    const { image } = this.#parts;
+    const shown = this.isVideo ? this.#parts.video : this.#parts.image;
     this.element.dataset.loaded = "false";
-    image.removeAttribute("src");
-    if (this.state.output) image.src = this.state.output.url;
+    shown.removeAttribute("src");
+    if (this.state.output) shown.src = this.state.output.url;
   }
 
   /** @param {boolean} well whether the image loaded */
@@ -145,7 +158,7 @@ export class Tile {
 
   /** The element to focus when the focused button disappears. */
   get #nextBest() {
-    const { open, retry, cancel } = this.#parts;
-    return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;
+    const { open, video, retry, cancel } = this.#parts;
+    return [open, video, retry, cancel].find((button) => !button.hidden) ?? this.element;
   }
 }

@@ -72,10 +72,10 @@ export class Viewer {
 }
 
 /**
- * Return the file name of a downloaded image.
+ * Return the file name of a downloaded image or video.
  * @param {number} seed
  * @param {string} mediaType
  */
 export function fileName(seed, mediaType) {
-  return `xinflight-${seed}.${mediaType.replace("image/", "").replace("jpeg", "jpg")}`;
+  return `xinflight-${seed}.${mediaType.replace(/^.*\//, "").replace("jpeg", "jpg")}`;
 }

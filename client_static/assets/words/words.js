@@ -5,8 +5,8 @@ import { zh } from "./words_zh.js";
 /** @typedef {keyof typeof en} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
- * @typedef {"act.cancel_generation" | "connection.resumed" | "delete.text" | "meta.steps" | "say.accepted"
- *   | "say.more"} Plural
+ * @typedef {"act.cancel_generation" | "connection.resumed" | "delete.text" | "meta.frames" | "meta.steps"
+ *   | "say.accepted" | "say.more"} Plural
  */
 /** @typedef {"en" | "zh-CN"} Lang */
 

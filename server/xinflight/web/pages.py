@@ -16,8 +16,9 @@ from xinflight.web.context import HttpContext
 __all__ = ["Assets", "CustomPage", "Page"]
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {images}; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # blob: is an image that somebody has chosen and not uploaded yet.
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {outputs}; media-src 'self' {outputs}; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like.
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
@@ -40,7 +41,7 @@ class Page:
         self._context = context
         self._version = version
         public = urlsplit(context.gateway.settings.public_url or "")
-        self._policy = POLICY.format(images=f"{public.scheme}://{public.netloc}" if public.netloc else "")
+        self._policy = POLICY.format(outputs=f"{public.scheme}://{public.netloc}" if public.netloc else "")
         if TEMPLATES not in app:
             # Under a key of its own, beside any templates of the host.
             loader = jinja2.FileSystemLoader(_client_static() / "templates")
