@@ -406,6 +406,8 @@ export interface ModelInfo {
   frames?: number;
   /** Video: default frames per second. (integer) */
   fps?: number;
+  /** Video: what it can start from, a prompt alone (`text`), or an `image` and a prompt. */
+  starts_from?: ("image" | "text")[];
   /** Default for a `generate` without `steps`. (integer) */
   steps?: number;
   /** Default for a `generate` without `guidance_scale`. */

@@ -60,8 +60,8 @@ test("a default that was chosen stays chosen when another becomes the default", 
 });
 
 const EDITOR = model("editor", { kinds: ["edit"], default_for: ["edit"] });
-const FILMS = model("films", { kinds: ["video"], default_for: ["video"], abilities: ["text2video"] });
-const MOVES = model("moves", { kinds: ["video"], default_for: ["video"], abilities: ["image2video"] });
+const FILMS = model("films", { kinds: ["video"], default_for: ["video"], starts_from: ["text"] });
+const MOVES = model("moves", { kinds: ["video"], default_for: ["video"], starts_from: ["image"] });
 const WRITER = model("writer", { kinds: ["chat"], default_for: ["chat"] });
 
 function offered(given) {
@@ -110,7 +110,7 @@ test("where no model can do what is asked, none is asked for", () => {
 });
 
 test("a video model that does not say what it starts from is offered for both", () => {
-  const made = choice({ ...FILMS, abilities: undefined });
+  const made = choice({ ...FILMS, starts_from: undefined });
   assert.equal(made.kind, "video");
   made.given = { image: true, mask: false };
   assert.equal(made.kind, "video");

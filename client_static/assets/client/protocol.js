@@ -144,7 +144,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @typedef {object} ModelInfo
  * @property {string} id
  * @property {Kind[]} kinds what it can do
- * @property {string[]} [abilities] what Xinference says that it can do
+ * @property {("text" | "image")[]} [starts_from] of a video
  * @property {Kind[]} [default_for] the kinds for which it is used if a request names no model
  * @property {boolean} default
  * @property {string} [size]

@@ -43,8 +43,8 @@ export function startsFromImages(model) {
  * @param {GenerateKind} kind
  * @param {Given} given
  */
-function takes({ abilities }, kind, { image }) {
-  return kind !== "video" || !abilities || abilities.includes(image ? "image2video" : "text2video");
+function takes({ starts_from: starts }, kind, { image }) {
+  return kind !== "video" || !starts || starts.includes(image ? "image" : "text");
 }
 
 /** Whether `strength` changes what a kind does. @param {GenerateKind | null} kind */

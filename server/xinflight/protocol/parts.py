@@ -1,6 +1,6 @@
 """Structs that messages of the server contain: parameters, outputs, tasks, models, limits."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -276,6 +276,10 @@ class ModelInfo(Struct, omit_defaults=True, kw_only=True):
     size: Annotated[str | None, Meta(description="Default for a `generate` without `size`. Absent for chat.")] = None
     frames: Annotated[int | None, Meta(description="Video: default number of frames.")] = None
     fps: Annotated[int | None, Meta(description="Video: default frames per second.")] = None
+    starts_from: Annotated[
+        list[Literal["text", "image"]],
+        Meta(description="Video: what it can start from, a prompt alone (`text`), or an `image` and a prompt."),
+    ] = msgspec.field(default_factory=list)
     steps: Annotated[int | None, Meta(description="Default for a `generate` without `steps`.")] = None
     guidance_scale: Annotated[
         float | None, Meta(description="Default for a `generate` without `guidance_scale`.")

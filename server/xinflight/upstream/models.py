@@ -7,6 +7,7 @@ Xinference 4.1.0.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -39,6 +40,8 @@ PROBE_DELAY = 0.2
 
 EDIT = "edit"
 """The ability of models that change an image by instruction. Xinference lists `image2image` alone for them."""
+VIDEO_STARTS: dict[Literal["text", "image"], str] = {"text": "text2video", "image": "image2video"}
+"""What a video can start from, and the ability for it."""
 CHAT_SLOTS = 8
 """Chats that a replica runs at once. It takes 16, and with all of them busy an abort took 25 s."""
 
@@ -196,6 +199,7 @@ class Xinference(Client):
                 size=model.size,
                 frames=model.frames,
                 fps=model.fps,
+                starts_from=[start for start, ability in VIDEO_STARTS.items() if ability in model.abilities],
                 steps=model.steps,
                 guidance_scale=model.guidance_scale,
                 defaults_known=model.defaults_known,

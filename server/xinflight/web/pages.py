@@ -17,8 +17,8 @@ __all__ = ["Assets", "CustomPage", "Page"]
 
 POLICY = (
     # blob: is an image that somebody has chosen and not uploaded yet.
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {outputs}; media-src 'self' {outputs}; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {outputs}; "
+    "media-src 'self' {outputs}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like.
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
