@@ -50,10 +50,10 @@ export class MaskEditor {
     this.#size.addEventListener("input", () => this.#showRing());
     this.#canvas.addEventListener("pointerdown", (event) => this.#press(event));
     this.#canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => (this.#down = false));
+    for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => this.#lift());
     this.#canvas.addEventListener("pointerleave", () => (this.#ring.hidden = !this.#canvas.matches(":focus-visible")));
     this.#canvas.addEventListener("keydown", (event) => this.#key(event));
-    this.#canvas.addEventListener("blur", () => (this.#down = false));
+    this.#canvas.addEventListener("blur", () => this.#lift());
     new ResizeObserver(() => this.#fit()).observe(this.#easel);
   }
 
@@ -161,6 +161,11 @@ export class MaskEditor {
     this.#drawLast();
   }
 
+  #lift() {
+    this.#down = false;
+    this.#showRing();
+  }
+
   /** @param {Point} point */
   #draw(point) {
     this.#strokes.extend(point);
@@ -175,7 +180,7 @@ export class MaskEditor {
   #key(event) {
     const arrow = ARROWS[event.key];
     if (event.key === " " && !event.repeat) {
-      if (this.#down) this.#down = false;
+      if (this.#down) this.#lift();
       else this.#put();
     } else if (arrow) {
       const step = Math.max(1, this.#diameter * STEP);

@@ -64,7 +64,7 @@ export const en = {
   "start.preview": "The start image",
   "start.preview_masked": "The start image; what will be repainted is coloured",
   "mask.open": "Repaint a part",
-  "mask.change": "Change the part",
+  "mask.change": "Change part",
   "mask.title": "What should be repainted?",
   "mask.hint": "Paint over it. With the keyboard: arrow keys move the brush, the space bar puts it down and lifts it.",
   "mask.canvas": "Image to paint on",
