@@ -118,8 +118,8 @@ async def test_what_somebody_else_typed_is_not_shown(studio: Studio) -> None:
     page = await studio.visit()
     await page.get_by_test_id("prompt").fill("a secret")
     await page.evaluate("""() => {
-      const [place] = Object.keys(sessionStorage).filter((key) => key.includes("draft"));
-      sessionStorage[place] = sessionStorage[place].replaceAll('"local"', '"ann"');
+      const places = Object.keys(sessionStorage).filter((key) => key.includes("draft"));
+      for (const place of places) sessionStorage[place] = sessionStorage[place].replaceAll('"local"', '"ann"');
     }""")
     await page.reload()
     await live(page)

@@ -13,8 +13,8 @@
  * @returns {Generator<TaskEvent, void, undefined>}
  */
 export function* eventsOf(info) {
-  const { task_id, params, created, data = [], failed = [], cancelled = [] } = info;
-  yield { type: "accepted", task_id, params, timestamp: created };
+  const { task_id, params, created, metadata, data = [], failed = [], cancelled = [] } = info;
+  yield { type: "accepted", task_id, params, timestamp: created, ...(metadata === undefined ? {} : { metadata }) };
   for (const output of data) yield* made(task_id, output);
   if (info.ended !== undefined) {
     yield endOf(info);

@@ -62,6 +62,8 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [top_p]
  * @property {string[]} [stop]
  * @property {object[]} [tools]
+ * @property {string} [group] a name for several tasks, which `cancelAll` accepts
+ * @property {unknown} [metadata] kept with the task, for its clients
  * @property {string} [task_id] generated if omitted; repeating one attaches to its task
  * @property {string} [lang]
  * @property {boolean} [store] false: deleted once its end was delivered
@@ -206,6 +208,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number[]} [failed]
  * @property {number[]} [cancelled]
  * @property {string} [code]
+ * @property {unknown} [metadata]
  */
 
 /** @typedef {{type: "ok", ref?: string, tasks: CancelledTask[]}} Ok */
@@ -226,7 +229,15 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 
 // Stored events have a `seq` on the wire; snapshots, and events that are made here of a list, have none.
 
-/** @typedef {{type: "accepted", task_id: string, seq?: number, params: Params, timestamp: number}} Accepted */
+/**
+ * @typedef {object} Accepted
+ * @property {"accepted"} type
+ * @property {string} task_id
+ * @property {number} [seq]
+ * @property {Params} params
+ * @property {number} timestamp
+ * @property {unknown} [metadata]
+ */
 
 /**
  * @typedef {object} Progress

@@ -40,6 +40,8 @@ export class Task extends Emitter {
   request;
   /** @type {Params | null} the parameters in effect, once acknowledged */
   params = null;
+  /** @type {unknown} what its client noted with it */
+  metadata;
   /** @type {number | null} Unix time of its acceptance, once known */
   created = null;
   /** @type {TaskInfo | null} the list entry, if the task was found in a list */
@@ -71,6 +73,7 @@ export class Task extends Emitter {
     this.action = action;
     this.request = Object.freeze(request);
     this.id = request.task_id;
+    this.metadata = request.metadata;
   }
 
   /** Internal: create a task from a list. @param {TaskInfo} info */
@@ -131,6 +134,7 @@ export class Task extends Emitter {
     }
     if (event.type === "accepted") {
       this.created = event.timestamp;
+      this.metadata = event.metadata;
       this.acknowledge(event.params);
     }
     if (event.type === "delta" && !this.#write(event)) return false;

@@ -107,7 +107,6 @@ export class Form {
 
   /** Go on with another start image, or without one. */
   #started() {
-    this.#choice.given = this.#start.given;
     this.#showModels();
     this.#keep();
   }
@@ -249,7 +248,7 @@ export class Form {
     return {
       prompt: prompt || undefined,
       negative_prompt: negative || undefined,
-      kind: kind === null || kind === "text2image" ? undefined : kind,
+      kind: kind === null || kind === "text2image" || kind === "chat" ? undefined : kind,
       model: this.#choice.id,
       strength: this.#strength.value,
       size: (hasSize(kind) && size) || undefined,
@@ -311,6 +310,7 @@ export class Form {
 
   /** Fill the model list, and show the fields that matter for it with the model's defaults as placeholders. */
   #showModels() {
+    this.#choice.given = this.#start.given;
     const { options, id, info, away, kind } = this.#choice;
     showOptions(this.#model, options);
     this.#model.value = id ?? "";
@@ -331,7 +331,7 @@ export class Form {
     this.#count();
   }
 
-  /** @param {import("./kinds.js").GenerateKind | null} kind */
+  /** @param {import("./kinds.js").Kind | null} kind */
   #showFields(kind) {
     this.#strength.use(kind);
     byId("size-field", HTMLElement).hidden = !hasSize(kind);

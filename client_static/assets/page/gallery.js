@@ -1,5 +1,6 @@
 // @ts-check
 import { onLang } from "../words/words.js";
+import { isChat } from "./conversation.js";
 import { countsText } from "./counts.js";
 import { byId, keepFocus, showText } from "./dom.js";
 import { Generation } from "./generation.js";
@@ -54,7 +55,9 @@ export class Gallery {
       grown: host.grown,
       problem: host.problem,
     });
-    client.on("task", (task) => this.#add(task));
+    client.on("task", (task) => {
+      if (!isChat(task)) this.#add(task);
+    });
     client.on("removed", (task) => this.#drop(task));
     client.on("history", () => this.#later());
     client.on("queue", () => this.#later());

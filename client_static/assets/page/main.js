@@ -4,14 +4,19 @@ import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } f
 import { Account } from "./account.js";
 import { Announcer } from "./announcer.js";
 import { Confirm } from "./confirm.js";
+import { Chat } from "./chat.js";
+import { isChat } from "./conversation.js";
 import { byId } from "./dom.js";
 import { Draft } from "./draft.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { remember } from "./memory.js";
+import { More } from "./more.js";
 import { PauseButton } from "./pause.js";
 import { takeToken } from "./session.js";
 import { StatusBar } from "./status.js";
+import { keep, readKept } from "./storage.js";
+import { Tabs } from "./tabs.js";
 import { shortened } from "./tile_words.js";
 import { Title } from "./title.js";
 import { Viewer } from "./viewer.js";
@@ -45,6 +50,8 @@ const account = new Account(client, /** @type {import("./sign_in.js").Mode} */ (
 function forget() {
   draft.clear();
   form.clear();
+  chatDraft.clear();
+  chat.clear();
   viewer.close();
   confirm.close();
   announcer.clear();
@@ -75,6 +82,26 @@ const gallery = new Gallery(client, {
   changed: (states) => title.show(states),
 });
 
+const tabs = new Tabs((name) => keep(tabPlace, name));
+const tabPlace = `xinflight.tab ${wsPath}`;
+const chatDraft = new Draft(`${wsPath} chat`);
+const chat = new Chat(client, chatDraft, {
+  say: (text) => announcer.say(text),
+  mayDelete: (title) => confirm.ask(t("delete.title", { prompt: title }), t("chat.delete_text")),
+  problem: (error) => status.complain(error),
+});
+new More(
+  client,
+  { oldest: () => byId("conversation", HTMLSelectElement), grown: () => {}, problem: (error) => status.complain(error) },
+  "chat-more",
+);
+
+/** Show the tabs where there is something to chat with, and again the one that was shown before a reload. */
+function offerTabs() {
+  tabs.offer(chat.offered);
+  if (chat.offered && readKept(tabPlace) === "chat") tabs.show("chat");
+}
+
 new PauseButton(client, {
   problem: (error) => status.complain(error),
   changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
@@ -82,11 +109,17 @@ new PauseButton(client, {
 
 client.on("welcome", ({ limits, owner }) => {
   if (!draft.claim(owner)) form.clear();
+  if (!chatDraft.claim(owner)) chat.clear();
   form.setLimits(limits);
 });
-client.on("models", (models) => form.setModels(models.filter(({ kinds }) => kinds.some((kind) => kind !== "chat"))));
+client.on("models", (models) => {
+  form.setModels(models.filter(({ kinds }) => kinds.some((kind) => kind !== "chat")));
+  chat.setModels(models);
+  offerTabs();
+});
 client.on("task", (task) => {
-  if (task.info) return;
+  if (isChat(task)) offerTabs();
+  if (task.info || isChat(task)) return;
   announcer.say(plural("say.accepted", task.count));
   task.on("end", (end) => {
     const refused = !task.acknowledged && end.type === "error" && end.field !== undefined;

@@ -1,6 +1,7 @@
 // @ts-check
 import { keep, readKept } from "./storage.js";
 
+/** @typedef {import("../client/xinflight.js").ChatParams} ChatParams */
 /** @typedef {import("../client/xinflight.js").GenerateParams} GenerateParams */
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
@@ -30,7 +31,10 @@ export function remember(client, key) {
     const own = owner === null || owner === welcome.owner ? requests : [];
     owner = welcome.owner;
     requests = [];
-    own.forEach((request) => client.generate(request));
+    for (const request of own) {
+      if ("messages" in request) client.chat(request);
+      else client.generate(request);
+    }
     save();
   });
 }
@@ -39,7 +43,7 @@ export function remember(client, key) {
  * Return what was saved before the reload. An owner of null stands for requests that were made before the server named
  * one.
  * @param {string} place
- * @returns {{owner: string | null, requests: GenerateParams[]}}
+ * @returns {{owner: string | null, requests: (GenerateParams | ChatParams)[]}}
  */
 function kept(place) {
   const saved = /** @type {{owner?: unknown, requests?: unknown} | null} */ (readKept(place));

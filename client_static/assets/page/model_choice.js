@@ -1,12 +1,12 @@
 // @ts-check
 import { NOTHING, kindOf, kindsFor } from "./kinds.js";
 
-/** @typedef {import("./kinds.js").GenerateKind} GenerateKind */
+/** @typedef {import("./kinds.js").Kind} Kind */
 /** @typedef {import("./kinds.js").Given} Given */
 /** @typedef {import("../client/xinflight.js").ModelInfo} ModelInfo */
 /**
  * `kind`: what it would make of the request; `first`: the default; `away`: not running now.
- * @typedef {{id: string, kind: GenerateKind | null, first: boolean, away: boolean}} ModelOption
+ * @typedef {{id: string, kind: Kind | null, first: boolean, away: boolean}} ModelOption
  */
 
 /**

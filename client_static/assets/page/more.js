@@ -8,15 +8,17 @@ import { byId } from "./dom.js";
 export class More {
   /** Whether the server has older generations than those loaded; null until it has answered. @type {boolean | null} */
   there = null;
-  #button = byId("more", HTMLButtonElement);
+  #button;
   #client;
   #host;
 
   /**
    * @param {Xinflight} client
    * @param {{oldest: () => HTMLElement, grown: (n: number) => void, problem: (error: XinflightError) => void}} host
+   * @param {string} [id] of the button
    */
-  constructor(client, host) {
+  constructor(client, host, id = "more") {
+    this.#button = byId(id, HTMLButtonElement);
     this.#client = client;
     this.#host = host;
     client.on("history", (there) => {

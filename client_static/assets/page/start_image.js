@@ -57,6 +57,7 @@ export class StartImage {
     this.#paint.addEventListener("click", () => this.#paintMask());
     byId("start-remove", HTMLButtonElement).addEventListener("click", () => {
       keepFocus(this.#field, () => this.#put(null), () => this.#choose);
+      changed();
     });
     onLang(() => this.#render());
   }
@@ -94,6 +95,7 @@ export class StartImage {
     const masked = mask ? new StoredImage(mask) : null;
     const image = new StoredImage(id);
     this.#put({ image, picture: null, saved: url, width, height, strokes: new Strokes(), mask: masked });
+    this.#changed();
     const turn = this.#turn;
     const picture = url ? await loadPicture(addressOf(url)).catch(() => null) : null;
     if (!picture || turn !== this.#turn || !this.#shown) return;
@@ -104,7 +106,7 @@ export class StartImage {
     this.#changed();
   }
 
-  /** Forget the image. */
+  /** Forget the image. This does not count as a change. */
   clear() {
     this.#editor.close();
     this.#put(null);
@@ -140,6 +142,7 @@ export class StartImage {
     const size = { width: picture.naturalWidth, height: picture.naturalHeight };
     const rest = { saved: thumbnail(picture), strokes: new Strokes(), mask: null };
     this.#put({ image: this.#attach(file), picture, ...size, ...rest });
+    this.#changed();
   }
 
   /** @param {Blob} blob */
@@ -159,7 +162,6 @@ export class StartImage {
     if (old?.picture?.src.startsWith("blob:")) URL.revokeObjectURL(old.picture.src);
     this.#shown = shown;
     this.#render();
-    this.#changed();
   }
 
   async #paintMask() {

@@ -3,7 +3,7 @@ import { onLang, percent, t } from "../words/words.js";
 import { byId } from "./dom.js";
 import { hasStrength } from "./kinds.js";
 
-/** @typedef {import("./kinds.js").GenerateKind} GenerateKind */
+/** @typedef {import("./kinds.js").Kind} Kind */
 
 /** What the server takes if a request names no strength. */
 const DEFAULT = 0.6;
@@ -14,7 +14,7 @@ export class StrengthField {
   #field = byId("strength-field", HTMLElement);
   #slider = byId("strength", HTMLInputElement);
   #shown = byId("strength-shown", HTMLOutputElement);
-  /** @type {GenerateKind | null} */
+  /** @type {Kind | null} */
   #kind = null;
   /** @type {number | null} */
   #chosen = null;
@@ -27,7 +27,7 @@ export class StrengthField {
     onLang(() => this.#render());
   }
 
-  /** Show it if it matters for a kind. @param {GenerateKind | null} kind */
+  /** Show it if it matters for a kind. @param {Kind | null} kind */
   use(kind) {
     this.#kind = kind;
     this.#field.hidden = !hasStrength(kind);
