@@ -52,6 +52,7 @@ def one(path: str, **options: Any) -> Probes:
     return lambda _: [(path, options)]
 
 
+HELLO = [{"role": "user", "content": "Hello"}]
 OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/tasks"): lambda ids: [
         ("/api/v1/tasks", {"params": params})
@@ -63,9 +64,11 @@ OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/tasks/{task_id}"): of_tasks(),
     ("GET", "/api/v1/tasks/{task_id}/events"): of_tasks("/events", headers={"Accept": "text/event-stream"}),
     ("GET", "/api/v1/tasks/{task_id}/outputs/{index}"): of_tasks("/outputs/0"),
+    ("GET", "/api/v1/tasks/{task_id}/messages"): of_tasks("/messages"),
     ("GET", "/outputs/{output_id}"): lambda ids: [(f"/outputs/{ids.output}", {})],
     ("GET", "/api/v1/models"): one("/api/v1/models"),
     ("GET", "/v1/models"): one("/v1/models"),
+    ("GET", "/v1/models/{model}"): one("/v1/models/painter"),
     ("GET", "/api/v1/uploads"): lambda _: [
         ("/api/v1/uploads", {"params": params}) for params in ({}, {"cursor": "1"}, {"limit": "1"})
     ],
@@ -102,6 +105,12 @@ OWN: dict[tuple[str, str], Probes] = {
     ("POST", "/api/v1/tasks/unpause"): for_owner("/api/v1/tasks/unpause"),
     ("DELETE", "/api/v1/tasks/{task_id}"): of_tasks(),
     ("DELETE", "/api/v1/account"): for_owner("/api/v1/account"),
+    ("POST", "/api/v1/chats"): lambda ids: [
+        ("/api/v1/chats", {"json": {"messages": HELLO, "task_id": task_id}}) for task_id in (ids.done, ids.running)
+    ],
+    ("POST", "/v1/chat/completions"): lambda ids: [
+        ("/v1/chat/completions", {"json": {"messages": HELLO}, "headers": {"Idempotency-Key": ids.done}})
+    ],
     # The last ones, since from here on bob has tasks under the same ids.
     ("POST", "/api/v1/tasks"): lambda ids: [
         ("/api/v1/tasks", {"json": {"prompt": "mine", "task_id": ids.done, "seed": 1, "timeout": 50}}),
@@ -236,7 +245,8 @@ async def test_no_request_tells_anything_of_others(both: tuple[World, World]) ->
     # A group is nothing but a name, so it is never unknown.
     of_groups = {route for route in OWN if "{group}" in route[1]}
     for_admins = {route for route in OWN if route[1].endswith(("/cancel", "/move"))} - of_groups
-    assert all(statuses[route] == {404} for route in OWN.keys() - for_admins - of_groups if "{" in route[1])
+    of_nobody = of_groups | {("GET", "/v1/models/{model}")}
+    assert all(statuses[route] == {404} for route in OWN.keys() - for_admins - of_nobody if "{" in route[1])
     assert all(statuses[route] == {404, 403} for route in for_admins)
     assert all(statuses[route] == {200, 403} for route in of_groups)
     assert statuses["POST", "/api/v1/tasks"] == {202, 404}, "ids are unique per owner only, and images nobody else's"

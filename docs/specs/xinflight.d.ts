@@ -81,7 +81,7 @@ export interface Chat {
   lang?: string | null;
   /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
   store?: boolean;
-  /** The conversation, at most `limits.chat_messages`. Never echoed. */
+  /** The conversation, at most `limits.chat_messages`. No event has it. */
   messages?: ChatMessage[];
   /** Chat: maximum number of tokens to generate. Default: the engine's. (integer; 1 to 10000000) */
   max_tokens?: number | null;
@@ -1124,6 +1124,16 @@ export interface TaskPage {
   cursor: string;
 }
 
+/** What a chat was started with, as far as its parameters don't have it. */
+export interface ChatContent {
+  /** The conversation, at most `limits.chat_messages`. No event has it. */
+  messages: ChatMessage[];
+  /** Tools that the model may call, as in OpenAI's API. (up to 128 entries) */
+  tools?: unknown[];
+  /** As in OpenAI's API, and passed on. */
+  tool_choice?: unknown;
+}
+
 /** The text-to-image models. */
 export interface Models {
   /** The models, the default one first. */
@@ -1248,6 +1258,158 @@ export interface OpenAiCompleted {
   background: string;
   /** All zeros. */
   usage: Record<string, unknown>;
+}
+
+/** A request of OpenAI's clients. Fields of `chat` may be added; unknown ones are ignored. */
+export interface OpenAiNewChat {
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** A `welcome.models[].id` or a pool of the server. Default: the default model of the kind. (1 to 200 characters) */
+  model?: string | null;
+  /** Id of the task, which makes the message safe to repeat. Default: chosen by the server. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id?: string | null;
+  /** Name for several tasks, which `cancel` and `list` accept. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  group?: string | null;
+  /** Seconds from acceptance until the task expires. Default: the server's setting. (more than 0, up to 604800) */
+  timeout?: number | null;
+  /** What to do once the owner has been disconnected for a while: finish or cancel the task. (default continue) */
+  on_disconnect?: "cancel" | "continue";
+  /** Higher priorities go first, equal priorities in order of acceptance. (integer; -100 to 100; default 0) */
+  priority?: number;
+  /** Any JSON up to `limits.metadata_bytes`, stored with the task and echoed. */
+  metadata?: unknown;
+  /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
+  lang?: string | null;
+  /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
+  store?: boolean;
+  /** The conversation, at most `limits.chat_messages`. No event has it. */
+  messages?: ChatMessage[];
+  /** Chat: maximum number of tokens to generate. Default: the engine's. (integer; 1 to 10000000) */
+  max_tokens?: number | null;
+  /** Chat: randomness. Default: the engine's. (0 to 2) */
+  temperature?: number | null;
+  /** Chat: nucleus sampling. Default: the engine's. (more than 0, up to 1) */
+  top_p?: number | null;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  presence_penalty?: number | null;
+  /** Chat: as in OpenAI's API. Default: the engine's. (-2 to 2) */
+  frequency_penalty?: number | null;
+  /** Passed on. Not every engine of Xinference reproduces a text by it. (integer; 0 to 9007199254740991) */
+  seed?: number | null;
+  /** Tools that the model may call, as in OpenAI's API. (up to 128 entries) */
+  tools?: unknown[];
+  /** As in OpenAI's API, and passed on. */
+  tool_choice?: unknown;
+  /** Text or texts at which the model stops. (1 to 200 characters; up to 8 entries) */
+  stop?: string | string[] | null;
+  /** Chat: maximum number of tokens to generate. Default: the engine's. (integer; 1 to 10000000) */
+  max_completion_tokens?: number | null;
+  /** Always 1. (integer; 1 to 1; default 1) */
+  n?: number;
+  /** Respond with server-sent events, one per piece of text. (default False) */
+  stream?: boolean;
+  /** With `stream` only. */
+  stream_options?: OpenAiStreamOptions | null;
+  /** Text. */
+  response_format?: OpenAiResponseFormat | null;
+  /** Text. */
+  modalities?: "text"[];
+}
+
+/** Options of a stream. */
+export interface OpenAiStreamOptions {
+  /** Send the tokens in a chunk of their own before the end of the stream. */
+  include_usage?: boolean | null;
+}
+
+/** The form of the answer. */
+export interface OpenAiResponseFormat {
+  /** No other form can be had. */
+  type: "text";
+}
+
+/** A finished chat completion. */
+export interface OpenAiChatAnswer {
+  /** The id of the task. */
+  id: string;
+  /** Always `chat.completion`. */
+  object: string;
+  /** Unix time in seconds. (integer) */
+  created: number;
+  /** The value for `model` in a `generate`. */
+  model: string;
+  /** One answer. */
+  choices: OpenAiChatChoice[];
+  /** Tokens; null if the engine has not told. */
+  usage: TokenUsage | null;
+  /** True if the messages were probably too long, so that Xinference cut their beginning. */
+  truncated?: boolean;
+}
+
+/** The only answer. */
+export interface OpenAiChatChoice {
+  /** Always 0. (integer) */
+  index: number;
+  /** The answer of the model. */
+  message: OpenAiChatMessage;
+  /** Always null. */
+  logprobs: null;
+  /** `stop`, `length`, `tool_calls`; null until the end. */
+  finish_reason: string | null;
+}
+
+/** The answer of the model. */
+export interface OpenAiChatMessage {
+  /** Always `assistant`. */
+  role: string;
+  /** The text; null if there are calls in its place. */
+  content: string | null;
+  /** What the model thought before, if it tells. */
+  reasoning_content?: string;
+  /** Calls that the model makes. */
+  tool_calls?: unknown[];
+}
+
+/** One event of a stream. `data: [DONE]` follows the last one; a stream without it has failed. */
+export interface OpenAiChatChunk {
+  /** The id of the task. */
+  id: string;
+  /** Always `chat.completion.chunk`. */
+  object: string;
+  /** Unix time in seconds. (integer) */
+  created: number;
+  /** The value for `model` in a `generate`. */
+  model: string;
+  /** What is new; none beside the tokens. */
+  choices: OpenAiChunkChoice[];
+  /** In the last chunk, if requested and known. */
+  usage?: TokenUsage;
+  /** True if the messages were probably too long, so that Xinference cut their beginning. */
+  truncated?: boolean;
+}
+
+/** What is new of the only answer. */
+export interface OpenAiChunkChoice {
+  /** Always 0. (integer) */
+  index: number;
+  /** What is new. */
+  delta: OpenAiChatDelta;
+  /** Always null. */
+  logprobs: null;
+  /** `stop`, `length`, `tool_calls`; null until the end. */
+  finish_reason: string | null;
+}
+
+/** New text: it belongs behind that of the chunks before. */
+export interface OpenAiChatDelta {
+  /** `assistant`, in the first chunk. */
+  role?: string;
+  /** New text. */
+  content?: string;
+  /** New text of what the model thinks. */
+  reasoning_content?: string;
+  /** Calls that the model makes, all at once. */
+  tool_calls?: unknown[];
 }
 
 /** The text-to-image models. */

@@ -33,6 +33,7 @@ from xinflight.web import (
     HttpContext,
     Login,
     OpenAi,
+    OpenAiChats,
     OwnQueue,
     Page,
     Preflight,
@@ -40,6 +41,7 @@ from xinflight.web import (
     Rest,
     Shares,
     Streams,
+    Submissions,
     UploadApi,
     WebSocket,
     openai_error,
@@ -138,7 +140,7 @@ def setup(
 def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
-    account, uploads = AccountApi(context), UploadApi(context)
+    account, uploads, submissions = AccountApi(context), UploadApi(context), Submissions(context)
     queue, admin = OwnQueue(context), Admin(context)
     websocket = WebSocket(context)
     app.on_shutdown.append(websocket.close_waiting)
@@ -153,8 +155,10 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
         context,
         prefix,
         [
-            _Route("POST", "/api/v1/tasks", rest.submit, "tasks"),
+            _Route("POST", "/api/v1/tasks", submissions.generate, "tasks"),
             _Route("GET", "/api/v1/tasks", rest.page),
+            _Route("POST", "/api/v1/chats", submissions.chat, "chats"),
+            _Route("GET", f"{TASK}/messages", submissions.messages),
             _Route("GET", "/api/v1/events", streams.all_events, "events"),
             _Route("GET", TASK, rest.task, "task"),
             _Route("DELETE", TASK, rest.delete),
@@ -186,7 +190,9 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/admin/queue", admin.queue),
             _Route("POST", "/api/v1/admin/drain", admin.drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
+            _Route("GET", "/v1/models/{model:.+}", openai.model, error_body=openai_error),
             _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),
+            _Route("POST", "/v1/chat/completions", OpenAiChats(context).completions, error_body=openai_error),
             _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),
         ],
     )

@@ -24,6 +24,7 @@ from xinflight.protocol import (
     JSON,
     CancelledTask,
     Chat,
+    ChatContent,
     Generate,
     OutputEvent,
     Queue,
@@ -188,6 +189,11 @@ class Gateway:
     async def find(self, owner: str, task_id: str) -> Task | None:
         """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
         return await self._front.find(owner, task_id)
+
+    async def content(self, task: Task) -> ChatContent | None:
+        """Return the messages and tools of a chat, None for other tasks; may raise StorageUnavailable."""
+        stored = await self.journal.store.content(task.uid)
+        return None if stored is None else msgspec.msgpack.decode(stored, type=ChatContent)
 
     def is_active(self, task: Task) -> bool:
         """Return whether events of a task may still come."""

@@ -162,8 +162,7 @@ class Session:
             if isinstance(frame, str) is self._codec.binary:
                 raise TextFrame if self._codec.binary else BinaryFrame
             data = frame.encode() if isinstance(frame, str) else frame
-            if len(data) > FRAME_BYTES:
-                raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
+            self._check_size(data)
             try:
                 message = self._codec.decode(data)
             except XinflightError:
@@ -182,6 +181,14 @@ class Session:
             answer = error_message(Internal(), self.lang, self._gateway.clock.time(), ref=ref, task_id=task_id)
         if answer is not None:
             self.outbox.put(answer)
+
+    def _check_size(self, data: bytes) -> None:
+        """Raise FrameTooLarge, before a long frame is decoded; only a `chat` may be longer than FRAME_BYTES."""
+        most = FRAME_BYTES
+        if len(data) > most and self._codec.salvage_action(data) == "chat":
+            most = max(most, self._gateway.settings.chat_bytes)
+        if len(data) > most:
+            raise FrameTooLarge(limit=f"{most} bytes")
 
     async def _act(self, message: Request, frame: bytes) -> ServerMessage | None:
         match message:

@@ -67,21 +67,22 @@ class ChatMessage(Struct, omit_defaults=True, kw_only=True):
 
 
 Messages = Annotated[
-    list[ChatMessage], Meta(description="The conversation, at most `limits.chat_messages`. Never echoed.")
+    list[ChatMessage], Meta(description="The conversation, at most `limits.chat_messages`. No event has it.")
 ]
 Tools = Annotated[list[Any], Meta(max_length=128, description="Tools that the model may call, as in OpenAI's API.")]
 
 
+ToolChoice = Annotated[Any, Meta(description="As in OpenAI's API, and passed on.")]
 StopText = Annotated[str, Meta(min_length=1, max_length=200)]
 Stops = Annotated[list[StopText], Meta(max_length=8, description="Texts at which the model stops.")]
 
 
 class ChatContent(Struct, omit_defaults=True, kw_only=True):
-    """What is stored once of a chat, beside its task, and never echoed."""
+    """What a chat was started with, as far as its parameters don't have it."""
 
     messages: Messages
     tools: Tools = msgspec.field(default_factory=list)
-    tool_choice: Any = None
+    tool_choice: ToolChoice = None
 
 
 class ChatOptions(TaskRequest, kw_only=True):
@@ -98,7 +99,7 @@ class ChatOptions(TaskRequest, kw_only=True):
         Meta(description="Passed on. Not every engine of Xinference reproduces a text by it."),
     ] = None
     tools: Tools = msgspec.field(default_factory=list)
-    tool_choice: Annotated[Any, Meta(description="As in OpenAI's API, and passed on.")] = None
+    tool_choice: ToolChoice = None
 
 
 class Chat(ChatOptions, tag="chat", kw_only=True):

@@ -68,6 +68,8 @@ _FORMS = {
     "cursor": "the `next` of a page",
     "on_disconnect": "continue, cancel",
     "response_format": "url, b64_json",
+    "response_format.type": "text",
+    "modalities": "text",
     "scope": "all",
     "kind": "text2image, image2image, inpainting, edit, video",
     "image": "the id of an upload or an output",
@@ -85,6 +87,14 @@ _FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:[^`]*\.([a-z_]+))?[^`]*`$")
 _MISSING = re.compile(r"^Object missing required field `([a-z_]+)`")
 
 
+class _Ref(Struct):
+    ref: str | None = None
+
+
+class _Action(Struct):
+    action: str | None = None
+
+
 class _Decoder(Protocol):
     def decode(self, data: bytes, /) -> Any: ...
 
@@ -100,6 +110,7 @@ class Codec:
         self._chat: _Decoder = library.Decoder(Chat)
         self._keys: _Decoder = library.Decoder(dict[str, msgspec.Raw])
         self._ref: _Decoder = library.Decoder(_Ref)
+        self._action: _Decoder = library.Decoder(_Action)
         self._encoder = library.Encoder()
 
     def decode(self, data: bytes) -> Request:
@@ -162,6 +173,14 @@ class Codec:
             return None
         return ref if ref is None or len(ref) <= 64 else None
 
+    def salvage_action(self, data: bytes) -> str | None:
+        """Return the `action` of a message, even if the rest of the message is invalid."""
+        try:
+            action: str | None = self._action.decode(data).action
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
+        return action
+
 
 Kind = TypeVar("Kind")
 
@@ -182,10 +201,6 @@ def from_texts(fields: Mapping[str, str], kind: type[Kind]) -> Kind:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _explain(str(error)) from None
-
-
-class _Ref(Struct):
-    ref: str | None = None
 
 
 JSON = Codec(msgspec.json, binary=False)

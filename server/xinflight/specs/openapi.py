@@ -1,30 +1,17 @@
 """The HTTP APIs as OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1)."""
 
 from xinflight.errors import (
-    BadTaskId,
-    LoraTag,
-    ModelNotFound,
-    ModelUnsuitable,
     NotAcceptable,
     NotFound,
     OutOfBounds,
-    PromptMissing,
-    ShuttingDown,
-    TaskCancelled,
-    TaskIdConflict,
-    TaskTimeout,
     TaskUnfinished,
     TooManyConnections,
-    TooManyTasks,
-    UpstreamAuth,
-    UpstreamDied,
-    UpstreamFailed,
-    UpstreamGarbage,
     WrongShape,
 )
 from xinflight.protocol import PROTOCOL_VERSION
 from xinflight.specs.openapi_account import account_paths
 from xinflight.specs.openapi_admin import admin_paths
+from xinflight.specs.openapi_openai import add_openai_schemas, openai_paths
 from xinflight.specs.openapi_shares import share_paths
 from xinflight.specs.openapi_uploads import upload_paths
 from xinflight.specs.operations import (
@@ -34,9 +21,8 @@ from xinflight.specs.operations import (
     NDJSON,
     ONE_TASK,
     PREFIX,
-    SSE,
     STREAMS,
-    Errors,
+    SUBMIT,
     answer,
     events,
     header,
@@ -49,21 +35,6 @@ from xinflight.specs.queue import queue_paths
 from xinflight.specs.schema import CLIENT, Schema, relinked, schemas
 
 __all__ = ["openapi"]
-
-_SUBMIT: Errors = (
-    *BODY,
-    PromptMissing,
-    BadTaskId,
-    LoraTag,
-    TaskIdConflict,
-    TooManyTasks,
-    TooManyConnections,
-    ModelNotFound,
-    ModelUnsuitable,
-    UpstreamAuth,
-    ShuttingDown,
-)
-_END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamGarbage, TaskTimeout)
 
 
 def openapi() -> Schema:
@@ -98,7 +69,7 @@ def openapi() -> Schema:
             {"name": "shares", "description": "Links to single images that work without credentials."},
             {"name": "account", "description": "What an owner used; export and erase all that is theirs."},
             {"name": "server", "description": "Models, images and health."},
-            {"name": "openai", "description": "For unmodified clients of OpenAI's image API."},
+            {"name": "openai", "description": "For unmodified clients of OpenAI's APIs of images and chats."},
         ],
         "paths": {
             **_tasks(),
@@ -107,7 +78,7 @@ def openapi() -> Schema:
             **account_paths(),
             **admin_paths(),
             **_server(),
-            **_openai(),
+            **openai_paths(),
         },
         "components": {
             "schemas": relinked(_http_schemas(), PREFIX),
@@ -126,37 +97,33 @@ def openapi() -> Schema:
 
 def _http_schemas() -> dict[str, Schema]:
     found = schemas()
-    new: Schema = {**found["Generate"], "title": "NewTask", "description": "A `generate` of the WebSocket."}
-    # The method and path stand for the action.
-    new["properties"] = {key: value for key, value in new["properties"].items() if key not in ("action", "ref")}
+    new = found["NewTask"] = _new(found["Generate"], "NewTask", "A `generate` of the WebSocket.", "prompt")
     # Only the WebSocket accepts a message without any field, as the tutorial sends it.
-    new["required"] = ["prompt"]
     new["properties"]["prompt"] = {"type": "string", "description": "What the image should show. Must not be blank."}
-    found["NewTask"] = new
-    streamed = {
-        "anyOf": [{"type": "boolean"}, {"type": "null"}],
-        "description": "Respond with server-sent events, one per image.",
-        "default": False,
-    }
-    size = {
-        "anyOf": [new["properties"]["size"]["anyOf"][0], {"const": "auto"}, {"type": "null"}],
-        "description": new["properties"]["size"]["description"],
-    }
+    found["NewChat"] = _new(found["Chat"], "NewChat", "A `chat` of the WebSocket.", "messages")
     for unused in ("ClientMessage", "CloseCode", *(struct.__name__ for struct in CLIENT)):
         del found[unused]
-    found["OpenAiNewImages"] = {
-        **new,
-        "title": "OpenAiNewImages",
-        "description": "A request of OpenAI's clients. Fields of `generate` may be added; unknown ones are ignored.",
-        "properties": {**new["properties"], "size": size, "stream": streamed},
-    }
+    add_openai_schemas(found)
     return found
+
+
+def _new(request: Schema, title: str, text: str, required: str) -> Schema:
+    """Return the body that stands for a request of the WebSocket."""
+    # The method and path stand for the action.
+    properties = {key: value for key, value in request["properties"].items() if key not in ("action", "ref")}
+    return {**request, "title": title, "description": text, "properties": properties, "required": [required]}
 
 
 def _tasks() -> dict[str, Schema]:
     tasks = "/api/v1/tasks"
     return {
-        tasks: {"post": _submit(), "get": _list()},
+        tasks: {
+            "post": _starting("submit", "Start a generation, or find the one with the same task id", "NewTask"),
+            "get": _list(),
+        },
+        "/api/v1/chats": {
+            "post": _starting("chat", "Start a chat completion, or find the one with the same task id", "NewChat")
+        },
         f"{tasks}/{{task_id}}": {
             "parameters": path("task_id"),
             "get": operation(
@@ -175,6 +142,15 @@ def _tasks() -> dict[str, Schema]:
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
         "/api/v1/groups/{group}/cancel": {"parameters": path("group"), "post": _cancel_group()},
         **queue_paths(tasks),
+        f"{tasks}/{{task_id}}/messages": {
+            "parameters": path("task_id"),
+            "get": operation(
+                "messages",
+                "Get the messages and tools that a chat was started with",
+                {"200": answer("The messages.", {JSON: "ChatContent"})},
+                errors=(*ONE_TASK, NotAcceptable),
+            ),
+        },
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
         f"{tasks}/{{task_id}}/outputs/{{index}}": {"parameters": path("task_id", "index"), "get": _task_output()},
         "/api/v1/events": {
@@ -189,22 +165,23 @@ def _tasks() -> dict[str, Schema]:
     }
 
 
-def _submit() -> Schema:
+def _starting(name: str, summary: str, body: str) -> Schema:
+    """Return the operation that starts a task."""
     key = header("Idempotency-Key", "The task id, if the body has none. Repeating the request finds the same task.")
     location = {"Location": "URL of the task."}
     known = (
         "If requested by Accept, the events of the task until its end. Otherwise, for a known id, the existing task."
     )
     return operation(
-        "submit",
-        "Start a generation, or find the one with the same task id",
+        name,
+        summary,
         {
             "200": answer(known, {JSON: "TaskInfo", **STREAMS}, location),
             "202": answer("The new task.", {JSON: "TaskInfo"}, location),
         },
-        errors=(*_SUBMIT, NotAcceptable),
+        errors=(*SUBMIT, NotAcceptable),
         parameters=[key, NAMED],
-        body="NewTask",
+        body=body,
     )
 
 
@@ -335,30 +312,5 @@ def _server() -> dict[str, Schema]:
                     "503": answer("The server is stopping or can't store anything.", {JSON: "Health"}),
                 },
             }
-        },
-    }
-
-
-def _openai() -> dict[str, Schema]:
-    images = answer("The images. With `stream`, server-sent events.", {JSON: "OpenAiImages", SSE: "OpenAiCompleted"})
-    return {
-        "/v1/models": {
-            "get": operation(
-                "openaiModels",
-                "List the text-to-image models",
-                {"200": answer("The models in the form of OpenAI's API.", {JSON: "OpenAiModels"})},
-                errors=(),
-                about="openai",
-            )
-        },
-        "/v1/images/generations": {
-            "post": operation(
-                "openaiImages",
-                "Generate images; closing the connection cancels the generation",
-                {"200": images},
-                errors=(*_SUBMIT, *_END),
-                body="OpenAiNewImages",
-                about="openai",
-            )
         },
     }

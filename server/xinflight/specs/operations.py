@@ -9,12 +9,21 @@ from xinflight.errors import (
     Forbidden,
     FrameTooLarge,
     Internal,
+    LoraTag,
+    ModelNotFound,
+    ModelUnsuitable,
     NotFound,
     NotJson,
     OutOfBounds,
+    PromptMissing,
+    ShuttingDown,
     StorageUnavailable,
+    TaskIdConflict,
+    TooManyConnections,
+    TooManyTasks,
     Unauthorised,
     UnsupportedType,
+    UpstreamAuth,
     WrongShape,
     XinflightError,
 )
@@ -30,6 +39,7 @@ __all__ = [
     "PREFIX",
     "SSE",
     "STREAMS",
+    "SUBMIT",
     "ZIP",
     "Errors",
     "answer",
@@ -47,6 +57,20 @@ BODY: Errors = (NotJson, WrongShape, OutOfBounds, BodyTimeout, FrameTooLarge, Un
 """What may be wrong with a body."""
 ONE_TASK: Errors = (BadTaskId, NotFound)
 """What may be wrong with the id of a task."""
+SUBMIT: Errors = (
+    *BODY,
+    PromptMissing,
+    BadTaskId,
+    LoraTag,
+    TaskIdConflict,
+    TooManyTasks,
+    TooManyConnections,
+    ModelNotFound,
+    ModelUnsuitable,
+    UpstreamAuth,
+    ShuttingDown,
+)
+"""Why a new task may be refused."""
 
 PREFIX = "#/components/schemas/"
 JSON = "application/json"

@@ -63,6 +63,7 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.ChangedTasks,
     protocol.QueueInfo,
     protocol.TaskPage,
+    protocol.ChatContent,
     protocol.Models,
     protocol.AccountInfo,
     protocol.UsageReport,
@@ -71,6 +72,9 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.Problem,
     protocol.OpenAiImages,
     protocol.OpenAiCompleted,
+    protocol.OpenAiNewChat,
+    protocol.OpenAiChatAnswer,
+    protocol.OpenAiChatChunk,
     protocol.OpenAiModels,
     protocol.OpenAiError,
 )
@@ -84,6 +88,10 @@ _REQUESTS: tuple[type[Struct], ...] = (
     protocol.MoveBody,
     protocol.NoticeBody,
     protocol.ShareBody,
+    protocol.ChatContent,
+    protocol.OpenAiNewChat,
+    protocol.OpenAiResponseFormat,
+    protocol.OpenAiStreamOptions,
     *_QUERIES,
 )
 # Filled in when an event is stored or sent: the default in the struct is never sent.

@@ -11,7 +11,9 @@ from xinflight.web.files import OUTPUT_ID, Files
 from xinflight.web.headers import protect, protect_all
 from xinflight.web.health import HealthCheck
 from xinflight.web.login import Authenticate, HostsLogin, Login
-from xinflight.web.openai import OpenAi, openai_error
+from xinflight.web.openai import OpenAi
+from xinflight.web.openai_chat import OpenAiChats
+from xinflight.web.openai_reader import openai_error
 from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
 from xinflight.web.preflight import Preflight
@@ -19,6 +21,7 @@ from xinflight.web.queue import OwnQueue
 from xinflight.web.rest import Rest
 from xinflight.web.shares import Shares
 from xinflight.web.streams import Streams
+from xinflight.web.submissions import Submissions
 from xinflight.web.uploads import UploadApi
 from xinflight.web.websocket import WebSocket
 
@@ -42,6 +45,7 @@ __all__ = [
     "HttpContext",
     "Login",
     "OpenAi",
+    "OpenAiChats",
     "OwnQueue",
     "Page",
     "Preflight",
@@ -49,6 +53,7 @@ __all__ = [
     "Rest",
     "Shares",
     "Streams",
+    "Submissions",
     "UploadApi",
     "WebSocket",
     "host_allowed",

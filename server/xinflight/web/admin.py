@@ -4,8 +4,8 @@ from aiohttp import web
 
 from xinflight.auth import audit, check_admin
 from xinflight.protocol import ListQueue, from_texts
+from xinflight.web.bodies import PLAIN, respond
 from xinflight.web.context import HttpContext, choose_type
-from xinflight.web.rest import PLAIN, respond
 
 __all__ = ["Admin"]
 

@@ -3,61 +3,32 @@
 Formats: platform.openai.com/docs/api-reference/images/create and .../images-streaming.
 """
 
-from http import HTTPStatus
-from typing import Literal
+from functools import partial
 
 import msgspec
-import structlog
 from aiohttp import web
 
-from xinflight.errors import ShuttingDown, TaskCancelled, TokenExpired, UpstreamFailed, XinflightError, by_code
-from xinflight.i18n import translate
-from xinflight.model import Event
+from xinflight.errors import ModelNotFound, UpstreamFailed
 from xinflight.protocol import (
     JSON,
     Cancelled,
     Error,
     Generate,
     OpenAiCompleted,
-    OpenAiError,
     OpenAiImage,
     OpenAiImages,
     OpenAiModel,
     OpenAiModels,
-    OpenAiProblem,
     OutputEvent,
     OutputRef,
     Result,
     from_json,
 )
+from xinflight.web.bodies import read_body
 from xinflight.web.context import HttpContext, write_whole
-from xinflight.web.rest import read_body
-from xinflight.web.streams import EVENT_STREAM, KEEPALIVE, Reader, stream_headers
+from xinflight.web.openai_reader import OpenAiReader, failure
 
-__all__ = ["OpenAi", "openai_error"]
-
-log = structlog.stdlib.get_logger(__name__)
-
-
-def openai_error(error: XinflightError, lang: str) -> bytes:
-    """Encode an error in OpenAI's format, with the code of the protocol.
-
-    Field and limit are part of the message, since OpenAI's clients show nothing else.
-    """
-    hints = ": ".join(hint for hint in (error.field, error.limit) if hint)
-    problem = OpenAiProblem(
-        message=translate(error.code, lang) + (f" ({hints})" if hints else ""),
-        type=_error_type(error.status),
-        param=error.field,
-        code=error.code,
-    )
-    return msgspec.json.encode(OpenAiError(error=problem))
-
-
-def _error_type(status: int) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+__all__ = ["OpenAi"]
 
 
 class _Streamed(msgspec.Struct):
@@ -72,11 +43,19 @@ class OpenAi:
         self._gateway = context.gateway
 
     async def models(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /v1/models: return the models that generate images from text."""
+        """Handle GET /v1/models: return the models."""
         await self._context.owner(request)
         models = [OpenAiModel(id=info.id) for info in self._gateway.upstream.infos()]
         body = msgspec.json.encode(OpenAiModels(data=models))
         return web.Response(body=body, content_type="application/json")
+
+    async def model(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /v1/models/{model}: return one model."""
+        await self._context.owner(request)
+        wanted = request.match_info["model"]
+        if all(info.id != wanted for info in self._gateway.upstream.infos()):
+            raise ModelNotFound(field="model")
+        return web.Response(body=msgspec.json.encode(OpenAiModel(id=wanted)), content_type="application/json")
 
     async def generations(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /v1/images/generations: return the images of one task, or stream them as they are completed.
@@ -93,7 +72,7 @@ class OpenAi:
         streamed = from_json(body, _Streamed).stream
         with context.stream(request, identity.id):
             subscriber = await gateway.subscribe(identity.id)
-            reader = Reader(context, request, subscriber)
+            reader = OpenAiReader(context, request, subscriber)
             started = None
             try:
                 with reader.registered():
@@ -103,7 +82,7 @@ class OpenAi:
                     if fresh:
                         started = task
                     if streamed:
-                        return await _stream(reader, request, task.params.size or "")
+                        return await reader.stream(partial(_write_images, reader, task.params.size or ""))
                     return await _whole(reader, request, inline=inline)
             finally:
                 gateway.unsubscribe(subscriber)
@@ -121,32 +100,7 @@ def _decode(body: bytes) -> Generate:
     return JSON.decode_generate(msgspec.json.encode(fields))
 
 
-async def _next(reader: Reader, *, ends_at_expiry: bool = True) -> Event | None:
-    """Return the next event of the task, or None when there was none for KEEPALIVE seconds; URLs are ids of outputs.
-
-    Raises:
-        TokenExpired, Unauthorised: the client's credentials have expired or were revoked.
-        ConnectionResetError: the client disconnected.
-        ShuttingDown: the server is shutting down; this API has no way to resume.
-    """
-    while True:
-        if reader.ended is not None and (ends_at_expiry or not isinstance(reader.ended, TokenExpired)):
-            raise reader.ended
-        item = await reader.subscriber.next_item()
-        if isinstance(item, Event):
-            return item
-        if reader.gone:
-            raise ConnectionResetError("the client disconnected")
-        if reader.closing:
-            raise ShuttingDown
-        try:
-            async with reader.context.gateway.clock.timeout(KEEPALIVE):
-                await reader.subscriber.wake.wait()
-        except TimeoutError:
-            return None
-
-
-async def _whole(reader: Reader, request: web.Request, *, inline: bool) -> web.StreamResponse:
+async def _whole(reader: OpenAiReader, request: web.Request, *, inline: bool) -> web.StreamResponse:
     """Wait for the task's end and send all images; raise the error that it ended with.
 
     URLs are signed: OpenAI's clients send no credentials with a request for one.
@@ -154,7 +108,7 @@ async def _whole(reader: Reader, request: web.Request, *, inline: bool) -> web.S
     render_context = reader.context.render_context(request, signed=True)
     while True:
         # A token that was valid for the request is valid for its only response.
-        event = await _next(reader, ends_at_expiry=False)
+        event = await reader.next_event(ends_at_expiry=False)
         if event is None:
             continue
         message = event.message
@@ -174,32 +128,14 @@ async def _whole(reader: Reader, request: web.Request, *, inline: bool) -> web.S
                         reader.context.gateway.deliveries.fetched(output.url)
                 return response
             case Cancelled() | Error():
-                raise _failure(message)
+                raise failure(message)
 
 
-async def _stream(reader: Reader, request: web.Request, size: str) -> web.StreamResponse:
-    """Stream each image when it is completed. An error becomes an event, since the status was sent before."""
-    response = web.StreamResponse(headers=stream_headers(reader.context, request, EVENT_STREAM))
-    await response.prepare(request)
-    try:
-        try:
-            await _write_images(reader, response, size)
-        except XinflightError as error:
-            log.info("stream failed", code=error.code)
-            await reader.write(response, b"event: error\ndata: %b\n\n" % openai_error(error, reader.lang))
-        await response.write_eof()
-    except ConnectionError:
-        log.info("client disconnected", path=request.path)
-    except Exception:
-        log.exception("stream aborted")
-        reader.abort()
-    return response
-
-
-async def _write_images(reader: Reader, response: web.StreamResponse, size: str) -> None:
+async def _write_images(reader: OpenAiReader, size: str, response: web.StreamResponse) -> None:
+    """Write each image when it is completed."""
     deliveries = reader.context.gateway.deliveries
     while True:
-        event = await _next(reader)
+        event = await reader.next_event()
         if event is None:
             await reader.write(response, b": keep-alive\n\n")
             continue
@@ -221,16 +157,12 @@ async def _write_images(reader: Reader, response: web.StreamResponse, size: str)
                 deliveries.written(event, message)
                 return
             case Cancelled() | Error():
-                raise _failure(message)
+                raise failure(message)
 
 
-async def _bytes(reader: Reader, output: OutputRef | OutputEvent) -> bytes:
+async def _bytes(reader: OpenAiReader, output: OutputRef | OutputEvent) -> bytes:
     """Return the bytes of an output; raise UpstreamFailed if it was deleted."""
     data = await reader.context.gateway.blobs.read(output.url)
     if data is None:
         raise UpstreamFailed(detail="the output was deleted")
     return data
-
-
-def _failure(end: Cancelled | Error) -> XinflightError:
-    return TaskCancelled() if isinstance(end, Cancelled) else by_code(end.code)(field=end.field, limit=end.limit)

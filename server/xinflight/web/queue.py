@@ -5,8 +5,8 @@ from aiohttp import web
 from xinflight.auth import acting_for
 from xinflight.errors import WrongShape
 from xinflight.protocol import ChangedTasks, MoveBody, from_json
+from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type, task_id_of
-from xinflight.web.rest import PLAIN, read_body, respond
 
 __all__ = ["OwnQueue"]
 

@@ -1,20 +1,15 @@
 """REST: the same tasks as over the WebSocket, one request at a time."""
 
-import re
-from contextlib import nullcontext
-
 import msgspec
 from aiohttp import hdrs, web
 from msgspec.structs import replace
 
 from xinflight.auth import acting_for, audit, check_admin
-from xinflight.errors import BadTaskId, FrameTooLarge, NotFound, NotJson, UnsupportedType
+from xinflight.errors import NotFound
 from xinflight.model import Task
 from xinflight.protocol import (
-    JSON,
     CancelBody,
     ChangedTasks,
-    Generate,
     ListTasks,
     Models,
     NoticeBody,
@@ -23,14 +18,12 @@ from xinflight.protocol import (
     from_texts,
 )
 from xinflight.render import render_task
-from xinflight.tasks import FRAME_BYTES
-from xinflight.web.context import HttpContext, body_in_time, choose_type, task_id_of, write_whole
-from xinflight.web.streams import EVENT_STREAM, NDJSON, stream
+from xinflight.web.bodies import NO_STORE, PLAIN, read_body, respond
+from xinflight.web.context import HttpContext, choose_type, task_id_of, write_whole
+from xinflight.web.streams import NDJSON
 
-__all__ = ["PLAIN", "Rest", "read_body", "respond"]
+__all__ = ["Rest"]
 
-PLAIN = "application/json"
-NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 PAGING = ("cursor", "limit", "state", "group")
 
 
@@ -40,31 +33,6 @@ class Rest:
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._gateway = context.gateway
-
-    async def submit(self, request: web.Request) -> web.StreamResponse:
-        """Handle POST /tasks: start a generation; return the task, or with Accept a stream of its events."""
-        context = self._context
-        identity = await context.identity(request)
-        media_type = choose_type(request, (PLAIN, EVENT_STREAM, NDJSON))
-        body = await read_body(context, request)
-        generate = JSON.decode_generate(body)
-        generate.task_id = _idempotency_key(request, generate)
-        # Everything that can refuse the request comes before `submit`: after it, the task runs.
-        ignored = JSON.unknown_fields(body, generate)
-        with nullcontext() if media_type == PLAIN else context.stream(request, identity.id):
-            subscriber = await self._gateway.subscribe(identity.id)
-            try:
-                task, fresh = await self._gateway.submit(
-                    generate, identity, subscriber, context.addresses.client(request)
-                )
-                headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
-                if media_type == PLAIN:
-                    info = await render_task(task, context.render_context(request))
-                    info.ignored = ignored
-                    return respond(info, 202 if fresh else 200, headers)
-                return await stream(context, request, media_type, subscriber, until_end=True, headers=headers)
-            finally:
-                self._gateway.unsubscribe(subscriber)
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /tasks: return a page of tasks, newest first, as JSON or NDJSON; Link names the next page."""
@@ -167,48 +135,3 @@ class Rest:
         if task is None:
             raise NotFound(field="task_id")
         return task
-
-
-async def read_body(context: HttpContext, request: web.Request) -> bytes:
-    """Return a JSON body.
-
-    Raises:
-        BodyTimeout: it does not arrive within BODY_SECONDS.
-        UnsupportedType: its Content-Type is not JSON.
-        FrameTooLarge: it is larger than a frame may be.
-        NotJson: it is not UTF-8, or its chunked encoding is broken.
-    """
-    if request.content_type != PLAIN and request.body_exists:
-        raise UnsupportedType(field="Content-Type", limit=PLAIN)
-    body = bytearray()
-    try:
-        async with body_in_time(context.gateway.clock):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > FRAME_BYTES:
-                    raise FrameTooLarge(limit=f"{FRAME_BYTES} bytes")
-        # The decoder skips unknown fields without checking that their text is UTF-8.
-        body.decode()
-    except (UnicodeError, web.RequestPayloadError):
-        raise NotJson from None
-    return bytes(body)
-
-
-def respond(content: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a JSON response that is not cached."""
-    headers = {**NO_STORE, **(headers or {})}
-    return web.Response(body=msgspec.json.encode(content), status=status, content_type=PLAIN, headers=headers)
-
-
-def _idempotency_key(request: web.Request, generate: Generate) -> str | None:
-    """Return the task id in a request's body or Idempotency-Key; raise BadTaskId if malformed or different."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return generate.task_id
-    # The draft of the header (draft-ietf-httpapi-idempotency-key-header) has a quoted string; most clients send none.
-    key = key.strip().strip('"')
-    if not re.fullmatch(r"[A-Za-z0-9._:~-]{1,64}", key) or generate.task_id not in (None, key):
-        raise BadTaskId(
-            field="Idempotency-Key", limit="1 to 64 of A-Z a-z 0-9 . _ : ~ -, as the task_id if there is one"
-        )
-    return key

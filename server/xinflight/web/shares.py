@@ -6,9 +6,9 @@ from aiohttp import hdrs, web
 from xinflight.errors import NotFound
 from xinflight.model import Share
 from xinflight.protocol import ListShares, NewShare, ShareBody, ShareInfo, SharePage, from_json, from_texts
+from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type
 from xinflight.web.files import file_response
-from xinflight.web.rest import PLAIN, read_body, respond
 
 __all__ = ["Shares"]
 

@@ -33,7 +33,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 MAX_FRAME = 2**20
 """Bytes above which the socket is closed with 1009 (RFC 6455). From `limits.frame_bytes` up to here a frame is
-answered with an error."""
+answered with an error. More if `limits.chat_bytes` is."""
 
 
 FLOOD_CLOSE = 1.0
@@ -75,7 +75,7 @@ class WebSocket:
             autoping=False,
             # Deflate costs 1.6 times the CPU and 259 KB per socket, and can't be disabled for a single frame.
             compress=False,
-            max_msg_size=MAX_FRAME,
+            max_msg_size=max(MAX_FRAME, self._context.gateway.settings.chat_bytes),
         )
         try:
             await ws.prepare(request)
