@@ -8,9 +8,9 @@ from xinflight.errors import NotFound
 from xinflight.model import Upload
 from xinflight.protocol import ListUploads, UploadInfo, UploadPage, from_texts
 from xinflight.storage import StoredFile
+from xinflight.web.bodies import PLAIN, respond
 from xinflight.web.context import HttpContext, choose_type
 from xinflight.web.files import file_response
-from xinflight.web.rest import PLAIN, respond
 from xinflight.web.upload_bodies import image_body
 
 __all__ = ["UploadApi"]
