@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from clients import LONG, Json, Recorder, WireClient, eventually
 from conftest import Serve
 from factories import accept, finished, make_task, seqs
+from image_files import image_file
 from scripted_gateway import Held, ScriptedGateway, turns
 from streams import who
 from xinflight.account.erasure import ERASURE_SECONDS, Erasure
@@ -55,6 +56,12 @@ class Home:
             end: Json = json.loads((await response.text()).strip().splitlines()[-1])
             return end
 
+    async def upload(self, user: str) -> int:
+        """Upload an image; return the status."""
+        sent = {"X-User": user, "Content-Type": "image/png"}
+        async with self.http.post(f"{self.url}/api/v1/uploads", data=image_file(), headers=sent) as response:
+            return response.status
+
     async def listed(self, user: str) -> list[str]:
         return [task["task_id"] for task in (await self.ask(user, "GET", "tasks"))["tasks"]]
 
@@ -85,9 +92,11 @@ async def test_everything_is_gone_and_nothing_of_others(home: Home) -> None:
     """No task, event or file; not even a byte of the prompt in the database or its log."""
     mine = await home.make("ann", "a", n=2, metadata={"note": "private"})
     theirs = await home.make("bob", "b", prompt="a heron")
+    for user in ("ann", "bob"):
+        await home.upload(user)
     assert SECRET.encode() in home.bytes()
     erased = await home.ask("ann", "DELETE", "account")
-    assert erased == {"complete": True, "tasks": 1, "outputs": 2, "unfinished": [], "running_on": []}
+    assert erased == {"complete": True, "tasks": 1, "outputs": 2, "uploads": 1, "unfinished": [], "running_on": []}
     assert await home.listed("ann") == []
     assert await home.listed("bob") == ["b"]
     statuses = []
@@ -96,6 +105,9 @@ async def test_everything_is_gone_and_nothing_of_others(home: Home) -> None:
             async with home.http.get(output["url"], headers={"X-User": user}) as response:
                 statuses.append(response.status)
     assert statuses == [404, 404, 200]
+    assert (await home.ask("ann", "GET", "uploads"))["uploads"] == []
+    assert len((await home.ask("bob", "GET", "uploads"))["uploads"]) == 1
+    assert len(list((home.folder / "uploads").glob("*"))) == 1
     left = home.bytes()
     assert SECRET.encode() not in left
     assert b"private" not in left
@@ -120,7 +132,7 @@ async def test_usage_of_today_outlives_what_is_not_kept_and_what_is_erased(home:
 
 
 async def test_it_can_be_repeated_and_never_used(home: Home) -> None:
-    nothing = {"complete": True, "tasks": 0, "outputs": 0, "unfinished": [], "running_on": []}
+    nothing = {"complete": True, "tasks": 0, "outputs": 0, "uploads": 0, "unfinished": [], "running_on": []}
     assert await home.ask("eve", "DELETE", "account") == nothing
     await home.make("ann", "a")
     assert (await home.ask("ann", "DELETE", "account"))["tasks"] == 1
@@ -263,7 +275,14 @@ async def test_naming_an_owner_erases_nobody(home: Home) -> None:
 
 async def test_what_does_not_end_in_time_is_told_and_stays() -> None:
     async with ScriptedGateway.begin() as gateway:
-        erasure = Erasure(gateway.front, gateway.journal, gateway.retention, gateway.clock, on_erased=lambda _: None)
+        erasure = Erasure(
+            gateway.front,
+            gateway.journal,
+            gateway.retention,
+            gateway.uploads,
+            gateway.clock,
+            on_erased=lambda _: None,
+        )
         await gateway.submit(task_id="stuck")
         await turns()
         patience = gateway.pools._runners["m"]._cancellation

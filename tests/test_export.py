@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from clients import Json, Recorder, eventually
+from clients import FakeClock, Json, Recorder, eventually
 from conftest import Serve
 from factories import accept, charge, draw, finished, lease, make_task
+from image_files import image_file
 from streams import who
 from xinflight.account import export as export_module
 from xinflight.account.export import Export
@@ -27,6 +28,8 @@ from xinflight.gateway import Gateway
 from xinflight.model import Usage
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, MemoryBlobs, MemoryStore, Store, StoredFile
+from xinflight.supervise import Supervisor
+from xinflight.uploads import Uploads
 
 EXPORT = "/api/v1/account/export"
 
@@ -94,7 +97,17 @@ async def test_all_that_is_theirs_and_nothing_else(home: Home) -> None:
         "/api/v1/shares", json={"task_id": "a", "index": 1}, headers={"X-User": "ann"}
     ) as response:
         assert response.status in (200, 201), await response.text()
+    for user in ("ann", "bob"):
+        sent = {"X-User": user, "Content-Type": "image/webp"}
+        image = image_file("WEBP", size=(64, 48 if user == "ann" else 64))
+        async with home.http.post("/api/v1/uploads", data=image, headers=sent) as response:
+            assert response.status == 201
     archive = await home.export("ann")
+    (upload,) = lines(archive, "uploads.jsonl")
+    assert upload["file"] == f"uploads/{upload['upload_id']}.webp"
+    assert [name for name in archive.namelist() if name.startswith("uploads/")] == [upload["file"]]
+    assert (upload["width"], upload["height"]) == (64, 48)
+    assert len(archive.read(upload["file"])) == upload["bytes"]
     newest, oldest = lines(archive, "tasks.jsonl")
     assert [newest["task_id"], oldest["task_id"]] == ["b", "a"]
     assert oldest["state"] == "completed"
@@ -117,9 +130,10 @@ async def test_all_that_is_theirs_and_nothing_else(home: Home) -> None:
         "owner": "ann",
         "created": "",
         "tasks": 2,
-        "files_listed": 3,
-        "files": 3,
-        "bytes": sum(output["bytes"] for task in (oldest, newest) for output in task["outputs"]),
+        "files_listed": 4,
+        "files": 4,
+        "bytes": upload["bytes"] + sum(output["bytes"] for task in (oldest, newest) for output in task["outputs"]),
+        "uploads": 1,
         "shares": 1,
     }
     assert archive.namelist()[0] == "README.txt"
@@ -129,7 +143,9 @@ async def test_all_that_is_theirs_and_nothing_else(home: Home) -> None:
 
 async def test_of_an_owner_who_has_nothing(home: Home) -> None:
     archive = await home.export("eve")
-    assert archive.namelist() == ["README.txt", "tasks.jsonl", "shares.jsonl", "usage.csv", "manifest.json"]
+    assert archive.namelist() == [
+        *("README.txt", "tasks.jsonl", "uploads.jsonl", "shares.jsonl", "usage.csv", "manifest.json")
+    ]
     assert archive.read("tasks.jsonl") == b""
     assert manifest(archive)["tasks"] == 0
 
@@ -224,7 +240,9 @@ async def store() -> Store:
 
 
 async def exported(store: Store, blobs: Blobs) -> zipfile.ZipFile:
-    return read(b"".join([part async for part in Export(store, blobs, "ann", 2000.0).parts()]))
+    clock = FakeClock()
+    uploads = Uploads(store, blobs, Settings(), clock, Supervisor(clock))
+    return read(b"".join([part async for part in Export(store, blobs, uploads, "ann", 2000.0).parts()]))
 
 
 async def test_what_comes_and_goes_while_it_is_made(store: Store) -> None:

@@ -4,71 +4,25 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from clients import Json, Recorder, ShiftedClock, eventually
+from clients import Recorder, ShiftedClock, eventually
 from conftest import Serve
 from image_files import BAD, GOOD, image_file
-from streams import shared_server
-from xinflight.gateway import Gateway
-
-ANN, BOB = {"X-User": "ann"}, {"X-User": "bob"}
-UPLOADS = "/api/v1/uploads"
-DAY = 86400.0
-
-
-class Server:
-    """A server with several owners, and its files."""
-
-    def __init__(self, http: aiohttp.ClientSession, gateway: Gateway) -> None:
-        self.http, self.gateway = http, gateway
-        self.folder = gateway.uploads.folder
-
-    @property
-    def files(self) -> list[Path]:
-        """Everything in the folder of uploads."""
-        return sorted(self.folder.glob("*"))
-
-    async def upload(
-        self, data: Any, media_type: str | None = "image/png", user: dict[str, str] = ANN, **headers: str
-    ) -> tuple[int, Json]:
-        sent = {**user, **headers} | ({} if media_type is None else {"Content-Type": media_type})
-        async with self.http.post(UPLOADS, data=data, headers=sent) as response:
-            return response.status, await response.json(content_type=None)
-
-    async def listed(self, user: dict[str, str] = ANN, **query: str) -> Json:
-        async with self.http.get(UPLOADS, headers=user, params=query) as response:
-            assert response.status == 200
-            found: Json = await response.json()
-            return found
-
-    async def get(self, upload_id: str, user: dict[str, str] = ANN) -> tuple[int, bytes]:
-        async with self.http.get(f"{UPLOADS}/{upload_id}", headers=user) as response:
-            return response.status, await response.read()
-
-    async def delete(self, upload_id: str, user: dict[str, str] = ANN) -> int:
-        async with self.http.delete(f"{UPLOADS}/{upload_id}", headers=user) as response:
-            return response.status
+from upload_server import ANN, BOB, DAY, UPLOADS, UploadServer, upload_server
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def server(
     request: pytest.FixtureRequest, engine: Recorder, emulate: Serve, clock: ShiftedClock, tmp_path: Path
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[UploadServer]:
     folder = None if request.param == "memory" else str(tmp_path)
-    settings: Json = {
-        "uploads_per_owner": 3,
-        "uploads_bytes": 20_000,
-        "upload_bytes": 10_000,
-    }
-    async with (
-        shared_server(xinference_url=await emulate(engine), data_dir=folder, **settings) as (url, gateway),
-        aiohttp.ClientSession(url) as http,
-    ):
-        yield Server(http, gateway)
+    url = await emulate(engine)
+    async with upload_server(
+        xinference_url=url, data_dir=folder, uploads_per_owner=3, uploads_bytes=20_000, upload_bytes=10_000
+    ) as made:
+        yield made
 
 
 def numbered(number: int) -> bytes:
@@ -76,7 +30,7 @@ def numbered(number: int) -> bytes:
     return image_file(size=(64, 48 + number))
 
 
-async def test_an_image_gets_the_hash_of_its_bytes_as_its_id(server: Server, clock: ShiftedClock) -> None:
+async def test_an_image_gets_the_hash_of_its_bytes_as_its_id(server: UploadServer, clock: ShiftedClock) -> None:
     clock.stand()
     data = image_file()
     expected = "u" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
@@ -97,7 +51,7 @@ async def test_an_image_gets_the_hash_of_its_bytes_as_its_id(server: Server, clo
         assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-async def test_the_same_bytes_are_one_upload_that_expires_later(server: Server, clock: ShiftedClock) -> None:
+async def test_the_same_bytes_are_one_upload_that_expires_later(server: UploadServer, clock: ShiftedClock) -> None:
     clock.stand()
     _, first = await server.upload(image_file())
     clock.advance(3600)
@@ -107,17 +61,16 @@ async def test_the_same_bytes_are_one_upload_that_expires_later(server: Server, 
     assert len(server.files) == 1
 
 
-@pytest.mark.parametrize("name", GOOD)
-async def test_the_bytes_say_what_an_image_is(server: Server, name: str) -> None:
+async def test_the_bytes_say_what_an_image_is(server: UploadServer) -> None:
     """Files are often named wrongly, so what a client says of them counts for nothing."""
-    data, media_type = GOOD[name]
-    for said in ("image/gif", "application/octet-stream"):
-        status, info = await server.upload(data, said)
-        assert status in (200, 201)
-        assert (info["media_type"], info["width"], info["height"]) == (media_type, 64, 48)
+    for number, (data, media_type) in enumerate(GOOD.values()):
+        for said in ("image/gif", "application/octet-stream"):
+            status, info = await server.upload(data, said, {"X-User": f"user-{number}"})
+            assert status in (200, 201)
+            assert (info["media_type"], info["width"], info["height"]) == (media_type, 64, 48)
 
 
-async def test_what_is_no_usable_image_is_refused_and_leaves_nothing(server: Server) -> None:
+async def test_what_is_no_usable_image_is_refused_and_leaves_nothing(server: UploadServer) -> None:
     for name, data in BAD.items():
         if len(data) <= 10_000:
             status, problem = await server.upload(data)
@@ -127,7 +80,7 @@ async def test_what_is_no_usable_image_is_refused_and_leaves_nothing(server: Ser
     assert await server.listed() == {"uploads": []}
 
 
-async def test_uploads_are_their_owners_only(server: Server) -> None:
+async def test_uploads_are_their_owners_only(server: UploadServer) -> None:
     _, ours = await server.upload(image_file())
     upload_id = ours["upload_id"]
     assert (await server.get(upload_id, BOB))[0] == 404
@@ -140,7 +93,7 @@ async def test_uploads_are_their_owners_only(server: Server) -> None:
     assert (await server.get(upload_id))[0] == 200
 
 
-async def test_a_deleted_upload_is_gone_with_its_file(server: Server) -> None:
+async def test_a_deleted_upload_is_gone_with_its_file(server: UploadServer) -> None:
     _, info = await server.upload(image_file())
     assert await server.delete(info["upload_id"]) == 204
     assert server.files == []
@@ -149,7 +102,7 @@ async def test_a_deleted_upload_is_gone_with_its_file(server: Server) -> None:
     assert (await server.upload(image_file()))[0] == 201
 
 
-async def test_an_upload_expires_a_day_after_it_was_uploaded_last(server: Server, clock: ShiftedClock) -> None:
+async def test_an_upload_expires_a_day_after_it_was_uploaded_last(server: UploadServer, clock: ShiftedClock) -> None:
     clock.stand()
     _, info = await server.upload(image_file())
     clock.advance(DAY - 10)
@@ -163,7 +116,7 @@ async def test_an_upload_expires_a_day_after_it_was_uploaded_last(server: Server
     assert (await server.upload(image_file()))[0] == 201
 
 
-async def test_uploads_are_listed_newest_first_in_pages(server: Server) -> None:
+async def test_uploads_are_listed_newest_first_in_pages(server: UploadServer) -> None:
     ids = [(await server.upload(numbered(number)))[1]["upload_id"] for number in range(3)]
     first = await server.listed(limit="2")
     assert [one["upload_id"] for one in first["uploads"]] == [ids[2], ids[1]]
@@ -171,7 +124,7 @@ async def test_uploads_are_listed_newest_first_in_pages(server: Server) -> None:
     assert ([one["upload_id"] for one in second["uploads"]], "next" in second) == ([ids[0]], False)
 
 
-async def test_the_number_of_uploads_is_bounded(server: Server) -> None:
+async def test_the_number_of_uploads_is_bounded(server: UploadServer) -> None:
     for number in range(3):
         assert (await server.upload(numbered(number)))[0] == 201
     status, problem = await server.upload(numbered(3))
@@ -185,7 +138,7 @@ async def test_the_number_of_uploads_is_bounded(server: Server) -> None:
     assert (await server.upload(numbered(3)))[0] == 201
 
 
-async def test_the_bytes_of_uploads_are_bounded(server: Server) -> None:
+async def test_the_bytes_of_uploads_are_bounded(server: UploadServer) -> None:
     for number in range(2):
         assert (await server.upload(numbered(number) + bytes(7000)))[0] == 201
     assert (await server.upload(numbered(2) + bytes(7000)))[1]["code"] == "too_many_uploads"
@@ -195,11 +148,7 @@ async def test_the_bytes_of_uploads_are_bounded(server: Server) -> None:
 async def test_nothing_is_left_when_the_server_stops_without_a_folder(
     engine: Recorder, emulate: Serve, clock: ShiftedClock
 ) -> None:
-    async with (
-        shared_server(xinference_url=await emulate(engine)) as (url, gateway),
-        aiohttp.ClientSession(url) as http,
-    ):
-        server = Server(http, gateway)
+    async with upload_server(xinference_url=await emulate(engine)) as server:
         await server.upload(image_file())
         (file,) = server.files
         assert file.parent.stat().st_mode & 0o777 == 0o700

@@ -1186,6 +1186,8 @@ export interface ErasedInfo {
   tasks: number;
   /** Number of deleted images. (integer) */
   outputs: number;
+  /** Number of deleted uploads. (integer) */
+  uploads: number;
   /** Ids of tasks that did not end in time after their cancel. They are still there. */
   unfinished: string[];
   /** Ids of deleted tasks that the model still computes. What it makes is discarded. */

@@ -72,7 +72,9 @@ class Gateway:
         )
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, self.uploads, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
-        self.account = Account(self._front, self.journal, self._retention, blobs, clock, partial(tell, kind="erased"))
+        self.account = Account(
+            self._front, self.journal, self._retention, blobs, self.uploads, clock, partial(tell, kind="erased")
+        )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
         self.refusals = RefusalLog(clock)

@@ -15,6 +15,7 @@ from xinflight.journal import Journal
 from xinflight.model import Usage
 from xinflight.storage import Blobs, Retention
 from xinflight.tasks import Front
+from xinflight.uploads import Uploads
 
 __all__ = ["Account"]
 
@@ -33,13 +34,15 @@ class Account:
         journal: Journal,
         retention: Retention,
         blobs: Blobs,
+        uploads: Uploads,
         clock: Clock,
         on_erased: Callable[[str], None],
     ) -> None:
         self._store = journal.store
         self._blobs = blobs
+        self._uploads = uploads
         self._clock = clock
-        self._erasure = Erasure(front, journal, retention, clock, on_erased)
+        self._erasure = Erasure(front, journal, retention, uploads, clock, on_erased)
         # Owners with an export or an erasure under way; bounded by the connections that wait for them.
         self._busy: set[str] = set()
         self._erasing: set[asyncio.Task[Erased]] = set()
@@ -97,7 +100,8 @@ class Account:
             StorageUnavailable: the store can't be read now.
         """
         with self._alone(owner):
-            async with aclosing(Export(self._store, self._blobs, owner, self._clock.time()).parts()) as parts:
+            export = Export(self._store, self._blobs, self._uploads, owner, self._clock.time())
+            async with aclosing(export.parts()) as parts:
                 async for part in parts:
                     yield part
 

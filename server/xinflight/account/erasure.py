@@ -1,4 +1,4 @@
-"""Delete all that an owner has: cancel what is unfinished, wait for its end, then delete files, tasks and usage."""
+"""Delete all that an owner has: cancel what is unfinished, wait for its end, then delete tasks, files and uploads."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,7 @@ from xinflight.model import ENDED, Event, day_of
 from xinflight.protocol import Cancelled, CancelOutcome
 from xinflight.storage import Retention
 from xinflight.tasks import Front
+from xinflight.uploads import Uploads
 
 __all__ = ["ERASURE_SECONDS", "Erased", "Erasure"]
 
@@ -31,6 +32,7 @@ class Erased(Struct, kw_only=True):
 
     tasks: int = 0
     outputs: int = 0
+    uploads: int = 0
     unfinished: list[str] = field(default_factory=list)
     running_on: list[str] = field(default_factory=list)
 
@@ -43,27 +45,30 @@ class Erasure:
         front: Front,
         journal: Journal,
         retention: Retention,
+        uploads: Uploads,
         clock: Clock,
         on_erased: Callable[[str], None],
     ) -> None:
         self._front = front
         self._journal = journal
         self._retention = retention
+        self._uploads = uploads
         self._clock = clock
         self._on_erased = on_erased
 
     async def erase(self, owner: str) -> Erased:
-        """Erase an owner, who is refused new tasks meanwhile.
+        """Erase an owner, who is refused new tasks and uploads meanwhile.
 
         Raises StorageUnavailable: what is left then is deleted by the next call, as after a cancellation.
         """
         erased = Erased()
-        with self._front.refusing(owner):
+        with self._front.refusing(owner), self._uploads.refusing(owner):
             await self._end_tasks(owner, erased)
             try:
                 await self._delete_tasks(owner, erased)
             except OSError as error:
                 raise StorageUnavailable(detail=str(error)) from None
+            erased.uploads = await self._uploads.erase(owner)
             if not erased.unfinished:
                 await self._front.unpause_owner(owner)
                 await self._journal.store.forget(owner, used_before=day_of(self._clock.time()))

@@ -9,11 +9,22 @@ import msgspec
 
 from xinflight.account.archive import Archive
 from xinflight.account.csv import CSV_HEADER, csv_line
-from xinflight.account.exported import README, Manifest, exported_share, exported_task, file_name, utc
-from xinflight.model import Task
+from xinflight.account.exported import (
+    README,
+    Manifest,
+    exported_share,
+    exported_task,
+    exported_upload,
+    file_name,
+    upload_name,
+    utc,
+)
+from xinflight.errors import ImageNotFound
+from xinflight.model import Task, Upload
 from xinflight.protocol import State
 from xinflight.storage import Blobs, Store, StoredFile
 from xinflight.threads import on_thread
+from xinflight.uploads import Uploads
 
 __all__ = ["Export"]
 
@@ -24,7 +35,7 @@ PART = 256 * 1024
 
 
 class _File:
-    """A file of an output that is read piece by piece."""
+    """A file that is read piece by piece."""
 
     def __init__(self, stored: StoredFile) -> None:
         self._stored = stored
@@ -59,9 +70,10 @@ class Export:
     listed, no files are in the archive: the list comes first, and names all that are.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, owner: str, now: float) -> None:
+    def __init__(self, store: Store, blobs: Blobs, uploads: Uploads, owner: str, now: float) -> None:
         self._store = store
         self._blobs = blobs
+        self._uploads = uploads
         self._owner = owner
         self._now = now
         self._archive = Archive()
@@ -69,6 +81,8 @@ class Export:
         # The number that tasks of this export are below, and what had not ended. Bounded by `tasks_per_owner`.
         self._before: int | None = None
         self._unfinished: set[str] = set()
+        # Bounded by `uploads_per_owner`.
+        self._listed_uploads: list[Upload] = []
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """Yield the archive. Whoever stops early must close the iterator.
@@ -77,7 +91,8 @@ class Export:
         """
         waiting = bytearray()
         try:
-            for section in (self._readme, self._tasks, self._shares, self._usage, self._files, self._end):
+            lists = (self._readme, self._tasks, self._uploads_list, self._shares, self._usage)
+            for section in (*lists, self._files, self._upload_files, self._end):
                 async with aclosing(section()) as pieces:
                     async for piece in pieces:
                         waiting += piece
@@ -109,6 +124,19 @@ class Export:
                 self._unfinished.add(task.uid)
         return self._archive.write(bytes(lines))
 
+    async def _uploads_list(self) -> AsyncGenerator[bytes, None]:
+        yield await on_thread(self._archive.begin, "uploads.jsonl", self._now, compressed=True)
+        before = None
+        while rows := await self._store.uploads.of_owner(self._owner, before=before, limit=PAGE, now=self._now):
+            uploads = [row.upload for row in rows]
+            lines = b"".join(msgspec.json.encode(exported_upload(upload)) + b"\n" for upload in uploads)
+            yield await on_thread(self._archive.write, lines)
+            self._listed_uploads += uploads
+            self._manifest.files_listed += len(uploads)
+            self._manifest.uploads += len(uploads)
+            before = rows[-1].number
+        yield await on_thread(self._archive.end)
+
     async def _shares(self) -> AsyncGenerator[bytes, None]:
         yield await on_thread(self._archive.begin, "shares.jsonl", self._now, compressed=True)
         before = None
@@ -138,21 +166,36 @@ class Export:
     async def _files_of(self, task: Task) -> AsyncGenerator[bytes, None]:
         for output in task.completed:
             stored = await self._blobs.get(output.output_id)
-            if stored is None:
-                # Deleted since it was listed.
-                continue
-            file = _File(stored)
+            if stored is not None:
+                async with aclosing(self._file(stored, file_name(task, output), task.created)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+
+    async def _upload_files(self) -> AsyncGenerator[bytes, None]:
+        for upload in self._listed_uploads:
             try:
-                if not await on_thread(file.open):
-                    continue
-                yield await on_thread(self._archive.begin, file_name(task, output), task.created, compressed=False)
-                while piece := await on_thread(self._copy, file):
-                    self._manifest.bytes += len(piece)
+                path = await self._uploads.path(self._owner, upload.upload_id)
+            except ImageNotFound:
+                continue
+            stored = StoredFile(media_type=upload.media_type, path=path)
+            async with aclosing(self._file(stored, upload_name(upload), upload.created)) as pieces:
+                async for piece in pieces:
                     yield piece
-                yield await on_thread(self._archive.end)
-                self._manifest.files += 1
-            finally:
-                file.close()
+
+    async def _file(self, stored: StoredFile, name: str, modified: float) -> AsyncGenerator[bytes, None]:
+        """Yield the entry of a file, unless it was deleted since it was listed."""
+        file = _File(stored)
+        try:
+            if not await on_thread(file.open):
+                return
+            yield await on_thread(self._archive.begin, name, modified, compressed=False)
+            while piece := await on_thread(self._copy, file):
+                self._manifest.bytes += len(piece)
+                yield piece
+            yield await on_thread(self._archive.end)
+            self._manifest.files += 1
+        finally:
+            file.close()
 
     def _copy(self, file: _File) -> bytes:
         return self._archive.write(file.read())

@@ -7,17 +7,20 @@ from typing import Any
 
 from msgspec import Struct
 
-from xinflight.model import Output, Share, Task
+from xinflight.model import Output, Share, Task, TaskInput, Upload
 from xinflight.protocol import Params, State
 
 __all__ = [
     "README",
     "ExportedShare",
     "ExportedTask",
+    "ExportedUpload",
     "Manifest",
     "exported_share",
     "exported_task",
+    "exported_upload",
     "file_name",
+    "upload_name",
     "utc",
 ]
 
@@ -32,18 +35,22 @@ tasks.jsonl     your generations, one JSON object per line, newest first: parame
                 `file` of an output is the path of its image in this archive.
 outputs/        the images of the generations that had ended when this export began, in a folder per day (UTC):
                 time, beginning of the prompt, id of the generation, index.
+uploads.jsonl   the images that you uploaded to start from, while they are kept: `file` is the path of each.
+uploads/        these images.
 usage.csv       what you used per day (UTC): compute seconds, images, bytes.
 shares.jsonl    your share links. Their secrets are not kept, so the addresses can't be told.
 manifest.json   written last: what this archive has. If it is not there, the download is incomplete.
 
 Generations that were started after the export began are not in it. Images that were deleted while it was made are
-named in tasks.jsonl and missing in outputs/: then `files` is less than `files_listed` in manifest.json.
+named in tasks.jsonl or uploads.jsonl and missing: then `files` is less than `files_listed` in manifest.json.
 
 xinflight 保存的您的全部数据
 ============================
 
 tasks.jsonl     您的生成任务，每行一个 JSON 对象，最新的在前：参数、元数据、时间（UTC）、状态。
 outputs/        导出开始时已结束的任务的图片，按日期（UTC）分文件夹。
+uploads.jsonl   您上传或取用且尚未过期的图片。
+uploads/        这些图片。
 usage.csv       每天（UTC）的用量：计算秒数、图片数、字节数。
 shares.jsonl    您的分享链接（不保存其密钥，因此无法给出地址）。
 manifest.json   最后写入：此压缩包的内容。若缺少此文件，则下载不完整。
@@ -76,7 +83,21 @@ class ExportedTask(Struct, omit_defaults=True, kw_only=True):
     lang: str | None = None
     params: Params
     metadata: Any = None
+    inputs: list[TaskInput] = []
     outputs: list[_ExportedOutput]
+
+
+class ExportedUpload(Struct, kw_only=True):
+    """One line of `uploads.jsonl`. `file` is its path in the archive, times are ISO 8601 in UTC."""
+
+    upload_id: str
+    media_type: str
+    width: int
+    height: int
+    bytes: int
+    created: str
+    expires: str
+    file: str
 
 
 class ExportedShare(Struct, omit_defaults=True, kw_only=True):
@@ -90,7 +111,7 @@ class ExportedShare(Struct, omit_defaults=True, kw_only=True):
 
 
 class Manifest(Struct, kw_only=True):
-    """What an archive has. `files_listed` are named in `tasks.jsonl`, `files` are there, with so many `bytes`."""
+    """What an archive has. `files_listed` are named in its lists, `files` are there, with so many `bytes`."""
 
     format: int = 1
     owner: str
@@ -99,6 +120,7 @@ class Manifest(Struct, kw_only=True):
     files_listed: int = 0
     files: int = 0
     bytes: int = 0
+    uploads: int = 0
     shares: int = 0
 
 
@@ -114,6 +136,7 @@ def exported_task(task: Task, *, with_files: bool) -> ExportedTask:
         lang=task.lang,
         params=task.params,
         metadata=task.metadata,
+        inputs=task.inputs,
         outputs=[_exported_output(task, output, with_files) for output in task.outputs],
     )
 
@@ -126,6 +149,25 @@ def _exported_output(task: Task, output: Output, with_file: bool) -> _ExportedOu
         exported.width, exported.height = output.file.width, output.file.height
         exported.bytes = output.file.bytes
     return exported
+
+
+def exported_upload(upload: Upload) -> ExportedUpload:
+    """Return the line of an upload."""
+    return ExportedUpload(
+        upload_id=upload.upload_id,
+        media_type=upload.media_type,
+        width=upload.width,
+        height=upload.height,
+        bytes=upload.bytes,
+        created=utc(upload.created),
+        expires=utc(upload.expires),
+        file=upload_name(upload),
+    )
+
+
+def upload_name(upload: Upload) -> str:
+    """Return the path of an upload in the archive."""
+    return f"uploads/{upload.upload_id}{mimetypes.guess_extension(upload.media_type) or ''}"
 
 
 def exported_share(share: Share) -> ExportedShare:

@@ -49,6 +49,7 @@ class ErasedInfo(Struct, kw_only=True):
     complete: Annotated[bool, Meta(description="False: repeat the request, since tasks had not ended yet.")]
     tasks: Annotated[int, Meta(description="Number of deleted tasks.")]
     outputs: Annotated[int, Meta(description="Number of deleted images.")]
+    uploads: Annotated[int, Meta(description="Number of deleted uploads.")]
     unfinished: Annotated[
         list[str], Meta(description="Ids of tasks that did not end in time after their cancel. They are still there.")
     ]

@@ -277,16 +277,17 @@ class Uploads:
             await self._clock.sleep(PAUSE)
 
     async def enforce(self) -> None:
-        """Delete what has expired and what no unfinished task uses. Raises StorageUnavailable."""
+        """Delete what has expired and what no unfinished task uses.
+
+        Raises StorageUnavailable: not now. A file that can't be deleted is deleted by the next start.
+        """
         now = self._clock.time()
         while gone := await self._store.uploads.unused(now=now, limit=REMOVED_AT_ONCE):
             for upload in gone:
                 # First this, since a task may have been accepted with it, or it was uploaded again.
                 if await self._store.uploads.remove(upload, now=now):
-                    try:
+                    with _disk_errors():
                         await on_thread(self._files.delete, upload.blob_id)
-                    except OSError as error:
-                        log.warning("upload not deleted; the next start does", error=str(error))
 
 
 @contextmanager

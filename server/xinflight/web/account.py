@@ -112,6 +112,7 @@ class AccountApi:
                 complete=not erased.unfinished,
                 tasks=erased.tasks,
                 outputs=erased.outputs,
+                uploads=erased.uploads,
                 unfinished=erased.unfinished,
                 running_on=erased.running_on,
             )
