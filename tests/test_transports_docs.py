@@ -25,8 +25,10 @@ SCRIPT = fences(TRANSPORTS, "js")
 
 
 def test_there_is_an_example_of_each() -> None:
-    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 2, 2)
-    assert ["import aiohttp" in PYTHON[0], "import OpenAI" in PYTHON[1]] == [True, True]
+    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 3, 2)
+    assert ["import aiohttp" in PYTHON[0], "import OpenAI" in PYTHON[1], "chat.completions" in PYTHON[2]] == [
+        True
+    ] * 3
 
 
 async def run(folder: Path, *command: str) -> str:
@@ -67,6 +69,14 @@ async def test_openai(server: str, tmp_path: Path) -> None:
     assert models == "['painter']"
     assert [url.startswith(f"{server}outputs/") for url in urls] == [True, True]
     assert re.fullmatch(r"image_generation\.completed \d+", streamed)
+
+
+@pytest.mark.process
+async def test_openai_chats(demo_url: str, tmp_path: Path) -> None:
+    said = await run(tmp_path, sys.executable, "-W", "error", "-c", PYTHON[2].replace(ADDRESS, demo_url.rstrip("/")))
+    first, again = said.splitlines()
+    assert re.fullmatch(r"This text is written by the demo.* \d+", first)
+    assert again.startswith("This text is written by the demo")
 
 
 async def test_the_javascript_client(server: str, browser: Browser) -> None:
