@@ -20,7 +20,7 @@ from xinflight.account.exported import (
     utc,
 )
 from xinflight.errors import ImageNotFound
-from xinflight.model import Task, Upload
+from xinflight.model import Task, Upload, decode_content
 from xinflight.protocol import State
 from xinflight.storage import Blobs, Store, StoredFile
 from xinflight.threads import on_thread
@@ -110,16 +110,25 @@ class Export:
         yield await on_thread(self._archive.begin, "tasks.jsonl", self._now, compressed=True)
         async with aclosing(self._pages()) as pages:
             async for tasks in pages:
-                yield await on_thread(self._list, tasks)
+                listed: list[tuple[Task, bytes | None]] = []
+                size = 0
+                for task in tasks:
+                    listed.append((task, await self._store.content(task.uid) if task.content_bytes else None))
+                    size += task.content_bytes
+                    # Not the whole page at once: 50 long conversations are 50 MB.
+                    if size > PART or task is tasks[-1]:
+                        yield await on_thread(self._list, listed)
+                        listed, size = [], 0
         yield await on_thread(self._archive.end)
 
-    def _list(self, tasks: list[Task]) -> bytes:
+    def _list(self, tasks: list[tuple[Task, bytes | None]]) -> bytes:
         lines = bytearray()
-        for task in tasks:
-            lines += msgspec.json.encode(exported_task(task, with_files=task.ended)) + b"\n"
+        for task, stored in tasks:
+            content = None if stored is None else decode_content(stored)
+            lines += msgspec.json.encode(exported_task(task, content, with_files=task.ended)) + b"\n"
             self._manifest.tasks += 1
             if task.ended:
-                self._manifest.files_listed += len(task.completed)
+                self._manifest.files_listed += len(task.files)
             else:
                 self._unfinished.add(task.uid)
         return self._archive.write(bytes(lines))
@@ -164,7 +173,7 @@ class Export:
                                 yield piece
 
     async def _files_of(self, task: Task) -> AsyncGenerator[bytes, None]:
-        for output in task.completed:
+        for output in task.files:
             stored = await self._blobs.get(output.output_id)
             if stored is not None:
                 async with aclosing(self._file(stored, file_name(task, output), task.created)) as pieces:

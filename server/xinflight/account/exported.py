@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from xinflight.model import Output, Share, Task, TaskInput, Upload
-from xinflight.protocol import Params, State
+from xinflight.protocol import ChatContent, ChatEnd, Params, State
 
 __all__ = [
     "README",
@@ -32,7 +32,8 @@ All that xinflight keeps of you
 ===============================
 
 tasks.jsonl     your generations, one JSON object per line, newest first: parameters, metadata, times (UTC), states.
-                `file` of an output is the path of its image in this archive.
+                `file` of an output is the path of its image in this archive; of a chat there are its messages in
+                `content` and the answer in `text`.
 outputs/        the images of the generations that had ended when this export began, in a folder per day (UTC):
                 time, beginning of the prompt, id of the generation, index.
 uploads.jsonl   the images that you uploaded to start from, while they are kept: `file` is the path of each.
@@ -48,6 +49,7 @@ xinflight 保存的您的全部数据
 ============================
 
 tasks.jsonl     您的生成任务，每行一个 JSON 对象，最新的在前：参数、元数据、时间（UTC）、状态。
+                对话的消息在 `content` 中，回答在 `text` 中。
 outputs/        导出开始时已结束的任务的图片，按日期（UTC）分文件夹。
 uploads.jsonl   您上传或取用且尚未过期的图片。
 uploads/        这些图片。
@@ -65,6 +67,9 @@ class _ExportedOutput(Struct, omit_defaults=True, kw_only=True):
     seed: int
     code: str | None = None
     file: str | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    chat: ChatEnd | None = None
     media_type: str | None = None
     width: int | None = None
     height: int | None = None
@@ -72,7 +77,7 @@ class _ExportedOutput(Struct, omit_defaults=True, kw_only=True):
 
 
 class ExportedTask(Struct, omit_defaults=True, kw_only=True):
-    """One line of `tasks.jsonl`. Times are ISO 8601 in UTC."""
+    """One line of `tasks.jsonl`. Times are ISO 8601 in UTC. `content` are the messages and tools of a chat."""
 
     task_id: str
     state: State
@@ -84,6 +89,7 @@ class ExportedTask(Struct, omit_defaults=True, kw_only=True):
     params: Params
     metadata: Any = None
     inputs: list[TaskInput] = []
+    content: ChatContent | None = None
     outputs: list[_ExportedOutput]
 
 
@@ -124,7 +130,7 @@ class Manifest(Struct, kw_only=True):
     shares: int = 0
 
 
-def exported_task(task: Task, *, with_files: bool) -> ExportedTask:
+def exported_task(task: Task, content: ChatContent | None, *, with_files: bool) -> ExportedTask:
     """Return the line of a task; `with_files` tells whether its files are in the archive."""
     return ExportedTask(
         task_id=task.task_id,
@@ -137,12 +143,21 @@ def exported_task(task: Task, *, with_files: bool) -> ExportedTask:
         params=task.params,
         metadata=task.metadata,
         inputs=task.inputs,
+        content=content,
         outputs=[_exported_output(task, output, with_files) for output in task.outputs],
     )
 
 
 def _exported_output(task: Task, output: Output, with_file: bool) -> _ExportedOutput:
-    exported = _ExportedOutput(index=output.index, state=output.state, seed=output.seed, code=output.code)
+    exported = _ExportedOutput(
+        index=output.index,
+        state=output.state,
+        seed=output.seed,
+        code=output.code,
+        text=output.text,
+        reasoning=output.reasoning,
+        chat=output.chat,
+    )
     if with_file and output.state is State.COMPLETED and output.file is not None:
         exported.file = file_name(task, output)
         exported.media_type = output.file.media_type

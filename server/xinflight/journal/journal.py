@@ -6,6 +6,7 @@ highest seq seen a safe cursor. Snapshots have no seq; they are published at onc
 """
 
 import asyncio
+from collections import deque
 
 import structlog
 from msgspec import Struct
@@ -27,6 +28,8 @@ log = structlog.stdlib.get_logger(__name__)
 RETRY = 1.0
 """Seconds between two tries to store what could not be stored."""
 
+COMPACTED = 1024
+"""Tasks that are remembered after their deltas were deleted: a page that was read before may be on its way."""
 TROUBLE = 60.0
 """Seconds for which a failed commit counts where none was tried since."""
 
@@ -69,6 +72,9 @@ class Journal:
         self._positions: dict[str, _Position] = {}
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
         self._snapshots: dict[str, dict[str, dict[int, Event]]] = {}
+        # Tasks whose deltas are being deleted, and the latest COMPACTED of those whose end is published.
+        self._compacting: set[str] = set()
+        self._compacted: deque[str] = deque()
         # The newest queue of each owner who has subscribers, if anything waited since they came.
         self._queues: dict[str, OwnerQueue] = {}
         self._closing = False
@@ -120,6 +126,8 @@ class Journal:
         The place in the order is fixed by this call; the future is done once the event is stored and published,
         however long the store accepts nothing. Cancelling the future does not take the event back.
         """
+        if compacts:
+            self._compacting.add(task.uid)
         return self._put(Append(task=task, message=message, fence=fence, compacts=compacts))
 
     def extend(self, task: Task, message: Delta, fence: int) -> asyncio.Future[Outcome]:
@@ -211,11 +219,18 @@ class Journal:
         if position is not None:
             position.seq = max(event.seq, position.seq)
         if event.ends:
+            self._note_compacted(event.uid)
             of_owner = self._snapshots.get(event.owner, {})
             of_owner.pop(event.uid, None)
             if not of_owner:
                 self._snapshots.pop(event.owner, None)
         self.bus.publish(event)
+
+    def _note_compacted(self, uid: str) -> None:
+        if uid in self._compacting:
+            self._compacted.append(uid)
+        if len(self._compacted) > COMPACTED:
+            self._compacting.discard(self._compacted.popleft())
 
     # Subscribe
 
@@ -285,6 +300,10 @@ class Journal:
     def running(self, owner: str) -> list[str]:
         """Return the uids of the owner's tasks that have snapshots."""
         return list(self._snapshots.get(owner, ()))
+
+    def compacts(self, uid: str) -> bool:
+        """Tell whether the deltas of a task are being deleted, or were lately: its whole text follows."""
+        return uid in self._compacting
 
     def latest(self, owner: str, uid: str) -> list[Event]:
         """Return the newest snapshot of each output of an unfinished task, without places: the queue has them."""

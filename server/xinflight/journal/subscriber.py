@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from xinflight.journal.buffer import Buffer, SentTexts, buffer, merged
 from xinflight.journal.bus import Bus
 from xinflight.model import Event, OwnerQueue
 from xinflight.protocol import Progress, Queue, ServerMessage
@@ -51,6 +52,9 @@ class Source(Protocol):
     def queue(self, owner: str) -> OwnerQueue | None:
         """Return what waits of an owner, if that is known."""
 
+    def compacts(self, uid: str) -> bool:
+        """Tell whether the deltas of a task are being deleted, or were lately: its whole text follows."""
+
 
 class _Replay(Struct, eq=False):
     """Stored events to read again: after < seq <= upto, of `uids` or (None) of all that is subscribed.
@@ -79,10 +83,11 @@ class Subscriber:
         self.owner = owner
         self.wake = asyncio.Event()
         self._journal = journal
-        # Live events in order; a newer snapshot takes its older one out. Bounded by BUFFERED_EVENTS and, in bytes
-        # of its stored events, by BUFFERED_BYTES.
-        self._live: dict[tuple[str, int], Event | OwnerQueue] = {}
+        # Live events in order; a newer snapshot takes its older one out, a newer delta extends one. Bounded by
+        # BUFFERED_EVENTS and, in bytes of its stored events, by BUFFERED_BYTES.
+        self._live: Buffer = {}
         self._live_bytes = 0
+        self._texts = SentTexts(journal.compacts)
         # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
         self._replays: deque[_Replay] = deque()
         self._page: deque[Event | ServerMessage] = deque()
@@ -158,6 +163,7 @@ class Subscriber:
         self._leave_queue()
 
     def _forget(self, uid: str) -> None:
+        self._texts.forget(uid)
         self._reached.pop(uid, None)
         if self._since.pop(uid, None) is not None:
             self._journal.bus.detach(self, self.owner, uid)
@@ -209,8 +215,7 @@ class Subscriber:
             self._live.pop(key, None)
             self._live[key] = event
         else:
-            self._live[event.uid, -event.seq] = event
-            self._live_bytes += event.bytes
+            self._live_bytes += buffer(self._live, event)
         if len(self._live) > BUFFERED_EVENTS or self._live_bytes > BUFFERED_BYTES:
             self._fall_behind()
         self.wake.set()
@@ -259,12 +264,15 @@ class Subscriber:
         return item
 
     def _next_live(self) -> Event | Queue | None:
-        """Return what is buffered first, or None for a queue in which nothing has changed for this subscriber."""
+        """Return what is buffered first, or None for what must not be sent.
+
+        That is a queue in which nothing has changed for this subscriber, and text behind a gap.
+        """
         item = self._live.pop(next(iter(self._live)))
         if isinstance(item, OwnerQueue):
             return self._queue_message(item)
         self._live_bytes -= item.bytes if item.stored else 0
-        return item
+        return item if self._texts.note(item) else None
 
     def _queue_message(self, queue: OwnerQueue) -> Queue | None:
         """Return what waits of what is subscribed now; None if that has not changed."""
@@ -299,7 +307,8 @@ class Subscriber:
         upto = self._journal.position(self.owner) if replay.upto is None else replay.upto
         read = await self._read(replay, upto)
         rows = _within(read, PAGE_BYTES)
-        self._page.extend(row for row in rows if self._wants(replay, row))
+        events = merged(row for row in rows if self._wants(replay, row))
+        self._page.extend(event for event in events if self._texts.note(event))
         if len(rows) == PAGE or len(rows) < len(read):
             replay.after = rows[-1].seq
             return

@@ -1,5 +1,6 @@
 """What is stored: tasks, their outputs and events, shares of outputs, and uploads. Pure data and rules, no I/O."""
 
+from xinflight.model.content import decode_content, encode_content
 from xinflight.model.digest import digest, has_content
 from xinflight.model.event import (
     Event,
@@ -8,6 +9,7 @@ from xinflight.model.event import (
     StoredMessage,
     accepted_message,
     end_message,
+    merge_deltas,
     output_message,
     output_ref,
 )
@@ -36,11 +38,14 @@ __all__ = [
     "Usage",
     "accepted_message",
     "day_of",
+    "decode_content",
     "digest",
+    "encode_content",
     "end_message",
     "has_content",
     "identify",
     "media_type_of",
+    "merge_deltas",
     "output_message",
     "output_ref",
 ]

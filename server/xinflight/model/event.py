@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from xinflight.errors import by_code
 from xinflight.model.task import Output, Task
@@ -28,6 +29,7 @@ __all__ = [
     "StoredMessage",
     "accepted_message",
     "end_message",
+    "merge_deltas",
     "output_message",
     "output_ref",
 ]
@@ -76,6 +78,21 @@ class Event(Struct, frozen=True, kw_only=True):
     def ends(self) -> bool:
         """Tell whether this event is the end of its task."""
         return self.message.ends
+
+
+def merge_deltas(older: Event, newer: Event) -> Event | None:
+    """Return one delta with the text of two, or None if they are none of the same text, one right after the other.
+
+    It has the seq of the older one. With that of the newer one, whoever has seen an event between the two would
+    resume, after a cut, behind the older one without having been sent it. So some text may come twice, at its offset.
+    """
+    first, second = older.message, newer.message
+    if not isinstance(first, Delta) or not isinstance(second, Delta) or older.uid != newer.uid:
+        return None
+    same = (first.index, first.channel) == (second.index, second.channel)
+    if not same or first.offset + len(first.text) != second.offset:
+        return None
+    return replace(older, message=replace(first, text=first.text + second.text, timestamp=second.timestamp))
 
 
 class OwnerQueue(Struct, frozen=True, kw_only=True):

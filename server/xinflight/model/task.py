@@ -140,6 +140,11 @@ class Task(Struct, kw_only=True):
         return [output for output in self.outputs if output.state is State.COMPLETED]
 
     @property
+    def files(self) -> list[Output]:
+        """Return the outputs whose files are stored, in the order of their index."""
+        return [output for output in self.completed if output.file is not None]
+
+    @property
     def shown(self) -> list[Output]:
         """Return the outputs with something to show: those that were made, and texts that broke off or still grow."""
         return [output for output in self.outputs if output.state is State.COMPLETED or output.has_text]

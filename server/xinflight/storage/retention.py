@@ -101,13 +101,13 @@ class Retention:
         Raises:
             StorageUnavailable, OSError: not now; what is left is found again.
         """
-        for output in task.completed:
+        for output in task.files:
             await self._blobs.delete(output.output_id)
         await self._store.delete(task.uid)
 
     async def lacks_files(self, task: Task) -> bool:
         """Return whether a file of an ended task is gone: `erase` began and did not come to its end."""
-        return any([await self._blobs.identify(output.output_id) is None for output in task.completed])
+        return any([await self._blobs.identify(output.output_id) is None for output in task.files])
 
     async def _keep(self) -> None:
         while True:
@@ -143,7 +143,7 @@ class Retention:
         return now - self._even_since >= CLOCK_STEADY
 
     async def _delete_files(self, task: Task) -> None:
-        for output in task.completed:
+        for output in task.files:
             try:
                 await self._blobs.delete(output.output_id)
             except OSError as error:

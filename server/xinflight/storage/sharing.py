@@ -27,10 +27,10 @@ class Sharing:
         """Create a share of an output, for some seconds or until it is revoked; return it and its secret.
 
         Raises:
-            NotFound: the task has no such output, or it is not finished.
+            NotFound: the task has no such output, it is not finished, or a text.
             TooManyShares: the owner has SHARES_PER_OWNER.
         """
-        output = next((output for output in task.completed if output.index == index), None)
+        output = next((output for output in task.files if output.index == index), None)
         if output is None:
             raise NotFound(field="index")
         now = self._clock.time()

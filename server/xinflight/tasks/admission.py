@@ -11,6 +11,7 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
+from xinflight.model import encode_content
 from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, UpstreamState, parse_size
 from xinflight.settings import Settings
 from xinflight.upstream import Model, Xinference, most_tokens
@@ -112,7 +113,7 @@ def check_content(content: ChatContent, settings: Settings) -> bytes:
         _check_json("messages", message.tool_calls, settings.chat_bytes)
     _check_json("tools", content.tools, settings.chat_bytes)
     _check_json("tool_choice", content.tool_choice, settings.chat_bytes)
-    stored = msgspec.msgpack.encode(content)
+    stored = encode_content(content)
     if len(stored) > settings.chat_bytes:
         raise OutOfBounds(field="messages", limit=f"{settings.chat_bytes} bytes with tools")
     return stored

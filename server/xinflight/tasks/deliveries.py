@@ -3,7 +3,7 @@
 Delivered means that both have happened, in any order and to anybody who may see the task:
 
 - its end was handed to the socket of a subscriber, or of a response that shows the ended task;
-- each of its outputs was sent as a whole: as the answer to a GET of its file, or inline as `b64_json`.
+- each of its files was sent as a whole: as the answer to a GET, or inline as `b64_json`. A text is in the end itself.
 
 The uploads that it started from go with it, unless they were uploaded or used again since it was accepted.
 """
@@ -116,7 +116,7 @@ class Deliveries:
         """Note that a response has shown a task as it stands now, with the bytes of some outputs inline."""
         undelivered = self._undelivered.get(task.uid)
         if undelivered is not None and task.ended:
-            undelivered.awaited = {output.output_id for output in task.completed}
+            undelivered.awaited = {output.output_id for output in task.files}
             self._check(task.uid)
         for output_id in inline:
             self.fetched(output_id)
@@ -194,11 +194,12 @@ class Deliveries:
 
 
 def _outputs_of(event: Event) -> list[str]:
-    """Return the ids of the outputs that an end names."""
+    """Return the ids of the outputs with a file that an end names. A text was delivered with it."""
     match event.message:
         case Result():
-            return [output.url for output in event.message.data.data]
+            outputs = event.message.data.data
         case Cancelled():
-            return [output.url for output in event.message.data]
+            outputs = event.message.data
         case _:
-            return []
+            outputs = []
+    return [output.url for output in outputs if output.url]

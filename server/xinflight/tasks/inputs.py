@@ -1,15 +1,10 @@
 """What the request for an output starts from, made ready right before it is sent."""
 
-import msgspec
-
-from xinflight.model import Task
-from xinflight.protocol import ChatContent
+from xinflight.model import Task, decode_content
 from xinflight.storage import Store
 from xinflight.upstream import Inputs
 
 __all__ = ["TaskInputs"]
-
-_content = msgspec.msgpack.Decoder(ChatContent)
 
 
 class TaskInputs:
@@ -24,5 +19,5 @@ class TaskInputs:
         if task.content_bytes:
             stored = await self._store.content(task.uid)
             assert stored is not None  # stored with its task
-            content = _content.decode(stored)
+            content = decode_content(stored)
         return Inputs(content=content)

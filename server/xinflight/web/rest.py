@@ -108,7 +108,7 @@ class Rest:
         """Handle GET /tasks/{task_id}/outputs/{index}: redirect to the file of an output."""
         task = await self._find(request)
         index = int(request.match_info["index"])
-        for output in task.completed:
+        for output in task.files:
             if output.index == index:
                 location = self._context.render_context(request).output_url(output.output_id)
                 return web.Response(status=303, headers={**NO_STORE, hdrs.LOCATION: location})
