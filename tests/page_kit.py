@@ -99,7 +99,9 @@ async def find_the_line(page: Page) -> None:
 
 async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> Locator:
     """Ask for images by the form; return the new generation."""
-    known = await page.get_by_test_id("generation").count()
+    # Others that come meanwhile, from other windows, have other prompts.
+    alike = page.get_by_test_id("generation").filter(has_text=prompt)
+    known = await alike.count()
     settings = page.get_by_test_id("settings")
     if await settings.get_attribute("open") is None:
         await settings.locator("summary").click()
@@ -107,9 +109,9 @@ async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> L
     await page.get_by_test_id("steps").fill(str(steps))
     await page.get_by_test_id("n").fill(str(n))
     await page.get_by_test_id("generate").click()
-    await expect(page.get_by_test_id("generation")).to_have_count(known + 1)
+    await expect(alike).to_have_count(known + 1)
     # The newest stands first and moves down as others come; its id stays.
-    task = await page.get_by_test_id("generation").first.get_attribute("data-task")
+    task = await alike.first.get_attribute("data-task")
     return page.locator(f'[data-task="{task}"]')
 
 

@@ -43,7 +43,7 @@ async def test_away_for_a_while(tmp_path: Path, emulate: Serve) -> None:
     names = [f"t{i}" for i in range(6)]
     async with running(tmp_path / "data", await emulate(engine)) as server, WireClient.connect(server.url) as client:
         # The connections of the first two are cut, and it goes while they compute; their compute goes on.
-        engine.faults = Faults(drop=2, freeze=3, requests=2)
+        engine.faults = Faults(drop=3, freeze=3, requests=2)
         await start(client, *names, timeout=AWAY + 60)
         await start(client, "short", timeout=AWAY / 2)
         await eventually(lambda: engine.in_flight["painter"] == 2)
