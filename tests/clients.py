@@ -28,6 +28,7 @@ from xinflight.demo import (
     Job,
     KeyGuard,
     Txt2imgBody,
+    VariationsBody,
     VideoBody,
 )
 from xinflight.demo.prose import text_of
@@ -315,6 +316,7 @@ class Recorder(Emulator):
         super().__init__(models, **parts)
         self.posts: list[tuple[str, str | None, str]] = []
         """Route, model and prompt of each generation, in the order of their arrival."""
+        self.img2img_bodies: list[Img2imgBody] = []
         self.aborts: list[str] = []
         self.polls: Counter[str] = Counter()
         self.keys: list[str | None] = []
@@ -361,8 +363,14 @@ class Recorder(Emulator):
 
     async def img2img(self, body: Img2imgBody) -> Job:
         self.posts.append(("img2img", body.model, body.prompt))
+        self.img2img_bodies.append(body)
         self._follow_script()
         return self._counted(body.model or "", await super().img2img(body))
+
+    async def variations(self, body: VariationsBody) -> Job:
+        self.posts.append(("variations" if body.mask is None else "inpainting", body.model, body.prompt))
+        self._follow_script()
+        return self._counted(body.model, await super().variations(body))
 
     async def video(self, body: VideoBody, image: bytes | None = None) -> Job:
         self.posts.append(("video", body.model, str(body.prompt)))

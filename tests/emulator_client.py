@@ -102,6 +102,21 @@ class XinferenceClient:
         body = _filled(fields, width=64, height=64, steps=4, init_images=[image])
         return await self.call("POST", "/sdapi/v1/img2img", body)
 
+    async def variation(
+        self, start: bytes, kwargs: dict[str, Any] | None = None, mask: bytes | None = None, **fields: str
+    ) -> Answer:
+        """Ask for an image of 64x64 over a file by a form, with a mask for inpainting."""
+        form = aiohttp.FormData()
+        texts = _filled(dict(fields), size="64*64", response_format="b64_json")
+        for name, value in (texts | {"kwargs": json.dumps({"num_inference_steps": 4} | (kwargs or {}))}).items():
+            form.add_field(name, value)
+        form.add_field("image", start, filename="start.png", content_type="image/png")
+        if mask is not None:
+            form.add_field("mask_image", mask, filename="mask.png", content_type="image/png")
+        path = "/v1/images/variations" if mask is None else "/v1/images/inpainting"
+        async with self.session.post(self.url + path, data=form) as response:
+            return Answer(response.status, await response.json(), dict(response.headers))
+
     async def video(self, kwargs: dict[str, Any] | None = None, **fields: Any) -> Answer:
         """Ask for a video of nine frames of 64x64 in four steps."""
         small = {"width": 64, "height": 64, "num_frames": 9, "num_inference_steps": 4}

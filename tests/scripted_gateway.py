@@ -201,8 +201,10 @@ class ScriptedGateway:
         self.upstream = ScriptedUpstream(self.settings, self.clock, self.supervisor)
         self.blobs = InlineBlobs(2**20)
         self.retention = Retention(self.store, self.blobs, self.settings, self.clock, self.supervisor)
-        self.pools = Pools(self.settings, self.upstream, self.journal, self.blobs, self.clock, self.supervisor)
         self.uploads = Uploads(self.store, self.blobs, self.settings, self.clock, self.supervisor)
+        self.pools = Pools(
+            self.settings, self.upstream, self.journal, self.blobs, self.uploads, self.clock, self.supervisor
+        )
         self.front = Front(
             self.settings, self.upstream, self.journal, self.pools, self.retention, self.uploads, self.clock
         )

@@ -63,6 +63,20 @@ async def test_a_seed_and_a_start_fix_every_byte(images: XinferenceClient) -> No
     assert len({first, *others}) == 5
 
 
+async def test_the_other_routes_give_the_same_bytes(images: XinferenceClient) -> None:
+    """A form in place of JSON. What is no image is a 500 there."""
+    same: dict[str, Any] = {"seed": 7, "guidance_scale": 3.5, "strength": 0.7}
+    for masked in (None, mask((0, 0, 32, 64))):
+        ours = {} if masked is None else {"mask": masked}
+        expected = await over(images, denoising_strength=0.7, **ours)
+        white = None if masked is None else base64.b64decode(masked)
+        answer = await images.variation(picture(), same, white, model=MODEL)
+        assert answer.status == 200, answer.body
+        assert [image["b64_json"] for image in answer.body["data"]] == [expected]
+    assert (await images.variation(b"<svg/>", same, model=MODEL)).status == 500
+    assert (await images.variation(picture(), same, model="nope")).status == 404
+
+
 async def test_masks_that_are_none(images: XinferenceClient) -> None:
     """An empty text is no mask; a white one gives the same bytes, but its default strength is 1.0 in place of 0.6."""
     white = mask((0, 0, 64, 64))

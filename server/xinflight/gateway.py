@@ -64,8 +64,8 @@ class Gateway:
         self.journal = Journal(store, bus, clock, self.supervisor)
         self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
-        self._pools = Pools(settings, self.upstream, self.journal, blobs, clock, self.supervisor)
         self.uploads = Uploads(store, blobs, settings, clock, self.supervisor)
+        self._pools = Pools(settings, self.upstream, self.journal, blobs, self.uploads, clock, self.supervisor)
         tell = self.connections.notify
         self.deliveries = Deliveries(
             store, self._retention, self.uploads, clock, self.supervisor, partial(tell, kind="deleted")

@@ -4,7 +4,7 @@ What draws is left out of this face: it needs Pillow, which only the extra `demo
 """
 
 from xinflight.demo.auth import KeyGuard
-from xinflight.demo.bodies import GenerationsBody, Img2imgBody, Txt2imgBody, VideoBody
+from xinflight.demo.bodies import GenerationsBody, Img2imgBody, Txt2imgBody, VariationsBody, VideoBody
 from xinflight.demo.chat_bodies import ChatBody
 from xinflight.demo.chat_replica import Chat
 from xinflight.demo.demo_models import demo_emulator
@@ -34,6 +34,7 @@ __all__ = [
     "OverdrawingRequest",
     "Replica",
     "Txt2imgBody",
+    "VariationsBody",
     "VideoBody",
     "demo_emulator",
     "emulator_app",

@@ -14,6 +14,7 @@ __all__ = [
     "GenerationsBody",
     "Img2imgBody",
     "Txt2imgBody",
+    "VariationsBody",
     "VideoBody",
     "decode_generations",
     "decode_img2img",
@@ -66,6 +67,19 @@ class GenerationsBody(msgspec.Struct, kw_only=True):
     response_format: str | None = "url"
     size: str | None = "1024*1024"
     kwargs: str | None = None
+
+
+class VariationsBody(msgspec.Struct, kw_only=True):
+    """The form of `POST /v1/images/variations`, and with a mask that of `/v1/images/inpainting`."""
+
+    model: str
+    prompt: str = ""
+    negative_prompt: str = ""
+    size: str | None = None
+    response_format: str = "url"
+    kwargs: str | None = None
+    images: list[bytes]
+    mask: bytes | None = None
 
 
 class VideoBody(msgspec.Struct, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from xinflight.clock import Clock, SystemClock
 from xinflight.demo.auth import KeyGuard
-from xinflight.demo.bodies import GenerationsBody, Img2imgBody, Txt2imgBody, VideoBody
+from xinflight.demo.bodies import GenerationsBody, Img2imgBody, Txt2imgBody, VariationsBody, VideoBody
 from xinflight.demo.chat_bodies import ChatBody
 from xinflight.demo.chat_replica import Chat, ChatEnd, ChatReplica
 from xinflight.demo.drawing_request import DrawingRequest, from_generations, from_txt2img
@@ -185,8 +185,8 @@ class Emulator:
     def abort(self, uid: str, request_id: str, block_seconds: float = BLOCK_SECONDS) -> str:
         """Abort and block a request id on every replica of a model.
 
-        Returns DONE if something was aborted; else NO_OP, or NOT_FOUND of a language model. For videos it is always
-        NO_OP.
+        Returns DONE if something was aborted; else NO_OP, or NOT_FOUND of a language model. For videos and variations
+        it is always NO_OP.
 
         Raises:
             HttpError: 500, the process of a replica is dead.
@@ -245,6 +245,17 @@ class Emulator:
         job = Job(
             "generations", kwargs.get("request_id"), faults, lambda: from_generations(body, kwargs, replica.model)
         )
+        return await self._submit(job, replica)
+
+    async def variations(self, body: VariationsBody) -> Job:
+        """Submit a request for a variation or, with a mask, for inpainting, as `generations`."""
+        from xinflight.demo.overdrawing import from_variations
+
+        route: Route = "variations" if body.mask is None else "inpainting"
+        replica = self._pipeline_for(body.model, route)
+        faults = self._next_faults(body.prompt)
+        kwargs = _decoded(body.kwargs, 500)
+        job = Job(route, kwargs.get("request_id"), faults, lambda: from_variations(body, kwargs, replica.model))
         return await self._submit(job, replica)
 
     async def video(self, body: VideoBody, image: bytes | None = None) -> Job:

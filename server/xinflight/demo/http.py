@@ -28,6 +28,8 @@ _SCOPES = {
     "/sdapi/v1/img2img": "models:read",
     "/sdapi/v1/progress": "models:read",
     "/v1/images/generations": "models:read",
+    "/v1/images/variations": "models:read",
+    "/v1/images/inpainting": "models:read",
     "/v1/video/generations": "models:read",
     "/v1/video/generations/image": "models:read",
     "/v1/chat/completions": "models:read",

@@ -10,7 +10,7 @@ from xinflight.demo.faults import Faults
 
 __all__ = ["Job", "Route"]
 
-Route = Literal["txt2img", "img2img", "generations", "text2video", "image2video"]
+Route = Literal["txt2img", "img2img", "generations", "variations", "inpainting", "text2video", "image2video"]
 
 
 class Job:
@@ -48,7 +48,7 @@ class Job:
     @property
     def decodes(self) -> bool:
         """Whether `prepare` decodes images, which belongs on a thread."""
-        return self.route in ("img2img", "image2video")
+        return self.route in ("img2img", "variations", "inpainting", "image2video")
 
     def fail(self, error: HttpError) -> None:
         """Set an error as the answer, unless there is an answer already."""

@@ -10,6 +10,8 @@ _NEEDS = {
     "txt2img": "text2image",
     "generations": "text2image",
     "img2img": "image2image",
+    "variations": "image2image",
+    "inpainting": "inpainting",
     "text2video": "text2video",
     "image2video": "image2video",
     "chat": "chat",

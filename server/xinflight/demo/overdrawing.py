@@ -6,11 +6,13 @@ Source: Xinference 4.1.0, `model/image/sdapi.py` and `model/image/utils.py`; wha
 import base64
 import binascii
 import io
+import re
 from typing import Any
 
 import msgspec
 from PIL import ExifTags, Image, ImageOps
 
+from xinflight.demo.bodies import VariationsBody
 from xinflight.demo.drawing import as_jpeg, draw_scene, write_label
 from xinflight.demo.drawing_request import (
     DrawingRequest,
@@ -21,7 +23,7 @@ from xinflight.demo.drawing_request import (
 )
 from xinflight.demo.model import EmulatedModel
 
-__all__ = ["draw_over", "from_img2img", "opened_rgb", "upright_size"]
+__all__ = ["draw_over", "from_img2img", "from_variations", "opened_rgb", "upright_size"]
 
 STRENGTH, INPAINTING_STRENGTH = 0.6, 1.0  # defaults of ZImageImg2ImgPipeline and ZImageInpaintPipeline
 WEDGING_PIXELS = 1600 * 1600  # a start of this size that isn't the output's: minutes of work that no abort ends
@@ -42,6 +44,45 @@ def from_img2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
         _refuse_sampler(sampler)
     starts = [_decoded(text) for text in params["init_images"]]
     mask = _decoded(params["mask"]) if params.get("mask") else None
+    return _overdrawing(
+        model,
+        params["prompt"],
+        pipeline_arguments(params),
+        sdapi_size(params),
+        params.get("denoising_strength"),
+        starts,
+        mask,
+        inverted=bool(params.get("inpainting_mask_invert")),
+    )
+
+
+def from_variations(body: VariationsBody, kwargs: dict[str, Any], model: EmulatedModel) -> list[DrawingRequest]:
+    """Convert a body of variations or inpainting and its decoded kwargs. Decodes images: call it in a thread.
+
+    Raises:
+        ValueError, RuntimeError: as `from_img2img`, all answered with 500.
+    """
+    size = upright_size(body.images[0]) if body.size is None else _size(body.size)
+    asked = kwargs | {"negative_prompt": body.negative_prompt}
+    return _overdrawing(model, body.prompt, asked, size, kwargs.get("strength"), body.images, body.mask)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = map(int, re.split(r"[^\d]+", text))
+    return width, height
+
+
+def _overdrawing(
+    model: EmulatedModel,
+    prompt: str,
+    asked: dict[str, Any],
+    size: tuple[int, int],
+    strength: float | None,
+    starts: list[bytes],
+    mask: bytes | None,
+    *,
+    inverted: bool = False,
+) -> list[DrawingRequest]:
     if mask is not None and "inpainting" not in model.abilities:
         raise RuntimeError(f"{model.uid} does not support inpainting")
     if len(starts) > 1:
@@ -49,19 +90,17 @@ def from_img2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
             "The size of tensor a (1) must match the size of tensor b (2) at non-singleton dimension 0"
         )
     image = _opened(starts[0])
-    size = sdapi_size(params)
-    strength = params.get("denoising_strength")
     if strength is None:
         strength = STRENGTH if mask is None else INPAINTING_STRENGTH
     if model.edits:
         size, strength = _edit_size(size), 1.0
-    request = build_request(model, params["prompt"], pipeline_arguments(params), size)
+    request = build_request(model, prompt, asked, size)
     width, height = _upright_size(image)
     failure = None
     if (width, height) != size and not model.edits:
-        asked, given, dimension = (size[0], width, 3) if width != size[0] else (size[1], height, 2)
+        asked_side, given, dimension = (size[0], width, 3) if width != size[0] else (size[1], height, 2)
         failure = (
-            f"The size of tensor a ({asked // 2}) must match the size of tensor b ({given // 2}) "
+            f"The size of tensor a ({asked_side // 2}) must match the size of tensor b ({given // 2}) "
             f"at non-singleton dimension {dimension}"
         )
     wedged = failure is not None and width * height >= WEDGING_PIXELS
@@ -74,7 +113,6 @@ def from_img2img(params: dict[str, Any], model: EmulatedModel) -> list[DrawingRe
         "failure": failure,
         "wedged": wedged,
     }
-    inverted = bool(params.get("inpainting_mask_invert"))
     return [
         OverdrawingRequest(
             **fields, image=starts[0], mask=mask, inverted=inverted, strength=strength, edit=model.edits

@@ -26,6 +26,8 @@ REFUSALS = {
     "txt2img": "is not for txt2img.",
     "img2img": "is not for img2img.",
     "generations": "is not for creating image.",
+    "variations": "is not for creating image.",
+    "inpainting": "is not for creating image.",
     "text2video": "is not for creating video.",
     "image2video": "is not for creating video from image.",
 }
@@ -100,7 +102,8 @@ class Replica(Process):
         """Abort the running or waiting job of an id and block the id. Return DONE if there was one, else NO_OP.
 
         A running txt2img or img2img is asked to stop and answered once it has. Any other is answered at once and
-        releases the lock, but computes on, so the next job shares the scheduler with it; of a video NO_OP is said.
+        releases the lock, but computes on, so the next job shares the scheduler with it; that was no abort at all for
+        any but a generation, if one believes the answer.
         """
         self.check_alive()
         job = self._ids.abort(request_id, block_seconds)
@@ -110,7 +113,7 @@ class Replica(Process):
             job.stopping = True
         else:
             self._settle(job, job.cancelled())
-        return "NO_OP" if self.model.type == "video" else "DONE"
+        return "DONE" if job.stoppable or job.route == "generations" else "NO_OP"
 
     def _settle(self, job: Job, end: HttpError | list[bytes]) -> None:
         self._progress.finish(job.request_id)

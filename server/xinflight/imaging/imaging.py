@@ -11,9 +11,13 @@ from xinflight.imaging.sizes import Size
 __all__ = ["check_pillow", "composite", "prepare_image", "prepare_mask", "upright_size"]
 
 
+HAS_PILLOW = find_spec("PIL") is not None
+"""Looked for once, since that reads folders."""
+
+
 def check_pillow() -> None:
     """Raise ImagesUnsupported if Pillow is not installed."""
-    if find_spec("PIL") is None:
+    if not HAS_PILLOW:
         raise ImagesUnsupported(limit="pip install 'xinflight[images]'")
 
 

@@ -12,7 +12,7 @@ def fitting_size(size: Size, *, least: int, most: int, multiple: int) -> Size:
     """
     low, high = -(-least // multiple) * multiple, most // multiple * multiple
     scale = max(min(1.0, high / max(size)), low / min(size))
-    width, height = (min(max(round(side * scale / multiple) * multiple, low), high) for side in size)
+    width, height = (min(max(int(side * scale / multiple + 0.5) * multiple, low), high) for side in size)
     return width, height
 
 

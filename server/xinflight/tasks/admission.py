@@ -1,8 +1,11 @@
 """What is refused of a request: values beyond the settings, and models that are not there."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from xinflight.errors import (
+    BadImage,
     LoraTag,
     ModelNotFound,
     ModelUnsuitable,
@@ -11,12 +14,23 @@ from xinflight.errors import (
     UpstreamAuth,
     WrongShape,
 )
-from xinflight.model import encode_content
+from xinflight.imaging import check_pillow
+from xinflight.model import InputRole, Upload, encode_content
 from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, UpstreamState, parse_size
 from xinflight.settings import Settings
-from xinflight.upstream import Model, Xinference, most_tokens
+from xinflight.upstream import SPECIAL_FIELDS, Kind, Model, Xinference, most_tokens
 
-__all__ = ["FRAME_BYTES", "check", "check_content", "check_context", "check_metadata", "choose_model", "limits"]
+__all__ = [
+    "FRAME_BYTES",
+    "SIZE_MULTIPLE",
+    "check",
+    "check_content",
+    "check_context",
+    "check_inputs",
+    "check_metadata",
+    "choose_model",
+    "limits",
+]
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
@@ -59,25 +73,48 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def check(request: TaskRequest, settings: Settings) -> None:
-    """Hold a message against the settings.
+def check(request: TaskRequest, kind: Kind, settings: Settings) -> None:
+    """Hold a message against its kind and the settings.
 
     Raises:
+        WrongShape: its kind needs another field, or takes one of them not.
+        ImagesUnsupported: there is an image, and no Pillow.
         PromptMissing: there is no prompt, or only white space.
         OutOfBounds: a value is beyond a setting; `field` and `limit` say which.
         LoraTag: a prompt has a `<lora:` tag, which most models would draw as text.
     """
     _at_most("timeout", request.timeout, settings.timeout_max)
     if isinstance(request, Generate):
-        _check_drawing(request, settings)
+        _check_fields(request, kind)
+        _check_drawing(request, kind, settings)
     if isinstance(request, Chat) and not 1 <= len(request.messages) <= settings.chat_messages:
         raise OutOfBounds(field="messages", limit=f"1 to {settings.chat_messages} messages")
 
 
-def _check_drawing(generate: Generate, settings: Settings) -> None:
-    if generate.prompt is None or not generate.prompt.strip():
+def _check_fields(generate: Generate, kind: Kind) -> None:
+    """Hold the fields that only some kinds have against a kind."""
+    for name in SPECIAL_FIELDS:
+        given = getattr(generate, name) not in (None, [])
+        if given and name not in kind.fields:
+            raise WrongShape(field=name, limit=f"not with the kind {kind.name}")
+        if name in kind.required and not given:
+            raise WrongShape(field=name, limit=f"required for the kind {kind.name}")
+    if generate.image is not None:
+        check_pillow()
+
+
+def check_inputs(inputs: Sequence[tuple[InputRole, Upload]]) -> None:
+    """Raise BadImage for a mask of another size than the image to which it belongs."""
+    sizes = {role: (upload.width, upload.height) for role, upload in inputs if role != "reference"}
+    if "mask" in sizes and sizes["mask"] != sizes["image"]:
+        width, height = sizes["image"]
+        raise BadImage(field="mask", limit=f"the size of image: {width}x{height}")
+
+
+def _check_drawing(generate: Generate, kind: Kind, settings: Settings) -> None:
+    if "prompt" in kind.required and not (generate.prompt or "").strip():
         raise PromptMissing(field="prompt", limit="1 character or more")
-    for field, text in (("prompt", generate.prompt), ("negative_prompt", generate.negative_prompt or "")):
+    for field, text in (("prompt", generate.prompt or ""), ("negative_prompt", generate.negative_prompt or "")):
         if len(text) > settings.prompt_length:
             raise OutOfBounds(field=field, limit=f"{settings.prompt_length} characters")
         if "<lora:" in text.lower():

@@ -25,7 +25,14 @@ from xinflight.model import Task, day_of, has_content
 from xinflight.protocol import CancelledTask, Chat, ChatContent, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import Retention
-from xinflight.tasks.admission import check, check_content, check_context, check_metadata, choose_model
+from xinflight.tasks.admission import (
+    check,
+    check_content,
+    check_context,
+    check_inputs,
+    check_metadata,
+    choose_model,
+)
 from xinflight.tasks.new_task import choose_kind, new_task, resolve_inputs
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.presence import Presence
@@ -101,17 +108,17 @@ class Front:
             if known is not None:
                 return self._attach(request, known, subscriber), False
         await self._check_quota(owner)
-        check(request, self._settings)
-        inputs = await resolve_inputs(request, owner, self._uploads)
-        self._check_room(owner, address)
         kind = choose_kind(request, self._upstream)
+        check(request, kind, self._settings)
+        inputs = await resolve_inputs(request, owner, self._uploads)
+        check_inputs(inputs)
+        self._check_room(owner, address)
         model = choose_model(request.model, kind.ability(getattr(request, "image", None) is not None), self._upstream)
         pool, rank = self._pools.pool_of(model), self._pools.next_rank()
         if model is not None:
             check_context(request, model)
-        task = new_task(request, identity, kind, model, pool, rank, self._settings, self._clock.time())
+        task = new_task(request, identity, kind, model, inputs, pool, rank, self._settings, self._clock.time())
         task.content_bytes = len(content or b"")
-        task.inputs = inputs
         task.paused = owner in self._pools.paused_owners
         task_bytes = task.bytes
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:

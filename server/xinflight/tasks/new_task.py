@@ -2,19 +2,21 @@
 
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xinflight.auth import Identity
 from xinflight.errors import BadImage, ImageNotFound, ModelUnsuitable
 from xinflight.i18n import choose_language
-from xinflight.model import InputRole, Output, Task, TaskInput, digest
+from xinflight.imaging import fitting_size
+from xinflight.model import InputRole, Output, Task, TaskInput, Upload, digest
 from xinflight.protocol import Chat, Generate, ImagePart, Params, TaskRequest
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
+from xinflight.tasks.admission import SIZE_MULTIPLE
 from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, Kind, Model, Xinference
 
-__all__ = ["choose_kind", "new_task", "resolve_inputs"]
+__all__ = ["Found", "choose_kind", "new_task", "resolve_inputs"]
 
 
 def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
@@ -25,15 +27,16 @@ def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
     """
     name = "chat"
     if isinstance(request, Generate):
-        model = None if request.model is None else upstream.find(request.model, "text2image")
-        name = request.kind or _kind_of(request, frozenset() if model is None else model.abilities)
+        name = request.kind or _kind_of(request, upstream)
     if name not in KINDS:
         raise ModelUnsuitable(field="kind", limit=", ".join(KINDS))
     return KINDS[name]
 
 
-def _kind_of(request: Generate, abilities: frozenset[str]) -> str:
-    """Return the kind that follows from the fields of a request, where its model has some abilities, if any."""
+def _kind_of(request: Generate, upstream: Xinference) -> str:
+    """Return the kind that follows from the fields of a request and from what its model can."""
+    model = None if request.model is None else upstream.find(request.model, "text2image")
+    abilities = frozenset() if model is None else model.abilities
     if request.frames is not None or request.fps is not None:
         return "video"
     if request.mask is not None:
@@ -41,29 +44,36 @@ def _kind_of(request: Generate, abilities: frozenset[str]) -> str:
     if request.images:
         return "edit"
     if request.image is not None:
+        if request.model is None:
+            # Whatever is there that can start from an image.
+            abilities = frozenset[str]().union(*(model.abilities for model in upstream.models.values()))
         # A model that is not known yet decides nothing: most can start from an image.
         others = [name for name, ability in (("edit", "edit"), ("video", "image2video")) if ability in abilities]
         return others[0] if others and "image2image" not in abilities else "image2image"
     return "video" if "text2video" in abilities and "text2image" not in abilities else "text2image"
 
 
-async def resolve_inputs(request: TaskRequest, owner: str, uploads: Uploads) -> list[TaskInput]:
+Found = tuple[InputRole, Upload]
+"""An image that a request starts from."""
+
+
+async def resolve_inputs(request: TaskRequest, owner: str, uploads: Uploads) -> list[Found]:
     """Return the uploads that the image ids of a request stand for, in their order.
 
     Raises:
         ImageNotFound: one of them is not there, or not the owner's; `field` names it.
         BadImage, TooManyUploads, AccountBusy, StorageUnavailable: as `Uploads.resolve`.
     """
-    inputs = []
-    found: dict[str, str] = {}
+    inputs: list[Found] = []
+    found: dict[str, Upload] = {}
     for field, role, image_id in _image_ids(request):
         if image_id not in found:
             try:
-                found[image_id] = (await uploads.resolve(owner, image_id)).upload_id
+                found[image_id] = await uploads.resolve(owner, image_id)
             except (ImageNotFound, BadImage) as error:
                 error.field = field
                 raise
-        inputs.append(TaskInput(role=role, upload_id=found[image_id]))
+        inputs.append((role, found[image_id]))
     return inputs
 
 
@@ -88,6 +98,7 @@ def new_task(
     identity: Identity,
     kind: Kind,
     model: Model | None,
+    inputs: Sequence[Found],
     pool: str,
     rank: float,
     settings: Settings,
@@ -97,7 +108,7 @@ def new_task(
 
     `model` is None while none is known; `now` is Unix seconds.
     """
-    params = _params(request, kind, model, settings)
+    params = _params(request, kind, model, inputs, settings)
     timeout = params.timeout
     outputs = [
         Output(
@@ -120,6 +131,7 @@ def new_task(
         created=now,
         deadline=now + timeout,
         outputs=outputs,
+        inputs=[TaskInput(role=role, upload_id=upload.upload_id) for role, upload in inputs],
         weight=identity.weight,
         rank=rank,
         metadata=request.metadata,
@@ -127,7 +139,9 @@ def new_task(
     )
 
 
-def _params(request: TaskRequest, kind: Kind, model: Model | None, settings: Settings) -> Params:
+def _params(
+    request: TaskRequest, kind: Kind, model: Model | None, inputs: Sequence[Found], settings: Settings
+) -> Params:
     """Return the parameters in effect: those of the request, else the model's defaults."""
     params = Params(
         kind=kind.name,
@@ -141,6 +155,7 @@ def _params(request: TaskRequest, kind: Kind, model: Model | None, settings: Set
     )
     if isinstance(request, Generate):
         _set_drawing(params, request, model, settings)
+        _set_start(params, request, kind, inputs, settings)
     if isinstance(request, Chat):
         _set_chat(params, request)
     return params
@@ -169,3 +184,18 @@ def _set_drawing(params: Params, request: Generate, model: Model | None, setting
         params.guidance_scale = model.guidance_scale if request.guidance_scale is None else request.guidance_scale
     params.seed = secrets.randbelow(2**32) if seed is None or seed == -1 else seed
     params.response_format = request.response_format
+
+
+def _set_start(params: Params, request: Generate, kind: Kind, inputs: Sequence[Found], settings: Settings) -> None:
+    """Set what only those have that start from an image, whose size is theirs if none is given."""
+    params.image, params.images, params.mask = request.image, request.images, request.mask
+    if "strength" in kind.fields:
+        params.strength = kind.strength if request.strength is None else request.strength
+    if kind.chooses_size:
+        params.size = request.size
+    elif request.size is None and inputs:
+        start = next(upload for role, upload in inputs if role == "image")
+        width, height = fitting_size(
+            (start.width, start.height), least=settings.size_min, most=settings.size_max, multiple=SIZE_MULTIPLE
+        )
+        params.size = f"{width}x{height}"

@@ -16,6 +16,7 @@ from xinflight.storage import Blobs, Outcome, PoolTags
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
+from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.queue_positions import QueuePositions
 from xinflight.tasks.recovery import Recovery, may_run
@@ -53,6 +54,7 @@ class PoolRunner:
         blobs: Blobs,
         durations: DurationHistory,
         unsaved: UnsavedBytes,
+        images: ImageInputs,
         clock: Clock,
         supervisor: Supervisor,
         fence: int,
@@ -71,7 +73,7 @@ class PoolRunner:
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
-        self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, clock)
+        self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, images, clock)
         self._recovery = Recovery(
             pool, upstream, self.ledger, self._scheduler, self._slots, self._enqueue, on_waiting
         )

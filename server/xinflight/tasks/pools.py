@@ -20,11 +20,13 @@ from xinflight.settings import Settings
 from xinflight.storage import Blobs, Outcome
 from xinflight.supervise import Supervisor
 from xinflight.tasks.costs import UNKNOWN
+from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.paused_owners import PausedOwners
 from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
 from xinflight.tasks.queue_snapshots import QueueSnapshots
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
+from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, DurationHistory, Model, Xinference
 
 __all__ = ["Pools"]
@@ -44,6 +46,7 @@ class Pools:
         upstream: Xinference,
         journal: Journal,
         blobs: Blobs,
+        uploads: Uploads,
         clock: Clock,
         supervisor: Supervisor,
     ) -> None:
@@ -52,6 +55,7 @@ class Pools:
         self._upstream = upstream
         self._journal = journal
         self._blobs = blobs
+        self._images = ImageInputs(uploads, settings)
         self._clock = clock
         self._supervisor = supervisor
         self._durations = DurationHistory()
@@ -95,6 +99,7 @@ class Pools:
                 self._blobs,
                 self._durations,
                 self.unsaved,
+                self._images,
                 self._clock,
                 self._supervisor,
                 fence,

@@ -18,6 +18,7 @@ from xinflight.errors import (
 from xinflight.model import MediaInfo
 from xinflight.protocol import CancelOutcome, State, UpstreamState, parse_size
 from xinflight.storage import Blobs, Store
+from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.inputs import TaskInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
@@ -58,9 +59,11 @@ class Runner:
         blobs: Blobs,
         durations: DurationHistory,
         unsaved: UnsavedBytes,
+        images: ImageInputs,
         clock: Clock,
     ) -> None:
-        self._inputs = TaskInputs(store)
+        self._inputs = TaskInputs(store, images)
+        self._images = images
         self._upstream = upstream
         self._ledger = ledger
         self._blobs = blobs
@@ -103,10 +106,14 @@ class Runner:
                 self._ledger.renew_request_id(run)
             requests += 1
             try:
-                await self._ledger.sending(run, abortable=kind.route(true_cancel=model.true_cancel).true_cancel)
+                # In its slot, which stands idle for that moment, but before a request is stored as sent: what is
+                # cancelled or killed meanwhile was never asked for.
+                inputs = await self._inputs.prepare(run.task)
+                if not run.over:
+                    await self._ledger.sending(run, abortable=kind.route(true_cancel=model.true_cancel).true_cancel)
                 # It may have ended, or the server stops, while that was stored.
                 if not run.over:
-                    await self._store(run, await self._attempt(run, model))
+                    await self._store(run, await self._attempt(run, model, inputs))
                 return
             except Aborted as error:
                 self._aborted(run, error)
@@ -138,18 +145,18 @@ class Runner:
                 await self._pause(run, error.code, max(pause, error.retry_after or 0.0))
                 refusals += 1
 
-    async def _attempt(self, run: OutputRun, model: Model) -> Made:
-        """Send one request; return what was made. Raises what `Attempt.run` raises."""
+    async def _attempt(self, run: OutputRun, model: Model, inputs: Inputs) -> Made:
+        """Send one request; return what was made. Raises what `Attempt.run` raises, and `Kind.finish`."""
         key = run.duration_key(model.uid)
         started = self._clock.monotonic()
         kind = KINDS[run.task.kind]
         # Nobody knows how long a text becomes, however long others were.
         total = self._durations.total(key) if kind.polled else None
-        estimator = ProgressEstimator(run.task.params.steps, started, total, self._durations.tail(key))
+        estimator = ProgressEstimator(kind.step_count(run.task.params), started, total, self._durations.tail(key))
         attempt = Attempt(
             self._upstream,
             kind,
-            generation_request(run, model, await self._inputs.prepare(run.task)),
+            generation_request(run, model, inputs),
             estimator,
             true_cancel=model.true_cancel,
             report=lambda: self._ledger.progressed(run),
@@ -168,6 +175,8 @@ class Runner:
         now = self._clock.monotonic()
         tail = now - estimator.decoding_since if estimator.decoding_since is not None else 0.0
         self._durations.learn(key, now - estimator.began_at, tail)
+        if kind.finish is not None and isinstance(made, bytes):
+            return await self._images.finish(kind.finish, inputs, made)
         return made
 
     async def _pause(self, run: OutputRun, reason: str | None, seconds: float) -> None:

@@ -177,9 +177,9 @@ class OutputRun(Struct, eq=False, kw_only=True):
 
 def progress_message(run: OutputRun, now: float, unix: float) -> Progress:
     """Return the snapshot of a run as it is shown; `now` is monotonic, `unix` Unix seconds."""
-    view, output, params = run.view, run.output, run.task.params
+    view, output = run.view, run.output
     estimator = view.estimator
-    steps = params.steps if estimator is not None else None
+    steps = KINDS[run.task.kind].step_count(run.task.params) if estimator is not None else None
     known = output.attempt > 0 or output.upstream is not None or view.retry_reason is not None
     return Progress(
         task_id=run.task.task_id,

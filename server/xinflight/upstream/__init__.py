@@ -4,6 +4,7 @@ from xinflight.upstream.attempt import NOT_FOUND, Attempt
 from xinflight.upstream.kinds import (
     CHAT,
     KINDS,
+    SPECIAL_FIELDS,
     TEXT2IMAGE,
     Answer,
     GenerationRequest,
@@ -22,6 +23,7 @@ __all__ = [
     "CHAT",
     "KINDS",
     "NOT_FOUND",
+    "SPECIAL_FIELDS",
     "TEXT2IMAGE",
     "Aborted",
     "Answer",

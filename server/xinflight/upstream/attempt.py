@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import aiohttp
+import msgspec
 import structlog
 
 from xinflight.errors import (
@@ -17,7 +18,7 @@ from xinflight.errors import (
     XinflightError,
 )
 from xinflight.upstream.client import NOT_SENT
-from xinflight.upstream.kinds import GenerationRequest, Kind, Made, Piece, Reader
+from xinflight.upstream.kinds import Form, GenerationRequest, Kind, Made, Piece, Reader
 from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_failure, parse
 from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
@@ -74,7 +75,7 @@ class Attempt:
     def confirm_seconds(self) -> float:
         """Seconds after which an abort counts as unconfirmed."""
         timeouts = self._kind.timeouts
-        five_steps = 5 * self.estimator.step_seconds(self.request.steps)
+        five_steps = 5 * self.estimator.step_seconds(self._kind.step_count(self.request.params) or self.request.steps)
         # Before `silence` is over: a request that is only presumed to have ended confirms nothing.
         return min(max(timeouts.confirm, five_steps), timeouts.silence / 2)
 
@@ -166,7 +167,11 @@ class Attempt:
 
     async def _post(self) -> Made:
         route = self._route
-        path, body, max_bytes = route.path(self.request), route.body(self.request), self._kind.max_bytes(self.request)
+        path, max_bytes = route.path(self.request), self._kind.max_bytes(self.request)
+        body: object = route.body(self.request)
+        if self.request.inputs.image_bytes and not isinstance(body, Form):
+            # Base64 of megabytes.
+            body = await asyncio.to_thread(msgspec.json.encode, body)
         try:
             if route.reader is not None:
                 return await self._read(route.reader(self.request), path, body, max_bytes)

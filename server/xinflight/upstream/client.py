@@ -3,6 +3,7 @@
 Facts are those measured on Xinference 4.1.0.
 """
 
+import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -66,7 +67,7 @@ class Client:
     ) -> bytes:
         """Send one request and return the body of its 200 response, at most `max_bytes`, within `seconds`.
 
-        A `Form` is sent as multipart/form-data, anything else as JSON.
+        A `Form` is sent as multipart/form-data, bytes as the JSON that they are, anything else as JSON.
 
         Raises:
             XinflightError: what `failure` makes of any other status, redirects included.
@@ -116,12 +117,15 @@ class Client:
         """Send a request and yield its 200 response; raise for any other."""
         assert self._session is not None  # set by open()
         url = URL(self._base + path, encoded=True)
-        data: bytes | aiohttp.FormData | None
+        data: io.BytesIO | aiohttp.FormData | None
         if isinstance(body, Form):
             data, headers = _form_data(body), None
+        elif body is None:
+            data = headers = None
         else:
-            data = None if body is None else msgspec.json.encode(body)
-            headers = None if data is None else {"Content-Type": "application/json"}
+            # As a file: aiohttp writes it in parts, and warns of megabytes of plain bytes.
+            data = io.BytesIO(body if isinstance(body, bytes) else msgspec.json.encode(body))
+            headers = {"Content-Type": "application/json"}
         # Following a redirect would send prompts and our key to wherever it points.
         async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
             if response.status != 200:
@@ -137,7 +141,7 @@ def _form_data(form: Form) -> aiohttp.FormData:
     for name, value in form.fields.items():
         data.add_field(name, value)
     for name, file in form.files.items():
-        data.add_field(name, file.data, filename=name, content_type=file.media_type)
+        data.add_field(name, io.BytesIO(file.data), filename=name, content_type=file.media_type)
     return data
 
 

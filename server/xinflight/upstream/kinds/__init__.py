@@ -1,7 +1,11 @@
 """The kinds of tasks: how each is asked of Xinference, one file per kind. All other code treats all kinds alike."""
 
 from xinflight.upstream.kinds.chat import CHAT, most_tokens
+from xinflight.upstream.kinds.edit import EDIT
+from xinflight.upstream.kinds.image2image import IMAGE2IMAGE
+from xinflight.upstream.kinds.inpainting import INPAINTING
 from xinflight.upstream.kinds.kind import (
+    SPECIAL_FIELDS,
     Answer,
     Form,
     FormFile,
@@ -18,7 +22,11 @@ from xinflight.upstream.kinds.text2image import TEXT2IMAGE
 
 __all__ = [
     "CHAT",
+    "EDIT",
+    "IMAGE2IMAGE",
+    "INPAINTING",
     "KINDS",
+    "SPECIAL_FIELDS",
     "TEXT2IMAGE",
     "Answer",
     "Form",
@@ -34,5 +42,5 @@ __all__ = [
     "most_tokens",
 ]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE, CHAT)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE, IMAGE2IMAGE, INPAINTING, EDIT, CHAT)}
 """All kinds by name, which is what `Task.kind` stores."""

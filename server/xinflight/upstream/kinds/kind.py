@@ -10,6 +10,7 @@ from xinflight.protocol import Kind as KindName
 from xinflight.upstream.progress import DurationKey
 
 __all__ = [
+    "SPECIAL_FIELDS",
     "Answer",
     "Form",
     "FormFile",
@@ -24,13 +25,26 @@ __all__ = [
 ]
 
 
+SPECIAL_FIELDS = ("image", "images", "mask", "strength", "frames", "fps")
+"""Fields of `generate` that only some kinds take."""
+
+
 class Inputs(Struct, frozen=True, kw_only=True):
-    """What a request starts from: images as PNG, exactly as Xinference needs them, and the messages of a chat."""
+    """What a request starts from: images as PNG, exactly as Xinference needs them, and the messages of a chat.
+
+    `size` is that of `image`, or of the first of `references` without one: width and height in pixels.
+    """
 
     image: bytes | None = None
+    size: tuple[int, int] = (0, 0)
     references: tuple[bytes, ...] = ()
     mask: bytes | None = None
     content: ChatContent | None = None
+
+    @property
+    def image_bytes(self) -> int:
+        """Return how many bytes the images have."""
+        return sum(len(image) for image in (self.image, *self.references, self.mask) if image is not None)
 
 
 class GenerationRequest(Struct, frozen=True, kw_only=True):
@@ -141,6 +155,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Return the ability that a model needs, one of `Model.abilities`, by whether an image is given."""
     abilities: frozenset[str]
     """All that `ability` may return. A model with one of them can do this kind."""
+    fields: frozenset[str] = frozenset()
+    """Fields of `generate` that are special to some kinds and that this one takes, of SPECIAL_FIELDS."""
+    required: frozenset[str] = frozenset({"prompt"})
+    """Fields of `generate` without which nothing can be made."""
     cancel_route: Route | None
     """The route with a true cancel, used for models that have it."""
     plain_route: Route
@@ -160,6 +178,16 @@ class Kind(Struct, frozen=True, kw_only=True):
     duration_key: Callable[[str, Params], DurationKey]
     """Return what the duration of an output depends on, from the model's uid and the parameters."""
     timeouts: Timeouts
+    step_count: Callable[[Params], int | None] = lambda params: params.steps
+    """Return how many steps run, None if unknown."""
+    strength: float | None = None
+    """The strength of a request that names none; None for kinds without one."""
+    chooses_size: bool = False
+    """Whether the size of the output is the model's choice. What it starts from then keeps its proportions; for all
+    others it gets exactly the size of the output."""
+    finish: Callable[[Inputs, bytes], bytes] | None = None
+    """Return the output's file from what it started from and what was made; called on a thread. May raise
+    UpstreamGarbage."""
 
     @property
     def streams(self) -> bool:
