@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from clients import Recorder, ShiftedClock, eventually
 from conftest import Serve
 from image_files import image_file
 from upload_server import ANN, BOB, UPLOADS, UploadServer, upload_server
-from xinflight.storage import IncomingFile, UploadFiles
+from xinflight.storage import IncomingFile, UploadFiles, upload_files
 from xinflight.uploads import uploads as uploads_module
 
 IMAGE = image_file()
@@ -306,6 +307,19 @@ def full_disk(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(UploadFiles if request.param == "keep" else IncomingFile, request.param, full)
         yield patch
+
+
+async def test_uploads_leave_the_last_of_a_disk_free(server: UploadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owners may be as many as there are browsers, and accepted tasks need room for what they make."""
+    disk = os.statvfs(server.folder.parent)
+    with monkeypatch.context() as patch:
+        patch.setattr(upload_files, "RESERVE", 10**18)
+        patch.setattr(os, "fstatvfs", lambda _: os.statvfs_result((*disk[:4], disk.f_blocks // 20, *disk[5:])))
+        code, problem = await server.upload(IMAGE)
+        assert (code, problem["code"]) == (503, "storage_unavailable")
+        assert server.files == []
+        patch.setattr(upload_files, "RESERVE", 10_000)
+        assert (await server.upload(IMAGE))[0] == 201
 
 
 async def test_a_full_disk_refuses_uploads_until_there_is_room(

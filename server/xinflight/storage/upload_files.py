@@ -1,6 +1,7 @@
 """Files of uploads in a folder: written aside piece by piece, hashed on the way, and renamed when they are whole."""
 
 import base64
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,8 @@ __all__ = ["IncomingFile", "UploadFiles"]
 
 log = structlog.stdlib.get_logger(__name__)
 
+RESERVE = 2**30
+"""Bytes of the disk that uploads leave free, or a twentieth of it if that is less."""
 PIECE = 1024 * 1024
 """Bytes that are read at once of a file that is hashed."""
 
@@ -44,8 +47,15 @@ class IncomingFile:
         return self
 
     def write(self, data: bytes) -> None:
-        """Add to the file. Raises OSError when the disk does not take it."""
+        """Add to the file.
+
+        Raises OSError when the disk does not take it, or would have less than RESERVE left: tasks that were accepted
+        need it for what they make, and there may be any number of owners who upload.
+        """
         assert self._file is not None  # open
+        disk = os.fstatvfs(self._file.fileno())
+        if (disk.f_bavail * disk.f_frsize) - len(data) < min(RESERVE, disk.f_blocks * disk.f_frsize // 20):
+            raise OSError(errno.ENOSPC, "the last of the disk is not for uploads")
         self._file.write(data)
         self._hash.update(data)
         self.bytes += len(data)
