@@ -5,25 +5,24 @@ import { byId, keepFocus, showText } from "./dom.js";
 import { takeImages } from "./image_intake.js";
 import { MaskEditor } from "./mask_editor.js";
 import { maskImage } from "./mask_image.js";
-import { addressOf, loadPicture, thumbnail } from "./picture.js";
 import { Strokes } from "./strokes.js";
 
 /** @typedef {import("./attachment.js").Uploader} Uploader */
 /** @typedef {import("./kinds.js").Given} Given */
 
 /**
- * The image that is shown: what the server has or gets of it, and its mask. `picture` is null if only its id is known.
+ * The image that is shown: what the server has or gets of it, and its mask. `picture` is null if it can't be loaded.
  * @typedef {object} Shown
  * @property {Attachment | StoredImage} image
  * @property {HTMLImageElement | null} picture
- * @property {string} saved address that survives a reload: an output's, or a thumbnail as a data URL
+ * @property {string} [url] where the server has it, if it is not an upload
  * @property {number} width
  * @property {number} height
  * @property {Strokes} strokes
  * @property {Attachment | StoredImage | null} mask
  */
 
-/** What is known of an image that the server has. @typedef {{id: string, url?: string, width?: number, height?: number}} Known */
+/** An image that the server has: an upload, if there is no `url`. @typedef {{id: string, url?: string, width?: number, height?: number}} Known */
 
 /** The image that a generation starts from, and what of it is repainted. */
 export class StartImage {
@@ -91,13 +90,13 @@ export class StartImage {
    * @param {Known} known
    * @param {string} [mask] id of its mask
    */
-  async use({ id, url = "", width = 0, height = 0 }, mask) {
+  async use({ id, url, width = 0, height = 0 }, mask) {
     const masked = mask ? new StoredImage(mask) : null;
     const image = new StoredImage(id);
-    this.#put({ image, picture: null, saved: url, width, height, strokes: new Strokes(), mask: masked });
+    this.#put({ image, picture: null, url, width, height, strokes: new Strokes(), mask: masked });
     this.#changed();
     const turn = this.#turn;
-    const picture = url ? await loadPicture(addressOf(url)).catch(() => null) : null;
+    const picture = await loadPicture(url ?? `api/v1/uploads/${id}`).catch(() => null);
     if (!picture || turn !== this.#turn || !this.#shown) return;
     this.#shown.picture = picture;
     this.#shown.width ||= picture.naturalWidth;
@@ -114,8 +113,8 @@ export class StartImage {
 
   /** What survives a reload, as text: nothing of an image that the server has not got yet. */
   get text() {
-    const { image, saved, width, height, mask } = this.#shown ?? {};
-    return image?.stored ? JSON.stringify({ id: image.stored, url: saved, width, height, mask: mask?.stored }) : "";
+    const { image, url, width, height, mask } = this.#shown ?? {};
+    return image?.stored ? JSON.stringify({ id: image.stored, url, width, height, mask: mask?.stored }) : "";
   }
 
   /** @param {string} text as `text` returned it */
@@ -132,16 +131,14 @@ export class StartImage {
       showText(this.#problem, t("problem.image_large", { limit: Math.floor(this.#limit / 1e6) }));
       return;
     }
-    const url = URL.createObjectURL(file);
-    const picture = await loadPicture(url).catch(() => null);
+    const picture = await loadPicture(URL.createObjectURL(file)).catch(() => null);
     if (turn !== this.#turn) return;
     if (!picture) {
       showText(this.#problem, errorText({ code: "bad_image" }));
       return;
     }
     const size = { width: picture.naturalWidth, height: picture.naturalHeight };
-    const rest = { saved: thumbnail(picture), strokes: new Strokes(), mask: null };
-    this.#put({ image: this.#attach(file), picture, ...size, ...rest });
+    this.#put({ image: this.#attach(file), picture, ...size, strokes: new Strokes(), mask: null });
     this.#changed();
   }
 
@@ -219,4 +216,15 @@ function statusText({ image, mask, width, height }) {
   if (mask) parts.push(t("start.masked"));
   if (sending) parts.push(t("start.sending", { percent: percent(Math.round(sending.part * 100)) }));
   return parts.join(" · ");
+}
+
+/**
+ * Load an image. Rejects if the browser can't show it.
+ * @param {string} url
+ */
+async function loadPicture(url) {
+  const picture = new Image();
+  picture.src = url;
+  await picture.decode();
+  return picture;
 }
