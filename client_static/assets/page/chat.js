@@ -162,7 +162,7 @@ export class Chat {
   /** Delete all tasks of the conversation, also those that were not loaded. */
   async #delete() {
     const shown = this.#shown;
-    if (!shown || shown.busy || !(await this.#host.mayDelete(nameOf(shown)))) return;
+    if (!shown || shown.busy || !(await this.#host.mayDelete(shown.title || t("chat.untitled")))) return;
     try {
       for (const id of await this.#idsOf(shown)) await ask(`tasks/${encodeURIComponent(id)}`, "DELETE");
       this.#composer.focus();
