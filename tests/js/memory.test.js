@@ -16,7 +16,14 @@ class Client extends Emitter {
   }
 
   generate(request) {
-    const task = new Task({ ...request });
+    return this.#start(new Task({ ...request }));
+  }
+
+  chat(request) {
+    return this.#start(new Task({ ...request }, "chat"));
+  }
+
+  #start(task) {
     this.#tasks.push(task);
     this.emit("task", task);
     return task;
@@ -48,6 +55,12 @@ test("what the server has not acknowledged is requested again after a reload, un
   again.welcome("ann");
   assert.deepEqual(again.unfinished.map(({ request }) => request), [{ prompt: "not sent", task_id: "b" }]);
   assert.equal(reloaded().welcome("ann").unfinished.length, 1);
+});
+
+test("a chat is asked for again as a chat", () => {
+  reloaded().welcome("ann").chat({ messages: [{ role: "user", content: "hello" }], task_id: "a" });
+  const [again] = reloaded().welcome("ann").unfinished;
+  assert.deepEqual([again.action, again.request.messages.length], ["chat", 1]);
 });
 
 test("another user of the tab neither sees nor sends it, and it is gone", () => {
