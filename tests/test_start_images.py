@@ -3,6 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -132,8 +133,7 @@ async def test_without_the_other_route_a_form_is_sent_and_nothing_aborted(
     stack: AsyncExitStack, emulate: Serve, serve: Serve
 ) -> None:
     """A cancel says that the model works on, the next one waits for it, and is whole."""
-    old = ALL.__class__(**{name: getattr(ALL, name) for name in ALL.__struct_fields__} | {"txt2img": False})
-    studio = await open_studio(stack, emulate, serve, old)
+    studio = await open_studio(stack, emulate, serve, msgspec.structs.replace(ALL, txt2img=False))
     start, mask = await studio.upload(encoded(gradient())), await studio.upload(encoded(LEFT))
     _, [made] = await studio.make("a", image=start)
     _, [masked] = await studio.make("b", image=start, mask=mask)
