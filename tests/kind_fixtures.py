@@ -8,8 +8,16 @@ import pytest
 from kind_table import ROWS, Home, Life, Row, home
 
 
+@pytest.fixture
+def nothing_unhandled(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fail a test whose server logged an error, in its own log or in that of aiohttp."""
+    yield
+    assert [record for record in caplog.get_records("call") if record.levelname == "ERROR"] == []
+    assert [line for line in capsys.readouterr().out.splitlines() if "[error" in line] == []
+
+
 @pytest.fixture(params=ROWS, ids=lambda row: row.kind)
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Home]:
+async def place(request: pytest.FixtureRequest, tmp_path: Path, nothing_unhandled: None) -> AsyncIterator[Home]:
     """Give each kind in turn a home."""
     row: Row = request.param
     async with home(row, tmp_path / "data") as made:
@@ -21,11 +29,3 @@ async def life(place: Home) -> AsyncIterator[Life]:
     """Give a running server of the home."""
     async with place.life() as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_unhandled(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Fail a test whose server logged an error, in its own log or in that of aiohttp."""
-    yield
-    assert [record for record in caplog.get_records("call") if record.levelname == "ERROR"] == []
-    assert [line for line in capsys.readouterr().out.splitlines() if "[error" in line] == []
