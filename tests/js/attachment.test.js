@@ -56,6 +56,17 @@ test("what the server is about to forget is uploaded again", async () => {
   assert.equal(await again, "u1");
 });
 
+test("what the server has lost is uploaded again", async () => {
+  const { attachment, uploads } = attached();
+  uploads[0].resolve(stored());
+  await settled();
+  attachment.forget();
+  const again = attachment.id();
+  assert.deepEqual([uploads.length, attachment.stored], [2, null]);
+  uploads[1].resolve(stored());
+  assert.equal(await again, "u1");
+});
+
 test("a dropped one is aborted and tells nothing any more", async () => {
   const { attachment, uploads, changes } = attached();
   attachment.drop();

@@ -53,6 +53,11 @@ export class Attachment {
     return this.#sending;
   }
 
+  /** Upload it again before its next use, since the server does not have it any more. */
+  forget() {
+    this.#stored = null;
+  }
+
   /** Stop uploading; it is of no use any more. */
   drop() {
     this.#changed = () => {};
@@ -96,6 +101,8 @@ export class StoredImage {
   async id() {
     return this.stored;
   }
+
+  forget() {}
 
   drop() {}
 }

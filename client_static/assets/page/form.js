@@ -210,6 +210,7 @@ export class Form {
    */
   complain(field, text) {
     const name = field === "mask" ? "image" : field;
+    if (name === "image") this.#start.sendAgain();
     const place = document.getElementById(`${name}-problem`);
     const input = this.#form.elements.namedItem(name);
     if (!place || !(input instanceof HTMLElement)) return false;

@@ -105,6 +105,12 @@ export class StartImage {
     this.#changed();
   }
 
+  /** Send the image and its mask again before their next use: the server has refused their ids. */
+  sendAgain() {
+    this.#shown?.image.forget();
+    this.#shown?.mask?.forget();
+  }
+
   /** Forget the image. This does not count as a change. */
   clear() {
     this.#editor.close();
