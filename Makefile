@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-journal specs plots clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal specs plots clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -71,6 +71,10 @@ coverage: $(VENV)/.ready-to-test
 # ROUNDS, CLIENTS and SECONDS are options, too (tests/bench/options.py).
 bench: $(VENV)/.ready-to-test
 	PYTHONPATH=tests BASE='$(BASE)' $(BIN)/python -m bench.run
+
+# CHATS, RATE, SECONDS and ROUNDS are options (tests/bench/chat.py).
+bench-chat: $(VENV)/.ready-to-test
+	PYTHONPATH=tests $(BIN)/python -m bench.chat
 
 bench-journal: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m bench.journal
