@@ -9,7 +9,8 @@ from xinflight import rate_limit, refusals
 from xinflight.auth import guesses
 from xinflight.settings import LIMITS
 from xinflight.tasks import FRAME_BYTES
-from xinflight.web import connections, context, first_message, streams, websocket
+from xinflight.uploads import uploads
+from xinflight.web import connections, context, first_message, streams, upload_bodies, websocket
 
 ROOT = Path(__file__).parent.parent
 DOCS = {name: (ROOT / "docs" / name).read_text("utf-8") for name in ("SECURITY.md", "THREAT_MODEL.md")}
@@ -50,6 +51,8 @@ def test_figures_are_those_of_the_code() -> None:
     assert "ten failures per address (IPv6: per /64), then one every six seconds" in MODEL
     assert f"has {first_message.SECONDS:g} s, {first_message.FRAME_BYTES // 1024} KiB and no session" in MODEL
     assert f"{connections.IDLE:g} s for a complete request, {context.BODY_SECONDS:g} s for a body" in MODEL
+    assert f"an upload has {upload_bodies.UPLOAD_SECONDS:g} s, with no pause of {context.BODY_SECONDS:g} s" in MODEL
+    assert f"streamed to disk, {uploads.PIECE // 1024} KiB in memory each" in MODEL
     assert f"up to {FRAME_BYTES // 1024} KiB and {websocket.MAX_FRAME // 2**20} MiB" in MODEL
     assert f"does not get through in {streams.PATIENCE:g} s" in MODEL
     assert f"logged {refusals.LINES} times a minute" in MODEL

@@ -104,7 +104,7 @@ def _check_cross_site(request: web.Request) -> None:
     if request.headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site"):
         raise Forbidden(field="Sec-Fetch-Site", limit="the setting allow_origins")
     if hdrs.COOKIE in request.headers and hdrs.CONTENT_TYPE in request.headers and request.content_type in _FORMS:
-        raise UnsupportedType(field="Content-Type", limit="application/json")
+        raise UnsupportedType(field="Content-Type", limit="application/json, image/*, or a header Origin")
 
 
 def _check_content_encoding(request: web.Request) -> None:
