@@ -93,6 +93,9 @@ def test_every_action_is_used() -> None:
         "unfollow",
         "list",
         "delete",
+        "move",
+        "pause",
+        "unpause",
         "ping",
     }
 
@@ -116,7 +119,6 @@ def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
         "interrupted",
         "too_many_shares",
         "forbidden",
-        "not_found",
         "too_many_tasks",
         "rate_limited",
         "quota_exceeded",
