@@ -53,6 +53,23 @@ def one(path: str, **options: Any) -> Probes:
 
 
 HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def form(path: str, ids: Ids) -> list[tuple[str, dict[str, Any]]]:
+    """Name somebody else's upload and output in a form, which would start from them."""
+    part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    return [
+        (
+            path,
+            {
+                "data": part.format("prompt", "mine") + part.format("image", theirs) + "--x--\r\n",
+                "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+            },
+        )
+        for theirs in (ids.upload, ids.output)
+    ]
+
+
 OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/tasks"): lambda ids: [
         ("/api/v1/tasks", {"params": params})
@@ -122,6 +139,8 @@ OWN: dict[tuple[str, str], Probes] = {
     ],
     # Ann has it on one of the servers, and nobody on the other.
     ("POST", "/api/v1/uploads"): one("/api/v1/uploads", data=IMAGES["ann"], headers={"Content-Type": "image/png"}),
+    ("POST", "/v1/images/edits"): lambda ids: form("/v1/images/edits", ids),
+    ("POST", "/v1/images/variations"): lambda ids: form("/v1/images/variations", ids),
     ("GET", "/api/v1/events"): one("/api/v1/events"),
     ("POST", "/v1/images/generations"): one("/v1/images/generations"),
 }

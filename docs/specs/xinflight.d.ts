@@ -1242,10 +1242,30 @@ export interface OpenAiImage {
   b64_json?: string;
 }
 
-/** One image of a stream. `usage` is all zeros, since no tokens are counted. */
+/** One image of a stream of generations. `usage` is all zeros, since no tokens are counted. */
 export interface OpenAiCompleted {
   /** Kind of the message. */
   type: "image_generation.completed";
+  /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
+  b64_json: string;
+  /** Unix time in seconds. (integer) */
+  created_at: number;
+  /** `WIDTHxHEIGHT` in pixels. */
+  size: string;
+  /** `jpeg`, `png` or `webp`. */
+  output_format: string;
+  /** Always `auto`. */
+  quality: string;
+  /** Always `auto`. */
+  background: string;
+  /** All zeros. */
+  usage: Record<string, unknown>;
+}
+
+/** One image of a stream of edits. `usage` is all zeros, since no tokens are counted. */
+export interface OpenAiEdited {
+  /** Kind of the message. */
+  type: "image_edit.completed";
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
   b64_json: string;
   /** Unix time in seconds. (integer) */

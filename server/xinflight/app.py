@@ -34,6 +34,7 @@ from xinflight.web import (
     Login,
     OpenAi,
     OpenAiChats,
+    OpenAiImagesApi,
     OwnQueue,
     Page,
     Preflight,
@@ -141,7 +142,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     account, uploads, submissions = AccountApi(context), UploadApi(context), Submissions(context)
-    queue, admin = OwnQueue(context), Admin(context)
+    queue, admin, images = OwnQueue(context), Admin(context), OpenAiImagesApi(context)
     websocket = WebSocket(context)
     app.on_shutdown.append(websocket.close_waiting)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
@@ -191,7 +192,9 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("POST", "/api/v1/admin/drain", admin.drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
             _Route("GET", "/v1/models/{model:.+}", openai.model, error_body=openai_error),
-            _Route("POST", "/v1/images/generations", openai.generations, "openai", openai_error),
+            _Route("POST", "/v1/images/generations", images.generations, "openai", openai_error),
+            _Route("POST", "/v1/images/edits", images.edits, error_body=openai_error),
+            _Route("POST", "/v1/images/variations", images.variations, error_body=openai_error),
             _Route("POST", "/v1/chat/completions", OpenAiChats(context).completions, error_body=openai_error),
             _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),
         ],

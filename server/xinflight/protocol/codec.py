@@ -195,7 +195,7 @@ def from_json(data: bytes, kind: type[Kind]) -> Kind:
         raise NotJson from None
 
 
-def from_texts(fields: Mapping[str, str], kind: type[Kind]) -> Kind:
+def from_texts(fields: Mapping[str, object], kind: type[Kind]) -> Kind:
     """Convert path, query or header values into a struct. Raises the same errors as `Codec.decode`."""
     try:
         return msgspec.convert(fields, kind, strict=False)

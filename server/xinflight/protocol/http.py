@@ -32,6 +32,7 @@ __all__ = [
     "MoveBody",
     "NoticeBody",
     "OpenAiCompleted",
+    "OpenAiEdited",
     "OpenAiError",
     "OpenAiImage",
     "OpenAiImages",
@@ -150,7 +151,7 @@ class OpenAiImages(Struct, kw_only=True):
 Auto = Annotated[str, Meta(description="Always `auto`.")]
 
 
-class OpenAiCompleted(Struct, tag_field="type", tag="image_generation.completed", kw_only=True):
+class _OpenAiStreamed(Struct, tag_field="type", kw_only=True):
     """One image of a stream. `usage` is all zeros, since no tokens are counted."""
 
     b64_json: Annotated[
@@ -169,6 +170,14 @@ class OpenAiCompleted(Struct, tag_field="type", tag="image_generation.completed"
             "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
         }
     )
+
+
+class OpenAiCompleted(_OpenAiStreamed, tag="image_generation.completed", kw_only=True):
+    """One image of a stream of generations. `usage` is all zeros, since no tokens are counted."""
+
+
+class OpenAiEdited(_OpenAiStreamed, tag="image_edit.completed", kw_only=True):
+    """One image of a stream of edits. `usage` is all zeros, since no tokens are counted."""
 
 
 class OpenAiProblem(Struct, kw_only=True):

@@ -1,20 +1,30 @@
 """The part of the OpenAPI document about OpenAI's APIs."""
 
 from xinflight.errors import (
+    BadImage,
+    ImageNotFound,
+    ImagesUnsupported,
     Interrupted,
     ModelNotFound,
     TaskCancelled,
     TaskTimeout,
+    TooManyUploads,
     UpstreamDied,
     UpstreamFailed,
     UpstreamGarbage,
 )
-from xinflight.specs.operations import JSON, SSE, SUBMIT, Errors, answer, header, operation
+from xinflight.specs.operations import JSON, PREFIX, SSE, SUBMIT, Errors, answer, header, operation
 from xinflight.specs.schema import Schema
 
 __all__ = ["add_openai_schemas", "openai_paths"]
 
 _END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamGarbage, TaskTimeout)
+
+
+_FORM_FIELDS = ("prompt", "stream", "model", "n", "size", "response_format", "strength", "steps", "seed")
+"""Fields of forms; a variation has no prompt and no stream."""
+_FILES: Errors = (BadImage, ImageNotFound, ImagesUnsupported, TooManyUploads)
+"""What may be wrong with the images of a form."""
 
 
 def add_openai_schemas(found: dict[str, Schema]) -> None:
@@ -34,6 +44,25 @@ def add_openai_schemas(found: dict[str, Schema]) -> None:
         "title": "OpenAiNewImages",
         "description": "A request of OpenAI's clients. Fields of `generate` may be added; unknown ones are ignored.",
         "properties": {**new["properties"], "size": size, "stream": streamed},
+    }
+    file = {"type": "string", "contentMediaType": "application/octet-stream"}
+    images = {"anyOf": [file, {"type": "array", "items": file, "maxItems": 9}]}
+    common = {name: found["OpenAiNewImages"]["properties"][name] for name in _FORM_FIELDS}
+    image = {**images, "description": "The image to change, and further references, as `image` or `image[]`."}
+    mask = {**file, "description": "What to repaint: where it is transparent, or if it is opaque, white."}
+    found["OpenAiEdit"] = {
+        "title": "OpenAiEdit",
+        "description": "A form of OpenAI's clients. Fields of `generate` may be added; unknown ones are ignored.",
+        "type": "object",
+        "properties": {**common, "image": image, "mask": mask},
+        "required": ["image", "prompt"],
+    }
+    start = {**file, "description": "The image to start from."}
+    found["OpenAiVariation"] = {
+        **found["OpenAiEdit"],
+        "title": "OpenAiVariation",
+        "properties": {**{name: common[name] for name in _FORM_FIELDS[2:]}, "image": start},
+        "required": ["image"],
     }
     chat = found["OpenAiNewChat"]
     del chat["properties"]["ref"]
@@ -81,8 +110,31 @@ def openai_paths() -> dict[str, Schema]:
                 about="openai",
             )
         },
+        "/v1/images/edits": {
+            "post": _form(
+                "openaiEdit",
+                "Change images by a prompt, with a mask only inside it; closing the connection cancels it",
+                "OpenAiEdit",
+                answer("The images. With `stream`, server-sent events.", {JSON: "OpenAiImages", SSE: "OpenAiEdited"}),
+            )
+        },
+        "/v1/images/variations": {
+            "post": _form(
+                "openaiVariation",
+                "Generate images that start from one; closing the connection cancels it",
+                "OpenAiVariation",
+                answer("The images.", {JSON: "OpenAiImages"}),
+            )
+        },
         "/v1/chat/completions": {"post": _chat()},
     }
+
+
+def _form(name: str, summary: str, body: str, images: Schema) -> Schema:
+    found = operation(name, summary, {"200": images}, errors=(*SUBMIT, *_END, *_FILES), about="openai")
+    schema = {"schema": {"$ref": PREFIX + body}}
+    found["requestBody"] = {"required": True, "content": {"multipart/form-data": schema}}
+    return found
 
 
 def _chat() -> Schema:

@@ -72,6 +72,7 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.Problem,
     protocol.OpenAiImages,
     protocol.OpenAiCompleted,
+    protocol.OpenAiEdited,
     protocol.OpenAiNewChat,
     protocol.OpenAiChatAnswer,
     protocol.OpenAiChatChunk,

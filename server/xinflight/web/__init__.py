@@ -13,6 +13,7 @@ from xinflight.web.health import HealthCheck
 from xinflight.web.login import Authenticate, HostsLogin, Login
 from xinflight.web.openai import OpenAi
 from xinflight.web.openai_chat import OpenAiChats
+from xinflight.web.openai_images import OpenAiImagesApi
 from xinflight.web.openai_reader import openai_error
 from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
 from xinflight.web.pages import Assets, CustomPage, Page
@@ -46,6 +47,7 @@ __all__ = [
     "Login",
     "OpenAi",
     "OpenAiChats",
+    "OpenAiImagesApi",
     "OwnQueue",
     "Page",
     "Preflight",

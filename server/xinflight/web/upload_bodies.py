@@ -1,6 +1,7 @@
-"""Read the body of an upload piece by piece: an image itself, or a form with one file (RFC 7578)."""
+"""Read the body of an upload piece by piece: an image itself, or a form with images (RFC 7578)."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, web
@@ -10,13 +11,15 @@ from xinflight.clock import Clock
 from xinflight.errors import BodyTimeout, FrameTooLarge, UnsupportedType, WrongShape
 from xinflight.web.context import BODY_SECONDS
 
-__all__ = ["UPLOAD_SECONDS", "image_body"]
+__all__ = ["FORM", "UPLOAD_SECONDS", "FormPart", "form_parts", "image_body"]
 
 UPLOAD_SECONDS = 600.0
 """Seconds within which an upload must arrive: 25 MB at 350 kbit/s. Between two pieces it is BODY_SECONDS."""
 PIECE = 64 * 1024
 FIELD_BYTES = 64 * 1024
-"""Bytes of all that a form has beside its file."""
+"""Bytes of all that a form has beside its files."""
+PART_BYTES = 64
+"""What each part of a form counts as beside its content, so that there can't be endless empty ones."""
 
 FORM, BYTES = "multipart/form-data", "application/octet-stream"
 
@@ -38,53 +41,114 @@ async def image_body(request: web.Request, clock: Clock, most: int) -> AsyncGene
         raise UnsupportedType(field="Content-Type", limit=f"image/*, {FORM}")
     if request.content_length is not None and request.content_length > most + (FIELD_BYTES if form else 0):
         raise FrameTooLarge(limit=f"{most} bytes")
-    deadline = _Deadline(clock)
-    try:
-        if form:
-            async for piece in _file_of_form(MultipartReader(request.headers, request.content), deadline):
-                yield piece
-        else:
-            while piece := await deadline.wait_for(request.content.readany()):
-                yield piece
-    except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError):
-        # What aiohttp raises for a body that is broken: none of these is documented, and each has been seen.
-        raise WrongShape(limit="a whole body, with one file if it is a form") from None
+    if not form:
+        incoming = _Incoming(clock)
+        while piece := await incoming.read(request.content.readany()):
+            yield piece
+        return
+    found = False
+    async with aclosing(form_parts(request, clock)) as parts:
+        async for part in parts:
+            if not part.is_file:
+                await part.text()
+            elif found:
+                raise WrongShape(field="file", limit="one file")
+            else:
+                found = True
+                async for piece in part.pieces():
+                    yield piece
+    if not found:
+        raise WrongShape(field="file", limit="one part with a file name")
 
 
-class _Deadline:
-    """How long a client may still take for a body."""
+class _Incoming:
+    """A body that is coming in: how long it may still take, and what it may still have beside its files."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._end = clock.monotonic() + UPLOAD_SECONDS
+        self._left = FIELD_BYTES
 
-    async def wait_for(self, read: Awaitable[T]) -> T:
-        """Await a piece; raise BodyTimeout if it takes too long."""
+    async def read(self, reading: Awaitable[T]) -> T:
+        """Await a piece.
+
+        Raises:
+            BodyTimeout: it takes too long.
+            WrongShape: the body is broken.
+        """
         left = max(self._end - self._clock.monotonic(), 0.0)
         try:
-            async with self._clock.timeout(min(left, BODY_SECONDS)):
-                return await read
+            with _broken():
+                async with self._clock.timeout(min(left, BODY_SECONDS)):
+                    return await reading
         except TimeoutError:
             raise BodyTimeout(limit=f"{BODY_SECONDS:g} s without any byte, {UPLOAD_SECONDS:g} s in all") from None
 
+    def count(self, size: int) -> None:
+        """Count bytes beside the files; raise FrameTooLarge if they are too many."""
+        self._left -= size
+        if self._left < 0:
+            raise FrameTooLarge(limit=f"{FIELD_BYTES} bytes beside the files")
 
-async def _file_of_form(form: MultipartReader, deadline: _Deadline) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of the only file of a form. Parts without a file name are fields."""
-    found = False
-    left = FIELD_BYTES
-    while (part := await deadline.wait_for(form.next())) is not None:
+
+@contextmanager
+def _broken() -> Iterator[None]:
+    """Raise WrongShape for what aiohttp raises for a broken body: none of it is documented, and each was seen."""
+    try:
+        yield
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError):
+        raise WrongShape(limit="a whole body, with images as files if it is a form") from None
+
+
+class FormPart:
+    """A part of a form, which must be read to its end before the next one. One with a file name is a file."""
+
+    def __init__(self, part: BodyPartReader, incoming: _Incoming) -> None:
+        self.name = part.name or ""
+        self.is_file = part.filename is not None
+        self._part = part
+        self._incoming = incoming
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield its bytes; may raise BodyTimeout and WrongShape."""
+        while piece := await self._incoming.read(self._part.read_chunk(PIECE)):
+            yield bytes(piece)
+
+    async def text(self) -> str:
+        """Return the text of a field.
+
+        Raises:
+            WrongShape: it is not UTF-8.
+            FrameTooLarge: the form has too much beside its files.
+            BodyTimeout: it does not arrive in time.
+        """
+        data = bytearray()
+        async for piece in self.pieces():
+            self._incoming.count(len(piece))
+            data += piece
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            raise WrongShape(field=self.name, limit="UTF-8") from None
+
+
+async def form_parts(request: web.Request, clock: Clock) -> AsyncGenerator[FormPart, None]:
+    """Yield the parts of a form, one after the other.
+
+    Raises:
+        UnsupportedType: the body is no form.
+        WrongShape: it is malformed, or has forms within.
+        FrameTooLarge: it has too many parts.
+        BodyTimeout: it does not arrive in time.
+        ConnectionError: the client is gone.
+    """
+    if request.content_type != FORM:
+        raise UnsupportedType(field="Content-Type", limit=FORM)
+    incoming = _Incoming(clock)
+    with _broken():
+        form = MultipartReader(request.headers, request.content)
+    while (part := await incoming.read(form.next())) is not None:
         if not isinstance(part, BodyPartReader):
             raise WrongShape(field="file", limit="no form within a form")
-        is_file = part.filename is not None
-        if is_file and found:
-            raise WrongShape(field="file", limit="one file")
-        found = found or is_file
-        while piece := await deadline.wait_for(part.read_chunk(PIECE)):
-            if is_file:
-                yield bytes(piece)
-            else:
-                left -= len(piece)
-                if left < 0:
-                    raise FrameTooLarge(limit=f"{FIELD_BYTES} bytes beside the file")
-    if not found:
-        raise WrongShape(field="file", limit="one part with a file name")
+        incoming.count(PART_BYTES)
+        yield FormPart(part, incoming)
