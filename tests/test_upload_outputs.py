@@ -12,7 +12,9 @@ from conftest import Serve
 from streams import all_lines
 from upload_server import ANN, BOB, DAY, UploadServer, upload_server
 from xinflight.errors import BadImage, ImageNotFound, TooManyUploads
+from xinflight.protocol import Chat, ChatMessage, ImagePart, TextPart
 from xinflight.storage import StoredFile, draw_id
+from xinflight.tasks.new_task import resolve_inputs
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -118,3 +120,19 @@ async def test_they_count_as_uploads(server: UploadServer) -> None:
         await server.gateway.uploads.resolve("ann", (await draw(server, task_id))["output_id"])
     with pytest.raises(TooManyUploads):
         await server.gateway.uploads.resolve("ann", (await draw(server, "c"))["output_id"])
+
+
+async def test_images_of_a_chat_are_found_in_their_order(server: UploadServer) -> None:
+    first, second = [(await draw(server, task_id))["output_id"] for task_id in "ab"]
+    uploads = server.gateway.uploads
+    ids = [(await uploads.resolve("ann", output_id)).upload_id for output_id in (first, second)]
+    talk = [
+        ChatMessage(role="user", content=[TextPart(text="What?"), ImagePart(image=first), ImagePart(image=ids[1])]),
+        ChatMessage(role="assistant", content="A boat."),
+        ChatMessage(role="user", content=[ImagePart(image=ids[0])]),
+    ]
+    found = await resolve_inputs(Chat(messages=talk), "ann", uploads)
+    assert [(role, upload.upload_id) for role, upload in found] == [("reference", ids[place]) for place in (0, 1, 0)]
+    with pytest.raises(ImageNotFound) as missing:
+        await resolve_inputs(Chat(messages=talk), "bob", uploads)
+    assert missing.value.field == "messages"
