@@ -25,7 +25,7 @@ SCRIPT = fences(TRANSPORTS, "js")
 
 
 def test_there_is_an_example_of_each() -> None:
-    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 3, 2)
+    assert (len(SHELL), len(PYTHON), len(SCRIPT)) == (1, 3, 3)
     assert ["import aiohttp" in PYTHON[0], "import OpenAI" in PYTHON[1], "chat.completions" in PYTHON[2]] == [
         True
     ] * 3
@@ -90,10 +90,17 @@ async def test_the_javascript_client(server: str, browser: Browser) -> None:
     assert re.fullmatch(r"Image [12]: \d+ %", await page.title())
 
 
+async def test_the_javascript_client_chats(demo_url: str, browser: Browser) -> None:
+    page = await browser.new_page(bypass_csp=True)
+    await page.goto(f"{demo_url}healthz")
+    await page.evaluate(f"(async () => {{ {SCRIPT[1]} }})()")
+    assert (await page.locator("p").inner_text()).startswith("This text is written by the demo")
+
+
 async def test_event_source(server: str, browser: Browser) -> None:
     page = await browser.new_page(bypass_csp=True)
     await page.goto(f"{server}healthz")
-    await page.evaluate(f"(async () => {{ {SCRIPT[1]} }})()")
+    await page.evaluate(f"(async () => {{ {SCRIPT[2]} }})()")
     image = page.locator("body > img")
     await image.wait_for(timeout=SOON)
     assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
