@@ -146,7 +146,7 @@ class ScriptedUpstream(Xinference):
             post.moved = self.clock.monotonic()
             assert all(post.request_id != other.request_id for other in self.posts), "a request id used twice"
             self.posts.append(post)
-            assert self.running(post.uid) <= MODELS[post.uid].replicas, "more in flight than replicas"
+            assert self.running(post.uid) <= MODELS[post.uid].slots, "more in flight than slots"
             return await post.answer
         if self.calls is not None:
             return await self.calls()

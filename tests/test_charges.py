@@ -1,8 +1,9 @@
 """What an owner pays for: the seconds from the first request in a slot until it is free, whatever came of it."""
 
 import pytest
+from msgspec.structs import replace
 
-from scripted_gateway import ScriptedGateway, turns
+from scripted_gateway import MODELS, ScriptedGateway, turns
 from xinflight.errors import TooManyTasks
 from xinflight.model import Task, Usage, day_of
 from xinflight.protocol import UpstreamState
@@ -42,6 +43,24 @@ async def test_what_was_made_is_counted() -> None:
         assert used.outputs == 2
         assert used.bytes == sum(output.file.bytes for output in task.outputs if output.file is not None) > 0
         assert await usage(gateway, "bob") == Usage(owner="bob", day=used.day)
+
+
+async def test_a_slot_of_several_costs_its_part_of_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four side by side pay for one replica together, also while they run for longer than was thought."""
+    monkeypatch.setitem(MODELS, "m", replace(MODELS["m"], slots=4))
+    async with ScriptedGateway.begin() as gateway:
+        await submit(gateway, "ann", "a", "b", "c", "d")
+        assert len(gateway.upstream.pending) == 4
+        await gateway.clock.advance(100.0)
+        scheduler = gateway.runner("m")._scheduler
+        scheduler._charge_overdue()
+        assert [job.charged for job in scheduler._jobs.values()] == [pytest.approx(25.0)] * 4
+        for _ in range(4):
+            await finish(gateway, 0.0)
+        assert (await usage(gateway)).seconds == pytest.approx(100.0)
+        await submit(gateway, "ann", "e")
+        await finish(gateway, 8.0)
+        assert (await usage(gateway)).seconds == pytest.approx(102.0)
 
 
 @pytest.mark.parametrize(("model", "confirmed"), [("m", 2.0), ("old", 6.0)])

@@ -142,7 +142,7 @@ def _made(task: Task, output: Output) -> dict[str, Any]:
             "text": output.text,
             "reasoning": output.reasoning,
             "chat": output.chat,
-            "bytes": len(output.text.encode()),
+            "bytes": output.bytes,
             "media_type": "text/plain",
         }
     return {

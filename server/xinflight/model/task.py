@@ -58,6 +58,11 @@ class Output(Struct, kw_only=True):
         return self.state in ENDED
 
     @property
+    def bytes(self) -> int:
+        """Return the size of its file or text."""
+        return len((self.text or "").encode()) if self.file is None else self.file.bytes
+
+    @property
     def has_text(self) -> bool:
         """Tell whether a text has begun."""
         return bool(self.text or self.reasoning)

@@ -83,7 +83,7 @@ class Save(Struct, frozen=True, kw_only=True):
 class Charge(Struct, frozen=True, kw_only=True):
     """Add to what an owner used on a day, and store its finish tag in a pool and the pool's virtual time and mean.
 
-    `mean` is the average cost of an output in seconds, None if unknown.
+    `mean` is the average time of an output in a slot, in seconds, None if unknown.
 
     Usage stays when the tasks that used it are deleted. Finish tags that the virtual time has passed mean nothing any
     more, and are deleted. `fence` is the one of the pool's lease.

@@ -298,13 +298,13 @@ class Ledger:
         Not before: what runs when the process dies is not charged, since nobody knows how long it ran.
         """
         output = run.output
-        file = output.file if output.state is State.COMPLETED else None
+        made = output.state is State.COMPLETED
         usage = Usage(
             owner=run.owner,
             day=day_of(self._clock.time()),
             seconds=seconds,
-            outputs=int(output.state is State.COMPLETED),
-            bytes=0 if file is None else file.bytes,
+            outputs=int(made),
+            bytes=output.bytes if made else 0,
         )
         charge = Charge(
             usage=usage,

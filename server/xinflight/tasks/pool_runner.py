@@ -71,7 +71,7 @@ class PoolRunner:
         self._on_queue_changed = on_queue_changed
         self.ledger = Ledger(journal, clock, fence)
         self._costs = Costs(pool, upstream, durations)
-        self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate)
+        self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate, self._costs.share)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
         self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, images, clock)
         self._recovery = Recovery(

@@ -1,7 +1,7 @@
 """Which output runs next: one pool's queue and slots. Owners share the compute time by start-time fair queueing.
 
 Inside one owner, higher priorities go first, then lower ranks, then what was accepted earlier. Never more jobs are
-sent to a model than it has replicas, less those not yet known to have ended there.
+sent to a model than it has slots, less those not yet known to have ended there.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Tags(Struct, frozen=True):
 
 
 class _Job(Struct):
-    """What is in a slot since `started`, in monotonic seconds, and the seconds that it is charged."""
+    """What is in a slot since `started`, in monotonic seconds, and what it is charged."""
 
     service: Service
     started: float
@@ -72,14 +72,19 @@ class _Job(Struct):
 class Scheduler(Generic[Q]):
     """Hold the queue and count the slots of each model of one pool. Only one task may wait in `next`.
 
-    `estimate` returns the seconds that something will keep a slot. An operation compares as often as the logarithms
+    `estimate` returns what something will cost, `share` what a second in a slot of a model costs.
+
+    An operation compares as often as the logarithms
     of the numbers of owners and of the owner's own outputs say; Python moves the rest of a list in one step.
     """
 
-    def __init__(self, clock: Clock, estimate: Callable[[Q], float]) -> None:
+    def __init__(
+        self, clock: Clock, estimate: Callable[[Q], float], share: Callable[[str], float] = lambda uid: 1.0
+    ) -> None:
         self.shares = FairShares()
         self._clock = clock
         self._estimate = estimate
+        self._share = share
         # By owner, the next one first; no list is empty. Bounded by admission, which refuses more tasks than the
         # settings allow.
         self._queues: dict[str, list[Q]] = {}
@@ -246,11 +251,11 @@ class Scheduler(Generic[Q]):
         self._busy[uid] = self.busy(uid) + 1
         self._jobs[queued, uid] = _Job(service, self._clock.monotonic(), charged)
 
-    def release(self, queued: Q, uid: str, seconds: float) -> Tags:
-        """Give back the slot of a job that is known to have ended upstream, and charge the seconds that it took."""
+    def release(self, queued: Q, uid: str, cost: float) -> Tags:
+        """Give back the slot of a job that is known to have ended upstream, and charge what it cost."""
         self._busy[uid] -= 1
         job = self._jobs.pop((queued, uid))
-        finish = self.shares.end(queued.owner, job.service, seconds)
+        finish = self.shares.end(queued.owner, job.service, cost)
         self._replace(queued.owner)
         self._changed.set()
         return Tags(finish, self.shares.virtual_time)
@@ -261,9 +266,10 @@ class Scheduler(Generic[Q]):
         Else who asks for what takes long, and is not known to, would get one slot after the other.
         """
         now = self._clock.monotonic()
-        for (queued, _), job in self._jobs.items():
-            if now - job.started > job.charged:
-                job.charged = now - job.started
+        for (queued, uid), job in self._jobs.items():
+            cost = (now - job.started) * self._share(uid)
+            if cost > job.charged:
+                job.charged = cost
                 self.shares.correct(job.service, job.charged)
                 self._replace(queued.owner)
 

@@ -31,8 +31,9 @@ class Slots:
         """
         sent, run.charged_from = run.charged_from, None
         seconds = 0.0 if sent is None else self._clock.monotonic() - sent
-        tags = self._scheduler.release(run, uid, seconds)
+        cost = seconds * self._costs.share(uid)
+        tags = self._scheduler.release(run, uid, cost)
         if run.output.state is State.COMPLETED:
             self._costs.learn(seconds)
-        if seconds:
-            self._ledger.charge(run, seconds, tags, self._costs.mean)
+        if cost:
+            self._ledger.charge(run, cost, tags, self._costs.mean)
