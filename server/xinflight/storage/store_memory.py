@@ -1,10 +1,11 @@
 """The store in memory: as bounded as a folder with a size cap, and gone with the process."""
 
+import heapq
 import itertools
 import secrets
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -56,6 +57,8 @@ class MemoryStore:
         self._rows: dict[str, dict[str, Row]] = {}
         self._events: dict[str, list[Event]] = {}
         self._by_task: dict[str, list[Event]] = {}
+        # Deltas by owner, then by task, and nowhere else: a task's are deleted at once, while others have many.
+        self._deltas: dict[str, dict[str, list[Event]]] = {}
         self._trimmed: dict[str, int] = {}
         # By uid; goes with the task.
         self._contents: dict[str, bytes] = {}
@@ -134,7 +137,7 @@ class MemoryStore:
         if not task.params.store:
             self._not_kept[task.uid] = task.owner, task.task_id
         if isinstance(write, Append) and write.compacts:
-            self._drop_deltas(task)
+            self._deltas.get(task.owner, {}).pop(task.uid, None)
         event = self._add_event(task, write.message) if isinstance(write, Accept | Append) else None
         if task.ended:
             self.uploads.release(task.uid)
@@ -143,12 +146,6 @@ class MemoryStore:
             self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, [])) + content
         return event
 
-    def _drop_deltas(self, task: Task) -> None:
-        self._by_task[task.uid] = [one for one in self._by_task[task.uid] if not isinstance(one.message, Delta)]
-        self._events[task.owner] = [
-            one for one in self._events[task.owner] if one.uid != task.uid or not isinstance(one.message, Delta)
-        ]
-
     def _add_event(self, task: Task, message: StoredMessage) -> Event:
         if task.owner not in self._seqs:
             # From here on others who are forgotten make no gap of this owner's.
@@ -156,6 +153,9 @@ class MemoryStore:
         self._seqs[task.owner] += 1
         message.seq = seq = self._seqs[task.owner]
         event = Event(owner=task.owner, uid=task.uid, seq=seq, lang=task.lang, message=message)
+        if isinstance(message, Delta):
+            self._deltas.setdefault(task.owner, {}).setdefault(task.uid, []).append(event)
+            return event
         self._events.setdefault(task.owner, []).append(event)
         self._by_task.setdefault(task.uid, []).append(event)
         return event
@@ -176,6 +176,7 @@ class MemoryStore:
         if not self._rows[owner]:
             self._forgotten = max(self._forgotten, self._seqs[owner])
             del self._rows[owner], self._events[owner], self._seqs[owner], self._trimmed[owner]
+            self._deltas.pop(owner, None)
 
     async def last_seq(self, owner: str) -> int:
         """Return the seq of the newest event."""
@@ -215,12 +216,13 @@ class MemoryStore:
 
     async def events_of_owner(self, owner: str, *, after: int, upto: int, limit: int) -> list[Event]:
         """Return events by bisection, since they are in the order of their seq."""
-        return _between(self._events.get(owner, []), after, upto, limit)
+        return _between([self._events.get(owner, []), *self._deltas.get(owner, {}).values()], after, upto, limit)
 
     async def events_of_tasks(self, uids: Sequence[str], *, after: int, upto: int, limit: int) -> list[Event]:
         """Return events of some tasks, merged in the order of their seq."""
-        events = (event for uid in set(uids) for event in self._by_task.get(uid, []))
-        return _between(sorted(events, key=lambda event: event.seq), after, upto, limit)
+        events = [self._by_task[uid] for uid in set(uids) if uid in self._by_task]
+        deltas = [self._deltas.get(first.owner, {}).get(first.uid, []) for first, *_ in events]
+        return _between(events + deltas, after, upto, limit)
 
     async def delete(self, uid: str) -> None:
         """Delete an ended task."""
@@ -312,10 +314,18 @@ class MemoryStore:
         return [_copied(row.task) for row in sorted(unfinished, key=lambda row: row.number)]
 
 
-def _between(events: Sequence[Event], after: int, upto: int, limit: int) -> list[Event]:
-    start = bisect_right(events, after, key=lambda event: event.seq)
-    end = bisect_right(events, upto, key=lambda event: event.seq)
-    return list(events[start : min(end, start + limit)])
+def _between(lists: Iterable[list[Event]], after: int, upto: int, limit: int) -> list[Event]:
+    """Return the first events of some lists, each in order, with after < seq <= upto."""
+    found = []
+    for events in lists:
+        start = bisect_right(events, after, key=_seq)
+        end = bisect_right(events, upto, key=_seq)
+        found.append(events[start : min(end, start + limit)])
+    return list(itertools.islice(heapq.merge(*found, key=_seq), limit))
+
+
+def _seq(event: Event) -> int:
+    return event.seq
 
 
 def _size(task: Task, events: Sequence[Event]) -> int:
