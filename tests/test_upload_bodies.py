@@ -1,7 +1,9 @@
 """How the bytes of an upload arrive: in forms and raw, at once, slowly, too many, not to their end, or not at all."""
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -142,6 +144,22 @@ async def test_a_part_in_base64_is_no_image(server: UploadServer) -> None:
     """RFC 7578 section 4.7 has done away with it, and no client sends it."""
     part = FILE + b"Content-Transfer-Encoding: base64\r\n", b"iVBORw0KGgoAAAANSUhEUgAA"
     assert (await server.upload(form(part), FORM))[1]["code"] == "bad_image"
+
+
+async def test_the_bytes_of_a_file_are_whole_however_they_are_cut(server: UploadServer) -> None:
+    """What looks like the beginning of a boundary is part of the image, wherever a piece of the body ends."""
+    image = IMAGE[:200] + b"\r\n--\r\n-\r\r\n--a--\r\n--" * 10
+    image = image_file(size=(8, 8)) + image
+    body = form((FIELD, b"\r\n--"), (FILE, image))
+    expected = "u" + base64.urlsafe_b64encode(hashlib.sha256(image).digest()).decode().rstrip("=")
+
+    async def pieces(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    for size in (1, 2, 3, 7, 64, len(body)):
+        code, info = await server.upload(pieces(size), FORM)
+        assert (code in (200, 201), info.get("upload_id")) == (True, expected), size
 
 
 async def test_fields_beside_the_file_are_bounded(server: UploadServer) -> None:

@@ -23,7 +23,7 @@ class UploadServer:
 
     def __init__(self, http: aiohttp.ClientSession, gateway: Gateway, url: str) -> None:
         self.http, self.gateway, self.url = http, gateway, url
-        self.folder = gateway.uploads.folder
+        self.folder = gateway.uploads._files.folder
 
     @property
     def files(self) -> list[Path]:

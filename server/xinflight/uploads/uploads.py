@@ -63,11 +63,6 @@ class Uploads:
         self._refused: set[str] = set()
         self._closing = False
 
-    @property
-    def folder(self) -> Path:
-        """The folder of all files, once it is open."""
-        return self._files.folder
-
     async def open(self) -> None:
         """Delete what a crash left, and start to delete what expires. May raise StorageUnavailable, OSError."""
         await on_thread(self._files.open, await self._store.uploads.blob_ids())
