@@ -319,6 +319,8 @@ class Recorder(Emulator):
         self.img2img_bodies: list[Img2imgBody] = []
         self.aborts: list[str] = []
         self.polls: Counter[str] = Counter()
+        self.id_checks = 0
+        """How often it was asked whether the id of a video is in use, in a way that no model is asked."""
         self.keys: list[str | None] = []
         """The key of each call that needs one."""
         self.script: list[Faults] = []
@@ -373,6 +375,9 @@ class Recorder(Emulator):
         return self._counted(body.model, await super().variations(body))
 
     async def video(self, body: VideoBody, image: bytes | None = None) -> Job:
+        if '"prompt"' in (body.kwargs or ""):
+            self.id_checks += 1
+            return await super().video(body, image)
         self.posts.append(("video", body.model, str(body.prompt)))
         self._follow_script()
         return self._counted(body.model, await super().video(body, image))

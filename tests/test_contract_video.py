@@ -102,6 +102,30 @@ async def test_an_abort_never_stops_a_video(kinds: XinferenceClient) -> None:
             await asyncio.sleep(0.2)
 
 
+async def test_whether_an_id_is_in_use(kinds: XinferenceClient) -> None:
+    """Two prompts fail for the id while it is in use, to the answer, else for themselves, and no model is asked."""
+
+    async def refused_for(request_id: str) -> str:
+        answer = await kinds.video({"request_id": request_id, "prompt": ""}, model=ANIMATOR)
+        assert answer.status == 500
+        return answer.detail
+
+    running, unused = new_id(), new_id()
+    kwargs = {"request_id": running, "num_inference_steps": 20, "width": 128, "height": 128, "num_frames": 17}
+    post = asyncio.create_task(kinds.video(kwargs, model=ANIMATOR))
+    before = await kinds.reach(running, lambda p: p > 0)
+    assert "Duplicate request id" in await refused_for(running)
+    assert (await kinds.progress(running)).body["progress"] >= before
+    assert "multiple values for" in await refused_for(unused)
+    assert (await kinds.progress(unused)).status == 400
+    assert not post.done(), "it did not wait for its turn"
+    await kinds.reach(running, lambda p: p == 1.0)
+    assert "Duplicate request id" in await refused_for(running)
+    assert not post.done()
+    film(await post)
+    assert "multiple values for" in await refused_for(running)
+
+
 async def test_models_of_each_kind_are_listed(kinds: XinferenceClient) -> None:
     """With their type and abilities."""
     listed = {model["id"]: model for model in (await kinds.get("/v1/models")).body["data"]}

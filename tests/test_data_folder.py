@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import imagesize
 import pytest
@@ -147,9 +147,9 @@ async def test_an_image_is_identified_once_and_not_on_the_loop(life: Life, monke
     """Twice on the loop, a large one would hold everybody up."""
     threads: list[threading.Thread] = []
 
-    def watched(data: bytes, size: int | None = None) -> MediaInfo:
+    def watched(source: bytes | IO[bytes]) -> MediaInfo:
         threads.append(threading.current_thread())
-        return identify(data, size)
+        return identify(source)
 
     monkeypatch.setattr(blobs_files, "identify", watched)
     monkeypatch.setattr(imagesize, "get", counted := Counting(imagesize.get))

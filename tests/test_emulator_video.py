@@ -136,7 +136,7 @@ async def test_defaults(stack: AsyncExitStack) -> None:
     [
         ({"foo": 1}, "WanPipeline.__call__() got an unexpected keyword argument 'foo'"),
         ({"width": 64, "height": 65}, "`height` and `width` have to be divisible by 16 but are 65 and 64."),
-        ({"prompt": "x"}, "got multiple values for argument 'prompt'"),
+        ({"prompt": "x"}, "got multiple values for keyword argument 'prompt'"),
         ({"response_format": "gif"}, "Unsupported response format: gif"),
         ({"num_frames": 4001, "width": 832}, "out of memory"),
         ({"max_area": "64*64"}, "unexpected keyword argument 'max_area'"),

@@ -48,6 +48,15 @@ def test_images_like_it_are_known_beforehand() -> None:
     assert ProgressEstimator(None, 0.0, 12.0, 2.0).step_seconds(None) == 0.0
 
 
+def test_how_long_the_end_takes_is_not_made_up() -> None:
+    """A video is decoded for minutes; before the first one nobody knows how many."""
+    estimator = ProgressEstimator(10, 0.0, None, None)
+    for done in range(1, 11):
+        step(estimator, done / 10, float(done))
+    assert estimator.decoding_since is not None
+    assert estimator.remaining(11.0) is None
+
+
 def test_progress_does_not_go_back() -> None:
     """A lower value, as an older answer may bring, is no news."""
     estimator = ProgressEstimator(10, 0.0, None, 0.0)
@@ -74,7 +83,7 @@ def test_the_history_follows_a_change() -> None:
     """Within a few images a new rate is known; one outlier is not taken for it."""
     history = DurationHistory()
     assert history.total(KEY) is None
-    assert history.tail(KEY) == 0.0
+    assert history.tail(KEY) is None
     history.learn(KEY, 10.0, 1.0)
     assert (history.total(KEY), history.tail(KEY)) == (10.0, 1.0)
     history.learn(KEY, 20.0, 1.0)

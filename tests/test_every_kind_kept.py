@@ -58,7 +58,8 @@ async def test_what_runs_outlives_a_restart_or_says_that_it_broke_off(place: Hom
         else:
             assert end["type"] == "result"
             await assert_whole(life, row, client.of("a", "output")[0])
-            assert len(place.engine.posts) == 2
+            # What is not aborted ends while the server stops.
+            assert len(place.engine.posts) == (2 if row.true_cancel else 1)
         assert place.engine.peak[row.model.uid] == 1
         await life.start(client, "after")
         assert (await client.ends("after"))["after"]["type"] == "result"

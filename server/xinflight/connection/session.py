@@ -57,7 +57,7 @@ from xinflight.protocol import (
 )
 from xinflight.render import RenderContext, error_message, render_task, upstream_notice, upstream_status
 from xinflight.request_limits import ClientMeter
-from xinflight.tasks import FRAME_BYTES, limits
+from xinflight.tasks import FRAME_BYTES, adjusted, limits
 
 __all__ = ["Session"]
 
@@ -239,6 +239,7 @@ class Session:
             timestamp=self._gateway.clock.time(),
             params=task.params,
             state=task.state,
+            adjusted=adjusted(message, task),
             ignored=ignored,
             metadata=task.metadata,
         )

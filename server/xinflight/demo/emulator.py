@@ -6,6 +6,7 @@ Images are drawn with Pillow from the inputs a diffusion model would get, and ar
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -262,8 +263,9 @@ class Emulator:
         """Submit a video request, which may start from an image file, as `generations`."""
         route: Route = "text2video" if image is None else "image2video"
         replica = self._pipeline_for(body.model, route)
-        faults = self._next_faults(_joined(body.prompt))
         kwargs = _decoded(body.kwargs, 500)
+        twice = kwargs.keys() & {"prompt", "n"}
+        faults = Faults() if twice else self._next_faults(_joined(body.prompt))
         job = Job(
             route,
             kwargs.get("request_id"),
@@ -271,13 +273,16 @@ class Emulator:
             lambda: from_video(body.prompt, body.n, kwargs, replica.model, image),
             kwargs.get("response_format", "b64_json"),
         )
-        return await self._submit(job, replica)
+        return await self._submit(job, replica, twice)
 
-    async def _submit(self, job: Job, replica: Replica) -> Job:
-        """Submit a job of a route whose ids the front end keeps, too."""
+    async def _submit(self, job: Job, replica: Replica, twice: AbstractSet[str] = frozenset()) -> Job:
+        """Submit a job of a route whose ids the front end keeps, too. What is given `twice` fails there."""
         await self._arrive()
         self._ids.add(job.request_id, job)
         job.answer.add_done_callback(lambda _: self._ids.remove(job.request_id, job))
+        if twice:
+            job.fail(HttpError(500, f"ActorRefMethod got multiple values for keyword argument {min(twice)!r}"))
+            return job
         try:
             replica.submit(job)
         except HttpError as error:

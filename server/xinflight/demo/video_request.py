@@ -43,9 +43,6 @@ def from_video(
         ValueError, TypeError, KeyError, RuntimeError: with Python's own text, as unknown kwargs go straight into the
             pipeline call.
     """
-    method = "text_to_video" if image is None else "image_to_video"
-    if taken := kwargs.keys() & {"prompt", "n"}:
-        raise TypeError(f"ModelActor.{method}() got multiple values for argument {min(taken)!r}")
     chosen = dict(model.default_generate_config) | kwargs
     max_area = chosen.pop("max_area", MAX_AREA) if image is not None else None
     pipeline = "WanPipeline" if image is None else "WanImageToVideoPipeline"

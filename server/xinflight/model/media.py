@@ -1,11 +1,13 @@
-"""What a stored file is: its media type and its size in pixels and bytes, read from its first bytes. No I/O."""
+"""What a stored file is: media type, size in pixels and bytes, and duration. No I/O but on a given file."""
 
 import io
+from typing import IO
 
 import imagesize
 from msgspec import Struct
 
 from xinflight.errors import UpstreamGarbage
+from xinflight.model.mp4 import is_mp4, read_mp4
 
 __all__ = ["HEADER_BYTES", "MediaInfo", "identify", "media_type_of"]
 
@@ -27,26 +29,44 @@ class MediaInfo(Struct, frozen=True, kw_only=True):
 
 
 def media_type_of(start: bytes) -> str | None:
-    """Return the media type that the first bytes tell, or None."""
+    """Return the media type that the first 16 bytes tell, or None."""
+    if is_mp4(start):
+        return "video/mp4"
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
-def identify(data: bytes, size: int | None = None) -> MediaInfo:
-    """Return what an image is; `size` is that of the whole file where `data` is only its start.
+def identify(source: bytes | IO[bytes]) -> MediaInfo:
+    """Return what a file is, from its bytes, or from the open file itself without reading all of it.
 
     Takes up to some 100 ms for a hostile one, so it belongs on a thread.
 
     Raises:
-        UpstreamGarbage: it is no JPEG, PNG or WebP, or its size does not stand in its first HEADER_BYTES.
+        UpstreamGarbage: it is no JPEG, PNG, WebP or MP4, or the size of an image does not stand in its first
+            HEADER_BYTES.
+        OSError: the file can't be read.
     """
-    media_type = media_type_of(data[:16])
-    width = height = -1
-    if media_type is not None:
-        try:
-            width, height = imagesize.get(io.BytesIO(data[:HEADER_BYTES]))
-        except Exception as error:
-            # Of several kinds, by version: ValueError and struct.error before 2, none that are documented since.
-            raise UpstreamGarbage(detail=f"the answer's image can't be read: {error}") from error
-    if media_type is None or width <= 0 or height <= 0:
-        raise UpstreamGarbage(detail="the answer's image is no JPEG, PNG or WebP")
-    return MediaInfo(media_type=media_type, width=width, height=height, bytes=len(data) if size is None else size)
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    start = file.read(HEADER_BYTES)
+    media_type = media_type_of(start[:16])
+    duration = None
+    if media_type is None:
+        raise UpstreamGarbage(detail="the answer's file is no JPEG, PNG, WebP or MP4")
+    if media_type == "video/mp4":
+        film = read_mp4(file, size)
+        width, height, duration = (0, 0, None) if film is None else (film.width, film.height, film.duration)
+    else:
+        width, height = _image_size(start)
+    if width <= 0 or height <= 0:
+        raise UpstreamGarbage(detail=f"the size of the answer's {media_type} can't be read")
+    return MediaInfo(media_type=media_type, width=width, height=height, bytes=size, duration=duration)
+
+
+def _image_size(start: bytes) -> tuple[int, int]:
+    try:
+        width, height = imagesize.get(io.BytesIO(start))
+    except Exception as error:
+        # Of several kinds, by version: ValueError and struct.error before 2, none that are documented since.
+        raise UpstreamGarbage(detail=f"the answer's image can't be read: {error}") from error
+    return width, height

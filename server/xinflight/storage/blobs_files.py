@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import UpstreamGarbage
-from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
+from xinflight.model import MediaInfo, identify, media_type_of
 from xinflight.storage.blobs import OWN_ID, StoredFile
 from xinflight.storage.private_files import open_private, sync_folder
 
@@ -89,13 +89,13 @@ class FileBlobs:
         return info
 
     async def identify(self, output_id: str) -> MediaInfo | None:
-        """Return media type and size of a file, from its first bytes."""
+        """Return media type and size of a file, without reading all of it."""
         return await asyncio.to_thread(self._identify, output_id)
 
     def _identify(self, output_id: str) -> MediaInfo | None:
         try:
             with self._path(output_id).open("rb") as file:
-                return identify(file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size)
+                return identify(file)
         except (OSError, UpstreamGarbage):
             return None
 

@@ -18,7 +18,7 @@ from xinflight.imaging import check_pillow
 from xinflight.model import InputRole, Upload, encode_content
 from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, UpstreamState, parse_size
 from xinflight.settings import Settings
-from xinflight.upstream import SPECIAL_FIELDS, Kind, Model, Xinference, most_tokens
+from xinflight.upstream import SPECIAL_FIELDS, VIDEO, Kind, Model, Xinference, most_tokens
 
 __all__ = [
     "FRAME_BYTES",
@@ -122,8 +122,10 @@ def _check_drawing(generate: Generate, kind: Kind, settings: Settings) -> None:
     _at_most("n", generate.n, settings.outputs)
     _at_most("steps", generate.steps, settings.steps)
     _at_most("guidance_scale", generate.guidance_scale, settings.guidance_scale)
+    _at_most("frames", generate.frames, settings.frames)
     for side in parse_size(generate.size) if generate.size is not None else ():
-        if not settings.size_min <= side <= settings.size_max or side % SIZE_MULTIPLE:
+        # The size of a video is rounded.
+        if not settings.size_min <= side <= settings.size_max or (side % SIZE_MULTIPLE and kind.name != VIDEO.name):
             raise OutOfBounds(
                 field="size", limit=f"{settings.size_min} to {settings.size_max}, multiples of {SIZE_MULTIPLE}"
             )

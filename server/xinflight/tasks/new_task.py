@@ -14,9 +14,9 @@ from xinflight.settings import Settings
 from xinflight.storage import draw_id
 from xinflight.tasks.admission import SIZE_MULTIPLE
 from xinflight.uploads import Uploads
-from xinflight.upstream import KINDS, Kind, Model, Xinference
+from xinflight.upstream import KINDS, VIDEO, Kind, Model, Xinference, default_shape, fit_frames, fit_size, size_like
 
-__all__ = ["Found", "choose_kind", "new_task", "resolve_inputs"]
+__all__ = ["Found", "adjusted", "choose_kind", "new_task", "resolve_inputs"]
 
 
 def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
@@ -139,6 +139,14 @@ def new_task(
     )
 
 
+def adjusted(request: TaskRequest, task: Task) -> list[str]:
+    """Return the fields of a request whose values are others in its task."""
+    if not isinstance(request, Generate):
+        return []
+    given = {"size": request.size, "frames": request.frames}
+    return [name for name, value in given.items() if value is not None and value != getattr(task.params, name)]
+
+
 def _params(
     request: TaskRequest, kind: Kind, model: Model | None, inputs: Sequence[Found], settings: Settings
 ) -> Params:
@@ -148,7 +156,7 @@ def _params(
         model=request.model if model is None else model.uid,
         group=request.group,
         n=1,
-        timeout=settings.timeout if request.timeout is None else request.timeout,
+        timeout=_default_timeout(kind, settings) if request.timeout is None else request.timeout,
         on_disconnect=request.on_disconnect,
         priority=request.priority,
         store=request.store,
@@ -156,9 +164,15 @@ def _params(
     if isinstance(request, Generate):
         _set_drawing(params, request, model, settings)
         _set_start(params, request, kind, inputs, settings)
+        if kind.name == VIDEO.name:
+            _set_video(params, request, model, inputs, settings)
     if isinstance(request, Chat):
         _set_chat(params, request)
     return params
+
+
+def _default_timeout(kind: Kind, settings: Settings) -> float:
+    return min(settings.video_timeout, settings.timeout_max) if kind.name == VIDEO.name else settings.timeout
 
 
 def _set_chat(params: Params, request: Chat) -> None:
@@ -199,3 +213,14 @@ def _set_start(params: Params, request: Generate, kind: Kind, inputs: Sequence[F
             (start.width, start.height), least=settings.size_min, most=settings.size_max, multiple=SIZE_MULTIPLE
         )
         params.size = f"{width}x{height}"
+
+
+def _set_video(
+    params: Params, request: Generate, model: Model | None, inputs: Sequence[Found], settings: Settings
+) -> None:
+    """Set what videos alone have, rounded to what models can make."""
+    default = default_shape(settings)
+    size = fit_size(request.size or (model and model.size) or default.size, settings.size_max)
+    params.size = size_like(size, inputs[0][1].width, inputs[0][1].height, settings.size_max) if inputs else size
+    params.frames = fit_frames(request.frames or (model and model.frames) or default.frames, settings.frames)
+    params.fps = request.fps or (model and model.fps) or default.fps

@@ -137,11 +137,12 @@ class Recovery:
             except XinflightError as error:
                 log.info("an old request may still run", error=str(error))
                 progress = 0.0
-            if progress is None and not KINDS[run.task.kind].unknown_has_ended:
+            kind = KINDS[run.task.kind]
+            if progress is None and not kind.unknown_has_ended:
                 progress = 0.0
             if progress is not None:
                 self._ledger.was_sent(run)
-                if progress < 1.0:
+                if progress < 1.0 or kind.shows_end != "progress":
                     self._hold_slots(run, models)
                     return
             break
@@ -171,7 +172,7 @@ class Recovery:
         return [model for model in self._upstream.models.values() if self._pool == model.pool or model.uid == wanted]
 
     def _attempt(self, run: OutputRun, model: Model) -> Attempt:
-        estimator = ProgressEstimator(None, self._upstream.clock.monotonic(), None, 0.0)
+        estimator = ProgressEstimator(None, self._upstream.clock.monotonic(), None, None)
         return Attempt(
             self._upstream,
             KINDS[run.task.kind],

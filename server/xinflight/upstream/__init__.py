@@ -6,6 +6,7 @@ from xinflight.upstream.kinds import (
     KINDS,
     SPECIAL_FIELDS,
     TEXT2IMAGE,
+    VIDEO,
     Answer,
     GenerationRequest,
     Inputs,
@@ -18,6 +19,7 @@ from xinflight.upstream.kinds import (
 from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
 from xinflight.upstream.models import Model, Xinference
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
+from xinflight.upstream.video_shape import default_shape, fit_frames, fit_size, size_like
 
 __all__ = [
     "CHAT",
@@ -25,6 +27,7 @@ __all__ = [
     "NOT_FOUND",
     "SPECIAL_FIELDS",
     "TEXT2IMAGE",
+    "VIDEO",
     "Aborted",
     "Answer",
     "Attempt",
@@ -41,7 +44,11 @@ __all__ = [
     "RouteMissing",
     "Timeouts",
     "Xinference",
+    "default_shape",
     "failure",
+    "fit_frames",
+    "fit_size",
     "most_tokens",
     "parse",
+    "size_like",
 ]

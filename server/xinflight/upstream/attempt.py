@@ -18,7 +18,7 @@ from xinflight.errors import (
     XinflightError,
 )
 from xinflight.upstream.client import NOT_SENT
-from xinflight.upstream.kinds import Form, GenerationRequest, Kind, Made, Piece, Reader
+from xinflight.upstream.kinds import Form, GenerationRequest, IdCheck, Kind, Made, Piece, Reader
 from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_failure, parse
 from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
@@ -98,7 +98,7 @@ class Attempt:
             self._start(self._poll_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
         ended = asyncio.create_task(self._presumed_ended.wait(), name=f"end {self.request.request_id}")
-        if self._route.reader is not None:
+        if self._kind.streams:
             self._start(self._hang_up(post), "hang up")
         try:
             await asyncio.wait({post, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +112,7 @@ class Attempt:
             raise UpstreamUnreachable(detail=str(error)) from None
         except UpstreamGarbage:
             # What was not read to its end may still be written.
-            if self._route.reader is not None:
+            if self._kind.streams:
                 await self._stop_and_wait()
             raise
         except (aiohttp.ClientError, OSError) as error:
@@ -215,8 +215,11 @@ class Attempt:
                 progress = await self.progress()
             except (aiohttp.ClientError, OSError, XinflightError):
                 progress = None
-            if self.estimator.update(progress or 0.0, self._clock.monotonic()) and not self._aborted.is_set():
-                self._report()
+            self._update(progress or 0.0)
+
+    def _update(self, progress: float) -> None:
+        if self.estimator.update(progress, self._clock.monotonic()) and not self._aborted.is_set():
+            self._report()
 
     def _stop(self) -> None:
         if self._stopping or self._over:
@@ -259,15 +262,30 @@ class Attempt:
         if self._kind.shows_end == "abort":
             return await self._upstream.abort_request(self.request.model, self.request.request_id) == NOT_FOUND
         progress = await self.progress()
+        if isinstance(self._kind.shows_end, IdCheck):
+            # For `_watch_for_end`, which presumes the end of what stands still.
+            self._update(progress or 0.0)
+            return await self._id_is_unused(self._kind.shows_end)
         if progress is None:
             return self._kind.unknown_has_ended
         if progress < 1.0:
             # `_watch_for_end` sees it by the estimator.
-            self.estimator.update(progress, self._clock.monotonic())
+            self._update(progress)
             return False
         if not self.true_cancel:
             await self._clock.sleep(self._kind.timeouts.after_steps)
         return True
+
+    async def _id_is_unused(self, check: IdCheck) -> bool:
+        """Return whether the upstream has no request under this id; errors as `Xinference.request`."""
+        try:
+            await self._upstream.request("POST", check.path, check.body(self.request))
+        except ModelNotFound:
+            # A model that is gone took its requests along.
+            return True
+        except UpstreamFailed as error:
+            return check.unused in error.detail.lower()
+        return False
 
     async def _watch_for_end(self) -> None:
         """Presume the end when the model's processes were replaced, or after `timeouts.silence` without progress."""

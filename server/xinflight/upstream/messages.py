@@ -43,6 +43,7 @@ class ModelEntry(Struct):
     id: str
     model_type: str = ""
     model_name: str = ""
+    model_family: str = ""
     model_engine: str | None = None
     model_ability: list[str] = msgspec.field(default_factory=list)
     replica: int = 1
@@ -56,11 +57,16 @@ class ModelList(Struct):
 
 
 class GenerateConfig(Struct):
-    """Defaults of a registration; for a missing key the pipeline's own default applies."""
+    """Defaults of a registration; for a missing key the pipeline's own default applies. `max_area` are two sides."""
 
     num_inference_steps: int | None = None
     steps: int | None = None
     guidance_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    max_area: list[int] | str | None = None
+    num_frames: int | None = None
+    fps: int | None = None
 
 
 class Registration(Struct):

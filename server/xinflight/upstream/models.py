@@ -23,6 +23,7 @@ from xinflight.supervise import Supervisor
 from xinflight.upstream.client import CALL_BYTES, CALL_SECONDS, LISTING_BYTES, Client, quoted
 from xinflight.upstream.kinds import KINDS, Kind
 from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
+from xinflight.upstream.video_shape import default_shape
 
 __all__ = ["Model", "Xinference"]
 
@@ -42,6 +43,8 @@ EDIT = "edit"
 """The ability of models that change an image by instruction. Xinference lists `image2image` alone for them."""
 VIDEO_STARTS: dict[Literal["text", "image"], str] = {"text": "text2video", "image": "image2video"}
 """What a video can start from, and the ability for it."""
+NEED_VIDEO = ("WanAnimate2",)
+"""Families that name the ability `image2video` but need a video, too."""
 CHAT_SLOTS = 8
 """Chats that a replica runs at once. It takes 16, and with all of them busy an abort took 25 s."""
 
@@ -103,7 +106,8 @@ class Xinference(Client):
         self._vanished_at: dict[str, float] = {}
         # By ability.
         self._defaults: dict[str, str] = {}
-        self._registrations: dict[str, Registration | None] = {}
+        # By model type and name.
+        self._registrations: dict[tuple[str, str], Registration | None] = {}
         self._version_has_true_cancel = False
         self._probe_wanted = asyncio.Event()
         self._failures = 0
@@ -295,16 +299,17 @@ class Xinference(Client):
         config = (registration and registration.default_generate_config) or GenerateConfig()
         guidance_scale = configured.guidance_scale
         replicas = configured.replicas or max(entry.replica, 1)
-        default_size = self._settings.video_size if video else self._settings.default_size
+        shape = default_shape(self._settings, configured, config) if video else None
+        image_size = None if chat else configured.size or self._settings.default_size
         return Model(
             uid=entry.id,
             name=entry.model_name,
             abilities=_abilities(entry),
             replicas=replicas,
             slots=replicas * (configured.slots or (CHAT_SLOTS if chat else 1)),
-            size=None if chat else configured.size or default_size,
-            frames=configured.frames or self._settings.video_frames if video else None,
-            fps=configured.fps or self._settings.video_fps if video else None,
+            size=image_size if shape is None else shape.size,
+            frames=None if shape is None else shape.frames,
+            fps=None if shape is None else shape.fps,
             context_length=entry.context_length,
             steps=configured.steps or config.num_inference_steps or config.steps,
             guidance_scale=config.guidance_scale if guidance_scale is None else guidance_scale,
@@ -321,15 +326,16 @@ class Xinference(Client):
 
     async def _registration(self, model_type: str, name: str) -> Registration | None:
         """Return the model's registration, or None if it has none or our key may not read it."""
-        if name not in self._registrations:
+        key = (model_type, name)
+        if key not in self._registrations:
             try:
                 body = await self._query(f"/v1/model_registrations/{quoted(model_type)}/{quoted(name)}")
-                self._registrations[name] = parse(body, Registration)
+                self._registrations[key] = parse(body, Registration)
             except UpstreamAuth:
                 raise
             except XinflightError:
-                self._registrations[name] = None
-        return self._registrations[name]
+                self._registrations[key] = None
+        return self._registrations[key]
 
     async def _query(self, path: str) -> bytes:
         """Send a GET of the probe, whose own timeout bounds it, even while our key counts as refused."""
@@ -355,6 +361,8 @@ class Xinference(Client):
 
 def _abilities(entry: ModelEntry) -> frozenset[str]:
     """Return what a model can do, with EDIT for those that can start from an image only."""
+    if entry.model_family in NEED_VIDEO:
+        return frozenset()
     abilities = frozenset(entry.model_ability)
     if entry.model_type == "image" and "image2image" in abilities and "text2image" not in abilities:
         abilities = abilities - {"image2image"} | {EDIT}

@@ -59,10 +59,10 @@ class DurationHistory:
         known = self._known.get(key)
         return None if known is None else known.total
 
-    def tail(self, key: DurationKey) -> float:
-        """Return the average seconds from progress 1.0 to the response, 0 if unknown."""
+    def tail(self, key: DurationKey) -> float | None:
+        """Return the average seconds from progress 1.0 to the response, or None if no such output was made."""
         known = self._known.get(key)
-        return 0.0 if known is None else known.tail
+        return None if known is None else known.tail
 
 
 class ProgressEstimator:
@@ -71,7 +71,7 @@ class ProgressEstimator:
     `expected` and `tail` are the average durations of such an output, if known.
     """
 
-    def __init__(self, steps: int | None, started: float, expected: float | None, tail: float) -> None:
+    def __init__(self, steps: int | None, started: float, expected: float | None, tail: float | None) -> None:
         self.progress = 0.0
         self.decoding_since: float | None = None
         self._steps = steps
@@ -83,7 +83,8 @@ class ProgressEstimator:
         # The first value and its arrival. The time before it may have been spent in the upstream's queue, so the
         # rate is computed from what followed.
         self._first: tuple[float, float] | None = None
-        self._rate = None if expected is None or expected <= tail else 1 / (expected - tail)
+        steps_take = 0.0 if expected is None else expected - (tail or 0.0)
+        self._rate = 1 / steps_take if steps_take > 0 else None
         # Polls in a row without a new value, and new values in a row that were there at the first poll.
         self._misses = 0
         self._hits = 0
@@ -140,11 +141,12 @@ class ProgressEstimator:
     def remaining(self, now: float) -> float | None:
         """Return the estimated seconds until the response, or None if nothing is known."""
         if self.decoding_since is not None:
-            return max(self._tail - (now - self.decoding_since), 0.0)
+            # A video is decoded for minutes: 0 would be no better a guess than any.
+            return None if self._tail is None else max(self._tail - (now - self.decoding_since), 0.0)
         if self._rate is None:
             return None
         since = now - self._arrived if self.began else 0.0
-        return max((1 - self.progress) / self._rate - since, 0.0) + self._tail
+        return max((1 - self.progress) / self._rate - since, 0.0) + (self._tail or 0.0)
 
     def step_seconds(self, steps: int | None) -> float:
         """Return the estimated seconds of one step, 0 if unknown."""

@@ -74,9 +74,23 @@ def file_response(
     }
     if stored.path is not None:
         return _FileResponse(stored.path, headers=headers)
-    if any(etag.value in (output_id, "*") for etag in request.if_none_match or ()):
-        response = web.Response(status=304, headers=headers)
-    else:
-        response = web.Response(body=stored.data, headers=headers)
+    response = _memory_response(request, output_id, stored.data or b"", headers)
     response.etag = output_id
     return response
+
+
+def _memory_response(request: web.Request, etag: str, data: bytes, headers: dict[str, str]) -> web.Response:
+    """Return a response with bytes or the part of them that is asked for, as `FileResponse` does (RFC 9110, 14)."""
+    if any(known.value in (etag, "*") for known in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    headers[hdrs.ACCEPT_RANGES] = "bytes"
+    if hdrs.RANGE not in request.headers or request.headers.get(hdrs.IF_RANGE, f'"{etag}"') != f'"{etag}"':
+        return web.Response(body=data, headers=headers)
+    try:
+        start, stop, _ = request.http_range.indices(len(data))
+    except ValueError:
+        start = stop = 0
+    if start >= stop:
+        return web.Response(status=416, headers=headers | {hdrs.CONTENT_RANGE: f"bytes */{len(data)}"})
+    headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{len(data)}"
+    return web.Response(status=206, body=data[start:stop], headers=headers)

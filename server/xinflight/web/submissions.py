@@ -8,6 +8,7 @@ from xinflight.auth import Identity
 from xinflight.errors import NotFound
 from xinflight.protocol import JSON, TaskRequest
 from xinflight.render import render_task
+from xinflight.tasks import adjusted
 from xinflight.web.bodies import PLAIN, idempotency_key, read_body, respond
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 from xinflight.web.streams import EVENT_STREAM, NDJSON, stream
@@ -52,7 +53,7 @@ class Submissions:
                 headers: dict[str, str] = {hdrs.LOCATION: context.url(request, "task", task_id=task.task_id)}
                 if media_type == PLAIN:
                     info = await render_task(task, context.render_context(request))
-                    info.ignored = ignored
+                    info.adjusted, info.ignored = adjusted(wanted, task), ignored
                     return respond(info, 202 if fresh else 200, headers)
                 return await stream(context, request, media_type, subscriber, until_end=True, headers=headers)
             finally:

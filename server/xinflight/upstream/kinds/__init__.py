@@ -10,6 +10,7 @@ from xinflight.upstream.kinds.kind import (
     Form,
     FormFile,
     GenerationRequest,
+    IdCheck,
     Inputs,
     Kind,
     Made,
@@ -19,6 +20,7 @@ from xinflight.upstream.kinds.kind import (
     Timeouts,
 )
 from xinflight.upstream.kinds.text2image import TEXT2IMAGE
+from xinflight.upstream.kinds.video import VIDEO
 
 __all__ = [
     "CHAT",
@@ -28,10 +30,12 @@ __all__ = [
     "KINDS",
     "SPECIAL_FIELDS",
     "TEXT2IMAGE",
+    "VIDEO",
     "Answer",
     "Form",
     "FormFile",
     "GenerationRequest",
+    "IdCheck",
     "Inputs",
     "Kind",
     "Made",
@@ -42,5 +46,5 @@ __all__ = [
     "most_tokens",
 ]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE, IMAGE2IMAGE, INPAINTING, EDIT, CHAT)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT2IMAGE, IMAGE2IMAGE, INPAINTING, EDIT, VIDEO, CHAT)}
 """All kinds by name, which is what `Task.kind` stores."""

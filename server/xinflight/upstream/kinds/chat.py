@@ -85,6 +85,7 @@ CHAT = Kind(
     max_bytes=lambda request: STREAM_BYTES,
     shows_end="abort",
     polled=False,
+    streams=True,
     unknown_has_ended=True,
     max_deaths=2,
     duration_key=_duration_key,

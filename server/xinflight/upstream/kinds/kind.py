@@ -15,6 +15,7 @@ __all__ = [
     "Form",
     "FormFile",
     "GenerationRequest",
+    "IdCheck",
     "Inputs",
     "Kind",
     "Made",
@@ -103,7 +104,7 @@ class Piece(Struct, frozen=True):
 
 
 class Reader(Protocol):
-    """Reads the streamed response to one request. It is `over` when nothing more of it comes."""
+    """Reads the response to one request as it arrives. It is `over` when nothing more of it comes."""
 
     over: bool
 
@@ -115,12 +116,17 @@ class Reader(Protocol):
             UpstreamGarbage: the response has not the expected shape.
         """
 
-    def end(self) -> Answer:
-        """Return the whole answer at the end of the response; raise UpstreamDied if it is not complete."""
+    def end(self) -> Made:
+        """Return what was made, at the end of the response.
+
+        Raises:
+            UpstreamDied: the upstream failed before its end.
+            UpstreamGarbage: the response has not the expected shape.
+        """
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One HTTP route that generates an output. Its response comes as a whole (`output`), or streamed (`reader`)."""
+    """One HTTP route that generates an output. Its response is read whole (`output`), or as it arrives (`reader`)."""
 
     path: Callable[[GenerationRequest], str]
     true_cancel: bool
@@ -131,9 +137,18 @@ class Route(Struct, frozen=True, kw_only=True):
     output: Callable[[bytes], bytes] | None = None
     """Return the bytes of the output's file from the response, or raise UpstreamGarbage."""
     reader: Callable[[GenerationRequest], Reader] | None = None
-    """Return what reads the streamed response to one request."""
+    """Return what reads the response to one request as it arrives."""
     missing: str | None = None
     """Lower-case text of the error of a model class without this route; the kind's other route then serves."""
+
+
+class IdCheck(Struct, frozen=True, kw_only=True):
+    """A POST that fails before any model is asked: for its id if that is in use, else for its body."""
+
+    path: str
+    body: Callable[[GenerationRequest], dict[str, object]]
+    unused: str
+    """Lower-case text of the error if the id is not in use."""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -165,9 +180,9 @@ class Kind(Struct, frozen=True, kw_only=True):
     """The route for all other models."""
     max_bytes: Callable[[GenerationRequest], int]
     """Return the maximum size of a response."""
-    shows_end: Literal["progress", "abort"] = "progress"
-    """What shows the end of a request whose connection was lost: the progress route, or an abort that does not find
-    the request."""
+    shows_end: Literal["progress", "abort"] | IdCheck = "progress"
+    """What shows the end of a request whose connection was lost: the progress route, an abort that does not find the
+    request, or that its id is not in use."""
     polled: bool = True
     """Whether the progress route knows its requests."""
     unknown_has_ended: bool
@@ -178,6 +193,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     duration_key: Callable[[str, Params], DurationKey]
     """Return what the duration of an output depends on, from the model's uid and the parameters."""
     timeouts: Timeouts
+    streams: bool = False
+    """Whether its outputs are texts that arrive piece by piece. Closing the connection of one ends it."""
     step_count: Callable[[Params], int | None] = lambda params: params.steps
     """Return how many steps run, None if unknown."""
     strength: float | None = None
@@ -188,11 +205,6 @@ class Kind(Struct, frozen=True, kw_only=True):
     finish: Callable[[Inputs, bytes], bytes] | None = None
     """Return the output's file from what it started from and what was made; called on a thread. May raise
     UpstreamGarbage."""
-
-    @property
-    def streams(self) -> bool:
-        """Whether its outputs are texts that arrive piece by piece."""
-        return self.plain_route.reader is not None
 
     def route(self, *, true_cancel: bool) -> Route:
         """Return the route for a model; `true_cancel` is whether the model has the route with a true cancel."""
