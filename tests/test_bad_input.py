@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 
+from bad_input_chats import CHATS
 from bad_input_table import CANCEL, FRAME, GENERATE, LARGE_INTEGERS, NO_OBJECT, NOT_JSON, WEBSOCKET_ONLY
 from clients import Json, Recorder, WireClient
 from conftest import Front
@@ -18,6 +19,7 @@ CASES = {
     "generate": [
         (json.dumps({"action": "generate", **case.fields}), *case[1:]) for case in GENERATE + LARGE_INTEGERS
     ],
+    "chat": [(json.dumps({"action": "chat", **case.fields}), *case[1:]) for case in CHATS],
     "cancel": [(json.dumps({"action": "cancel", **case.fields}), *case[1:]) for case in CANCEL],
     "actions": [(raw.data, *raw[1:]) for raw in WEBSOCKET_ONLY],
 }

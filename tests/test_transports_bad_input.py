@@ -11,6 +11,7 @@ import pytest
 from aiohttp import WSMsgType
 
 import bad_input_table
+from bad_input_chats import CHATS
 from bad_input_table import Case
 from clients import PAINTER, Json, Recorder, WireClient, painter
 from conftest import Serve
@@ -87,6 +88,8 @@ def over_rest(http: aiohttp.ClientSession, accept: str) -> Ask:
         match action:
             case "generate":
                 asked = http.post("/api/v1/tasks", json=fields, headers=headers)
+            case "chat":
+                asked = http.post("/api/v1/chats", json=fields, headers=headers)
             case "cancel":
                 body = {name: value for name, value in fields.items() if name != "task_id"}
                 asked = http.post(f"{path}/cancel", json=body)
@@ -108,8 +111,8 @@ def over_rest(http: aiohttp.ClientSession, accept: str) -> Ask:
 
 def over_openai(http: aiohttp.ClientSession, *, stream: bool) -> Ask:
     async def ask(action: str, fields: Json) -> Refusal:
-        assert action == "generate"
-        async with http.post("/v1/images/generations", json={**fields, "stream": stream}) as response:
+        path = {"generate": "/v1/images/generations", "chat": "/v1/chat/completions"}[action]
+        async with http.post(path, json={**fields, "stream": stream}) as response:
             return await openai_problem(response)
 
     return ask
@@ -160,6 +163,11 @@ async def test_generate(transport: Ask, engine: Recorder) -> None:
     assert engine.posts == []
 
 
+async def test_chat(transport: Ask, engine: Recorder) -> None:
+    await refuses(transport, "chat", CHATS)
+    assert engine.posts == []
+
+
 @only("json", "rest", "sse", "ndjson", "openai", "openai stream")
 async def test_integers_that_only_json_has(transport: Ask) -> None:
     await refuses(transport, "generate", bad_input_table.LARGE_INTEGERS)
@@ -192,7 +200,10 @@ async def test_cursors(transport: Ask, server: str, *, whole: bool) -> None:
     )
 
 
-BODIES = ["/api/v1/tasks", "/v1/images/generations", "/api/v1/tasks/a/cancel"]
+BODIES = [
+    *("/api/v1/tasks", "/api/v1/chats", "/v1/images/generations", "/v1/chat/completions"),
+    "/api/v1/tasks/a/cancel",
+]
 """Paths that read a body."""
 
 
@@ -210,9 +221,7 @@ async def test_bodies(http: aiohttp.ClientSession, path: str) -> None:
             assert (await told(response)).code == code, body
 
 
-@pytest.mark.parametrize(
-    "path", ["/api/v1/tasks", "/v1/images/generations", "/api/v1/tasks/a/cancel", "/api/v1/notices"]
-)
+@pytest.mark.parametrize("path", [*BODIES, "/api/v1/notices"])
 async def test_content_types(http: aiohttp.ClientSession, path: str) -> None:
     """A form is no JSON; whoever sends one is told what is wanted."""
     told = openai_problem if path.startswith("/v1/") else problem

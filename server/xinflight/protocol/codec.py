@@ -78,6 +78,7 @@ _FORMS = {
     "messages.url": "data:image/...;base64,",
     "messages.role": "system, developer, user, assistant, tool",
     "messages.type": "text, image_url, image",
+    "messages.image": "the id of an upload or an output",
     "group": "1 to 64 of A-Z a-z 0-9 . _ : ~ -",
     "to": "first, last",
     "state": "unfinished, completed, failed, cancelled, expired",
