@@ -16,7 +16,7 @@ from xinflight.errors import (
 )
 from xinflight.imaging import check_pillow
 from xinflight.model import InputRole, Upload, encode_content
-from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, UpstreamState, parse_size
+from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, TextPart, UpstreamState, parse_size
 from xinflight.settings import Settings
 from xinflight.upstream import SPECIAL_FIELDS, VIDEO, Kind, Model, Xinference, most_tokens
 
@@ -159,10 +159,21 @@ def check_content(content: ChatContent, settings: Settings) -> bytes:
 
 
 def check_context(request: TaskRequest, model: Model) -> None:
-    """Raise OutOfBounds for more tokens than a model's context has: it would fail with an error that says nothing."""
+    """Hold a chat against what its model can read; Xinference would say nothing of use, or nothing at all.
+
+    Raises:
+        OutOfBounds: it asks for more tokens than the context has.
+        ModelUnsuitable: it has images, which a model for texts leaves out.
+    """
+    if not isinstance(request, Chat):
+        return
     most = most_tokens(model.context_length)
-    if isinstance(request, Chat) and most is not None:
+    if most is not None:
         _at_most("max_tokens", request.max_tokens, most)
+    contents = [message.content for message in request.messages if isinstance(message.content, list)]
+    images = any(not isinstance(part, TextPart) for content in contents for part in content)
+    if images and "vision" not in model.abilities:
+        raise ModelUnsuitable(field="messages", limit="no images: the model reads texts only")
 
 
 def _check_json(field: str, value: object, most: int) -> None:

@@ -1,8 +1,15 @@
 """What the request for an output starts from, made ready right before it is sent."""
 
+import base64
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from xinflight.model import Task, decode_content
+from xinflight.protocol import ChatContent, ChatMessage, ImagePart, ImageUrl, ImageUrlPart
 from xinflight.storage import Store
 from xinflight.tasks.image_inputs import ImageInputs
+from xinflight.threads import on_thread
 from xinflight.upstream import Inputs
 
 __all__ = ["TaskInputs"]
@@ -25,5 +32,27 @@ class TaskInputs:
         if task.content_bytes:
             stored = await self._store.content(task.uid)
             assert stored is not None  # stored with its task
-            return Inputs(content=decode_content(stored))
+            content = decode_content(stored)
+            if task.inputs:
+                images = await self._images.prepare(task)
+                content = await on_thread(_with_images, content, images.references)
+            return Inputs(content=content)
         return await self._images.prepare(task) if task.inputs else Inputs()
+
+
+def _with_images(content: ChatContent, images: Sequence[bytes]) -> ChatContent:
+    """Return the messages of a chat with its images in place of their ids; they are PNG, in their order."""
+    rest = iter(images)
+
+    def filled(message: ChatMessage) -> ChatMessage:
+        if not isinstance(message.content, list):
+            return message
+        parts = [
+            ImageUrlPart(image_url=ImageUrl(url=f"data:image/png;base64,{base64.b64encode(next(rest)).decode()}"))
+            if isinstance(part, ImagePart)
+            else part
+            for part in message.content
+        ]
+        return replace(message, content=parts)
+
+    return replace(content, messages=[filled(message) for message in content.messages])
