@@ -9,6 +9,7 @@ import pytest
 
 from clients import Json, Recorder, ShiftedClock, eventually
 from conftest import Serve
+from image_files import image_file
 from streams import all_lines
 from upload_server import ANN, BOB, DAY, UploadServer, upload_server
 from xinflight.errors import BadImage, ImageNotFound, TooManyUploads
@@ -136,3 +137,19 @@ async def test_images_of_a_chat_are_found_in_their_order(server: UploadServer) -
     with pytest.raises(ImageNotFound) as missing:
         await resolve_inputs(Chat(messages=talk), "bob", uploads)
     assert missing.value.field == "messages"
+
+
+async def test_the_hosts_own_code_uploads_whole_or_in_parts(server: UploadServer) -> None:
+    image = image_file()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield image[:10]
+        yield image[10:]
+
+    whole = await server.gateway.upload(image, owner="ann")
+    assert (await server.gateway.upload(parts(), owner="ann")).blob_id == whole.blob_id
+    assert await server.get(whole.upload_id) == (200, image)
+    with pytest.raises(BadImage):
+        await server.gateway.upload(b"no image", owner="ann")
+    with pytest.raises(ValueError, match="owner"):
+        await server.gateway.upload(image, owner="a\nb")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from xinflight.connection_registry import ConnectionRegistry
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.host_reader import HostReader
 from xinflight.journal import Bus, Journal, Subscriber
-from xinflight.model import EventMessage, Task
+from xinflight.model import EventMessage, Task, Upload
 from xinflight.protocol import (
     JSON,
     CancelledTask,
@@ -294,6 +294,16 @@ class Gateway:
             self.connections.unregister(reader)
             self.unsubscribe(subscriber)
 
+    async def upload(self, data: bytes | AsyncIterable[bytes], *, owner: str) -> Upload:
+        """Store an image, whole or in parts, for tasks of an owner to start from; its `upload_id` is for `image`.
+
+        Raises:
+            ValueError: the id of the owner is too long, or not printable.
+            XinflightError: as `Uploads.add`.
+        """
+        upload, _ = await self.uploads.add(Identity(id=owner).id, _parts(data) if isinstance(data, bytes) else data)
+        return upload
+
     async def read(self, output: OutputEvent) -> bytes | None:
         """Return the bytes of an output that `generate` yielded; None once it was deleted."""
         data = await self.blobs.read(output.url)
@@ -330,3 +340,7 @@ class Gateway:
         self._pools.upstream_changed()
         for connection in self.connections.all():
             connection.upstream_changed()
+
+
+async def _parts(data: bytes) -> AsyncIterator[bytes]:
+    yield data
