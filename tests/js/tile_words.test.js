@@ -63,13 +63,13 @@ test("a cancel says what it achieved, as far as it is known", () => {
   };
   assert.equal(cancelled({ upstream: "stopped", seconds: 0.384 }), "Stopped after 0.38 s: the model is free again.");
   assert.equal(cancelled({ upstream: "stopped" }), "Stopped: the model is free again.");
-  assert.equal(cancelled({}), "This image was cancelled.");
+  assert.equal(cancelled({}), "It was cancelled.");
 });
 
 test("a failure says why, or that it is one", () => {
   const state = new OutputState();
   state.fail(null, "failed");
-  assert.equal(verdictText(state), "This image could not be generated.");
+  assert.equal(verdictText(state), "It could not be generated.");
   state.fail({ code: "timeout" }, "expired");
   assert.equal(verdictText(state), "It took longer than allowed.");
 });

@@ -41,6 +41,8 @@ export class Chat {
   #live = false;
   /** Tasks whose messages were asked for on this connection. @type {Set<Task>} */
   #fetched = new Set();
+  /** What the list of conversations shows. */
+  #listed = "";
   /** @type {number | undefined} */
   #timer;
 
@@ -233,13 +235,14 @@ export class Chat {
 
   #showList() {
     const all = this.#conversations.all;
-    const options = all.map((conversation) => new Option(nameOf(conversation), conversation.id));
-    const fresh = new Option(t("chat.new_one"), "");
-    if (this.#shown === null || all.length === 0) options.unshift(fresh);
-    const same = options.length === this.#list.options.length;
-    const changed = !same || options.some(({ text, value }, i) => text !== this.#list.options[i]?.text || value !== this.#list.options[i]?.value);
-    // An open list would close at each change.
-    if (changed) this.#list.replaceChildren(...options);
+    const signature = [lang(), this.#shown === null, ...all.map(({ id, time, title }) => `${id} ${time} ${title}`)].join("\n");
+    // Text grows many times a second, and an open list would close each time.
+    if (signature !== this.#listed) {
+      const options = all.map((conversation) => new Option(nameOf(conversation), conversation.id));
+      if (this.#shown === null) options.unshift(new Option(t("chat.new_one"), ""));
+      this.#list.replaceChildren(...options);
+      this.#listed = signature;
+    }
     this.#list.value = this.#shown ? this.#current : "";
   }
 

@@ -120,7 +120,7 @@ client.on("models", (models) => {
 client.on("task", (task) => {
   if (isChat(task)) offerTabs();
   if (task.info || isChat(task)) return;
-  announcer.say(plural("say.accepted", task.count));
+  announcer.say(task.request.kind === "video" ? t("say.accepted_video") : plural("say.accepted", task.count));
   task.on("end", (end) => {
     const refused = !task.acknowledged && end.type === "error" && end.field !== undefined;
     if (refused && form.complain(end.field ?? "", errorText(end))) client.delete(task.id);

@@ -101,6 +101,7 @@ export class StartImage {
     this.#shown.picture = picture;
     this.#shown.width ||= picture.naturalWidth;
     this.#shown.height ||= picture.naturalHeight;
+    this.#draw(this.#shown);
     this.#render();
     this.#changed();
   }
@@ -164,6 +165,7 @@ export class StartImage {
     old?.mask?.drop();
     if (old?.picture?.src.startsWith("blob:")) URL.revokeObjectURL(old.picture.src);
     this.#shown = shown;
+    if (shown) this.#draw(shown);
     this.#render();
   }
 
@@ -177,6 +179,7 @@ export class StartImage {
     shown.mask?.drop();
     shown.strokes = blob ? strokes : new Strokes();
     shown.mask = blob ? this.#attach(blob) : null;
+    this.#draw(shown);
     this.#render();
     this.#changed();
   }
@@ -190,13 +193,12 @@ export class StartImage {
     this.#paint.hidden = !shown?.picture || !shown.width || !(this.#offered.mask || shown.mask);
     this.#paint.textContent = t(shown?.mask ? "mask.change" : "mask.open");
     this.#preview.setAttribute("aria-label", t(shown?.mask ? "start.preview_masked" : "start.preview"));
-    if (shown) this.#draw(shown);
     showText(this.#status, shown ? statusText(shown) : "");
     const error = shown?.image.error ?? shown?.mask?.error;
     showText(this.#problem, error ? errorText(error) : "");
   }
 
-  /** @param {Shown} shown */
+  /** Draw the image with its mask. A photo takes long to scale, so not at each render. @param {Shown} shown */
   #draw({ picture, strokes, width, height }) {
     this.#preview.hidden = picture === null;
     if (!picture || !width) return;
