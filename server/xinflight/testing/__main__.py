@@ -74,6 +74,13 @@ def connector(http: aiohttp.ClientSession, url: str, subprotocol: str = SUBPROTO
     return connect
 
 
+async def _kinds(connect: Connect) -> set[str]:
+    """Return the kinds of tasks that the models of a server can do, from its `welcome`."""
+    async with connect(None) as connection:
+        welcome = await connection.receive()
+    return {kind for model in welcome["models"] for kind in model.get("kinds", ())}
+
+
 async def _run_all(url: str, subprotocol: str, only: Sequence[int], token: str | None, seconds: float) -> int:
     """Run the kit against a server, print the results, and return the number of failed exchanges."""
     found = kit()
@@ -81,8 +88,12 @@ async def _run_all(url: str, subprotocol: str, only: Sequence[int], token: str |
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(headers=headers) as http:
         connect = connector(http, url, subprotocol)
+        kinds = await _kinds(connect)
         for exchange in found.exchanges:
             if (only and exchange.number not in only) or exchange.only not in (None, subprotocol):
+                continue
+            if exchange.needs not in (None, *kinds):
+                click.echo(f"skip   {exchange.number}. {exchange.title}: no model for {exchange.needs}")
                 continue
             try:
                 await run_exchange(exchange, connect, always=found.always, seconds=seconds)

@@ -59,6 +59,7 @@ class Exchange(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
     title: str
     section: str
     only: str | None = None
+    needs: str | None = None
     given: Variables = msgspec.field(default_factory=dict)
     always: list[Rule] = msgspec.field(default_factory=list)
     steps: list[Step]
