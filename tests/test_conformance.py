@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from clients import Recorder, painter
-from kind_table import WRITER
+from kind_table import ANIMATOR, WRITER
 from xinflight.errors import leaves
 from xinflight.protocol import CODECS
 from xinflight.testing import (
@@ -45,9 +45,9 @@ CASES = [
 
 @pytest.fixture
 async def engine() -> Recorder:
-    """Give an emulator with a model that takes its time over many steps, and one that chats."""
+    """Give an emulator with a model that takes its time over many steps, and models for videos and chats."""
     abilities = ("text2image", "image2image", "inpainting")
-    return Recorder([painter(step_seconds=0.01, decode_seconds=0.01, abilities=abilities), WRITER])
+    return Recorder([painter(step_seconds=0.01, decode_seconds=0.01, abilities=abilities), ANIMATOR, WRITER])
 
 
 @pytest.fixture
