@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from clients import LONG, Recorder, hosted, painter
 from conftest import Serve
 from xinflight.cli import main
-from xinflight.demo import EmulatorOptions
+from xinflight.demo import EmulatedModel, EmulatorOptions
 
 Run = Callable[..., Result]
 
@@ -45,7 +45,8 @@ async def test_all_is_well(run: Run, emulate: Serve) -> None:
     result = await doctor(run, "--xinference", url)
     assert result.exit_code == 0
     assert "All is well." in result.output
-    assert "painter (default), 2 replica(s)" in result.output
+    assert "painter, 2 replica(s)" in result.output
+    assert "makes      text2image (default)" in result.output
     assert "steps 10, guidance 0" in result.output
     assert "frees the model" in result.output
     assert "Not for this server: reader" in result.output
@@ -61,6 +62,32 @@ async def test_defaults_and_cancels_that_need_a_hand(run: Run, emulate: Serve) -
     assert "[models.painter]" in result.output
     assert "gives up the image" in result.output
     assert "3.4.0" in result.output
+
+
+async def test_what_each_model_can_do(run: Run, emulate: Serve) -> None:
+    """By kind, with what matters for it; a cancel that can't be had is no thing to do."""
+    animator = EmulatedModel(uid="animator", type="video", abilities=("text2video", "image2video"))
+    dancer = EmulatedModel(uid="dancer", type="video", abilities=("image2video",))
+    writer = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers")
+    result = await doctor(run, "--xinference", await emulate(Recorder([animator, dancer, writer])))
+    assert result.exit_code == 0
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert lines[lines.index("Model animator, 1 replica(s)") :][:6] == [
+        "Model animator, 1 replica(s)",
+        "makes video (default), from text or image",
+        "defaults size 832x480, 81 frames at 16 a second, steps the model's own, guidance the model's own",
+        "to do set its defaults in xinflight.toml: [models.animator] steps = 50, guidance_scale = 5.0",
+        "cancel gives up the video; the model works on",
+        "Model dancer, 1 replica(s)",
+    ]
+    assert "makes video, from image" in lines
+    assert lines[lines.index("makes chat (default)") :][:3] == [
+        "makes chat (default)",
+        "context 4096 tokens; 8 chat(s) at once",
+        "cancel frees the model",
+    ]
+    assert "No model for text2image, image2image, inpainting, edit" in lines
+    assert "All is well." in lines
 
 
 async def test_nobody_answers(run: Run, unused_tcp_port: int) -> None:

@@ -11,6 +11,7 @@ import click
 from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.login_report import describe_login
 from xinflight.cli.logs import printable, redact, set_up_logs
+from xinflight.cli.model_report import describe_missing, describe_model
 from xinflight.cli.server import CantListen, run
 from xinflight.cli.tokens import token
 from xinflight.clock import SystemClock
@@ -20,9 +21,9 @@ from xinflight.i18n import translate
 from xinflight.protocol import UpstreamState
 from xinflight.settings import BadSettings, Settings
 from xinflight.supervise import Supervisor
-from xinflight.upstream import Model, Xinference
+from xinflight.upstream import Xinference
 
-__all__ = ["common", "describe", "doctor", "examine", "greet", "load", "main", "secrets_of", "serve", "shown_url"]
+__all__ = ["common", "doctor", "examine", "greet", "load", "main", "secrets_of", "serve", "shown_url"]
 
 KNOWN_VARIABLES = {
     "XINFLIGHT_CONFIG",
@@ -138,7 +139,7 @@ def load(file: str | None, flags: dict[str, Any]) -> Settings:
 async def examine(settings: Settings) -> int:
     """Print how people log in, what runs on Xinference, and what to do about what is missing.
 
-    Returns 0 if people can log in and generate images, else 1.
+    Returns 0 if people can log in and there is a model for anything, else 1.
     """
     lines, usable = await asyncio.to_thread(describe_login, settings)
     for line in lines:
@@ -155,13 +156,14 @@ async def examine(settings: Settings) -> int:
             cause = redact(upstream.cause, secrets_of(settings))
             # It may contain text of any server at that address: no escape sequence of it may reach the terminal.
             click.echo(f"Cause        {''.join(c if c.isprintable() else '?' for c in cause)}")
-        default = upstream.default("text2image")
-        for model in upstream.models.values():
-            for line in describe(model, default=model is default):
-                click.echo(printable(line))
+        models = upstream.infos()
+        for line in (line for model in models for line in describe_model(model)):
+            click.echo(printable(line))
         if upstream.unsuitable:
             click.echo(f"Not for this server: {printable(', '.join(sorted(upstream.unsuitable)))}")
-        if state is UpstreamState.READY and default is None:
+        for line in describe_missing(models):
+            click.echo(line)
+        if state is UpstreamState.READY and not any(model.default_for for model in models):
             click.echo(
                 f"To do        there is no model {settings.model}: launch it, or choose one above with --model"
             )
@@ -175,21 +177,3 @@ async def examine(settings: Settings) -> int:
         return 0
     finally:
         await upstream.close()
-
-
-def describe(model: Model, *, default: bool) -> list[str]:
-    """Return the lines that describe one model."""
-    guidance = "the model's own" if model.guidance_scale is None else f"{model.guidance_scale:g}"
-    steps = "the model's own" if model.steps is None else str(model.steps)
-    lines = [
-        f"Model        {model.uid}{' (default)' if default else ''}, {model.replicas} replica(s)",
-        f"  defaults   size {model.size}, steps {steps}, guidance {guidance}",
-        f"  cancel     {'frees the model' if model.true_cancel else 'gives up the image; the model works on'}",
-    ]
-    if not model.defaults_known:
-        lines.append(
-            f"  to do      set its defaults in xinflight.toml: [models.{model.uid}] steps = 9, guidance_scale = 0.0"
-        )
-    if not model.true_cancel:
-        lines.append("  to do      a true cancel needs Xinference 3.4.0 or newer and a diffusers model with txt2img")
-    return lines
