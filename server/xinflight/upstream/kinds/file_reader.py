@@ -74,12 +74,12 @@ class FileReader:
         content = self._rest + content
         whole = len(content) if self._ended else len(content) - len(content) % 4
         content, self._rest = content[:whole], content[whole:]
-        if content and self._padded:
+        if not content:
+            return
+        if self._padded:
             raise UpstreamGarbage(detail="a file that goes on after its end")
         self._padded = content.endswith(b"=")
         try:
-            decoded = binascii.a2b_base64(content, strict_mode=True)
+            self._file.append(binascii.a2b_base64(content, strict_mode=True))
         except binascii.Error as error:
             raise UpstreamGarbage(detail=f"a file that is no base64: {error}") from None
-        if decoded:
-            self._file.append(decoded)
