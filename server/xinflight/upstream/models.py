@@ -108,6 +108,8 @@ class Xinference(Client):
         self._defaults: dict[str, str] = {}
         # By model type and name.
         self._registrations: dict[tuple[str, str], Registration | None] = {}
+        # Models that are not in the pool of their settings, which is told once.
+        self._left_out: dict[str, str] = {}
         self._version_has_true_cancel = False
         self._probe_wanted = asyncio.Event()
         self._failures = 0
@@ -290,7 +292,12 @@ class Xinference(Client):
         abilities = frozenset[str]().union(*(kind.abilities for kind in KINDS.values()))
         suitable = [entry for entry in entries if abilities & _abilities(entry)]
         models = {entry.id: await self._model(entry) for entry in suitable}
-        return _with_equal_pools(models), frozenset(entry.id for entry in entries) - models.keys()
+        equal = _with_equal_pools(models)
+        left_out = {uid: model.pool for uid, model in models.items() if model != equal[uid]}
+        for uid, pool in left_out.items() - self._left_out.items():
+            log.warning("model left out of its pool: it can't do what the others can", model=uid, pool=pool)
+        self._left_out = left_out
+        return equal, frozenset(entry.id for entry in entries) - models.keys()
 
     async def _model(self, entry: ModelEntry) -> Model:
         configured = self._settings.models.get(entry.id, ModelSettings())
@@ -374,9 +381,14 @@ def _with_equal_pools(models: dict[str, Model]) -> dict[str, Model]:
 
     Whatever waits in a pool goes to any model of it.
     """
-    first: dict[str, Model] = {}
-    for uid, model in models.items():
-        if first.setdefault(model.pool, model).abilities != model.abilities:
-            log.warning("model left out of its pool: it can't do what the others can", model=uid, pool=model.pool)
-            models[uid] = msgspec.structs.replace(model, pool=uid)
-    return models
+    models = dict(models)
+    while True:
+        # A pool with the name of a model is first of all that model's.
+        first = {uid: model for uid, model in models.items() if model.pool == uid}
+        unequal = [
+            uid for uid, model in models.items() if first.setdefault(model.pool, model).abilities != model.abilities
+        ]
+        if not unequal:
+            return models
+        for uid in unequal:
+            models[uid] = msgspec.structs.replace(models[uid], pool=uid)
