@@ -12,6 +12,7 @@ from PIL import Image
 from clients import Json, Recorder, WireClient
 from test_chats import WRITER, ask
 from xinflight.demo import Chat, ChatBody
+from xinflight.imaging import imaging
 
 
 class Looking(Recorder):
@@ -99,3 +100,19 @@ async def test_an_image_that_is_not_there(client: WireClient, engine: Looking) -
     refused = await ask(client, "a", messages=[{"role": "user", "content": content}], model="seeing")
     assert (refused["code"], refused["field"]) == ("image_not_found", "messages")
     assert not engine.messages
+
+
+async def test_many_images_are_refused_before_they_are_looked_for(client: WireClient, engine: Looking) -> None:
+    """Ten thousand ids fit into one message, and each image would be decoded and sent."""
+    content = [{"type": "image", "image": "u" + "x" * 43}] * 17
+    refused = await ask(client, "a", messages=[{"role": "user", "content": content}], model="seeing")
+    assert (refused["code"], refused["field"], refused["limit"]) == ("out_of_bounds", "messages", "16 images")
+
+
+async def test_without_pillow_a_chat_has_no_images(
+    server: str, client: WireClient, engine: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = [{"type": "image", "image": await upload(server.rstrip("/"), "red")}]
+    monkeypatch.setattr(imaging, "HAS_PILLOW", False)
+    refused = await ask(client, "a", messages=[{"role": "user", "content": content}], model="seeing")
+    assert refused["code"] == "images_unsupported"

@@ -2,7 +2,16 @@
 
 from xinflight.protocol.account import AccountInfo, ErasedInfo, UsageInfo, UsageReport
 from xinflight.protocol.admin import ListQueue, QueueEntry, WholeQueue
-from xinflight.protocol.chat import Chat, ChatContent, ChatMessage, ImagePart, ImageUrl, ImageUrlPart, TextPart
+from xinflight.protocol.chat import (
+    Chat,
+    ChatContent,
+    ChatMessage,
+    ChatPart,
+    ImagePart,
+    ImageUrl,
+    ImageUrlPart,
+    TextPart,
+)
 from xinflight.protocol.codec import (
     CODECS,
     JSON,
@@ -130,6 +139,7 @@ __all__ = [
     "ChatContent",
     "ChatEnd",
     "ChatMessage",
+    "ChatPart",
     "CloseCode",
     "Codec",
     "Delete",

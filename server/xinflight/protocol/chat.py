@@ -13,6 +13,7 @@ __all__ = [
     "ChatContent",
     "ChatMessage",
     "ChatOptions",
+    "ChatPart",
     "ImagePart",
     "ImageUrl",
     "ImageUrlPart",

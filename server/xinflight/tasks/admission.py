@@ -1,6 +1,6 @@
 """What is refused of a request: values beyond the settings, and models that are not there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -16,7 +16,18 @@ from xinflight.errors import (
 )
 from xinflight.imaging import check_pillow
 from xinflight.model import InputRole, Upload, encode_content
-from xinflight.protocol import Chat, ChatContent, Generate, Limits, TaskRequest, TextPart, UpstreamState, parse_size
+from xinflight.protocol import (
+    Chat,
+    ChatContent,
+    ChatPart,
+    Generate,
+    ImagePart,
+    Limits,
+    TaskRequest,
+    TextPart,
+    UpstreamState,
+    parse_size,
+)
 from xinflight.settings import Settings
 from xinflight.upstream import SPECIAL_FIELDS, VIDEO, Kind, Model, Xinference, most_tokens
 
@@ -34,6 +45,8 @@ __all__ = [
 
 SIZE_MULTIPLE = 16
 """Z-Image needs multiples of 16; other models need 8, which these are too."""
+CHAT_IMAGES = 16
+"""Uploads and outputs in one chat: all of them are decoded, and sent as up to 16 MB of base64 each."""
 METADATA_BYTES = 1024
 FRAME_BYTES = 64 * 1024
 
@@ -87,8 +100,20 @@ def check(request: TaskRequest, kind: Kind, settings: Settings) -> None:
     if isinstance(request, Generate):
         _check_fields(request, kind)
         _check_drawing(request, kind, settings)
-    if isinstance(request, Chat) and not 1 <= len(request.messages) <= settings.chat_messages:
-        raise OutOfBounds(field="messages", limit=f"1 to {settings.chat_messages} messages")
+    if isinstance(request, Chat):
+        if not 1 <= len(request.messages) <= settings.chat_messages:
+            raise OutOfBounds(field="messages", limit=f"1 to {settings.chat_messages} messages")
+        images = sum(isinstance(part, ImagePart) for part in _parts(request))
+        if images > CHAT_IMAGES:
+            raise OutOfBounds(field="messages", limit=f"{CHAT_IMAGES} images")
+        if images:
+            check_pillow()
+
+
+def _parts(chat: Chat) -> Iterator[ChatPart]:
+    for message in chat.messages:
+        if isinstance(message.content, list):
+            yield from message.content
 
 
 def _check_fields(generate: Generate, kind: Kind) -> None:
@@ -170,8 +195,7 @@ def check_context(request: TaskRequest, model: Model) -> None:
     most = most_tokens(model.context_length)
     if most is not None:
         _at_most("max_tokens", request.max_tokens, most)
-    contents = [message.content for message in request.messages if isinstance(message.content, list)]
-    images = any(not isinstance(part, TextPart) for content in contents for part in content)
+    images = any(not isinstance(part, TextPart) for part in _parts(request))
     if images and "vision" not in model.abilities:
         raise ModelUnsuitable(field="messages", limit="no images: the model reads texts only")
 
