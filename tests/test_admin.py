@@ -9,11 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from clients import Recorder, WireClient, painter
+from clients import Recorder, WireClient, eventually, painter
 from conftest import Serve
 from server_process import launch
 from streams import shared_server, unfinished
-from xinflight.demo import Faults
+from xinflight.demo import Emulator, Faults
 from xinflight.gateway import Gateway
 
 ANN, BOB, BOSS = {"X-User": "ann"}, {"X-User": "bob"}, {"X-User": "boss"}
@@ -56,6 +56,7 @@ async def test_an_admin_cancels_anybodys(
     shared: tuple[str, Gateway],
     http: aiohttp.ClientSession,
     stack: AsyncExitStack,
+    engine: Recorder,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One image, a task, or all of one owner, over both APIs; the owner sees the end as ever."""
@@ -70,9 +71,13 @@ async def test_an_admin_cancels_anybodys(
     assert (await post(http, "/api/v1/tasks/c/cancel", BOSS, owner="ann"))[1]["was"] == "queued"
     ends = await ann.ends("b", "c")
     assert {end["type"] for end in ends.values()} == {"cancelled"}
+    await ann.has(lambda m: m["type"] == "progress" and m["task_id"] == "a" and m["state"] == "running")
     await boss.ask(action="cancel", owner="ann", task_id="a", index=1)
     answer = await boss.ask(action="cancel", owner="ann", scope="all")
     assert [task["task_id"] for task in answer["tasks"]] == ["a"]
+    await eventually(lambda: engine.aborts)
+    # Once: what comes after it stands still again.
+    Emulator.thaw(engine)
     await ann.ends("a")
     assert (unfinished(gateway, "ann"), unfinished(gateway, "bob")) == (0, 3)
     lines = [line for line in capsys.readouterr().out.splitlines() if "admin action" in line]

@@ -265,7 +265,7 @@ async def test_the_end_of_the_application(settings: Settings, engine: Recorder) 
         client = WireClient(ws)
         await client.ask(action="generate", prompt="boat", task_id="runs", n=2)
         await client.ask(action="generate", prompt="boat", task_id="waits")
-        await client.until(lambda m: m["type"] == "progress" and m["progress"] > 5)
+        await client.has(lambda m: m["type"] == "progress" and m["progress"] > 5)
         draining = asyncio.create_task(app.shutdown())
         notice = await client.until(lambda m: m["type"] == "notice")
         assert notice["kind"] == "draining"
@@ -305,18 +305,20 @@ async def test_a_cancel_that_the_end_overtakes(settings: Settings, engine: Recor
         await draining
 
 
-async def test_a_drain_lets_what_runs_end(settings: Settings) -> None:
+async def test_a_drain_lets_what_runs_end(settings: Settings, engine: Recorder) -> None:
     """Within the drain time a running image is finished, and one that waits is not begun."""
     app = web.Application()
-    setup(app, msgspec.structs.replace(settings, drain=5.0))
+    setup(app, msgspec.structs.replace(settings, drain=600.0))
+    engine.faults = Faults(freeze=3, requests=1)
     async with hosted(app) as url, WireClient.connect(url) as client:
         await client.ask(action="generate", prompt="boat", task_id="runs", steps=20)
         await client.ask(action="generate", prompt="boat", task_id="waits")
-        await client.until(lambda m: m["type"] == "progress" and m["progress"] > 5)
+        await client.has(lambda m: m["type"] == "progress" and m["progress"] > 5)
         draining = asyncio.create_task(app.shutdown())
         await client.until(lambda m: m["type"] == "notice")
         refused = await client.ask(action="generate", prompt="late")
         assert refused["code"] == "shutting_down"
+        engine.thaw()
         ends = await client.ends("runs", "waits")
         assert ends["runs"]["type"] == "result"
         assert ends["waits"]["code"] == "shutting_down"

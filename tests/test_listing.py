@@ -11,7 +11,7 @@ async def test_unfinished_tasks_are_listed_as_they_stand(server: str, client: Wi
     engine.faults = Faults(freeze=3, requests=1)
     for task_id in ("runs", "waits"):
         await client.ask(action="generate", prompt=task_id, task_id=task_id)
-    await client.until(lambda m: m["type"] == "progress" and m["state"] == "running")
+    await client.has(lambda m: m["type"] == "progress" and m["state"] == "running")
     await held_to_the_single_ones(server, client, runs="running", waits="queued")
     await client.ask(action="cancel", task_id="runs")
     await held_to_the_single_ones(server, client, runs="cancelling", waits="queued")

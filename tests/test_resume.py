@@ -10,6 +10,7 @@ import pytest
 from clients import Json, Recorder, WireClient, eventually, is_end
 from conftest import Serve
 from xinflight.cli import serving
+from xinflight.demo import Faults
 from xinflight.settings import Settings
 
 STORED = ("accepted", "output", "result", "cancelled", "error")
@@ -115,13 +116,15 @@ async def test_a_resume_that_makes_no_sense_is_refused(client: WireClient, field
     assert (answer["type"], answer["code"]) == ("error", code)
 
 
-async def test_resumed_twice_nothing_comes_twice(client: WireClient, other: WireClient) -> None:
+async def test_resumed_twice_nothing_comes_twice(client: WireClient, other: WireClient, engine: Recorder) -> None:
+    engine.faults = Faults(freeze=3, requests=1)
     await start(client, "a", steps=30)
     after = f"{other.seen[0]['epoch']}:0"
     await other.ask(action="resume", after=after, tasks=["a"])
     await other.ask(action="resume", after=after, scope="all")
     await other.ask(action="follow", scope="all", after=after)
     await other.ask(action="generate", prompt="a", task_id="a", steps=30)
+    engine.thaw()
     await other.ends("a")
     await other.ask(action="ping")
     assert [m["type"] for m in stored(other)] == ["accepted", "output", "result"]
@@ -150,17 +153,20 @@ async def test_a_second_connection_hears_nothing_unless_it_follows(client: WireC
     assert (answer["recovered"], answer["unknown"]) == (True, ["nope"])
 
 
-async def test_follow_one_task(client: WireClient, other: WireClient) -> None:
+async def test_follow_one_task(client: WireClient, other: WireClient, engine: Recorder) -> None:
+    engine.faults = Faults(freeze=3, requests=1)
     await start(client, "a", "b", steps=30)
     answer = await other.ask(action="follow", task_id="b")
     assert (answer["type"], answer["recovered"]) == ("recovered", True)
     assert [m["task_id"] for m in other.seen if m["type"] == "progress"] == ["b"], "its newest snapshot"
+    engine.thaw()
     await other.ends("b")
     assert {m["task_id"] for m in other.seen if "seq" in m} == {"b"}
     assert [m["type"] for m in stored(other)] == ["output", "result"], "from now on"
 
 
-async def test_unfollow(client: WireClient, other: WireClient) -> None:
+async def test_unfollow(client: WireClient, other: WireClient, engine: Recorder) -> None:
+    engine.faults = Faults(freeze=3, requests=1)
     await start(client, "a", "b", steps=20)
     await other.ask(action="follow", task_id="a")
     await other.ask(action="follow", task_id="b")
@@ -168,6 +174,7 @@ async def test_unfollow(client: WireClient, other: WireClient) -> None:
     assert answer["tasks"][0]["task_id"] == "a"
     assert answer["tasks"][0]["was"] in ("queued", "starting", "running")
     assert (await other.ask(action="unfollow", task_id="nope"))["tasks"] == [{"task_id": "nope", "was": "unknown"}]
+    engine.thaw()
     await client.ends("a")
     await other.ends("b")
     assert other.of("a", "output", "result") == []

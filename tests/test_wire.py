@@ -1,16 +1,19 @@
 """Several generations on one connection, through the whole server, on the emulator."""
 
-from clients import WireClient, is_end
+from clients import Recorder, WireClient, is_end
+from xinflight.demo import Faults
 
 
-async def test_three_generations_and_a_cancel_in_the_middle(client: WireClient) -> None:
+async def test_three_generations_and_a_cancel_in_the_middle(client: WireClient, engine: Recorder) -> None:
     """Two of three arrive whole while the one between them is cancelled."""
+    engine.faults = Faults(freeze=12, requests=1)
     for name in ("a", "b", "c"):
         ack = await client.ask(action="generate", prompt=f"boat {name}", task_id=name, steps=20)
         assert ack["type"] == "ack"
-    await client.until(lambda m: m["type"] == "progress" and m["task_id"] == "a" and m["progress"] > 10)
+    await client.has(lambda m: m["type"] == "progress" and m["task_id"] == "a" and m["progress"] > 10)
     answer = await client.ask(action="cancel", task_id="b")
     assert answer["tasks"] == [{"task_id": "b", "was": "queued"}]
+    engine.thaw()
     ends = await client.ends("a", "b", "c")
     assert ends["b"]["upstream"] == "never_started"
     for name in ("a", "c"):
