@@ -1134,7 +1134,7 @@ export interface ChatContent {
   tool_choice?: unknown;
 }
 
-/** The text-to-image models. */
+/** The models, with what they can do. */
 export interface Models {
   /** The models, the default one first. */
   models: ModelInfo[];
@@ -1434,7 +1434,7 @@ export interface OpenAiChatDelta {
   tool_calls?: unknown[];
 }
 
-/** The text-to-image models. */
+/** The models. */
 export interface OpenAiModels {
   /** Object type, as in OpenAI's API. */
   object: "list";
@@ -1442,7 +1442,7 @@ export interface OpenAiModels {
   data: OpenAiModel[];
 }
 
-/** A text-to-image model. */
+/** A model. */
 export interface OpenAiModel {
   /** The value for `model` in a `generate`. */
   id: string;
@@ -1552,7 +1552,7 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `too_many_shares`: The owner has too many share links; revoke one first
  * - `too_many_connections`: No connection is left for a streaming response; a WebSocket is closed with 1013 instead
  * - `model_not_found`: The upstream does not run this model
- * - `model_unsuitable`: The model can't generate images from text
+ * - `model_unsuitable`: The model can't do what is asked
  * - `task_unfinished`: An unfinished task can't be deleted; cancel it first
  * - `account_busy`: An export or an erasure of this owner is under way
  * - `storage_unavailable`: The data can't be stored now: the disk is full, read-only or busy

@@ -150,7 +150,7 @@ class ModelNotFound(Refused):
 
 
 class ModelUnsuitable(Refused):
-    """The model can't generate images from text."""
+    """The model can't do what is asked."""
 
     code = "model_unsuitable"
     status = 422

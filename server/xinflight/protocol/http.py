@@ -72,7 +72,7 @@ class TaskPage(Struct, omit_defaults=True, kw_only=True):
 
 
 class Models(Struct, kw_only=True):
-    """The text-to-image models."""
+    """The models, with what they can do."""
 
     models: ModelList
 
@@ -201,7 +201,7 @@ class OpenAiError(Struct, kw_only=True):
 
 
 class OpenAiModel(Struct, kw_only=True):
-    """A text-to-image model."""
+    """A model."""
 
     id: ModelId
     object: Annotated[Literal["model"], Meta(description="Object type, as in OpenAI's API.")] = "model"
@@ -210,7 +210,7 @@ class OpenAiModel(Struct, kw_only=True):
 
 
 class OpenAiModels(Struct, kw_only=True):
-    """The text-to-image models."""
+    """The models."""
 
     object: Annotated[Literal["list"], Meta(description="Object type, as in OpenAI's API.")] = "list"
     data: Annotated[list[OpenAiModel], Meta(description="One entry per model.")]

@@ -271,7 +271,7 @@ def _server() -> dict[str, Schema]:
         "/api/v1/models": {
             "get": operation(
                 "models",
-                "List the text-to-image models with their defaults",
+                "List the models with what they can do, and their defaults",
                 {"200": answer("The models, the default one first.", {JSON: "Models"})},
                 errors=(NotAcceptable,),
                 about="server",

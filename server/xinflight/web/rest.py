@@ -115,7 +115,7 @@ class Rest:
         raise NotFound(field="index")
 
     async def models(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /models: return the models that generate images from text, with their defaults."""
+        """Handle GET /models: return the models with what they can do, and their defaults."""
         await self._context.owner(request)
         choose_type(request, (PLAIN,))
         return respond(Models(models=self._gateway.upstream.infos()))
