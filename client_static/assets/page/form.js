@@ -340,6 +340,7 @@ export class Form {
       const place = field.closest(".field");
       if (place instanceof HTMLElement) place.hidden = kind !== "video";
     }
+    byId("n-label", HTMLElement).textContent = t(kind === "video" ? "form.n_videos" : "form.n");
     this.#prompt.placeholder = t(kind === "edit" ? "form.prompt_hint_edit" : "form.prompt_hint");
   }
 }
