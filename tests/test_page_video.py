@@ -1,0 +1,86 @@
+"""Videos on the page: asked for by frames, shown with controls, saved as MP4, and honest about a cancel."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import expect
+
+from clients import Recorder, painter
+from conftest import Serve
+from page_kit import FROZEN, Open, Studio, fits, generate, has_state, tiles
+from xinflight.demo import EmulatedModel
+
+pytest_plugins = ["page_fixtures"]
+
+ANIMATOR = EmulatedModel(
+    uid="animator",
+    type="video",
+    abilities=("text2video",),
+    step_seconds=0.0,
+    decode_seconds=0.0,
+    default_generate_config={"num_inference_steps": 4},
+)
+
+
+@pytest.fixture
+async def cinema(open_page: Open, emulate: Serve, serve: Serve) -> AsyncIterator[Studio]:
+    """Serve a model that makes videos of a text, and one that draws, from an image too."""
+    abilities = ("text2image", "image2image")
+    engine = Recorder([painter(abilities=abilities, step_seconds=0.0, decode_seconds=0.0), ANIMATOR])
+    url = await serve(xinference_url=await emulate(engine), default_size="64x64", video_size="96x64")
+    yield Studio(engine, url, open_page)
+    engine.thaw()
+
+
+async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
+    page = await cinema.visit()
+    await expect(page.get_by_test_id("frames")).to_be_hidden()
+    await page.get_by_test_id("model").select_option("animator")
+    await page.get_by_test_id("frames").fill("10")
+    made = await generate(page, "a boat on a lake", steps=2)
+    tile = tiles(made)
+    await expect(tile).to_have_attribute("data-loaded", "true")
+    await expect(made.locator(".meta")).to_contain_text("Video · animator · 96 × 64 · 9 frames · 16 frames/s")
+    video = tile.get_by_test_id("video")
+    facts = "v => [v.controls, v.muted, v.loop, v.playsInline, v.autoplay, v.videoWidth, v.videoHeight]"
+    assert await video.evaluate(facts) == [True, True, True, True, False, 96, 64]
+    name = await tile.get_by_test_id("download").get_attribute("download")
+    assert name is not None
+    assert name.endswith(".mp4")
+    # It is no image: neither is it opened as one, nor started from.
+    await expect(tile.get_by_test_id("open")).to_be_hidden()
+    await expect(tile.get_by_test_id("use-as-start")).to_be_hidden()
+    await made.get_by_test_id("reuse").click()
+    await expect(page.get_by_test_id("model")).to_have_value("animator")
+    await expect(page.get_by_test_id("frames")).to_have_value("9")
+
+
+async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studio) -> None:
+    page = await cinema.visit()
+    options = page.get_by_test_id("model").locator("option")
+    await expect(options).to_have_count(2)
+    drawn = await generate(page, "a boat", steps=2)
+    await tiles(drawn).get_by_test_id("use-as-start").click()
+    await expect(page.get_by_test_id("start-card")).to_be_visible()
+    await expect(options).to_have_count(1)
+
+
+async def test_a_video_that_was_begun_is_discarded_and_that_is_said(cinema: Studio) -> None:
+    page = await cinema.visit()
+    await page.get_by_test_id("model").select_option("animator")
+    await expect(page.get_by_test_id("model-hint")).to_contain_text("Videos can’t be stopped")
+    made = await generate(page, f"a boat on a lake{FROZEN}2", steps=4)
+    await has_state(tiles(made), "running")
+    await tiles(made).get_by_test_id("cancel-image").click()
+    await has_state(tiles(made), "cancelled")
+    await expect(tiles(made).get_by_test_id("verdict")).to_contain_text("computes to the end")
+    assert cinema.engine.aborts == []
+
+
+async def test_a_video_fits_a_phone(cinema: Studio) -> None:
+    page = await cinema.visit(width=360)
+    await page.get_by_test_id("settings").locator("summary").click()
+    await page.get_by_test_id("model").select_option("animator")
+    await fits(page)
+    await expect(tiles(await generate(page, "a boat", steps=2))).to_have_attribute("data-loaded", "true")
+    await fits(page)
