@@ -213,6 +213,22 @@ async def test_an_edit_model_has_a_size_of_its_own(stack: AsyncExitStack) -> Non
     assert (asked.width, asked.height, asked.steps, asked.edit) == (1440, 720, 4, True)
 
 
+async def test_an_abort_of_the_other_routes_stops_nothing(stack: AsyncExitStack) -> None:
+    """It says NO_OP, the request is answered 409, and the pipeline works on, with the next one beside it."""
+    server = await serve(stack)
+    for white in (None, base64.b64decode(masked((0, 0, 32, 64)))):
+        server.engine.faults = Faults(freeze=2, requests=1)
+        kwargs = {"request_id": f"a{white is None}", "strength": 1.0}
+        post = asyncio.create_task(server.variation(picture(), kwargs, white))
+        await server.reach(str(kwargs["request_id"]), lambda p: p == 0.5)
+        assert (await server.abort(str(kwargs["request_id"]))).body == {"msg": "NO_OP"}
+        assert (await post).status == 409
+        behind = asyncio.create_task(server.img2img(picture(), steps=2, request_id=f"b{white is None}"))
+        await server.reach(f"b{white is None}", lambda p: p > 0)
+        server.engine.thaw()
+        await behind
+
+
 async def test_an_abort_stops_it_and_frees_the_model(stack: AsyncExitStack) -> None:
     """A running one ends with 409 at the next step, and a waiting one at once."""
     server = await serve(stack)

@@ -60,7 +60,11 @@ def _form(request: GenerationRequest) -> Form:
 
 
 def step_count(params: Params) -> int | None:
-    """Return how many steps run: at a strength below 1 the first ones are skipped (`get_timesteps` of diffusers)."""
+    """Return how many steps run: at a strength below 1 the first ones are skipped (`get_timesteps` of diffusers).
+
+    Of SD 1.5, 2 and SDXL all run, since the route asks their pipelines for more (model/image/sdapi.py). For them the
+    count that is shown is too low; their progress is right.
+    """
     if params.steps is None or params.strength is None:
         return params.steps
     return params.steps - int(max(params.steps - params.steps * params.strength, 0))
