@@ -4,6 +4,7 @@ Its 200 comes before the model is asked, so failures arrive as an event, after w
 Lines and events are those of html.spec.whatwg.org, section 9.2.6.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -100,15 +101,14 @@ class ChatReader:
         self._usage: TokenUsage | None = None
         self._calls: dict[int, dict[str, Any]] = {}
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """Return the new text.
+    def feed(self, data: bytes) -> Iterator[Piece]:
+        """Yield the new text; what comes before an error is yielded before it is raised.
 
         Raises:
             UpstreamDied: the upstream says that it failed; it never says why.
             UpstreamBusy: its rate limit is reached.
             UpstreamGarbage: this is no chat completion, or too much of one.
         """
-        pieces: list[Piece] = []
         for line in self._lines.feed(data):
             if self.over:
                 break
@@ -122,12 +122,11 @@ class ChatReader:
                 event = b"\n".join(self._data)
                 self._data.clear()
                 self._data_bytes = 0
-                self._read(event, pieces)
+                yield from self._read(event)
             # Whatever else: comments, which keep the connection alive, and fields that chat completions don't use.
-        return pieces
 
-    def _read(self, event: bytes, pieces: list[Piece]) -> None:
-        """Read one event and add its text to `pieces`."""
+    def _read(self, event: bytes) -> Iterator[Piece]:
+        """Read one event and yield its text."""
         if event == _DONE:
             self.over = True
             return
@@ -141,9 +140,9 @@ class ChatReader:
             self._usage = chunk.usage
         for choice in chunk.choices:
             if choice.index == 0:
-                self._read_choice(choice, pieces)
+                yield from self._read_choice(choice)
 
-    def _read_choice(self, choice: _Choice, pieces: list[Piece]) -> None:
+    def _read_choice(self, choice: _Choice) -> Iterator[Piece]:
         # The first one counts: the chunk with the usage that was asked for says `stop` whatever the reason was.
         self._reason = self._reason or choice.finish_reason
         delta = choice.delta
@@ -151,12 +150,12 @@ class ChatReader:
             return
         if delta.reasoning_content:
             self._reasoning.append(delta.reasoning_content)
-            pieces.append(Piece(delta.reasoning_content, "reasoning"))
             self._count(delta.reasoning_content)
+            yield Piece(delta.reasoning_content, "reasoning")
         if delta.content:
             self._text.append(delta.content)
-            pieces.append(Piece(delta.content))
             self._count(delta.content)
+            yield Piece(delta.content)
         for call in delta.tool_calls or ():
             self._merge(call)
 

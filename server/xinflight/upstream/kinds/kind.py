@@ -1,6 +1,6 @@
 """What a kind of task has to define."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -108,8 +108,8 @@ class Reader(Protocol):
 
     over: bool
 
-    def feed(self, data: bytes) -> list[Piece]:
-        """Return the text in the next bytes of the response, which may end anywhere.
+    def feed(self, data: bytes) -> Iterable[Piece]:
+        """Iterate over the text in the next bytes of the response, which may end anywhere.
 
         Raises:
             UpstreamDied, UpstreamBusy: the upstream says that it failed.
