@@ -321,6 +321,7 @@ async def test_a_model_that_answers_no_abort_is_given_up_after_the_silence() -> 
     run = asyncio.create_task(talk.attempt.run(), name="run")
     await clock.advance(1.0)
     talk.attempt.abort()
+    await clock.advance(0.0)
     await clock.advance(CHAT.timeouts.silence - 20)
     assert not run.done()
     await clock.advance(40.0)
