@@ -182,11 +182,13 @@ async def test_unfollow(client: WireClient, other: WireClient, engine: Recorder)
     assert [m["type"] for m in client.of("a", "output", "result")] == ["output", "result"]
 
 
-async def test_unfollow_all(client: WireClient, other: WireClient) -> None:
+async def test_unfollow_all(client: WireClient, other: WireClient, engine: Recorder) -> None:
+    engine.faults = Faults(freeze=3, requests=1)
     await other.ask(action="follow", scope="all")
     await start(client, "a", steps=20)
     await start(other, "b")
     assert (await other.ask(action="unfollow", scope="all"))["tasks"] == []
+    engine.thaw()
     await client.ends("a")
     listed: dict[str, str] = {}
     while listed.get("b") != "completed":

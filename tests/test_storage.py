@@ -174,9 +174,12 @@ async def test_past_the_limit_it_is_made_again_when_the_disk_is_back(front: Fron
     size = len(draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=1))
     engine, client = await front(painter(replicas=2), unsaved_bytes=size)
     broken_disk.append("Read-only file system")
+    # Nothing more is accepted once the first can't be written.
+    engine.faults = Faults(freeze=3, requests=2)
     for task_id in ("a", "b"):
         assert (await start(client, task_id, prompt="a", seed=1))["type"] == "ack"
-    retried = await client.until(lambda m: m["type"] == "progress" and "retry_reason" in m.get("details", {}))
+    engine.thaw()
+    retried = await client.has(lambda m: m["type"] == "progress" and "retry_reason" in m.get("details", {}))
     assert retried["details"]["retry_reason"] == "storage_unavailable"
     await asyncio.sleep(1.0)
     assert len(engine.posts) == 2
