@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kind_table import ROWS, Home, Life, Row, home
+from kind_table import ROWS, Home, Life, Row, home, lives
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def nothing_unhandled(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFi
     assert [line for line in capsys.readouterr().out.splitlines() if "[error" in line] == []
 
 
-@pytest.fixture(params=ROWS, ids=lambda row: row.kind)
+@pytest.fixture(params=lives(ROWS))
 async def place(request: pytest.FixtureRequest, tmp_path: Path, nothing_unhandled: None) -> AsyncIterator[Home]:
     """Give each kind in turn a home."""
     row: Row = request.param

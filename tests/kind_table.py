@@ -6,13 +6,15 @@ A kind that is not yet among KINDS is not tried. `test_every_kind` holds that ea
 import asyncio
 import io
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
+import pytest
+from _pytest.mark import ParameterSet
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from PIL import Image
@@ -103,6 +105,13 @@ TABLE = [
     ),
 ]
 ROWS = [row for row in TABLE if row.kind in KINDS]
+FAST = {"image2image", "video", "chat"}
+"""What the fast lane tries. The other kinds of images differ from these in their requests only."""
+
+
+def lives(rows: Iterable[Row]) -> list[ParameterSet]:
+    """Return kinds as parameters of the fixture `place`, each in its lane."""
+    return [pytest.param(row, id=row.kind, marks=() if row.kind in FAST else pytest.mark.slow) for row in rows]
 
 
 def picture(colour: tuple[int, int, int] = (255, 255, 255), *, hole: bool = False) -> bytes:
