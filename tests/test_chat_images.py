@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 from typing import Any
 
 import aiohttp
@@ -116,3 +117,23 @@ async def test_without_pillow_a_chat_has_no_images(
     monkeypatch.setattr(imaging, "HAS_PILLOW", False)
     refused = await ask(client, "a", messages=[{"role": "user", "content": content}], model="seeing")
     assert refused["code"] == "images_unsupported"
+
+
+async def test_bodies_with_images_are_encoded_on_a_thread(
+    server: str, client: WireClient, engine: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base64 of megabytes would hold up everybody; what has no images stays on the loop."""
+    threads: list[bool] = []
+    encode = msgspec.json.encode
+
+    def noted(value: Any, **options: Any) -> bytes:
+        if isinstance(value, dict) and "stream_options" in value:
+            threads.append(threading.current_thread() is not threading.main_thread())
+        return encode(value, **options)
+
+    monkeypatch.setattr(msgspec.json, "encode", noted)
+    content = [{"type": "image", "image": await upload(server.rstrip("/"), "red")}]
+    for task_id, said in (("a", content), ("b", "hello")):
+        await ask(client, task_id, messages=[{"role": "user", "content": said}], model="seeing")
+        await client.ends(task_id)
+    assert threads == [True, False]

@@ -33,10 +33,11 @@ class TaskInputs:
             stored = await self._store.content(task.uid)
             assert stored is not None  # stored with its task
             content = decode_content(stored)
-            if task.inputs:
-                images = await self._images.prepare(task)
-                content = await on_thread(_with_images, content, images.references)
-            return Inputs(content=content)
+            if not task.inputs:
+                return Inputs(content=content)
+            images = (await self._images.prepare(task)).references
+            # The images themselves as well, since their bytes decide where the body is encoded.
+            return Inputs(content=await on_thread(_with_images, content, images), references=images)
         return await self._images.prepare(task) if task.inputs else Inputs()
 
 
