@@ -18,7 +18,18 @@ KEYS = [
     *(f"upstream.{state}" for state in UpstreamState),
     *(f"cure.{state}" for state in UpstreamState),
     *(state for state in State if state not in (State.QUEUED, State.STARTING, State.RUNNING)),
-    *("ack", "accepted", "output", "output.text", "draining", "deleted", "erased", "expiring", "unknown"),
+    *(
+        "ack",
+        "accepted",
+        "output",
+        "output.text",
+        "output.video",
+        "draining",
+        "deleted",
+        "erased",
+        "expiring",
+        "unknown",
+    ),
 ]
 
 

@@ -72,6 +72,9 @@ async def test_a_video(client: WireClient, engine: Recorder) -> None:
     assert told == {"media_type": "video/mp4", "width": 96, "height": 64, "duration": 0.5, "seed": 7}
     status, film, headers = await film_of(output)
     assert (status, headers["Content-Type"], headers["Accept-Ranges"]) == (200, "video/mp4", "bytes")
+    assert "media-src 'self'" in headers["Content-Security-Policy"], "a browser that opens it plays it"
+    [told] = client.of("a", "output")
+    assert told["message"] == "A video is ready"
     assert headers["Content-Disposition"].endswith('.mp4"')
     assert identify(film).bytes == output["bytes"] == len(film)
     status, part, headers = await film_of(output, {"Range": "bytes=4-11"})

@@ -11,6 +11,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "ack": ("Your generation was accepted", "已接受生成请求"),
     "accepted": ("Accepted", "已接受"),
     "output": ("An image is ready", "一张图片已完成"),
+    "output.video": ("A video is ready", "一个视频已完成"),
     "output.text": ("The text is complete", "文本已完成"),
     "completed": ("Completed", "已完成"),
     # Steps
@@ -19,8 +20,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "paused": ("Paused", "已暂停"),
     "starting": ("Starting", "正在启动"),
     "generating": ("Generating", "正在生成"),
-    "decoding": ("Decoding the image", "正在解码图片"),
-    "saving": ("Saving the image", "正在保存图片"),
+    "decoding": ("Decoding", "正在解码"),
+    "saving": ("Saving", "正在保存"),
     "cancelling": ("Cancelling", "正在取消"),
     # Outcomes of a cancel
     "never_started": ("Cancelled before it started", "已取消，尚未开始"),

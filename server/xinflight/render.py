@@ -29,6 +29,10 @@ from xinflight.protocol import (
 __all__ = ["RenderContext", "error_message", "render", "render_task", "upstream_notice", "upstream_status"]
 
 
+_READY = {"video/mp4": "output.video", "text/plain": "output.text"}
+"""What is said when an output is ready, by its media type; of all others, that an image is."""
+
+
 class RenderContext(Struct, frozen=True, kw_only=True):
     """What messages to one client are rendered with.
 
@@ -55,7 +59,7 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
         case OutputEvent():
             b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
             url = message.url and render_context.output_url(message.url)
-            word = "output" if message.text is None else "output.text"
+            word = _READY.get(message.media_type, "output")
             return replace(message, message=translate(word, lang), url=url, b64_json=b64_json)
         case Delta():
             return message

@@ -8,6 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 from xinflight.errors import NotFound
 from xinflight.storage import StoredFile
 from xinflight.web.context import HttpContext, write_whole
+from xinflight.web.headers import PLAYABLE
 
 __all__ = ["OUTPUT_ID", "Files", "file_response"]
 
@@ -70,6 +71,7 @@ def file_response(
     headers = {
         hdrs.CONTENT_TYPE: stored.media_type,
         hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix}"',
+        **(PLAYABLE if stored.media_type.startswith("video/") else {}),
         **headers,
     }
     if stored.path is not None:

@@ -12,12 +12,15 @@ from aiohttp import hdrs, web
 from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
 
-__all__ = ["PROTECTION", "protect", "protect_all"]
+__all__ = ["PLAYABLE", "PROTECTION", "protect", "protect_all"]
 
+NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""Policy for all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for."""
+PLAYABLE = {"Content-Security-Policy": f"{NOTHING}; media-src 'self'"}
+"""For films: a browser that opens the address of one makes a page around it, which loads the film from there."""
 PROTECTION = {
-    # For all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for. Pages have
-    # policies of their own.
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    # Pages have policies of their own.
+    "Content-Security-Policy": NOTHING,
     "X-Content-Type-Options": "nosniff",
     # Not no-referrer, which makes browsers send the Origin `null`.
     "Referrer-Policy": "same-origin",
