@@ -44,7 +44,7 @@ def openapi() -> Schema:
         "info": {
             "title": "xinflight over HTTP",
             "version": str(PROTOCOL_VERSION),
-            "summary": "Text-to-image generation with Xinference: true progress, true cancel, nothing lost.",
+            "summary": "Images, videos and chats with Xinference: true progress, true cancel, nothing lost.",
             "description": (
                 "The same tasks as over the WebSocket, one request at a time. A server's settings may have narrower "
                 "bounds, which are in `welcome.limits` on the WebSocket. Error codes are the same."
