@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from xinflight.auth import Identity
-from xinflight.errors import BadImage, OutOfBounds, PromptMissing, UpstreamFailed, WrongShape
+from xinflight.errors import BadImage, ModelUnsuitable, OutOfBounds, PromptMissing, UpstreamFailed, WrongShape
 from xinflight.protocol import (
     JSON,
     Cancelled,
@@ -115,6 +115,14 @@ class OpenAiImagesApi:
             raise WrongShape(field="image", limit="a file")
         return fields
 
+    def _refuse_videos(self, generate: Generate) -> None:
+        """Raise ModelUnsuitable for what would make a video, of which OpenAI's clients for images know nothing."""
+        models = self._gateway.upstream.infos()
+        makes_videos = [model.id for model in models if model.kinds == ["video"]]
+        if generate.kind == "video" or generate.frames or generate.fps or generate.model in makes_videos:
+            able = [model.id for model in models if "text2image" in model.kinds]
+            raise ModelUnsuitable(field="model", limit=", ".join(able))
+
     async def _answer(
         self,
         request: web.Request,
@@ -124,6 +132,7 @@ class OpenAiImagesApi:
     ) -> web.StreamResponse:
         """Start a task and return its images once it has ended, or `streamed` as events of this type."""
         context, gateway = self._context, self._gateway
+        self._refuse_videos(generate)
         inline = generate.response_format == "b64_json"
         # It applies to this response only; in the history the task has URLs.
         generate.response_format = "url"
