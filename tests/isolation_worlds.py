@@ -47,6 +47,21 @@ class Ids(NamedTuple):
     group: str
 
 
+def form(path: str, ids: Ids) -> list[tuple[str, dict[str, Any]]]:
+    """Name somebody else's upload and output in a form, which would start from them."""
+    part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    return [
+        (
+            path,
+            {
+                "data": part.format("prompt", "mine") + part.format("image", theirs) + "--x--\r\n",
+                "headers": {"Content-Type": "multipart/form-data; boundary=x"},
+            },
+        )
+        for theirs in (ids.upload, ids.output)
+    ]
+
+
 class World:
     """A server, somebody who has tasks there, and `bob`, who has none."""
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from clients import Json, WireClient
-from isolation_worlds import BOB, IMAGES, Ids, World, connected, worlds
+from isolation_worlds import BOB, IMAGES, Ids, World, connected, form, worlds
 from streams import who
 from xinflight.app import setup
 from xinflight.protocol import Request
@@ -53,21 +53,6 @@ def one(path: str, **options: Any) -> Probes:
 
 
 HELLO = [{"role": "user", "content": "Hello"}]
-
-
-def form(path: str, ids: Ids) -> list[tuple[str, dict[str, Any]]]:
-    """Name somebody else's upload and output in a form, which would start from them."""
-    part = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
-    return [
-        (
-            path,
-            {
-                "data": part.format("prompt", "mine") + part.format("image", theirs) + "--x--\r\n",
-                "headers": {"Content-Type": "multipart/form-data; boundary=x"},
-            },
-        )
-        for theirs in (ids.upload, ids.output)
-    ]
 
 
 OWN: dict[tuple[str, str], Probes] = {
