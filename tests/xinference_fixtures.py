@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import xinference_install
-from xinference_kinds import launch_animator, launch_writer
+from xinference_kinds import launch_animator, launch_editor, launch_writer
 from xinference_real import MODEL, PAIR, RealXinference
 
 
@@ -25,6 +25,11 @@ def _installed() -> None:
 @pytest.fixture(scope="session")
 def _kinds_installed(_installed: None) -> None:
     _need(xinference_install.missing_kinds())
+
+
+@pytest.fixture(scope="session")
+def _edit_installed(_installed: None) -> None:
+    _need(xinference_install.missing_edit())
 
 
 def _need(reason: str | None) -> None:
@@ -48,6 +53,13 @@ def real_xinference(_installed: None) -> Iterator[RealXinference]:
 def real_xinference_pair(real_xinference: RealXinference) -> RealXinference:
     """Give the same server, with `tiny-pair` (the same model, two replicas, with defaults) launched too."""
     real_xinference.launch(PAIR, replicas=2)
+    return real_xinference
+
+
+@pytest.fixture(scope="session")
+def real_xinference_edits(_edit_installed: None, real_xinference: RealXinference) -> RealXinference:
+    """Give the same server, with `tiny-kontext` launched too."""
+    launch_editor(real_xinference)
     return real_xinference
 
 

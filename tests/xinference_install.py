@@ -40,6 +40,7 @@ CONSTRAINTS = """
 VIDEO_PACKAGES = ["imageio==2.38.1", "imageio-ffmpeg==0.8.1"]
 MODEL_SCRIPT = Path(__file__).with_name("tiny_model.py")
 KINDS_SCRIPT = Path(__file__).with_name("tiny_models.py")
+EDIT_SCRIPT = Path(__file__).with_name("tiny_edit_model.py")
 
 
 def home() -> Path:
@@ -63,6 +64,11 @@ def kinds_path() -> Path:
     return home() / "kinds"
 
 
+def edit_path() -> Path:
+    """Return the folder of the tiny Kontext pipeline."""
+    return home() / "tiny-kontext"
+
+
 def _venv_recipe() -> str:
     return "\n".join([TORCH, XINFERENCE, *PACKAGES, *CONSTRAINTS])
 
@@ -73,6 +79,10 @@ def _model_recipe() -> str:
 
 def _kinds_recipe() -> str:
     return "\n".join([_model_recipe(), *VIDEO_PACKAGES, KINDS_SCRIPT.read_text(encoding="utf-8")])
+
+
+def _edit_recipe() -> str:
+    return _model_recipe() + EDIT_SCRIPT.read_text(encoding="utf-8")
 
 
 def _stamp(recipe: str) -> str:
@@ -99,6 +109,13 @@ def missing_kinds() -> str | None:
     if _made(kinds_path(), _kinds_recipe()):
         return missing()
     return f"no models for videos and chats in {kinds_path()}: run `python tests/xinference_install.py`"
+
+
+def missing_edit() -> str | None:
+    """Say what is missing for edits and how to get it, or return None."""
+    if _made(edit_path(), _edit_recipe()):
+        return missing()
+    return f"no model for edits in {edit_path()}: run `python tests/xinference_install.py`"
 
 
 def _make(folder: Path, recipe: str, build: Callable[[Path], None]) -> None:
@@ -163,6 +180,10 @@ def _build_kinds(folder: Path) -> None:
     _run("build the tiny video and chat models", venv_bin("python"), KINDS_SCRIPT, folder / "video", folder / "chat")
 
 
+def _build_edit(folder: Path) -> None:
+    _run("build the tiny edit model", venv_bin("python"), EDIT_SCRIPT, folder)
+
+
 @contextmanager
 def _locked() -> Iterator[None]:
     """Hold the folder's lock; a second installer waits for the first, and finds its work done."""
@@ -190,6 +211,7 @@ def install() -> None:
         _make(home() / "venv", _venv_recipe(), _build_venv)
         _make(model_path(), _model_recipe(), _build_model)
         _make(kinds_path(), _kinds_recipe(), _build_kinds)
+        _make(edit_path(), _edit_recipe(), _build_edit)
 
 
 if __name__ == "__main__":
@@ -197,4 +219,4 @@ if __name__ == "__main__":
         install()
     except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"Xinference could not be installed: {error}")
-    print(f"Xinference 4.1.0 and tiny models for images, videos and chats are ready in {home()}")
+    print(f"Xinference 4.1.0 and tiny models for images, edits, videos and chats are ready in {home()}")

@@ -7,6 +7,7 @@ import xinference_install
 from xinference_real import RealXinference
 
 ANIMATOR = "tiny-wan"
+EDITOR = "tiny-kontext"
 WRITER = "tiny-qwen2"
 CONTEXT = 4096
 _TEMPLATE = (
@@ -24,6 +25,26 @@ def launch_animator(server: RealXinference) -> None:
         "model_path": str(xinference_install.kinds_path() / "video"),
         "torch_dtype": "float32",
     }
+    server.admin("POST", "/v1/models", body)
+
+
+def launch_editor(server: RealXinference) -> None:
+    """Register and launch the tiny Kontext (some 10 s)."""
+    path = str(xinference_install.edit_path())
+    registration: dict[str, Any] = {
+        "version": 2,
+        "model_name": EDITOR,
+        "model_family": "stable_diffusion",
+        "model_id": None,
+        "model_revision": None,
+        "model_uri": path,
+        "model_ability": ["image2image"],
+        "controlnet": [],
+        "default_model_config": {"torch_dtype": "float32"},
+        "default_generate_config": {},
+    }
+    server.admin("POST", "/v1/model_registrations/image", {"model": json.dumps(registration), "persist": True})
+    body = {"model_uid": EDITOR, "model_name": EDITOR, "model_type": "image", "model_path": path}
     server.admin("POST", "/v1/models", body)
 
 
