@@ -232,9 +232,12 @@ async def test_damage_that_only_decoding_shows_fails_the_task(studio: Studio) ->
     assert ack["type"] == "ack"
     end = await studio.end("a")
     assert (end["type"], end["code"], end["retryable"]) == ("error", "bad_image", False)
+    assert (end["field"], end["limit"]) == ("image", "an image that can be decoded")
     assert studio.engine.posts == []
     black = await studio.upload(encoded(Image.new("L", SIZE, 0)))
     await studio.generate("b", image=await studio.upload(encoded(gradient())), mask=black)
-    assert (await studio.end("b"))["code"] == "bad_image"
+    end = await studio.end("b")
+    assert (end["code"], end["field"]) == ("bad_image", "mask")
+    assert end["limit"] == "something to repaint: transparent, or white"
     assert studio.engine.posts == []
     await studio.make("c")

@@ -195,6 +195,8 @@ def end_message(task: Task) -> Result | Cancelled | Error:
         code=worst.code,
         state=state,
         step=worst.step,
+        field=worst.field,
+        limit=worst.limit,
         retryable=by_code(worst.code).retryable,
         data=made,
         metadata=task.metadata,

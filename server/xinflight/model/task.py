@@ -32,6 +32,8 @@ MOVES: dict[State, frozenset[State]] = {
 class Output(Struct, kw_only=True):
     """One output of a task. `attempt` counts the requests sent for it, `step` is where it failed with `code`.
 
+    `field` and `limit` say what of the request was wrong, where that shows only now.
+
     `abortable` tells whether an abort may be sent for its latest request, so that a restart knows. What was made is
     `file`, whose bytes are stored under `output_id`, or `text`, which grows while a chat runs; `reasoning` is what
     came before it, and `chat` tells how it ended.
@@ -45,6 +47,8 @@ class Output(Struct, kw_only=True):
     attempt: int = 0
     abortable: bool = True
     code: str | None = None
+    field: str | None = None
+    limit: str | None = None
     step: Step | None = None
     upstream: CancelOutcome | None = None
     file: MediaInfo | None = None

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xinflight.errors import BadImage, ImageNotFound, StorageUnavailable
@@ -103,16 +104,29 @@ def _prepared(files: list[tuple[str, Path]], size: _Size | None, settings: Setti
     for role, path in sorted(files, key=lambda file: file[0] == "mask"):
         data = path.read_bytes()
         if role == "mask":
-            mask = prepare_mask(data, size or sizes[0], image=shown, max_pixels=most)
+            with _named(role):
+                mask = prepare_mask(data, size or sizes[0], image=shown, max_pixels=most)
             continue
-        upright = upright_size(data)
-        fitting = size or fitting_size(
-            upright, least=settings.size_min, most=settings.size_max, multiple=SIZE_MULTIPLE
-        )
+        with _named("image" if role == "image" else "images"):
+            upright = upright_size(data)
+            fitting = size or fitting_size(
+                upright, least=settings.size_min, most=settings.size_max, multiple=SIZE_MULTIPLE
+            )
+            prepared = prepare_image(data, fitting, max_pixels=most)
         sizes.append(fitting)
-        prepared = prepare_image(data, fitting, max_pixels=most)
         if role == "image":
             image, shown = prepared, upright
         else:
             references.append(prepared)
     return Inputs(image=image, size=sizes[0], references=tuple(references), mask=mask)
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Let a BadImage tell the field of the request whose image it is about, and what would be right."""
+    try:
+        yield
+    except BadImage as error:
+        error.field = field
+        error.limit = error.limit or "an image that can be decoded"
+        raise

@@ -346,7 +346,7 @@ class Ledger:
         """End an output with an error, whose code is told; a timeout makes it expired."""
         if run.output.ended:
             return
-        run.output.code = error.code
+        run.output.code, run.output.field, run.output.limit = error.code, error.field, error.limit
         # What turns out to be no image was made in the step before.
         run.output.step = run.view.made_in if isinstance(error, UpstreamGarbage) else run.view.step
         self._end(run, State.EXPIRED if isinstance(error, TaskTimeout) else State.FAILED)
