@@ -21,6 +21,8 @@ from xinflight.cli import serving
 from xinflight.demo import Faults
 from xinflight.settings import Settings
 from xinflight.tasks import image_inputs
+from xinflight.tasks.ledger import Ledger
+from xinflight.tasks.runs import OutputRun
 from xinflight.upstream import Inputs
 
 START = encoded(gradient())
@@ -123,6 +125,42 @@ async def test_a_damaged_image_is_looked_at_once(studio: Studio, held: Held) -> 
         await studio.generate(name, image=start, n=3)
         assert (await studio.end(name))["code"] == "bad_image"
     assert (held.count, studio.engine.posts) == (1, [])
+
+
+async def test_what_was_cancelled_before_its_turn_is_not_prepared(studio: Studio, held: Held) -> None:
+    """It waits in its slot, for the image of another task."""
+    await studio.generate("a", image=await studio.upload(START))
+    await eventually(lambda: held.count)
+    await studio.generate("b", image=await studio.upload(encoded(gradient((64, 64)))))
+    await studio.client.ask(action="cancel", task_id="b")
+    assert (await studio.end("b"))["upstream"] == "never_started"
+    held.go_on.set()
+    await studio.end("a")
+    await studio.make("c")
+    assert held.count == 1
+
+
+async def test_who_sends_images_that_are_no_good_pays_for_the_slot(
+    studio: Studio, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing was asked of the model: else those who made something would be behind for good."""
+    charged = asyncio.Event()
+    seconds: list[float] = []
+    charge = Ledger.charge
+
+    def charging(ledger: Ledger, run: OutputRun, cost: float, *rest: Any) -> None:
+        charge(ledger, run, cost, *rest)
+        seconds.append(cost)
+        charged.set()
+
+    monkeypatch.setattr(Ledger, "charge", charging)
+    await studio.generate("a", image=await studio.upload(png(96, 64, b"too few")))
+    await eventually(lambda: held.count)
+    held.go_on.set()
+    assert (await studio.end("a"))["code"] == "bad_image"
+    await asyncio.wait_for(charged.wait(), LONG)
+    assert seconds[0] > 0
+    assert studio.engine.posts == []
 
 
 async def test_the_oldest_prepared_images_are_forgotten(

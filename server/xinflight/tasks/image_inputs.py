@@ -41,8 +41,11 @@ class ImageInputs:
         self._prepared: OrderedDict[_Key, Inputs | BadImage] = OrderedDict()
         self._bytes = 0
 
-    async def prepare(self, task: Task) -> Inputs:
+    async def prepare(self, task: Task, begin: Callable[[], bool]) -> Inputs:
         """Return what a task starts from. Takes from milliseconds to seconds; nothing is sent meanwhile.
+
+        `begin` is called when the turn of the task has come and its images are to be decoded. If it returns False,
+        they are not needed any more, and nothing is returned.
 
         Raises:
             BadImage: an image is damaged, which shows only now, or a mask does not fit to it.
@@ -56,6 +59,8 @@ class ImageInputs:
         key = tuple(task.inputs), size
         async with self._one:
             if key not in self._prepared:
+                if not begin():
+                    return Inputs()
                 self._remember(key, await self._prepare(task, size))
             self._prepared.move_to_end(key)
             prepared = self._prepared[key]

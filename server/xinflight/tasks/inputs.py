@@ -1,7 +1,7 @@
 """What the request for an output starts from, made ready right before it is sent."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -22,8 +22,8 @@ class TaskInputs:
         self._store = store
         self._images = images
 
-    async def prepare(self, task: Task) -> Inputs:
-        """Return what a task starts from. Nothing is sent meanwhile.
+    async def prepare(self, task: Task, begin: Callable[[], bool]) -> Inputs:
+        """Return what a task starts from. Nothing is sent meanwhile; `begin` as of `ImageInputs.prepare`.
 
         Raises:
             StorageUnavailable: not now.
@@ -35,10 +35,12 @@ class TaskInputs:
             content = decode_content(stored)
             if not task.inputs:
                 return Inputs(content=content)
-            images = (await self._images.prepare(task)).references
+            images = (await self._images.prepare(task, begin)).references
+            if len(images) != len(task.inputs):
+                return Inputs()  # nobody needs them any more
             # The images themselves as well, since their bytes decide where the body is encoded.
             return Inputs(content=await on_thread(_with_images, content, images), references=images)
-        return await self._images.prepare(task) if task.inputs else Inputs()
+        return await self._images.prepare(task, begin) if task.inputs else Inputs()
 
 
 def _with_images(content: ChatContent, images: Sequence[bytes]) -> ChatContent:

@@ -1,5 +1,7 @@
 """Make one output: send requests until one ends well, store what comes, and return when its slot is free."""
 
+from functools import partial
+
 import structlog
 
 from xinflight.clock import Clock
@@ -108,7 +110,7 @@ class Runner:
             try:
                 # In its slot, which stands idle for that moment, but before a request is stored as sent: what is
                 # cancelled or killed meanwhile was never asked for.
-                inputs = await self._inputs.prepare(run.task)
+                inputs = await self._inputs.prepare(run.task, partial(self._begin, run))
                 if not run.over:
                     await self._ledger.sending(run, abortable=kind.route(true_cancel=model.true_cancel).true_cancel)
                 # It may have ended, or the server stops, while that was stored.
@@ -144,6 +146,15 @@ class Runner:
                 pause = RETRY_PAUSES[min(refusals, len(RETRY_PAUSES) - 1)]
                 await self._pause(run, error.code, max(pause, error.retry_after or 0.0))
                 refusals += 1
+
+    def _begin(self, run: OutputRun) -> bool:
+        """Let an owner pay for the slot from now on, where images are decoded; return False if nobody needs them.
+
+        Else who sends large images of which nothing can be made would get one slot after the other.
+        """
+        if run.charged_from is None and not run.over:
+            run.charged_from = self._clock.monotonic()
+        return not run.over
 
     async def _attempt(self, run: OutputRun, model: Model, inputs: Inputs) -> Made:
         """Send one request; return what was made. Raises what `Attempt.run` raises, and `Kind.finish`."""

@@ -105,7 +105,8 @@ class OutputRun(Struct, eq=False, kw_only=True):
 
     `sending` tells that a request is being stored, to be sent then.
     `sequence` is its place among all accepted ones. `changed` is set when a pause before the next request may end.
-    `charged_from` is when the first request in its present slot was sent, in monotonic seconds; None before.
+    `charged_from` is when the first request in its present slot was sent, or the images for it began to be decoded,
+    in monotonic seconds; None before.
     """
 
     active: ActiveTask

@@ -25,9 +25,9 @@ class Slots:
         self._scheduler.occupy(run, uid)
 
     def free(self, run: OutputRun, uid: str) -> None:
-        """Give back a slot, and charge its owner for the time since the first request in it was sent.
+        """Give back a slot, and charge its owner for the time since the first request in it, and images for that.
 
-        So whoever cancels pays until the model is free, and what was never sent costs nothing.
+        So whoever cancels pays until the model is free, and what never began costs nothing.
         """
         sent, run.charged_from = run.charged_from, None
         seconds = 0.0 if sent is None else self._clock.monotonic() - sent
