@@ -85,6 +85,13 @@ def test_any_header(header: str) -> None:
     assert choose_language(header, "en") in LANGUAGES
 
 
+@pytest.mark.parametrize("key", ["failed", "cancelled", "expired", "upstream_failed"])
+def test_what_ends_any_kind_names_none(key: str) -> None:
+    """These end chats and videos, too."""
+    assert "image" not in translate(key, "en")
+    assert "图片" not in translate(key, "zh-CN")
+
+
 async def test_messages_are_in_the_readers_language(server: str) -> None:
     """The header decides, the query before it, and a task's own `lang` for the task alone."""
     chinese = {"Accept-Language": "zh-CN,zh;q=0.9"}

@@ -28,10 +28,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "stopped": ("Cancelled, and the model is free", "已取消，模型已空闲"),
     "running_on": ("Cancelled, but the model keeps running to the end", "已取消，但模型仍会运行到结束"),
     "unconfirmed": ("Cancelled, but the model did not confirm that it stopped", "已取消，但模型未确认已停止"),
-    # States in which one of several images can end by itself
-    "failed": ("This image failed", "这张图片生成失败"),
-    "cancelled": ("This image was cancelled", "这张图片已取消"),
-    "expired": ("This image timed out", "这张图片已超时"),
+    # States in which one of several outputs, of any kind, can end by itself
+    "failed": ("Failed", "生成失败"),
+    "cancelled": ("Cancelled", "已取消"),
+    "expired": ("Timed out", "已超时"),
     # Errors
     "not_json": ("The message is not JSON", "消息不是 JSON"),
     "wrong_shape": ("A field of the message is missing or has the wrong type", "消息缺少字段或字段类型错误"),
@@ -77,7 +77,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "upstream_unreachable": ("The model server can't be reached", "无法连接模型服务器"),
     "upstream_busy": ("The model server is busy", "模型服务器暂时繁忙"),
     "upstream_died": ("The model stopped during the generation", "模型中途停止"),
-    "upstream_failed": ("The model failed to generate the image", "模型生成图片失败"),
+    "upstream_failed": ("The model failed", "模型生成失败"),
     "upstream_garbage": ("The model server sent an invalid response", "模型服务器返回了无法识别的内容"),
     "timeout": ("This generation timed out", "生成已超时"),
     "interrupted": ("The text broke off", "文本中断了"),

@@ -319,7 +319,7 @@ export const en = {
   "code.upstream_unreachable": "The model server can’t be reached.",
   "code.upstream_busy": "The model server is busy.",
   "code.upstream_died": "The model process stopped.",
-  "code.upstream_failed": "The model server could not generate the image.",
+  "code.upstream_failed": "The model failed.",
   "code.upstream_garbage": "The model server sent an invalid response.",
   "code.timeout": "It took longer than allowed.",
   "code.interrupted": "The text broke off.",

@@ -319,7 +319,7 @@ export const zh = {
   "code.upstream_unreachable": "无法连接模型服务。",
   "code.upstream_busy": "模型服务暂时不接受更多任务。",
   "code.upstream_died": "模型进程已退出。",
-  "code.upstream_failed": "模型服务未能生成图片。",
+  "code.upstream_failed": "模型生成失败。",
   "code.upstream_garbage": "无法理解模型服务的回答。",
   "code.timeout": "超过了允许的时间。",
   "code.interrupted": "文本中断了。",
