@@ -103,6 +103,16 @@ async def test_only_a_chat_may_be_long(serve: Serve, emulate: Serve, engine: Rec
             assert (response.status, (await response.json())["error"]["code"]) == (413, "frame_too_large")
 
 
+@pytest.mark.parametrize(("field", "number"), [("tool_choice", "9" * 9000), ("temperature", "1e999")])
+async def test_numbers_that_no_machine_has(server: str, field: str, number: str) -> None:
+    """The refusal names the field and what it may have."""
+    body = f'{{"messages": [{{"role": "user", "content": "a"}}], "{field}": {number}}}'
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(server) as http, http.post(CHATS, data=body, headers=headers) as response:
+        told = await response.json()
+    assert (told["code"], told["field"], told["limit"]) == ("out_of_bounds", field, "numbers of at most 64 bits")
+
+
 async def test_by_the_hosts_own_code(engine: Recorder, emulate: Serve) -> None:
     """An iterator of events; what is wrong with the fields is raised, and leaving early cancels nothing."""
     async with shared_server(xinference_url=await emulate(engine)) as (_, gateway):
@@ -122,6 +132,13 @@ async def test_by_the_hosts_own_code(engine: Recorder, emulate: Serve) -> None:
             async for _ in gateway.chat(owner="ann", messages=[{"role": "nobody", "content": "a"}]):
                 pass
         assert (refused.value.code, refused.value.field) == ("wrong_shape", "messages")
+        for fields in ({"messages": [{"role": "user", "content": "\ud800"}]}, {**asked(), "metadata": {"\udfff": 1}}):
+            with pytest.raises(XinflightError) as refused:
+                gateway.chat(owner="ann", **fields)
+            assert (refused.value.code, refused.value.limit) == ("wrong_shape", "Unicode text")
+        assert refused.value.field == "metadata"
+        with pytest.raises(XinflightError, match="prompt"):
+            gateway.generate(owner="ann", prompt="a boat \ud83d")
         engine.faults = Faults(freeze=8, requests=1)
         async for event in gateway.chat(owner="ann", task_id="b", **asked()):
             if isinstance(event, Delta):

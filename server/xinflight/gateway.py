@@ -16,7 +16,7 @@ from xinflight.account import Account
 from xinflight.auth import Identity, UrlSigner, audit
 from xinflight.clock import Clock
 from xinflight.connection_registry import ConnectionRegistry
-from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.errors import StorageUnavailable, StoreUnusable, WrongShape
 from xinflight.host_reader import HostReader
 from xinflight.journal import Bus, Journal, Subscriber
 from xinflight.model import EventMessage, Task, Upload
@@ -265,7 +265,7 @@ class Gateway:
             XinflightError: the request is refused; see `code`, `field` and `limit`.
         """
         # msgspec checks bounds only when it decodes, and `fields` must have the same bounds as a message.
-        request = JSON.decode_generate(JSON.encode(Generate(**fields)))
+        request = JSON.decode_generate(_encoded(Generate(**fields)))
         return self._events(request, owner, lang)
 
     def chat(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage | Queue]:
@@ -274,7 +274,7 @@ class Gateway:
         `messages` may be dicts. New text arrives in `Delta` events, and all of it in the `OutputEvent`. Otherwise as
         `generate`.
         """
-        request = JSON.decode_chat(JSON.encode(Chat(**fields)))
+        request = JSON.decode_chat(_encoded(Chat(**fields)))
         return self._events(request, owner, lang)
 
     async def _events(
@@ -340,6 +340,24 @@ class Gateway:
         self._pools.upstream_changed()
         for connection in self.connections.all():
             connection.upstream_changed()
+
+
+def _encoded(request: Generate | Chat) -> bytes:
+    """Encode what the host asks for; raise WrongShape for a text with half of a surrogate pair."""
+    try:
+        return JSON.encode(request)
+    except UnicodeEncodeError:
+        raise WrongShape(field=_not_unicode(request), limit="Unicode text") from None
+
+
+def _not_unicode(request: Generate | Chat) -> str | None:
+    """Return the first field whose text can't be encoded."""
+    for field in request.__struct_fields__:
+        try:
+            msgspec.json.encode(getattr(request, field))
+        except UnicodeEncodeError:
+            return field
+    return None
 
 
 async def _parts(data: bytes) -> AsyncIterator[bytes]:

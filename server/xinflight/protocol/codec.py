@@ -225,7 +225,7 @@ def _explain(text: str) -> XinflightError:
     if bound:
         return OutOfBounds(field=field, limit=form or bound.group(1).removeprefix("of length "))
     if "out of range" in text:
-        return OutOfBounds(field=field)
+        return OutOfBounds(field=field, limit="numbers of at most 64 bits")
     # The text of both has the client's value.
     choice = what.startswith(("Invalid enum value", "Invalid value"))
     return WrongShape(field=field, limit=form if choice else what)
