@@ -106,6 +106,19 @@ def test_every_orientation_becomes_upright(orientation: int, form: str) -> None:
     assert difference(prepared(data, (64, 64)), middle) < 12
 
 
+def test_a_png_is_turned_as_it_says_behind_its_pixels() -> None:
+    """As the PNG specification allows; Pillow reads up to the pixels only."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    early = encoded(gradient(), exif=exif)
+    at = early.index(b"eXIf") - 4
+    end = at + 12 + int.from_bytes(early[at : at + 4])
+    late = early[:at] + early[end:-12] + early[at:end] + early[-12:]
+    size = upright_size(early)
+    assert upright_size(late) == size == gradient().size[::-1]
+    assert prepare_image(late, size, max_pixels=MANY) == prepare_image(early, size, max_pixels=MANY)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"nonsense"])
 def test_a_broken_orientation_is_none(exif: bytes) -> None:

@@ -37,14 +37,14 @@ def upright_size(data: bytes) -> Size:
     """Return width and height of an image as it is looked at, without decoding it."""
     with _damage():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    return _turned(image.size, _orientation(image))
+    return _turned(image.size, _orientation(image, data))
 
 
 def prepare_image(data: bytes, size: Size, max_pixels: int) -> bytes:
     """Return an image as a PNG in sRGB, upright, opaque and of exactly a size."""
     with _damage():
         image = _opened(data, max_pixels)
-        orientation = _orientation(image)
+        orientation = _orientation(image, data)
         profile = image.info.get("icc_profile")
         wanted = _turned(size, orientation)
         # Decodes a JPEG at a half, a quarter or an eighth of its size where that is enough.
@@ -58,7 +58,7 @@ def prepare_mask(data: bytes, size: Size, like: Size, max_pixels: int) -> bytes:
     """Return a mask as a PNG, white where the image is to be repainted and black elsewhere, of exactly a size."""
     with _damage():
         image = _opened(data, max_pixels)
-        orientation = _orientation(image)
+        orientation = _orientation(image, data)
         upright = _turned(image.size, orientation)
         if upright != like:
             raise BadImage(field="mask", limit=f"the size of image: {like[0]}x{like[1]}")
@@ -111,17 +111,28 @@ def _opened(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes) -> int:
     """Return how an image is to be turned: 1 as it is; whatever makes no sense counts as that."""
     exif = Image.Exif()
     try:
         # Not `getexif`, which decodes a PNG without any.
-        exif.load(image.info.get("exif") or b"")
+        exif.load(image.info.get("exif") or (_late_exif(data) if image.format == "PNG" else b""))
     except Exception:
         # Nobody but us misses it.
         return 1
     orientation = exif.get(ExifTags.Base.Orientation)
     return orientation if orientation in _TURNS else 1
+
+
+def _late_exif(data: bytes) -> bytes:
+    """Return the EXIF data of a PNG that stand behind the pixels, up to which Pillow reads at first."""
+    at = 8
+    while at + 8 <= len(data):
+        start, length = at + 8, int.from_bytes(data[at : at + 4])
+        if data[at + 4 : start] == b"eXIf":
+            return data[start : start + length]
+        at = start + length + 4
+    return b""
 
 
 def _turned(size: Size, orientation: int) -> Size:
