@@ -252,6 +252,16 @@ async def test_a_failure_without_a_stream_has_its_status(ai: AsyncOpenAI, engine
     assert (failed.value.status_code, failed.value.code) == (502, "interrupted")
 
 
+async def test_a_failure_under_a_key_is_final(ai: AsyncOpenAI, engine: Recorder) -> None:
+    """The package does not ask again for what it would find as it is."""
+    engine.faults = Faults(drop=8, requests=1)
+    with pytest.raises(openai.InternalServerError) as failed:
+        await ai.chat.completions.create(**named("k"))
+    assert failed.value.code == "interrupted"
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    assert len(engine.posts) == 1
+
+
 async def test_comments_while_nothing_happens(
     clock: ShiftedClock, ai: AsyncOpenAI, engine: Recorder, server: str
 ) -> None:

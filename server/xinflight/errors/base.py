@@ -13,6 +13,7 @@ class XinflightError(Exception):
 
     `code` is sent to clients and `status` is its HTTP status; `retryable` says whether the same request may succeed
     later. `field` names the field at fault and `limit` the violated bound, as text. `retry_after` is in seconds.
+    `found` says that a task has already ended with it: the same request, with the same id, would find it again.
     `detail` is for logs only: it may contain upstream text and is never sent to a client. A subclass defined by a
     host inherits code and status from its nearest ancestor.
     """
@@ -34,6 +35,7 @@ class XinflightError(Exception):
         self.limit = limit
         self.retry_after = retry_after
         self.detail = detail
+        self.found = False
 
 
 class StoreUnusable(Exception):

@@ -87,7 +87,7 @@ class Endpoint:
         else:
             body, content_type = self._error_body(error, lang), "application/json"
             # By default OpenAI's clients retry after 409 and every 5xx, which would generate the image twice.
-            headers["X-Should-Retry"] = str(error.retryable).lower()
+            headers["X-Should-Retry"] = str(error.retryable and not error.found).lower()
         return web.Response(status=error.status, body=body, content_type=content_type, headers=headers)
 
 

@@ -62,7 +62,7 @@ class OpenAiChats:
                         return await reader.stream(
                             lambda response: _Stream(reader, task, response).write(include_usage=usage), headers
                         )
-                    return await _whole(reader, request, task, headers)
+                    return await _whole(reader, request, task, headers, named=unnamed is None)
             finally:
                 gateway.unsubscribe(subscriber)
                 if unnamed is not None and not unnamed.ended:
@@ -70,15 +70,20 @@ class OpenAiChats:
 
 
 async def _whole(
-    reader: OpenAiReader, request: web.Request, task: Task, headers: dict[str, str]
+    reader: OpenAiReader, request: web.Request, task: Task, headers: dict[str, str], *, named: bool
 ) -> web.StreamResponse:
-    """Wait for the chat's end and send its text; raise the error that it ended with."""
+    """Wait for the chat's end and send its text; raise the error that it ended with.
+
+    `named`: the request has an id, so that the same request finds this chat.
+    """
     while True:
         # A token that was valid for the request is valid for its only response.
         event = await reader.next_event(ends_at_expiry=False)
         message = None if event is None else event.message
         if isinstance(message, Cancelled | Error):
-            raise failure(message)
+            error = failure(message)
+            error.found = named
+            raise error
         if event is not None and isinstance(message, Result):
             body = msgspec.json.encode(_answer(task, message))
             response = web.Response(body=body, content_type=PLAIN, headers={**NO_STORE, **headers})
