@@ -210,6 +210,13 @@ async def test_what_makes_no_sense_is_refused(studio: Studio) -> None:
     assert studio.engine.posts == []
 
 
+async def test_too_many_references_are_told_how_many_there_may_be(studio: Studio) -> None:
+    start = await studio.upload(encoded(gradient()))
+    answer = await studio.generate("a", image=start, images=[start] * 9, kind="edit")
+    assert (answer["code"], answer["field"]) == ("out_of_bounds", "images")
+    assert answer["limit"] == "at most 8 ids of uploads or outputs"
+
+
 async def test_without_pillow_nothing_starts_from_an_image(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """What needs none goes on."""
     start = await studio.upload(encoded(gradient()))

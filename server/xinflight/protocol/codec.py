@@ -73,7 +73,7 @@ _FORMS = {
     "scope": "all",
     "kind": "text2image, image2image, inpainting, edit, video",
     "image": "the id of an upload or an output",
-    "images": "ids of uploads or outputs",
+    "images": "at most 8 ids of uploads or outputs",
     "mask": "the id of an upload or an output",
     "messages.url": "data:image/...;base64,",
     "messages.role": "system, developer, user, assistant, tool",
