@@ -9,6 +9,8 @@ from PIL import Image, ImageChops
 
 from xinflight.demo.drawing import draw
 
+pytestmark = pytest.mark.slow
+
 WORDS = [
     "a red boat",
     "stars",

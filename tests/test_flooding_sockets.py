@@ -19,6 +19,8 @@ from xinflight.refusals import RefusalLog
 from xinflight.storage import Retention
 from xinflight.storage.retention import PAGE_BYTES
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 3000
 
 

@@ -17,6 +17,8 @@ from xinflight.protocol import Notice
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore
 
+pytestmark = pytest.mark.slow
+
 OWNERS, EACH = 1000, 10
 BURST = 500
 """Tasks that are accepted at once while the crowd comes."""

@@ -12,6 +12,8 @@ from factories import accept, append, cancelled, end, lease, make_task
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore, SqliteStore, Store, retention, sqlite_schema
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 PROMPT = "x" * 40_000
 

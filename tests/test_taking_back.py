@@ -10,6 +10,8 @@ from scripted_gateway import ScriptedGateway, turns
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore
 
+pytestmark = pytest.mark.slow
+
 
 async def left(count: int, **states: State) -> MemoryStore:
     """Return a store with tasks that waited; those named were in other states."""
