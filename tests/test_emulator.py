@@ -24,6 +24,8 @@ from xinflight.demo import (
 from xinflight.demo import http as web_emulator
 from xinflight.demo import process as emulator_process
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., Any]
 
 

@@ -17,6 +17,8 @@ from xinflight.protocol import State
 from xinflight.storage import SqliteStore, Write
 from xinflight.storage.page_cursors import PageCursors
 
+pytestmark = pytest.mark.slow
+
 OWNERS = 1000
 EVENTS_OF_TASK = 10
 FEW, MANY = 100, 10_000

@@ -12,6 +12,8 @@ from scripted_gateway import ScriptedGateway, turns
 from scripted_session import conversation
 from xinflight.protocol import JSON, MSGPACK, Codec
 
+pytestmark = pytest.mark.slow
+
 pack = msgspec.msgpack.encode
 
 
