@@ -228,8 +228,9 @@ async def test_only_an_admin_drains(
     assert notice["kind"] == "draining"
     await ann.closed()
     assert ann.ws.close_code == 1012
-    async with http.get("/healthz") as response:
-        assert (response.status, (await response.json())["status"]) == (503, "draining")
+    for path, status in (("/readyz", 503), ("/healthz", 200)):
+        async with http.get(path) as response:
+            assert (response.status, (await response.json())["status"]) == (status, "draining")
     async with http.post("/api/v1/tasks", json={"prompt": "boat"}, headers=ANN) as response:
         assert (response.status, (await response.json(content_type=None))["code"]) == (503, "shutting_down")
     assert await post(http, "/api/v1/admin/drain", BOSS) == (202, None)

@@ -26,6 +26,7 @@ PUBLIC = {
     ("GET", "/assets/{file}"): "the same for everybody",
     ("GET", "/docs/{name}"): "the same for everybody",
     ("GET", "/healthz"): "the state of the server; nothing of an owner",
+    ("GET", "/readyz"): "the state of the server; nothing of an owner",
     ("GET", "/shared/{secret}"): "what an owner has shared, for whoever was given the secret (test_shares)",
     ("POST", "/login"): "exchanges the caller's own token for a cookie",
     ("POST", "/logout"): "deletes the caller's own cookie",

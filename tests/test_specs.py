@@ -240,6 +240,7 @@ async def test_what_http_answers_is_valid(server: str) -> None:
         ("GET", "api/v1/tasks/b", None, 404, "Problem"),
         ("GET", "api/v1/models", None, 200, "Models"),
         ("GET", "healthz", None, 200, "Health"),
+        ("GET", "readyz", None, 200, "Health"),
         ("GET", "v1/models", None, 200, "OpenAiModels"),
         ("POST", "v1/images/generations", {"prompt": "a boat", "size": "auto"}, 200, "OpenAiImages"),
         ("POST", "v1/images/generations", {"prompt": ""}, 422, "OpenAiError"),

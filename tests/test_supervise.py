@@ -229,7 +229,7 @@ async def test_health_names_a_background_task_that_failed(monkeypatch: pytest.Mo
     nobody = "http://127.0.0.1:1"
     async with aiohttp.ClientSession() as http:
         async with shared_server(xinference_url=nobody) as (base, _):
-            assert await health(http, base) == (200, {"status": "ok", "upstream": "unreachable"})
+            assert await health(http, base) == (200, {"status": "degraded", "upstream": "unreachable"})
         monkeypatch.setattr(MemoryStore, "prune", broken)
         async with shared_server(xinference_url=nobody) as (base, _):
             status, told = await health(http, base)

@@ -1196,7 +1196,7 @@ export interface ErasedInfo {
 
 /** Health of the server, state of Xinference, and background tasks that failed recently. */
 export interface Health {
-  /** Whether requests are accepted. `degraded`: they are, but a background task failed. */
+  /** Whether requests are accepted. `degraded`: they are, but Xinference is not ready or a background task failed. */
   status: "degraded" | "draining" | "ok" | "storage_unavailable";
   /** State of Xinference. */
   upstream: UpstreamState;

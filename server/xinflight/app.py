@@ -85,8 +85,9 @@ def setup(
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
     `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:uploads`, `{name}:upload`, `{name}:shares`,
-    `{name}:shared`, `{name}:drain`, `{name}:health`, with tokens or JWTs `{name}:login` and `{name}:logout`, and with
-    `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different names and prefixes.
+    `{name}:shared`, `{name}:drain`, `{name}:health`, `{name}:ready`, with tokens or JWTs `{name}:login` and
+    `{name}:logout`, and with `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different
+    names and prefixes.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
@@ -143,12 +144,13 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
     account, uploads, submissions = AccountApi(context), UploadApi(context), Submissions(context)
     queue, admin, images = OwnQueue(context), Admin(context), OpenAiImagesApi(context)
-    websocket = WebSocket(context)
+    websocket, health = WebSocket(context), HealthCheck(context)
     app.on_shutdown.append(websocket.close_waiting)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
         ("/ws/generate", websocket.serve, "ws"),
-        ("/healthz", HealthCheck(context).status, "health"),
+        ("/healthz", health.live, "health"),
+        ("/readyz", health.ready, "ready"),
     ):
         app.router.add_get(prefix + path, handler, name=f"{context.name}:{name}")
     _add_api(

@@ -120,7 +120,10 @@ class Health(Struct, omit_defaults=True, kw_only=True):
 
     status: Annotated[
         Literal["ok", "degraded", "storage_unavailable", "draining"],
-        Meta(description="Whether requests are accepted. `degraded`: they are, but a background task failed."),
+        Meta(
+            description="Whether requests are accepted. `degraded`: they are, but Xinference is not ready or a "
+            "background task failed."
+        ),
     ]
     upstream: XinferenceState
     failing: Annotated[

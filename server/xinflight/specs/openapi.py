@@ -304,7 +304,16 @@ def _server() -> dict[str, Schema]:
         "/healthz": {
             "get": {
                 "operationId": "health",
-                "summary": "Health of the server",
+                "summary": "Whether the server is alive, and how it is",
+                "tags": ["server"],
+                "security": [{}],
+                "responses": {"200": answer("The server is alive.", {JSON: "Health"})},
+            }
+        },
+        "/readyz": {
+            "get": {
+                "operationId": "ready",
+                "summary": "Whether the server accepts requests",
                 "tags": ["server"],
                 "security": [{}],
                 "responses": {

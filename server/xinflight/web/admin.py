@@ -29,7 +29,7 @@ class Admin:
     async def drain(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /admin/drain: refuse new work and let running outputs finish; a standalone server then exits.
 
-        Idempotent. Answered at once; `/healthz` says `draining` from now on.
+        Idempotent. Answered at once; `/readyz` returns 503 from now on.
         """
         identity = await self._context.identity(request)
         check_admin(identity)
