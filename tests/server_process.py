@@ -16,6 +16,11 @@ from clients import LONG, Json, Recorder, eventually, is_end, painter
 from xinflight.demo import EmulatedModel, Job, Txt2imgBody
 
 STORED = ("accepted", "output", "result", "cancelled")
+LOOPS = {
+    "uvloop": "from xinflight.cli import main; main()",
+    "asyncio": "import sys; sys.modules['uvloop'] = None; from xinflight.cli import main; main()",
+}
+"""What starts a server with each of the event loops: uvloop's, and asyncio's where uvloop is not installed."""
 QUICK = painter(step_seconds=0.01, decode_seconds=0.01, default_generate_config={"num_inference_steps": 5})
 """Some 60 ms for an image, so that a second of load has queued, running and ended ones."""
 
@@ -62,10 +67,12 @@ class Server:
             return await self.process.wait()
 
 
-async def launch(folder: Path, xinference_url: str, files: object = None, **settings: object) -> Server:
+async def launch(
+    folder: Path, xinference_url: str, files: object = None, loop: object = "uvloop", **settings: object
+) -> Server:
     """Start a server on a free port, or on `port`; settings by name. Does not wait until it serves.
 
-    `files` is how many file descriptors it may have open, and can't change.
+    `files` is how many file descriptors it may have open, and can't change; `loop` is one of LOOPS.
     """
     port = str(settings.pop("port", 0))
     limited = () if files is None else ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh")
@@ -73,7 +80,7 @@ async def launch(folder: Path, xinference_url: str, files: object = None, **sett
     environ |= {f"XINFLIGHT_{name.upper()}": str(value) for name, value in settings.items()}
     process = await asyncio.create_subprocess_exec(
         *limited,
-        *(sys.executable, "-W", "error", "-c", "from xinflight.cli import main; main()", "serve", "--port", port),
+        *(sys.executable, "-W", "error", "-c", LOOPS[str(loop)], "serve", "--port", port),
         *("--data-dir", str(folder), "--xinference", xinference_url),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -85,10 +92,10 @@ async def launch(folder: Path, xinference_url: str, files: object = None, **sett
 
 @asynccontextmanager
 async def running(
-    folder: Path, xinference_url: str, files: object = None, **settings: object
+    folder: Path, xinference_url: str, files: object = None, loop: object = "uvloop", **settings: object
 ) -> AsyncIterator[Server]:
     """Run a server inside the block; it is killed at the end if it lives. Otherwise as `launch`."""
-    server = await launch(folder, xinference_url, files, **settings)
+    server = await launch(folder, xinference_url, files, loop, **settings)
     try:
         await server.up()
         yield server

@@ -217,6 +217,7 @@ def test_a_setting_in_the_environment_that_is_wrong(run: Run) -> None:
 
 NO_SIGNALS = """
 import asyncio, sys
+sys.modules["uvloop"] = None
 def refuse(*arguments): raise NotImplementedError
 asyncio.SelectorEventLoop.add_signal_handler = refuse
 from xinflight.cli import main

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from clients import WireClient
-from server_process import running
+from server_process import LOOPS, running
 from xinflight.web.connections import SILENCE
 
 pytestmark = pytest.mark.process
@@ -32,17 +32,19 @@ def many_files() -> None:
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_more_silent_connections_than_file_descriptors(tmp_path: Path, stack: AsyncExitStack) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+async def test_more_silent_connections_than_file_descriptors(
+    tmp_path: Path, stack: AsyncExitStack, loop: str
+) -> None:
     """Who has a socket goes on, who comes is served, and tasks are stored all the while."""
     began = time.monotonic()
-    async with running(tmp_path / "data", "http://127.0.0.1:9", files=FILES) as server:
-        loop = asyncio.get_running_loop()
+    async with running(tmp_path / "data", "http://127.0.0.1:9", FILES, loop) as server:
         port = urlsplit(server.url).port
         neighbour = await stack.enter_async_context(WireClient.connect(server.url))
         for number in range(SILENT):
             silent = stack.enter_context(socket.socket())
             silent.setblocking(False)
-            await loop.sock_connect(silent, ("127.0.0.1", port))
+            await asyncio.get_running_loop().sock_connect(silent, ("127.0.0.1", port))
             if number % 100 == 99:
                 ack = await neighbour.ask(action="generate", prompt="boat", task_id=f"t{number}")
                 assert ack["type"] == "ack"

@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from clients import LONG, WireClient
+from server_process import LOOPS
 
 pytestmark = pytest.mark.process
 
@@ -34,11 +35,11 @@ class Server:
 
 
 @asynccontextmanager
-async def server(folder: Path, **environ: str) -> AsyncIterator[Server]:
-    """Start a server of its own process group on a free port; whatever happens, it is gone afterwards."""
+async def server(folder: Path, loop: str = "uvloop", **environ: str) -> AsyncIterator[Server]:
+    """Start a server on a free port, on one of LOOPS; whatever happens, it is gone afterwards."""
     given: Mapping[str, str] = {**os.environ, "XINFLIGHT_DATA_DIR": str(folder), **environ}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from xinflight.cli import main; main()", "serve", "--demo", "--port", "0"),
+        *(sys.executable, "-c", LOOPS[loop], "serve", "--demo", "--port", "0"),
         env=given,
         cwd=folder.parent,
         stderr=asyncio.subprocess.PIPE,
@@ -83,9 +84,10 @@ async def test_a_server_that_is_told_to_stop(tmp_path: Path) -> None:
         assert {end["type"] for end in ends.values()} == {"result"}
 
 
-async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+async def test_a_second_signal_stops_at_once(tmp_path: Path, loop: str) -> None:
     """Who can't wait for the drain tells it twice."""
-    async with server(tmp_path / "data", XINFLIGHT_DRAIN="600") as running:
+    async with server(tmp_path / "data", loop, XINFLIGHT_DRAIN="600") as running:
         async with WireClient.connect(running.url) as client:
             await client.ask(action="generate", prompt="boat", size="64x64", steps=200)
             running.tell(signal.SIGTERM)
@@ -94,11 +96,12 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
             assert await running.code() == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_idle_server_stops_at_once(tmp_path: Path, number: int) -> None:
+async def test_an_idle_server_stops_at_once(tmp_path: Path, number: int, loop: str) -> None:
     """Open connections without tasks are closed and hold nothing up."""
     async with (
-        server(tmp_path / "data", XINFLIGHT_DRAIN="600") as running,
+        server(tmp_path / "data", loop, XINFLIGHT_DRAIN="600") as running,
         connect(running.url.replace("http", "ws") + "ws/generate") as ws,
     ):
         await ws.recv()

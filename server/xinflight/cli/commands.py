@@ -12,7 +12,7 @@ from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.login_report import describe_login
 from xinflight.cli.logs import printable, redact, set_up_logs
 from xinflight.cli.model_report import describe_missing, describe_model
-from xinflight.cli.server import CantListen, run
+from xinflight.cli.server import CantListen, event_loop_factory, run
 from xinflight.cli.tokens import token
 from xinflight.clock import SystemClock
 from xinflight.demo import DemoUnavailable
@@ -72,15 +72,16 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
     set_up_logs(settings.log_level, secrets_of(settings))
     try:
-        asyncio.run(
-            run(
-                settings,
-                demo=demo,
-                # Elsewhere stderr becomes a log that others read, and a token that nobody has seen is of no use.
-                make_token=sys.stderr.isatty(),
-                started=lambda url, used: greet(url, used, demo=demo),
+        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+            runner.run(
+                run(
+                    settings,
+                    demo=demo,
+                    # Elsewhere stderr becomes a log that others read, and a token that nobody has seen is of no use.
+                    make_token=sys.stderr.isatty(),
+                    started=lambda url, used: greet(url, used, demo=demo),
+                )
             )
-        )
     except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

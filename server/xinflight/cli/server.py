@@ -30,13 +30,22 @@ from xinflight.web import (
     raise_descriptor_limit,
 )
 
-__all__ = ["CantListen", "data_folder", "resolve_auth", "run", "serving"]
+__all__ = ["CantListen", "data_folder", "event_loop_factory", "resolve_auth", "run", "serving"]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 class CantListen(Exception):
     """The server can't listen on its address; the message says why, and what to try."""
+
+
+def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the server's event loop: uvloop's if that is installed, else None, which is asyncio's."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 async def run(settings: Settings, *, demo: bool, make_token: bool, started: Callable[[str, Settings], None]) -> None:
