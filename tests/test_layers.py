@@ -19,6 +19,7 @@ GROUND = (
     "settings",
     "clock",
     "refusals",
+    "request_ids",
     "supervise",
     "threads",
     "rate_limit",

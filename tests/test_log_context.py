@@ -30,4 +30,5 @@ async def test_an_output_logs_under_its_own_name_only() -> None:
         for _ in range(2):
             gateway.upstream.pending[0].end("image")
             await turns()
+    assert all(len(str(context.pop("request_id"))) == 32 for context in seen)
     assert seen == [{"task": task_id, "output": 0} for task_id in ("a", "b", "c")]

@@ -229,6 +229,7 @@ async def test_problems_in_chinese(http: aiohttp.ClientSession, asked: Json) -> 
             "code": "not_found",
             "field": "task_id",
             "retryable": False,
+            "request_id": response.headers["X-Request-Id"],
         }
     async with http.post("/v1/images/generations", json={"prompt": ""}, **asked) as response:
         assert (await response.json())["error"]["message"].startswith("提示词为空")

@@ -1224,6 +1224,8 @@ export interface Problem {
   retryable: boolean;
   /** Seconds to wait before retrying, if known. */
   retry_after?: number;
+  /** The `X-Request-Id` of the response, by which the server's log lines are found. */
+  request_id: string;
 }
 
 /** The generated images. `created` is Unix time in seconds. */

@@ -2,8 +2,10 @@
 
 import math
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Token
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -154,8 +156,8 @@ class Session:
         """
         if self.ended:
             return
-        ref = None
-        task_id = None
+        ref = task_id = None
+        bound: Mapping[str, Token[Any]] = {}
         # What is no message counts, too.
         beyond = self._meter.count()
         try:
@@ -167,8 +169,10 @@ class Session:
                 message = self._codec.decode(data)
             except XinflightError:
                 ref = self._codec.salvage_ref(data)
+                bound = _bind_ref(ref)
                 raise
             ref = message.ref
+            bound = _bind_ref(ref)
             task_id = getattr(message, "task_id", None)
             if beyond is not None:
                 raise beyond
@@ -179,6 +183,8 @@ class Session:
         except Exception:
             log.exception("message failed", code=Internal.code)
             answer = error_message(Internal(), self.lang, self._gateway.clock.time(), ref=ref, task_id=task_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
         if answer is not None:
             self.outbox.put(answer)
 
@@ -330,6 +336,14 @@ class Session:
         task = await self._gateway.delete(self.owner, message.task_id)
         was = "unknown" if task is None else task.state
         return Ok(ref=message.ref, tasks=[CancelledTask(task_id=message.task_id, was=was)])
+
+
+def _bind_ref(ref: str | None) -> Mapping[str, Token[Any]]:
+    """Add the `ref` of a message to the log lines from now on; return what `reset_contextvars` ends that with."""
+    if ref is None:
+        return {}
+    # The client may have put control characters into it, and the logs of a host may not escape them.
+    return structlog.contextvars.bind_contextvars(ref=ref if ref.isprintable() else ascii(ref))
 
 
 def _one_or_all(task_id: str | None, scope: str | None) -> str | None:

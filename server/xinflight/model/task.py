@@ -96,7 +96,8 @@ class Task(Struct, kw_only=True):
     owner's share of the compute time when it was accepted. Of an owner's waiting tasks with the same priority, the
     lowest `rank` goes first: it rises with acceptance, whatever the clock does, until it is moved. While a task is
     `paused`, its waiting outputs are not started. `inputs` are images; the messages of a chat are stored beside the
-    task, since a task is written many times, and take `content_bytes`.
+    task, since a task is written many times, and take `content_bytes`. `request_id` is that of the HTTP request or
+    connection that it came with, for the log; None if an earlier version stored the task.
     """
 
     uid: str
@@ -118,6 +119,7 @@ class Task(Struct, kw_only=True):
     lang: str | None = None
     cancelled_at: float | None = None
     ended_at: float | None = None
+    request_id: str | None = None
 
     @property
     def bytes(self) -> int:

@@ -59,6 +59,9 @@ class Problem(Struct, omit_defaults=True, kw_only=True):
     limit: BrokenLimit = None
     retryable: Retryable = msgspec.field(default_factory=lambda: False)
     retry_after: RetryAfter = None
+    request_id: Annotated[
+        str, Meta(description="The `X-Request-Id` of the response, by which the server's log lines are found.")
+    ] = msgspec.field(default_factory=str)
 
 
 class TaskPage(Struct, omit_defaults=True, kw_only=True):

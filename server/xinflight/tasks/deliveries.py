@@ -183,7 +183,7 @@ class Deliveries:
         # First, since after a crash the task is still there, and this is done again.
         await self._uploads.let_go(task)
         await self._retention.erase(task)
-        log.info("task not kept", task=task.task_id)
+        log.info("task not kept", task=task.task_id, request_id=task.request_id)
         self._on_deleted(task.owner, task.task_id)
 
     def _forget(self, uid: str) -> None:

@@ -199,7 +199,8 @@ class Front:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
         known = await self._journal.accept(task, content)
         if known is None:
-            log.info("task accepted", task=task.task_id, model=task.params.model, n=task.params.n)
+            params = task.params
+            log.info("task accepted", task=task.task_id, model=params.model, n=params.n, request_id=task.request_id)
             self._pools.submit(task, address)
             # The last subscriber may have left while it was stored.
             self._presence.absent(task.owner)

@@ -391,7 +391,7 @@ class Ledger:
         # Known until its end is stored: whoever asks before must find it here, not the older one of the store.
         self._append(task, end_message(task)).add_done_callback(lambda _: self._drop(active))
         seconds = round(task.ended_at - task.created, 3)
-        log.info("task ended", task=task.task_id, state=task.state, seconds=seconds)
+        log.info("task ended", task=task.task_id, state=task.state, seconds=seconds, request_id=task.request_id)
         return True
 
     def _append(self, task: Task, message: StoredMessage) -> asyncio.Future[Outcome]:

@@ -10,6 +10,7 @@ from xinflight.i18n import choose_language
 from xinflight.imaging import fitting_size
 from xinflight.model import InputRole, Output, Task, TaskInput, Upload, digest
 from xinflight.protocol import Chat, Generate, ImagePart, Params, TaskRequest
+from xinflight.request_ids import choose_request_id
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
 from xinflight.tasks.admission import SIZE_MULTIPLE
@@ -136,6 +137,7 @@ def new_task(
         rank=rank,
         metadata=request.metadata,
         lang=request.lang and choose_language(request.lang, settings.lang),
+        request_id=choose_request_id(),
     )
 
 

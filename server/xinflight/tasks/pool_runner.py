@@ -175,8 +175,10 @@ class PoolRunner:
             self._on_queue_changed()
 
     async def _run(self, run: OutputRun, uid: str) -> None:
-        with structlog.contextvars.bound_contextvars(task=run.task.task_id, output=run.output.index):
-            await self._runner.run(run, uid)
+        task = run.task
+        # In a context of its own, which ends with it.
+        structlog.contextvars.bind_contextvars(task=task.task_id, output=run.output.index, request_id=task.request_id)
+        await self._runner.run(run, uid)
 
     def _ran(self, running: asyncio.Task[None]) -> None:
         run, uid = self._running.pop(running)

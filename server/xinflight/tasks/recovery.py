@@ -135,7 +135,8 @@ class Recovery:
                 await self._upstream.clock.sleep(AGAIN)
                 continue
             except XinflightError as error:
-                log.info("an old request may still run", error=str(error))
+                about = {"task": run.task.task_id, "request_id": run.task.request_id}
+                log.info("an old request may still run", error=str(error), **about)
                 progress = 0.0
             kind = KINDS[run.task.kind]
             if progress is None and not kind.unknown_has_ended:

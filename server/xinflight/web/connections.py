@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 
 from xinflight.clock import Clock
 from xinflight.refusals import RefusalLog
+from xinflight.request_ids import HEADER, choose_request_id
 from xinflight.web.headers import PROTECTION
 from xinflight.web.protocol import ProtocolProxy
 
@@ -168,9 +169,13 @@ class _RequestHandler(web.RequestHandler):
         """Return the response to a request that can't be parsed, and close the connection after it."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
-        self._refusals.note("malformed request", remote=request.remote, error=type(exc).__name__)
+        request_id = choose_request_id()
+        self._refusals.note(
+            "malformed request", remote=request.remote, error=type(exc).__name__, request_id=request_id
+        )
         # aiohttp would add its own name and version if there were no Server, and no hook is called to remove it.
-        response = web.Response(status=status, text="Malformed request.\n", headers={hdrs.SERVER: "xinflight"})
+        headers = {hdrs.SERVER: "xinflight", HEADER: request_id}
+        response = web.Response(status=status, text="Malformed request.\n", headers=headers)
         response.headers.update(PROTECTION)
         response.force_close()
         return response

@@ -117,7 +117,7 @@ class HttpContext:
             # The same pages may open a WebSocket, which always sends cookies.
             hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS: "true",
             hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: (
-                "Location, Link, RateLimit, RateLimit-Policy, Retry-After, Xinflight-Cursor"
+                "Location, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Xinflight-Cursor"
             ),
         }
 

@@ -13,6 +13,7 @@ from xinflight.i18n import translate
 from xinflight.protocol import Problem
 from xinflight.web.context import Handler, HttpContext
 from xinflight.web.origins import SAFE
+from xinflight.web.request_ids import bind_request_id, request_id_of
 
 __all__ = ["Endpoint", "ErrorBody"]
 
@@ -42,11 +43,12 @@ class Endpoint:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the request, call the handler, and add the CORS headers to whatever comes of it."""
         context = self._context
+        bind_request_id(request)
         try:
             response = await self._checked(request)
         except XinflightError as error:
             context.gateway.refusals.write("request refused", error)
-            response = self._error_response(error, context.lang(request))
+            response = self._error_response(error, request)
         except web.HTTPException as error:
             error.headers.update(context.cors(request))
             raise
@@ -55,7 +57,7 @@ class Endpoint:
             response = web.Response(status=499)
         except Exception:
             log.exception("request failed", code=Internal.code)
-            response = self._error_response(Internal(), context.lang(request))
+            response = self._error_response(Internal(), request)
         if not response.prepared:
             response.headers.update(context.cors(request))
         return response
@@ -69,7 +71,8 @@ class Endpoint:
         _check_content_encoding(request)
         return await self._handler(request)
 
-    def _error_response(self, error: XinflightError, lang: str) -> web.Response:
+    def _error_response(self, error: XinflightError, request: web.Request) -> web.Response:
+        lang = self._context.lang(request)
         # Without no-store a cache may keep the 404 of a task that is created later (RFC 9111 section 4.2.2).
         headers: dict[str, str] = {hdrs.CONTENT_LANGUAGE: lang, hdrs.CACHE_CONTROL: "no-store"}
         retry_after = error.retry_after
@@ -83,7 +86,8 @@ class Endpoint:
             # RFC 6750 section 3.1
             headers[hdrs.WWW_AUTHENTICATE] = 'Bearer error="invalid_token", error_description="expired"'
         if self._error_body is None:
-            body, content_type = _problem(error, lang, retry_after), "application/problem+json"
+            body = _problem(error, lang, retry_after, request_id_of(request))
+            content_type = "application/problem+json"
         else:
             body, content_type = self._error_body(error, lang), "application/json"
             # By default OpenAI's clients retry after 409 and every 5xx, which would generate the image twice.
@@ -120,7 +124,7 @@ def _check_content_encoding(request: web.Request) -> None:
     raise UnsupportedType(field="Content-Encoding", limit="identity")
 
 
-def _problem(error: XinflightError, lang: str, retry_after: float | None) -> bytes:
+def _problem(error: XinflightError, lang: str, retry_after: float | None, request_id: str) -> bytes:
     return msgspec.json.encode(
         Problem(
             title=HTTPStatus(error.status).phrase,
@@ -131,5 +135,6 @@ def _problem(error: XinflightError, lang: str, retry_after: float | None) -> byt
             limit=error.limit,
             retryable=error.retryable,
             retry_after=retry_after,
+            request_id=request_id,
         )
     )

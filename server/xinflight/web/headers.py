@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
+from xinflight.web.request_ids import echo_request_id
 
 __all__ = ["PLAYABLE", "PROTECTION", "protect", "protect_all"]
 
@@ -33,7 +34,7 @@ PROTECTION = {
 
 
 def protect(app: web.Application, resources: Iterable[web.AbstractResource]) -> None:
-    """Add the protective headers to every response of some resources, unless the handler has set them itself."""
+    """Add the protective headers and the request id to every response of some resources, unless they are set."""
     app.on_response_prepare.append(partial(_protect_resources, frozenset(resources)))
 
 
@@ -42,6 +43,7 @@ async def _protect_resources(
 ) -> None:
     if request.match_info.route.resource in resources:
         _add_protection(response)
+        echo_request_id(request, response)
         response.headers.update(rate_limit_fields(request.get(QUOTAS, {})))
 
 
@@ -52,6 +54,7 @@ def protect_all(app: web.Application) -> None:
 
 async def _protect_response(request: web.Request, response: web.StreamResponse) -> None:
     _add_protection(response)
+    echo_request_id(request, response)
     response.headers.popall(hdrs.SERVER, None)
 
 

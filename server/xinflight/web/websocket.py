@@ -26,6 +26,7 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
 from xinflight.web.first_message import FirstMessages
+from xinflight.web.request_ids import bind_request_id
 
 __all__ = ["WebSocket"]
 
@@ -55,6 +56,7 @@ class WebSocket:
         hide the status of a failed handshake. One without credentials may send a token as its first message.
         """
         context = self._context
+        bind_request_id(request)
         context.check_allowed(request)
         grant: Grant | XinflightError | None
         try:
