@@ -24,6 +24,7 @@ from xinflight.storage import MemoryBlobs, MemoryStore, Retention, Store, Stored
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Front, Pools, QueueCommands
 from xinflight.tasks.pool_runner import PoolRunner
+from xinflight.telemetry import Telemetry
 from xinflight.uploads import Uploads
 from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
 
@@ -190,6 +191,22 @@ class InlineExecutor(ThreadPoolExecutor):
         return done
 
 
+class RecordingTelemetry(Telemetry):
+    """Note down every call: the method's name, then its arguments."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name not in vars(Telemetry):
+            return super().__getattribute__(name)
+        return lambda *args: self.calls.append((name, *args))
+
+    def of(self, name: str) -> list[list[Any]]:
+        """Return the arguments of the calls of a method."""
+        return [arguments for called, *arguments in self.calls if called == name]
+
+
 class ScriptedGateway:
     """The parts together, and all that each owner was sent. `watching` False subscribes nobody by itself."""
 
@@ -197,16 +214,25 @@ class ScriptedGateway:
 
     def __init__(self, store: Store | None = None, **settings: Any) -> None:
         self.clock = FakeClock()
-        self.supervisor = Supervisor(self.clock)
+        self.telemetry = RecordingTelemetry()
+        self.supervisor = Supervisor(self.clock, self.telemetry)
         self.settings = Settings(default_size="64x64", **settings)
         self.store = store or MemoryStore(1000)
-        self.journal = Journal(self.store, MemoryBus(), self.clock, self.supervisor)
+        self.journal = Journal(self.store, MemoryBus(), self.clock, self.supervisor, self.telemetry)
         self.upstream = ScriptedUpstream(self.settings, self.clock, self.supervisor)
+        self.upstream.telemetry = self.telemetry
         self.blobs = InlineBlobs(2**20)
         self.retention = Retention(self.store, self.blobs, self.settings, self.clock, self.supervisor)
         self.uploads = Uploads(self.store, self.blobs, self.settings, self.clock, self.supervisor)
         self.pools = Pools(
-            self.settings, self.upstream, self.journal, self.blobs, self.uploads, self.clock, self.supervisor
+            self.settings,
+            self.upstream,
+            self.journal,
+            self.blobs,
+            self.uploads,
+            self.clock,
+            self.supervisor,
+            self.telemetry,
         )
         self.front = Front(
             self.settings, self.upstream, self.journal, self.pools, self.retention, self.uploads, self.clock

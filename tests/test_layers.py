@@ -18,6 +18,7 @@ GROUND = (
     "forwarded",
     "settings",
     "clock",
+    "telemetry",
     "refusals",
     "request_ids",
     "supervise",

@@ -20,7 +20,7 @@ async def waiting_run(gateway: ScriptedGateway) -> OutputRun:
     for task_id in ("running", "a"):
         await gateway.submit(task_id=task_id)
     await turns()
-    active = gateway.runner("m").ledger.find("ann", "a")
+    active = gateway.runner("m").ledger.tasks.find("ann", "a")
     assert active is not None
     return active.runs[0]
 

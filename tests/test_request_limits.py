@@ -258,7 +258,7 @@ async def test_unfinished_tasks_of_an_address() -> None:
         await gateway.cancel_all("bob", set())
         await gateway.cancel_all("ann", set())
         await eventually(lambda: not gateway._pools.size)
-        assert not any(runner.ledger._addresses for runner in gateway._pools._runners.values())
+        assert not any(runner.ledger.tasks._addresses for runner in gateway._pools._runners.values())
 
 
 def test_a_meter_floods_only_far_beyond_the_limit() -> None:

@@ -37,7 +37,8 @@ from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Deliveries, Front, Pools, QueueCommands
+from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands
+from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
 
@@ -55,17 +56,28 @@ class Position(msgspec.Struct, frozen=True):
 class Gateway:
     """A gateway to one Xinference. An async context manager; `setup` opens and closes it with an application."""
 
-    def __init__(self, settings: Settings, store: Store, bus: Bus, blobs: Blobs, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        bus: Bus,
+        blobs: Blobs,
+        clock: Clock,
+        telemetry: Telemetry = UNCOUNTED,
+    ) -> None:
         self.settings = settings
         self.blobs = blobs
         self.clock = clock
-        self.supervisor = Supervisor(clock)
+        self.telemetry = telemetry
+        self.supervisor = Supervisor(clock, telemetry)
         self.connections = ConnectionRegistry(clock)
-        self.journal = Journal(store, bus, clock, self.supervisor)
-        self.upstream = Xinference(settings, clock, self.supervisor, on_change=self._upstream_changed)
+        self.journal = Journal(store, bus, clock, self.supervisor, telemetry)
+        self.upstream = Xinference(settings, clock, self.supervisor, self._upstream_changed, telemetry)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self.uploads = Uploads(store, blobs, settings, clock, self.supervisor)
-        self._pools = Pools(settings, self.upstream, self.journal, blobs, self.uploads, clock, self.supervisor)
+        self._pools = Pools(
+            settings, self.upstream, self.journal, blobs, self.uploads, clock, self.supervisor, telemetry
+        )
         tell = self.connections.notify
         self.deliveries = Deliveries(
             store, self._retention, self.uploads, clock, self.supervisor, partial(tell, kind="deleted")
@@ -77,7 +89,7 @@ class Gateway:
         )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
-        self.refusals = RefusalLog(clock)
+        self.refusals = RefusalLog(clock, telemetry)
         self.limits = RequestLimits(settings, clock)
         self.draining = False
         self._draining: asyncio.Task[None] | None = None
@@ -167,6 +179,10 @@ class Gateway:
         """Whether events and files can be stored now."""
         return self.journal.storing and not self._pools.unsaved.bytes
 
+    def load(self) -> list[PoolLoad]:
+        """Return how busy each pool is. Costs as much as there are models, however many tasks wait."""
+        return [runner.load() for runner in self._pools.runners()]
+
     # Tasks
 
     async def submit(
@@ -246,7 +262,12 @@ class Gateway:
         epoch, after = parse_cursor(cursor)
         recovered = epoch == self.journal.epoch and after <= self.journal.position(owner)
         if recovered and not single:
-            recovered = after >= await self.journal.store.trimmed_to(owner)
+            try:
+                recovered = after >= await self.journal.store.trimmed_to(owner)
+            except StorageUnavailable:
+                self.telemetry.resumed("unavailable")
+                raise
+        self.telemetry.resumed("recovered" if recovered else "gap")
         return Position(after, recovered)
 
     async def cursor(self, owner: str) -> str:

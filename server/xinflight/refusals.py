@@ -4,6 +4,7 @@ import structlog
 
 from xinflight.clock import Clock
 from xinflight.errors import XinflightError
+from xinflight.telemetry import UNCOUNTED, Telemetry
 
 __all__ = ["RefusalLog"]
 
@@ -17,14 +18,16 @@ PERIOD = 60.0
 class RefusalLog:
     """Log at most LINES refusals per PERIOD seconds, then the number of further ones. Shared by all clients."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, telemetry: Telemetry = UNCOUNTED) -> None:
         self._clock = clock
+        self._telemetry = telemetry
         self._since = -PERIOD
         self._lines = 0
         self._suppressed = 0
 
     def write(self, event: str, error: XinflightError) -> None:
         """Log the refusal of a request, or count it if the limit of this period is reached."""
+        self._telemetry.refused(error.code)
         self.note(event, code=error.code, field=error.field)
 
     def note(self, event: str, **fields: str | None) -> None:

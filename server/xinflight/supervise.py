@@ -9,6 +9,7 @@ import structlog
 from msgspec import Struct, field
 
 from xinflight.clock import Clock
+from xinflight.telemetry import UNCOUNTED, Telemetry
 
 __all__ = ["LONGEST_PAUSE", "SHORTEST_PAUSE", "STEADY", "Supervisor"]
 
@@ -38,8 +39,9 @@ class Supervisor:
     must be able to continue where it was.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, telemetry: Telemetry = UNCOUNTED) -> None:
         self._clock = clock
+        self._telemetry = telemetry
         # One entry per call of `start`: a handful per gateway, whatever clients do.
         self._supervised: dict[str, _Supervised] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -92,6 +94,7 @@ class Supervisor:
     def _failed(self, one: _Supervised, error: BaseException) -> None:
         one.failures = 1 if self._steady(one) else one.failures + 1
         one.started = None
+        self._telemetry.task_failed(one.name)
         log.error("background task failed", name=one.name, failures=one.failures, exc_info=error)
 
     async def finish(self, name: str) -> None:

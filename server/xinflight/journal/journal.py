@@ -20,6 +20,7 @@ from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_mes
 from xinflight.protocol import Delta, Progress
 from xinflight.storage import Accept, Append, Charge, Extend, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
+from xinflight.telemetry import UNCOUNTED, Telemetry
 
 __all__ = ["Journal"]
 
@@ -55,7 +56,9 @@ class Journal:
     `broken` is true while the store accepts nothing: new tasks are refused then, ends wait.
     """
 
-    def __init__(self, store: Store, bus: Bus, clock: Clock, supervisor: Supervisor) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, clock: Clock, supervisor: Supervisor, telemetry: Telemetry = UNCOUNTED
+    ) -> None:
         self.store = store
         self.bus = bus
         self.epoch = ""
@@ -64,6 +67,7 @@ class Journal:
         self._failed_at: float | None = None
         self._clock = clock
         self._supervisor = supervisor
+        self._telemetry = telemetry
         # Bounded by what is unfinished: a task has its acceptance, its outputs and its end to store, and while the
         # store accepts nothing no new task is accepted.
         self._pending: list[_Pending] = []
@@ -180,6 +184,7 @@ class Journal:
 
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Store and publish a batch, or put it back; return whether it was stored."""
+        began = self._clock.monotonic()
         try:
             outcomes = await self.store.commit([pending.write for pending in batch])
         except StorageUnavailable as error:
@@ -190,6 +195,7 @@ class Journal:
             log.exception("batch not stored")
             self._put_back(batch, StorageUnavailable(detail=str(error)))
             return False
+        self._telemetry.committed(self._clock.monotonic() - began, len(batch))
         self._failed_at = None
         if self.broken:
             log.info("storage is back")
@@ -204,6 +210,7 @@ class Journal:
     def _put_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
         """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
         self._failed_at = self._clock.monotonic()
+        self._telemetry.commit_failed()
         if not self.broken:
             log.error("the store accepts nothing", detail=error.detail)
             self.broken = True

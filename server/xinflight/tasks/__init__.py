@@ -8,7 +8,8 @@ from xinflight.tasks.admission import FRAME_BYTES, limits
 from xinflight.tasks.deliveries import Deliveries
 from xinflight.tasks.front import Front
 from xinflight.tasks.new_task import adjusted
+from xinflight.tasks.pool_load import PoolLoad
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.queue_commands import QueueCommands
 
-__all__ = ["FRAME_BYTES", "Deliveries", "Front", "Pools", "QueueCommands", "adjusted", "limits"]
+__all__ = ["FRAME_BYTES", "Deliveries", "Front", "PoolLoad", "Pools", "QueueCommands", "adjusted", "limits"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 
 import structlog
@@ -11,12 +10,14 @@ from msgspec.structs import replace
 from xinflight.clock import Clock
 from xinflight.errors import Interrupted, TaskTimeout, UpstreamGarbage, XinflightError
 from xinflight.journal import Journal
-from xinflight.model import MediaInfo, Output, StoredMessage, Task, Usage, day_of, end_message, output_message
+from xinflight.model import MediaInfo, StoredMessage, Task, Usage, day_of, end_message, output_message
 from xinflight.protocol import CancelOutcome, State, Step
 from xinflight.storage import Charge, Outcome
+from xinflight.tasks.active_tasks import ActiveTasks
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
 from xinflight.tasks.scheduler import Tags
 from xinflight.tasks.texts import Texts
+from xinflight.telemetry import Telemetry
 from xinflight.upstream import Answer, Attempt, Piece
 
 __all__ = ["Ledger"]
@@ -33,45 +34,17 @@ class Ledger:
     `fence` is that of the pool's lease; every write carries it.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, fence: int) -> None:
+    def __init__(self, journal: Journal, clock: Clock, fence: int, telemetry: Telemetry) -> None:
         self._journal = journal
         self._clock = clock
         self._fence = fence
+        self._telemetry = telemetry
+        self.tasks = ActiveTasks()
+        # Runs that have ended, but whose request may still be at Xinference: its slot stays taken until then.
+        self.outlived: set[OutputRun] = set()
         self.texts = Texts(journal, clock, fence)
-        # By owner, then by task id, so that nothing done for one owner looks at another's. Bounded by admission.
-        self._tasks: dict[str, dict[str, ActiveTask]] = {}
-        # Bytes of `_tasks` by owner.
-        self._bytes: Counter[str] = Counter()
-        # How many of `_tasks` came from an address.
-        self._addresses: Counter[str] = Counter()
         # The latest charge; those before it are stored before it.
         self._charging: asyncio.Future[Outcome] | None = None
-        self.size = 0
-        """How many tasks are unfinished, of all owners."""
-
-    def find(self, owner: str, task_id: str) -> ActiveTask | None:
-        """Return an unfinished task, or None."""
-        return self._tasks.get(owner, {}).get(task_id)
-
-    def of_owner(self, owner: str) -> list[ActiveTask]:
-        """Return an owner's unfinished tasks in the order of their acceptance."""
-        return list(self._tasks.get(owner, {}).values())
-
-    def all(self) -> list[ActiveTask]:
-        """Return the unfinished tasks of all owners: for a start, an end, or a change of the upstream."""
-        return [active for of_owner in self._tasks.values() for active in of_owner.values()]
-
-    def count(self, owner: str) -> int:
-        """Return how many unfinished tasks an owner has."""
-        return len(self._tasks.get(owner, ()))
-
-    def bytes_of(self, owner: str) -> int:
-        """Return how many bytes an owner's unfinished tasks take."""
-        return self._bytes[owner]
-
-    def count_from(self, address: str) -> int:
-        """Return how many unfinished tasks came from an address."""
-        return self._addresses[address]
 
     # Take in, give away
 
@@ -83,11 +56,7 @@ class Ledger:
             for output in task.outputs
             if not output.ended
         ]
-        self._tasks.setdefault(task.owner, {})[task.task_id] = active
-        self._bytes[task.owner] += active.bytes
-        if address is not None:
-            self._addresses[address] += 1
-        self.size += 1
+        self.tasks.add(active)
         return active
 
     def restore(self, task: Task, sequence: int, found: Mapping[int, MediaInfo], patience: float) -> ActiveTask:
@@ -100,19 +69,21 @@ class Ledger:
         for output in stored:
             output.file = found[output.index]
             output.move(State.COMPLETED)
+            self._count_end(task, State.COMPLETED)
         active = self.add(task, sequence)
         for output in stored:
             _ = self._append(task, output_message(task, output, self._clock.time()))
         for run in active.runs:
             if task.cancelled_at is not None or run.output.state is State.CANCELLING:
                 # No move: whatever it was, what was asked of the process's last life counts.
-                run.output.state = State.CANCELLING
+                before, run.output.state = run.output.state, State.CANCELLING
+                self.tasks.moved(run, before)
                 self._confirm_within(run, patience)
             elif run.output.has_text:
                 run.view.step = Step.GENERATING
                 self.fail(run, Interrupted())
             else:
-                self._move(run.output, State.QUEUED)
+                self._move(run, State.QUEUED)
         if not task.ended and not self._end_if_over(active):
             for run in active.runs:
                 self.show(run)
@@ -123,23 +94,15 @@ class Ledger:
         for run in active.runs:
             self.not_sent(run)
             run.finish()
-        self._drop(active)
-        return active.task
-
-    def _drop(self, active: ActiveTask) -> None:
-        task = active.task
         if active.deadline is not None:
             active.deadline.cancel()
-        of_owner = self._tasks[task.owner]
-        del of_owner[task.task_id]
-        self._bytes[task.owner] -= active.bytes
-        self.size -= 1
-        if not of_owner:
-            del self._tasks[task.owner], self._bytes[task.owner]
-        if active.address is not None:
-            self._addresses[active.address] -= 1
-            if not self._addresses[active.address]:
-                del self._addresses[active.address]
+        self.tasks.remove(active)
+        return active.task
+
+    def started(self, run: OutputRun) -> None:
+        """Record that a run has a slot."""
+        waited = self._clock.monotonic() - run.queued_at
+        self._telemetry.started(run.task.pool, run.task.kind, waited)
 
     # On the way
 
@@ -159,7 +122,7 @@ class Ledger:
         run.output.abortable = abortable
         run.output.attempt += 1
         run.sending = True
-        self._move(run.output, State.STARTING)
+        self._move(run, State.STARTING)
         await self._journal.save(run.task, self._fence)
 
     def sent(self, run: OutputRun, attempt: Attempt) -> None:
@@ -171,14 +134,19 @@ class Ledger:
         if run.charged_from is None:
             run.charged_from = now
         run.view.begin(attempt.estimator, now)
+        self._telemetry.attempt_sent(run.task.pool, run.task.kind)
         self.show(run)
+
+    def attempt_failed(self, run: OutputRun, error: XinflightError) -> None:
+        """Record that a request failed; whether it is tried again follows."""
+        self._telemetry.attempt_failed(run.task.pool, run.task.kind, error.code)
 
     def not_sent(self, run: OutputRun) -> None:
         """Take back an attempt that is being stored and that nobody will send."""
         if run.sending:
             run.sending = False
             run.output.attempt -= 1
-            self._move(run.output, State.QUEUED)
+            self._move(run, State.QUEUED)
 
     def was_sent(self, run: OutputRun) -> None:
         """Record that a request of the process's last life reached the upstream."""
@@ -195,7 +163,8 @@ class Ledger:
             return
         run.view.step = Step.DECODING if estimator.decoding_since is not None else Step.GENERATING
         if run.output.state is State.STARTING:
-            self._move(run.output, State.RUNNING)
+            self._move(run, State.RUNNING)
+            self._count_first_progress(run)
         self.show(run)
 
     def add_text(self, run: OutputRun, piece: Piece) -> None:
@@ -219,7 +188,7 @@ class Ledger:
         if reason is not None:
             run.view.retry_reason = reason
         if not run.output.ended:
-            self._move(run.output, State.QUEUED)
+            self._move(run, State.QUEUED)
             self.show(run)
 
     def wait(self, run: OutputRun) -> None:
@@ -239,11 +208,6 @@ class Ledger:
         run.phase = Phase.WAITING
         run.view.step = Step.QUEUED
         self.show(run)
-
-    def held(self, owner: str) -> list[OutputRun]:
-        """Return the runs of an owner that are held."""
-        paused = (active for active in self._tasks.get(owner, {}).values() if active.task.paused)
-        return [run for active in paused for run in active.runs if run.phase is Phase.PAUSED]
 
     def refused(self, run: OutputRun) -> None:
         """Take back an attempt that the upstream did not accept, unless it showed progress.
@@ -267,11 +231,12 @@ class Ledger:
 
     def cancelling(self, run: OutputRun, patience: float) -> None:
         """Show that an abort is on its way; without a confirmation within `patience` seconds it ends unconfirmed."""
-        self._move(run.output, State.CANCELLING)
+        self._move(run, State.CANCELLING)
         self._confirm_within(run, patience)
         self.show(run)
 
     def _confirm_within(self, run: OutputRun, seconds: float) -> None:
+        run.cancelling_since = self._clock.monotonic()
         run.confirm = self._clock.call_later(seconds, lambda: self.cancel(run, CancelOutcome.UNCONFIRMED))
 
     def intend_cancel(self, active: ActiveTask) -> None:
@@ -321,9 +286,22 @@ class Ledger:
         """Tell whether a charge waits to be stored."""
         return self._charging is not None and not self._charging.done()
 
-    def _move(self, output: Output, state: State) -> None:
-        if output.state is not state:
-            output.move(state)
+    def _move(self, run: OutputRun, state: State) -> None:
+        before = run.output.state
+        if before is not state:
+            run.output.move(state)
+            self.tasks.moved(run, before)
+
+    def _count_first_progress(self, run: OutputRun) -> None:
+        """Count how long it took to show the first progress; what nobody watches may be polled late."""
+        if not run.progressed and self._journal.has_subscriber(run.owner):
+            seconds = max(self._clock.time() - run.task.created, 0.0)
+            self._telemetry.first_progress(run.task.pool, run.task.kind, seconds)
+        run.progressed = True
+
+    def _count_end(self, task: Task, state: State) -> None:
+        seconds = max(self._clock.time() - task.created, 0.0)
+        self._telemetry.output_ended(task.pool, task.kind, state, seconds)
 
     # Ends
 
@@ -333,6 +311,7 @@ class Ledger:
         Only now, since a task that is saved before must not name a file that is not there.
         """
         self._end(run, State.COMPLETED)
+        self._count_first_progress(run)
         if isinstance(made, Answer):
             run.output.text, run.output.reasoning, run.output.chat = made.text, made.reasoning, made.end
         else:
@@ -358,6 +337,8 @@ class Ledger:
             return
         run.output.upstream = outcome
         self._end(run, State.CANCELLED)
+        since = run.cancelling_since
+        self._telemetry.cancelled(outcome, 0.0 if since is None else self._clock.monotonic() - since)
         self._show_unless_over(run)
 
     def expire(self, active: ActiveTask) -> None:
@@ -369,7 +350,12 @@ class Ledger:
     def _end(self, run: OutputRun, state: State) -> None:
         self.not_sent(run)
         self.texts.flush(run)
+        before = run.output.state
         run.output.move(state)
+        self.tasks.moved(run, before)
+        self._count_end(run.task, state)
+        if run.attempt is not None:
+            self.outlived.add(run)
         run.finish()
         if run.confirm is not None:
             run.confirm.cancel()
@@ -389,7 +375,7 @@ class Ledger:
         if active.deadline is not None:
             active.deadline.cancel()
         # Known until its end is stored: whoever asks before must find it here, not the older one of the store.
-        self._append(task, end_message(task)).add_done_callback(lambda _: self._drop(active))
+        self._append(task, end_message(task)).add_done_callback(lambda _: self.tasks.remove(active))
         seconds = round(task.ended_at - task.created, 3)
         log.info("task ended", task=task.task_id, state=task.state, seconds=seconds, request_id=task.request_id)
         return True

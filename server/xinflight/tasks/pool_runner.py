@@ -18,6 +18,7 @@ from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.ledger import Ledger
+from xinflight.tasks.pool_load import PoolLoad
 from xinflight.tasks.queue_positions import QueuePositions
 from xinflight.tasks.recovery import Recovery, may_run
 from xinflight.tasks.reordering import Destination, new_ranks
@@ -27,6 +28,7 @@ from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.slots import Slots
 from xinflight.tasks.texts import restore_text
 from xinflight.tasks.unsaved import UnsavedBytes
+from xinflight.telemetry import Telemetry
 from xinflight.upstream import KINDS, DurationHistory, Xinference
 
 __all__ = ["UNASSIGNED", "PoolRunner"]
@@ -60,6 +62,7 @@ class PoolRunner:
         fence: int,
         on_waiting: Callable[[], None],
         on_queue_changed: Callable[[], None],
+        telemetry: Telemetry,
     ) -> None:
         self.pool = pool
         self._upstream = upstream
@@ -69,7 +72,7 @@ class PoolRunner:
         self._supervisor = supervisor
         self._on_waiting = on_waiting
         self._on_queue_changed = on_queue_changed
-        self.ledger = Ledger(journal, clock, fence)
+        self.ledger = Ledger(journal, clock, fence, telemetry)
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate, self._costs.share)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
@@ -146,7 +149,11 @@ class PoolRunner:
         if run.task.paused:
             self.ledger.hold(run)
         else:
-            self._scheduler.add(run)
+            self._add_to_queue(run)
+
+    def _add_to_queue(self, run: OutputRun) -> None:
+        run.queued_at = self._clock.monotonic()
+        self._scheduler.add(run)
 
     def adopt(self, task: Task, sequence: int, address: str | None) -> None:
         """Take over a task that waited in another pool, and store that it is here."""
@@ -166,6 +173,7 @@ class PoolRunner:
         """Start what is next whenever a slot is free, until cancelled."""
         while True:
             run, uid = await self._scheduler.next()
+            self.ledger.started(run)
             name = f"output {run.task.task_id}/{run.output.index}"
             # A context of its own: its log lines must not carry the connection of whoever freed the slot.
             running = asyncio.create_task(self._run(run, uid), name=name, context=contextvars.Context())
@@ -196,7 +204,7 @@ class PoolRunner:
         now = self._clock.monotonic()
         running = [(run.owner, self._costs.remaining(run, now)) for run, _ in self._running.values()]
         ends = [left for whose, left in running if owner in (None, whose)]
-        if ends or owner is None or not self.ledger.count(owner):
+        if ends or owner is None or not self.ledger.tasks.count(owner):
             return min(ends, default=None)
         # The next free slot may be another owner's. Who has none yet is among the first, as shares are fair.
         return min((left for _, left in running), default=0.0) + self._costs.typical
@@ -210,7 +218,7 @@ class PoolRunner:
 
     def abandoned(self, owner: str) -> None:
         """Cancel the owner's tasks that were to be cancelled when nobody is there."""
-        for active in self.ledger.of_owner(owner):
+        for active in self.ledger.tasks.of_owner(owner):
             if active.task.params.on_disconnect == "cancel" and active.task.cancelled_at is None:
                 self.cancel(active)
 
@@ -230,14 +238,15 @@ class PoolRunner:
         for run in active.runs:
             if run.phase is Phase.PAUSED:
                 self.ledger.queue_again(run)
-                self._scheduler.add(run)
+                self._add_to_queue(run)
         # A refused key ends what waits; what was held then has not heard of it.
         self.upstream_changed()
         return self.ledger.save(active.task)
 
     def move(self, active: ActiveTask, to: Destination) -> list[asyncio.Future[Outcome]]:
         """Move a waiting task among its owner's; the futures are done when that is stored. No effect on others."""
-        ranks, priority = new_ranks(self.ledger.of_owner(active.task.owner), active, to) if active.waits else ({}, 0)
+        of_owner = self.ledger.tasks.of_owner(active.task.owner)
+        ranks, priority = new_ranks(of_owner, active, to) if active.waits else ({}, 0)
         # All of them first: the queue is searched by what changes.
         queued = [run for moved in ranks for run in moved.runs if self._scheduler.remove(run)]
         for moved, rank in ranks.items():
@@ -263,6 +272,18 @@ class PoolRunner:
                     run.changed.set()
         self._on_queue_changed()
 
+    def load(self) -> PoolLoad:
+        """Count what waits and runs here, without looking at any of it."""
+        return PoolLoad(
+            pool=self.pool,
+            tasks=self.ledger.tasks.size,
+            outputs=dict(self.ledger.tasks.outputs),
+            waiting=len(self._scheduler),
+            slots=self._scheduler.slots,
+            taken=self._scheduler.taken,
+            quarantined=self._slots.quarantined,
+        )
+
     @property
     def in_slots(self) -> list[tuple[OutputRun, str]]:
         """What occupies a slot, with the model that it is at."""
@@ -278,11 +299,11 @@ class PoolRunner:
         """Tell whether nothing waits, runs or is to be stored here."""
         # A charge with the fence of this lease could not be stored any more under the next one.
         busy = self._running or self._recovery.settling or self.ledger.charging
-        return self.ledger.size == 0 and not busy
+        return self.ledger.tasks.size == 0 and not busy
 
     def waiting(self) -> list[ActiveTask]:
         """Return the tasks of which nothing is under way, so that another pool may run them."""
-        unfinished = [active for active in self.ledger.all() if not active.task.ended]
+        unfinished = [active for active in self.ledger.tasks.all() if not active.task.ended]
         return [active for active in unfinished if all(self._waits(run) for run in active.runs)]
 
     def _waits(self, run: OutputRun) -> bool:
@@ -308,7 +329,7 @@ class PoolRunner:
         Without a durable store nothing could go on: there it fails with `shutting_down`.
         """
         cancelling = []
-        for active in self.ledger.all():
+        for active in self.ledger.tasks.all():
             if active.deadline is not None:
                 active.deadline.cancel()
             for run in active.runs:

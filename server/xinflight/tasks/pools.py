@@ -26,6 +26,7 @@ from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
 from xinflight.tasks.queue_snapshots import QueueSnapshots
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
+from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, DurationHistory, Model, Xinference
 
@@ -49,6 +50,7 @@ class Pools:
         uploads: Uploads,
         clock: Clock,
         supervisor: Supervisor,
+        telemetry: Telemetry = UNCOUNTED,
     ) -> None:
         self.unsaved = UnsavedBytes(settings.unsaved_bytes)
         self._settings = settings
@@ -58,6 +60,7 @@ class Pools:
         self._images = ImageInputs(uploads, settings)
         self._clock = clock
         self._supervisor = supervisor
+        self._telemetry = telemetry
         self._durations = DurationHistory()
         # One per pool that has, or had, a model or an unfinished task: not for names that clients make up.
         self._runners: dict[str, PoolRunner] = {}
@@ -105,6 +108,7 @@ class Pools:
                 fence,
                 self.upstream_changed,
                 self.queue.changed,
+                self._telemetry,
             )
             runner.open(tags)
 
@@ -143,7 +147,7 @@ class Pools:
     def _find(self, owner: str, task_id: str) -> tuple[PoolRunner, ActiveTask] | None:
         # Pools are few: as many as the upstream has models.
         for runner in self._runners.values():
-            active = runner.ledger.find(owner, task_id)
+            active = runner.ledger.tasks.find(owner, task_id)
             if active is not None:
                 return runner, active
         return None
@@ -154,24 +158,24 @@ class Pools:
 
     def of_owner(self, owner: str) -> list[Task]:
         """Return an owner's unfinished tasks."""
-        return [active.task for runner in self._runners.values() for active in runner.ledger.of_owner(owner)]
+        return [active.task for runner in self._runners.values() for active in runner.ledger.tasks.of_owner(owner)]
 
     def count(self, owner: str) -> int:
         """Return how many unfinished tasks an owner has."""
-        return sum(runner.ledger.count(owner) for runner in self._runners.values())
+        return sum(runner.ledger.tasks.count(owner) for runner in self._runners.values())
 
     def count_from(self, address: str) -> int:
         """Return how many unfinished tasks came from an address."""
-        return sum(runner.ledger.count_from(address) for runner in self._runners.values())
+        return sum(runner.ledger.tasks.count_from(address) for runner in self._runners.values())
 
     def bytes_of(self, owner: str) -> int:
         """Return how many bytes an owner's unfinished tasks take."""
-        return sum(runner.ledger.bytes_of(owner) for runner in self._runners.values())
+        return sum(runner.ledger.tasks.bytes_of(owner) for runner in self._runners.values())
 
     @property
     def size(self) -> int:
         """How many tasks are unfinished, of all owners."""
-        return sum(runner.ledger.size for runner in self._runners.values())
+        return sum(runner.ledger.tasks.size for runner in self._runners.values())
 
     def retry_after(self, owner: str | None) -> float:
         """Estimate the seconds until an output of an owner, or of anybody, ends, within RETRY_AFTER."""

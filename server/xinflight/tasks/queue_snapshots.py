@@ -79,7 +79,7 @@ class QueueSnapshots:
         return (
             owner in self._paused
             or (known is not None and (known.paused or len(known.outputs) > 0))
-            or any(runner.ledger.count(owner) for runner in self._runners.values())
+            or any(runner.ledger.tasks.count(owner) for runner in self._runners.values())
         )
 
     async def _pass_over(self, owners: Collection[str]) -> dict[str, list[OutputRun]]:
@@ -94,7 +94,7 @@ class QueueSnapshots:
             self._passed = self._clock.monotonic()
         for owner in owners:
             for runner in runners:
-                waiting[owner] += runner.ledger.held(owner)
+                waiting[owner] += runner.ledger.tasks.held(owner)
             waiting[owner].sort(key=_place)
         return waiting
 
@@ -143,7 +143,7 @@ class QueueSnapshots:
         runs = [
             run
             for runner in self._runners.values()
-            for active in runner.ledger.of_owner(owner)
+            for active in runner.ledger.tasks.of_owner(owner)
             for run in active.runs
             if run.waits
         ]

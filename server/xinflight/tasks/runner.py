@@ -124,7 +124,8 @@ class Runner:
                 self._upstream.disable_true_cancel(uid)
             except StorageUnavailable as error:
                 await self._wait_for_room(run, error)
-            except ModelNotFound:
+            except ModelNotFound as error:
+                self._ledger.attempt_failed(run, error)
                 # It was listed a moment ago: the next probe tells whether to wait for it, as for any that vanished.
                 self._upstream.probe_soon()
                 self._ledger.refused(run)
@@ -133,6 +134,7 @@ class Runner:
                 await self._pause(run, None, RETRY_PAUSES[refusals])
                 refusals += 1
             except UpstreamError as error:
+                self._ledger.attempt_failed(run, error)
                 self._upstream.probe_soon()
                 if error.retryable and self._ledger.has_text(run):
                     # Another try would write another text.

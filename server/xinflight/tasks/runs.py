@@ -106,7 +106,8 @@ class OutputRun(Struct, eq=False, kw_only=True):
     `sending` tells that a request is being stored, to be sent then.
     `sequence` is its place among all accepted ones. `changed` is set when a pause before the next request may end.
     `charged_from` is when the first request in its present slot was sent, or the images for it began to be decoded,
-    in monotonic seconds; None before.
+    in monotonic seconds; None before. `queued_at` is when it joined the queue, `cancelling_since` when its abort was
+    sent, both monotonic. `progressed` tells that its first progress was shown.
     """
 
     active: ActiveTask
@@ -116,6 +117,9 @@ class OutputRun(Struct, eq=False, kw_only=True):
     attempt: Attempt | None = None
     sending: bool = False
     charged_from: float | None = None
+    queued_at: float = 0.0
+    cancelling_since: float | None = None
+    progressed: bool = False
     view: View = field(default_factory=View)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     confirm: Timer | None = None

@@ -283,6 +283,11 @@ class Scheduler(Generic[Q]):
         """How many slots are free; so many of those who are next start in this turn of the loop."""
         return sum(max(slots - self.busy(uid), 0) for uid, slots in self._slots.items())
 
+    @property
+    def taken(self) -> int:
+        """How many slots are taken, of models that are gone, too."""
+        return sum(self._busy.values())
+
     def busy(self, uid: str) -> int:
         """Return how many slots of a model are taken."""
         return self._busy.get(uid, 0)

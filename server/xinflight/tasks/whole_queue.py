@@ -38,7 +38,7 @@ async def whole_queue(pools: Pools, clock: Clock, *, after: int, limit: int) -> 
 
 async def _waiting(runner: PoolRunner) -> AsyncIterator[OutputRun]:
     """Yield all that waits in a pool, the next one first, then all that is held."""
-    held = (run for active in runner.ledger.all() if active.task.paused for run in active.runs)
+    held = (run for active in runner.ledger.tasks.all() if active.task.paused for run in active.runs)
     looked_at = 0
     for phase, runs in ((Phase.WAITING, runner.positions.next_ones()), (Phase.PAUSED, held)):
         for run in runs:

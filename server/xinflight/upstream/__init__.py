@@ -17,7 +17,8 @@ from xinflight.upstream.kinds import (
     most_tokens,
 )
 from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
-from xinflight.upstream.models import Model, Xinference
+from xinflight.upstream.model import Model
+from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
 from xinflight.upstream.video_shape import default_shape, fit_frames, fit_size, size_like
 

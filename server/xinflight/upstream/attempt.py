@@ -142,6 +142,7 @@ class Attempt:
     async def progress(self) -> float | None:
         """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
         path = f"/v1/requests/{self.request.request_id}/progress"
+        self._upstream.telemetry.polled()
         try:
             return parse(await self._upstream.request("GET", path), ProgressAnswer).progress
         except ModelNotFound:

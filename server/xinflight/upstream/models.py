@@ -12,7 +12,6 @@ from typing import Literal
 import aiohttp
 import msgspec
 import structlog
-from msgspec import Struct
 
 from xinflight.clock import Clock
 from xinflight.errors import UpstreamAuth, UpstreamBusy, XinflightError
@@ -20,12 +19,14 @@ from xinflight.i18n import translate
 from xinflight.protocol import ModelInfo, UpstreamState
 from xinflight.settings import ModelSettings, Settings
 from xinflight.supervise import Supervisor
+from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.upstream.client import CALL_BYTES, CALL_SECONDS, LISTING_BYTES, Client, quoted
-from xinflight.upstream.kinds import KINDS, Kind
+from xinflight.upstream.kinds import KINDS
 from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
+from xinflight.upstream.model import Model, with_equal_pools
 from xinflight.upstream.video_shape import default_shape
 
-__all__ = ["Model", "Xinference"]
+__all__ = ["Xinference"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -49,37 +50,6 @@ CHAT_SLOTS = 8
 """Chats that a replica runs at once. It takes 16, and with all of them busy an abort took 25 s."""
 
 
-class Model(Struct, frozen=True, kw_only=True):
-    """A running model that can do one of KINDS. With `true_cancel` an abort stops its compute.
-
-    `slots` is how many outputs all its replicas make at once.
-    """
-
-    uid: str
-    name: str
-    abilities: frozenset[str] = frozenset({"text2image"})
-    replicas: int
-    slots: int
-    size: str | None
-    frames: int | None = None
-    fps: int | None = None
-    steps: int | None
-    guidance_scale: float | None
-    context_length: int | None = None
-    true_cancel: bool
-    pool: str
-
-    @property
-    def kinds(self) -> list[Kind]:
-        """Return the kinds that it can do."""
-        return [kind for kind in KINDS.values() if kind.abilities & self.abilities]
-
-    @property
-    def defaults_known(self) -> bool:
-        """Whether the steps and guidance of a request that names none are known beforehand."""
-        return self.steps is not None and self.guidance_scale is not None
-
-
 class Xinference(Client):
     """A Xinference server with its state and models, kept up to date by the task `xinference probe`.
 
@@ -87,9 +57,15 @@ class Xinference(Client):
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, supervisor: Supervisor, on_change: Callable[[], None]
+        self,
+        settings: Settings,
+        clock: Clock,
+        supervisor: Supervisor,
+        on_change: Callable[[], None],
+        telemetry: Telemetry = UNCOUNTED,
     ) -> None:
         super().__init__(settings, clock)
+        self.telemetry = telemetry
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
         # Uids of running models that can do none of KINDS.
@@ -292,7 +268,7 @@ class Xinference(Client):
         abilities = frozenset[str]().union(*(kind.abilities for kind in KINDS.values()))
         suitable = [entry for entry in entries if abilities & _abilities(entry)]
         models = {entry.id: await self._model(entry) for entry in suitable}
-        equal = _with_equal_pools(models)
+        equal = with_equal_pools(models)
         left_out = {uid: model.pool for uid, model in models.items() if model != equal[uid]}
         for uid, pool in left_out.items() - self._left_out.items():
             log.warning("model left out of its pool: it can't do what the others can", model=uid, pool=pool)
@@ -374,21 +350,3 @@ def _abilities(entry: ModelEntry) -> frozenset[str]:
     if entry.model_type == "image" and "image2image" in abilities and "text2image" not in abilities:
         abilities = abilities - {"image2image"} | {EDIT}
     return abilities
-
-
-def _with_equal_pools(models: dict[str, Model]) -> dict[str, Model]:
-    """Give each model a pool of its own that can't do what the first one of its configured pool can.
-
-    Whatever waits in a pool goes to any model of it.
-    """
-    models = dict(models)
-    while True:
-        # A pool with the name of a model is first of all that model's.
-        first = {uid: model for uid, model in models.items() if model.pool == uid}
-        unequal = [
-            uid for uid, model in models.items() if first.setdefault(model.pool, model).abilities != model.abilities
-        ]
-        if not unequal:
-            return models
-        for uid in unequal:
-            models[uid] = msgspec.structs.replace(models[uid], pool=uid)

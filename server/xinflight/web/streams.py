@@ -159,6 +159,7 @@ class Reader:
             async with self.context.gateway.clock.timeout(PATIENCE):
                 await response.write(data)
         except TimeoutError:
+            self.context.gateway.telemetry.slow_reader("stream")
             self.abort()
             raise ConnectionResetError("the client does not read") from None
 

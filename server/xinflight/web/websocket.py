@@ -20,6 +20,7 @@ from xinflight.errors import (
     Unauthorised,
     XinflightError,
 )
+from xinflight.gateway import Gateway
 from xinflight.i18n import translate
 from xinflight.protocol import CODECS, JSON, CloseCode, Codec
 from xinflight.render import RenderContext
@@ -159,7 +160,9 @@ class WebSocket:
         with structlog.contextvars.bound_contextvars(connection=session.connection_id):
             session.welcome()
             started = gateway.clock.monotonic()
-            writer = asyncio.create_task(_write(session, ws, request), name=f"writer {session.connection_id}")
+            writer = asyncio.create_task(
+                _write(gateway, session, ws, request), name=f"writer {session.connection_id}"
+            )
             try:
                 with session.registered():
                     frames = await _read(session, ws, meter, gateway.clock)
@@ -209,11 +212,12 @@ async def _answer_ping(ws: web.WebSocketResponse, meter: ClientMeter, data: byte
             await ws.pong(data)
 
 
-async def _write(session: Session, ws: web.WebSocketResponse, request: web.Request) -> None:
+async def _write(gateway: Gateway, session: Session, ws: web.WebSocketResponse, request: web.Request) -> None:
     """Send what the outbox has; close the socket when the session ends or the peer is too slow."""
     try:
         await session.outbox.run()
     except SlowReader:
+        gateway.telemetry.slow_reader("websocket")
         log.info("slow reader dropped")
         _abort(request)
     except (ConnectionError, OSError):
