@@ -35,7 +35,7 @@ from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext
 from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
-from xinflight.storage import Blobs, Retention, Sharing, Store, StoredFile
+from xinflight.storage import Blobs, Retention, Sharing, Store
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands
 from xinflight.telemetry import UNCOUNTED, Telemetry
@@ -332,14 +332,14 @@ class Gateway:
             self.deliveries.fetched(output.url)
         return data
 
-    async def file(self, identity: Identity, output_id: str) -> StoredFile | None:
-        """Return the file of an output of the caller, or an admin's of anybody; may raise StorageUnavailable."""
+    async def may_read(self, identity: Identity, output_id: str) -> bool:
+        """Return whether an output is the caller's, or anybody's for an admin; may raise StorageUnavailable."""
         owner = await self.journal.store.output_owner(output_id)
         if owner != identity.id:
             if owner is None or not identity.admin:
-                return None
+                return False
             audit(identity, "read output", owner=owner, output=output_id)
-        return await self.blobs.get(output_id)
+        return True
 
     def render_context(self, lang: str, output_url: Callable[[str], str]) -> RenderContext:
         """Return what messages to one client are rendered with."""

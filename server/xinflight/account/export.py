@@ -43,9 +43,10 @@ class _File:
 
     def open(self) -> bool:
         """Open the file; return whether it is still there."""
-        if self._stored.path is None:
-            self._file = io.BytesIO(self._stored.data or b"")
+        if self._stored.data is not None:
+            self._file = io.BytesIO(self._stored.data)
             return True
+        assert self._stored.path is not None  # either bytes or a path
         try:
             self._file = self._stored.path.open("rb")
         except OSError:

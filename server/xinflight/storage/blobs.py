@@ -17,7 +17,7 @@ OWN_ID = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
-    """A file of an output: its bytes, or the path that holds them."""
+    """A file of an output: its bytes, the path that holds them, or both."""
 
     media_type: str
     data: bytes | None = None

@@ -23,6 +23,8 @@ EARLIER_NAME = "pictures"
 """What earlier versions called the folder of all files."""
 LOST_AGE = 30 * 86400.0
 """Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
+WHOLE_BYTES = 2**18
+"""Bytes up to which a file is read at once: opening it again to send it would cost more hand-overs to threads."""
 
 
 class FileBlobs:
@@ -100,17 +102,21 @@ class FileBlobs:
             return None
 
     async def get(self, output_id: str) -> StoredFile | None:
-        """Return the path of a file, and its media type."""
+        """Return the path of a file and its media type, and of a small one the bytes."""
         return await asyncio.to_thread(self._get, output_id)
 
     def _get(self, output_id: str) -> StoredFile | None:
         path = self._path(output_id)
         try:
-            with path.open("rb") as file:
-                media_type = media_type_of(file.read(16))
+            with path.open("rb", buffering=0) as file:
+                whole = os.fstat(file.fileno()).st_size <= WHOLE_BYTES
+                data = file.read(WHOLE_BYTES if whole else 16)
         except OSError:
             return None
-        return None if media_type is None else StoredFile(media_type=media_type, path=path)
+        media_type = media_type_of(data[:16])
+        if media_type is None:
+            return None
+        return StoredFile(media_type=media_type, data=data if whole else None, path=path)
 
     async def read(self, output_id: str) -> bytes | None:
         """Return the bytes of a file."""

@@ -1,6 +1,11 @@
 """The files of outputs, for their owners and for whoever has a signed address."""
 
+import asyncio
 import mimetypes
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -14,6 +19,10 @@ __all__ = ["OUTPUT_ID", "Files", "file_response"]
 
 OUTPUT_ID = "[A-Za-z0-9_-]+"
 """Characters of an output's id. No other part of a path may reach the file system."""
+
+PIECE = 2**19
+"""Bytes of a large file that are read at once, and that wait in memory for one client: with half of them, the
+hand-overs to threads cost as much as the rest."""
 
 
 class Files:
@@ -30,21 +39,26 @@ class Files:
         """
         gateway = self._context.gateway
         output_id = request.match_info["output_id"]
-        left = gateway.signer.seconds_left(
-            output_id, request.query.get("expires", ""), request.query.get("signature", "")
-        )
+        # Most requests have no query, and parsing none costs as much as parsing one.
+        query = request.query if request.query_string else {}
+        left = gateway.signer.seconds_left(output_id, query.get("expires", ""), query.get("signature", ""))
         if left:
             headers = {
                 hdrs.CACHE_CONTROL: f"private, max-age={int(left)}, immutable",
                 # The page that was given the address may embed the file.
                 "Cross-Origin-Resource-Policy": "cross-origin",
             }
-            stored, reader = await gateway.blobs.get(output_id), None
+            reader = None
         else:
             headers = {hdrs.CACHE_CONTROL: "private, no-cache"}
             # Counted by address only: a gallery asks for hundreds of them at once.
             identity = (await self._context.grant(request)).identity
-            stored, reader = await gateway.file(identity, output_id), identity.id
+            reader = identity.id
+            if not await gateway.may_read(identity, output_id):
+                raise NotFound(field="output_id")
+        if _is_known(request, output_id):
+            return _not_modified(output_id, headers)
+        stored = await gateway.blobs.get(output_id)
         if stored is None:
             raise NotFound(field="output_id")
         response = file_response(request, output_id, stored, headers)
@@ -55,44 +69,112 @@ class Files:
         return response
 
 
-class _FileResponse(web.FileResponse):
-    """A file that is sent once: aiohttp prepares what a handler returns, also if the handler has sent it already."""
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send the file, unless it was sent."""
-        return None if self.prepared else await super().prepare(request)
-
-
 def file_response(
     request: web.Request, output_id: str, stored: StoredFile, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """Return a response with a file; the content of an output never changes, so its id is a strong ETag."""
-    suffix = mimetypes.guess_extension(stored.media_type) or ""
+    """Return a response with a file, or with the part of it that is asked for (RFC 9110 section 14)."""
+    if _is_known(request, output_id):
+        return _not_modified(output_id, headers)
     headers = {
         hdrs.CONTENT_TYPE: stored.media_type,
-        hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix}"',
+        hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{_suffix(stored.media_type)}"',
+        hdrs.ACCEPT_RANGES: "bytes",
+        hdrs.ETAG: f'"{output_id}"',
         **(PLAYABLE if stored.media_type.startswith("video/") else {}),
         **headers,
     }
-    if stored.path is not None:
-        return _FileResponse(stored.path, headers=headers)
-    response = _memory_response(request, output_id, stored.data or b"", headers)
-    response.etag = output_id
-    return response
+    if stored.data is None and stored.path is not None:
+        return _FileResponse(stored.path, output_id, headers)
+    data = stored.data or b""
+    part = _Part.of(request, output_id, len(data))
+    return web.Response(status=part.status, body=data[part.start : part.stop], headers=headers | part.headers)
 
 
-def _memory_response(request: web.Request, etag: str, data: bytes, headers: dict[str, str]) -> web.Response:
-    """Return a response with bytes or the part of them that is asked for, as `FileResponse` does (RFC 9110, 14)."""
-    if any(known.value in (etag, "*") for known in request.if_none_match or ()):
-        return web.Response(status=304, headers=headers)
-    headers[hdrs.ACCEPT_RANGES] = "bytes"
-    if hdrs.RANGE not in request.headers or request.headers.get(hdrs.IF_RANGE, f'"{etag}"') != f'"{etag}"':
-        return web.Response(body=data, headers=headers)
-    try:
-        start, stop, _ = request.http_range.indices(len(data))
-    except ValueError:
-        start = stop = 0
-    if start >= stop:
-        return web.Response(status=416, headers=headers | {hdrs.CONTENT_RANGE: f"bytes */{len(data)}"})
-    headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{len(data)}"
-    return web.Response(status=206, body=data[start:stop], headers=headers)
+def _is_known(request: web.Request, output_id: str) -> bool:
+    """Return whether the client has the file: its content never changes, so its id is a strong ETag."""
+    return any(known.value in (output_id, "*") for known in request.if_none_match or ())
+
+
+def _not_modified(output_id: str, headers: dict[str, str]) -> web.Response:
+    """Return the response to a client that has the file (RFC 9110 section 15.4.5)."""
+    return web.Response(status=304, headers={hdrs.ETAG: f'"{output_id}"', **headers})
+
+
+@lru_cache(maxsize=32)
+def _suffix(media_type: str) -> str:
+    return mimetypes.guess_extension(media_type) or ""
+
+
+class _Part(NamedTuple):
+    """What of a file is sent, and the status and the headers that say so."""
+
+    status: int
+    start: int
+    stop: int
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, request: web.BaseRequest, etag: str, size: int) -> Self:
+        """Return the range that a request asks for, or all `size` bytes; 416 and nothing if it is outside of them."""
+        if hdrs.RANGE not in request.headers or request.headers.get(hdrs.IF_RANGE, f'"{etag}"') != f'"{etag}"':
+            return cls(200, 0, size, {})
+        try:
+            start, stop, _ = request.http_range.indices(size)
+        except ValueError:
+            start = stop = 0
+        if start >= stop:
+            return cls(416, 0, 0, {hdrs.CONTENT_RANGE: f"bytes */{size}"})
+        return cls(206, start, stop, {hdrs.CONTENT_RANGE: f"bytes {start}-{stop - 1}/{size}"})
+
+
+class _FileResponse(web.StreamResponse):
+    """A large file, from the disk to the socket by sendfile(2) where the event loop can: that of uvloop can't.
+
+    aiohttp's own class has an ETag of time and size, but the same file may come from memory the next time.
+    """
+
+    def __init__(self, path: Path, etag: str, headers: dict[str, str]) -> None:
+        super().__init__(headers=headers)
+        self._path = path
+        self._own_etag = etag
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the file, unless it was sent: aiohttp prepares what a handler returns. 404 if it is gone."""
+        if self.prepared:
+            return None
+        try:
+            file, size = await asyncio.to_thread(_open, self._path)
+        except OSError:
+            self.set_status(404)
+            self.content_length = 0
+            return await super().prepare(request)
+        with file:
+            part = _Part.of(request, self._own_etag, size)
+            self.set_status(part.status)
+            self.headers.update(part.headers)
+            self.content_length = part.stop - part.start
+            writer = await super().prepare(request)
+            if self.content_length and request.method != hdrs.METH_HEAD:
+                await self._send(request, file, part)
+            await self.write_eof()
+            return writer
+
+    async def _send(self, request: web.BaseRequest, file: BinaryIO, part: _Part) -> None:
+        if request.transport is None:
+            raise ConnectionResetError("the client has left")
+        try:
+            await asyncio.get_running_loop().sendfile(request.transport, file, part.start, part.stop - part.start)
+        except NotImplementedError:
+            for start in range(part.start, part.stop, PIECE):
+                await self.write(await asyncio.to_thread(_read, file, start, min(PIECE, part.stop - start)))
+
+
+def _open(path: Path) -> tuple[BinaryIO, int]:
+    # Unbuffered: the pieces are large, and a buffer would only be copied from.
+    file = path.open("rb", buffering=0)
+    return file, os.fstat(file.fileno()).st_size
+
+
+def _read(file: BinaryIO, start: int, count: int) -> bytes:
+    file.seek(start)
+    return file.read(count)
