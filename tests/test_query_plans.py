@@ -26,10 +26,13 @@ SCANS = {
     "JUMP_SEQS": "SCAN owners",
     "PAUSED_OWNERS": "SCAN paused_owners",
     "UPLOAD_BLOBS": "SCAN uploads USING COVERING INDEX sqlite_autoindex_uploads_1",
+    # Of a backup, in its own copy.
+    "COUNT_TASKS": "SCAN tasks USING COVERING INDEX sqlite_autoindex_tasks_1",
+    "UPLOAD_SIZES": "SCAN uploads",
     # The list that is asked for.
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }
-"""The only scans: of a start, of a timer, or of what a caller gave."""
+"""The only scans: of a start, of a timer, of a backup, or of what a caller gave."""
 SORTS = {"EVENTS_OF_TASKS"}
 """Statements that sort: the events of the tasks that are asked for, and no others."""
 INDEXES = {
@@ -94,7 +97,16 @@ def texts(module: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["store_sqlite", "sqlite_batch", "sqlite_database", "sqlite_schema", "shares_sqlite", "uploads_sqlite"]
+    "module",
+    [
+        "store_sqlite",
+        "sqlite_batch",
+        "sqlite_database",
+        "sqlite_schema",
+        "sqlite_backup",
+        "shares_sqlite",
+        "uploads_sqlite",
+    ],
 )
 def test_no_statement_is_anywhere_else(module: str) -> None:
     """One that stood in the store's own code would be held against no index."""

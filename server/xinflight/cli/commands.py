@@ -1,4 +1,4 @@
-"""The command line: `xinflight serve` and `xinflight doctor`, with `token` and `demo` in files of their own."""
+"""The command line: `xinflight serve` and `xinflight doctor`, others in files of their own."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import click
 
+from xinflight.cli.backup import backup
 from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.login_report import describe_login
 from xinflight.cli.logs import printable, redact, set_up_logs
@@ -54,6 +55,7 @@ def main() -> None:
     """A gateway between people and their Xinference models."""
 
 
+main.add_command(backup)
 main.add_command(token)
 main.add_command(demo_command)
 

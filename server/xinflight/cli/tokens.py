@@ -15,7 +15,7 @@ from xinflight.clock import SystemClock
 from xinflight.errors import StoreUnusable
 from xinflight.settings import BadSettings, Settings
 
-__all__ = ["list_", "new", "read_expiry", "revoke", "token"]
+__all__ = ["folder_options", "list_", "new", "read_expiry", "revoke", "token"]
 
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
@@ -26,7 +26,8 @@ def token() -> None:
     """Make, list and revoke tokens. A running server notices within a second."""
 
 
-def _folder_options(command: Callable[..., None]) -> Callable[..., None]:
+def folder_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which data folder is meant."""
     command = click.option("--config", "config_file", metavar="FILE", help="A settings file (TOML).")(command)
     return click.option("--data-dir", metavar="D", help="Data folder of the server.")(command)
 
@@ -37,7 +38,7 @@ def _folder_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--expires", metavar="WHEN", help="A duration like 12h, 30d or 8w, or a date like 2030-01-31 (UTC).")
 @click.option("--admin", is_flag=True, help="It may act for every owner.")
 @click.option("--weight", type=float, default=1.0, metavar="W", help="Share of compute beside other owners (1).")
-@_folder_options
+@folder_options
 def new(name: str, expires: str | None, config_file: str | None, data_dir: str | None, **fields: Any) -> None:
     """Make a token and print it, once: only its hash is stored."""
     now = SystemClock().time()
@@ -55,7 +56,7 @@ def new(name: str, expires: str | None, config_file: str | None, data_dir: str |
 
 
 @token.command("list")
-@_folder_options
+@folder_options
 def list_(config_file: str | None, data_dir: str | None) -> None:
     """List all tokens, without the tokens themselves."""
     try:
@@ -72,7 +73,7 @@ def list_(config_file: str | None, data_dir: str | None) -> None:
 
 @token.command()
 @click.argument("name")
-@_folder_options
+@folder_options
 def revoke(name: str, config_file: str | None, data_dir: str | None) -> None:
     """Revoke the token with this name or id. Its sessions and connections end."""
     try:

@@ -1,5 +1,6 @@
 """Where tasks, events and files are stored: contracts and implementations side by side, and retention."""
 
+from xinflight.storage.backup import Backup, BackupFailed, BackupReport
 from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
@@ -19,6 +20,9 @@ __all__ = [
     "SHARES_PER_OWNER",
     "Accept",
     "Append",
+    "Backup",
+    "BackupFailed",
+    "BackupReport",
     "Blobs",
     "Charge",
     "Extend",

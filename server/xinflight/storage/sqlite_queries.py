@@ -17,8 +17,10 @@ __all__ = [
     "BOOT",
     "CONTENT",
     "COUNT_SHARES",
+    "COUNT_TASKS",
     "DROP_CONTENT",
     "DROP_DELTAS",
+    "DROP_EPOCH",
     "DROP_EVENT",
     "DROP_EVENTS",
     "DROP_EXPIRED_SHARES",
@@ -40,6 +42,8 @@ __all__ = [
     "EXPIRE_UPLOADS",
     "FENCE",
     "FINISH_TAGS",
+    "FORGET_UPLOAD",
+    "HAS_TASK",
     "HOLD_UPLOAD",
     "JUMP_SEQS",
     "KEEP_UNREADABLE",
@@ -57,6 +61,7 @@ __all__ = [
     "RAISE_FENCE",
     "RAISE_FORGOTTEN",
     "RENEW_UPLOAD",
+    "SET_BODY",
     "SET_BOOT",
     "SET_FINISH_TAG",
     "SET_SEQ",
@@ -77,6 +82,7 @@ __all__ = [
     "UPLOAD",
     "UPLOADS",
     "UPLOAD_BLOBS",
+    "UPLOAD_SIZES",
     "UPLOAD_TOTALS",
     "USAGE",
     "USAGE_OF_ALL",
@@ -290,3 +296,12 @@ FENCE = "SELECT fence FROM leases WHERE pool = ?"
 RAISE_FENCE = "INSERT INTO leases (pool, fence) VALUES (?, 1) ON CONFLICT (pool) DO UPDATE SET fence = fence + 1"
 POOLS = "SELECT DISTINCT pool FROM tasks WHERE ended_at IS NULL"
 UNFINISHED = "SELECT uid, body FROM tasks WHERE ended_at IS NULL AND pool = ? ORDER BY number"
+
+# A copy for a backup
+
+DROP_EPOCH = "DELETE FROM meta WHERE key = 'epoch'"
+SET_BODY = "UPDATE tasks SET body = ? WHERE uid = ?"
+HAS_TASK = "SELECT 1 FROM tasks WHERE uid = ?"
+COUNT_TASKS = "SELECT count(*) FROM tasks"
+UPLOAD_SIZES = "SELECT blob_id, bytes FROM uploads"
+FORGET_UPLOAD = "DELETE FROM uploads WHERE blob_id = ?"

@@ -25,7 +25,7 @@ from xinflight.storage.store import (
 )
 from xinflight.storage.uploads_sqlite import SqliteUploads
 
-__all__ = ["SqliteStore"]
+__all__ = ["UNREADABLE", "SqliteStore", "delete_task"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -153,7 +153,7 @@ class SqliteStore:
 
     async def delete(self, uid: str) -> None:
         """Delete a task and its events."""
-        await self._database.write(lambda db: _delete(db, uid))
+        await self._database.write(lambda db: delete_task(db, uid))
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
         """Delete tasks that are too old, or too many; with the last of them the file becomes smaller."""
@@ -269,11 +269,11 @@ def _prune(
         count -= 1
         gone.append((uid, body))
     for uid, _ in gone:
-        _delete(connection, uid)
+        delete_task(connection, uid)
     return gone
 
 
-def _delete(connection: sqlite3.Connection, uid: str) -> None:
+def delete_task(connection: sqlite3.Connection, uid: str) -> None:
     """Delete one task, its events, outputs, shares and uploads in use, recording that there is a gap."""
     connection.execute(sql.TRIM_TASK, {"uid": uid})
     for query in (sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_USES, sql.DROP_TASK):
@@ -289,7 +289,7 @@ def _forget(connection: sqlite3.Connection, owner: str, used_before: str) -> Non
 def _set_aside(connection: sqlite3.Connection, uid: str) -> None:
     """Delete a task but for its bytes: whoever mends them can put them back."""
     connection.execute(sql.KEEP_UNREADABLE, {"uid": uid})
-    _delete(connection, uid)
+    delete_task(connection, uid)
 
 
 def _drop_event(connection: sqlite3.Connection, owner: str, seq: int) -> None:

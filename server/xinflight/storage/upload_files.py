@@ -16,7 +16,7 @@ import structlog
 from xinflight.storage.blobs import OWN_ID, StoredFile, draw_id
 from xinflight.storage.private_files import open_private, sync_folder
 
-__all__ = ["IncomingFile", "UploadFiles"]
+__all__ = ["RESERVE", "IncomingFile", "UploadFiles"]
 
 log = structlog.stdlib.get_logger(__name__)
 
