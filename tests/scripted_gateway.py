@@ -3,17 +3,16 @@
 import asyncio
 import base64
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 from PIL import Image
 
 from clients import FakeClock
+from scripted_transport import ScriptedTransport
 from xinflight.auth import Identity
 from xinflight.errors import XinflightError
 from xinflight.journal import Journal, MemoryBus, Subscriber
@@ -26,7 +25,7 @@ from xinflight.tasks import Front, Pools, QueueCommands
 from xinflight.tasks.pool_runner import PoolRunner
 from xinflight.telemetry import Telemetry
 from xinflight.uploads import Uploads
-from xinflight.upstream import TEXT2IMAGE, Model, Xinference, failure
+from xinflight.upstream import TEXT2IMAGE, Model, NotSent, ResponseLost, Xinference, failure
 
 T = TypeVar("T")
 
@@ -75,7 +74,7 @@ class Post:
         if self.answer.done():
             return
         if how == "lost":
-            self.answer.set_exception(aiohttp.ServerDisconnectedError())
+            self.answer.set_exception(ResponseLost())
             return
         self.running = False
         self.progress = 1.0
@@ -84,10 +83,7 @@ class Post:
         elif how == "garbage":
             self.answer.set_result(b"<html>")
         elif how == "refused":
-            key: Any = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=False)
-            self.answer.set_exception(aiohttp.ClientConnectorError(key, OSError(111, "refused")))
-        elif how == "unheard":
-            self.answer.set_exception(aiohttp.ConnectionTimeoutError("Connection timeout to host h"))
+            self.answer.set_exception(NotSent())
         else:
             status, text = {
                 "died": (500, DIED),
@@ -107,7 +103,8 @@ class ScriptedUpstream(Xinference):
     """An upstream that does what a test says, and holds on to the promise that no model is overloaded."""
 
     def __init__(self, settings: Settings, clock: FakeClock, supervisor: Supervisor) -> None:
-        super().__init__(settings, clock, supervisor, on_change=lambda: self.changed())
+        transport = ScriptedTransport(lambda *call: self.serve(*call))
+        super().__init__(settings, clock, supervisor, lambda: self.changed(), transport=transport)
         self.posts: list[Post] = []
         self.aborts: list[str] = []
         self.pools: Pools | None = None
@@ -140,11 +137,8 @@ class ScriptedUpstream(Xinference):
         if progress > post.progress:
             post.progress, post.moved = progress, self.clock.monotonic()
 
-    async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        yield await self._send("POST", path, body)
-
-    async def _send(self, method: str, path: str, body: object = None, most: int = 0) -> bytes:
-        await asyncio.sleep(0)
+    async def serve(self, method: str, path: str, body: Any) -> bytes:
+        """Answer one request with 200 and what is returned."""
         if method == "POST" and not path.endswith("/abort"):
             post = Post(path, body)
             post.moved = self.clock.monotonic()

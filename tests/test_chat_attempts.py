@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from clients import FakeClock, eventually, hosted
+from scripted_transport import ScriptedTransport
 from xinflight.clock import SystemClock
 from xinflight.errors import UpstreamAuth, UpstreamDied, UpstreamFailed, UpstreamGarbage
 from xinflight.protocol import ChatContent, ChatMessage, Params, UpstreamState
@@ -289,7 +290,7 @@ async def test_a_refused_key_stops_all_calls(upstream: Upstream) -> None:
             await talk.attempt.run()
         assert talk.xinference.state is UpstreamState.UNAUTHORISED
         with pytest.raises(UpstreamAuth):
-            await anext(talk.xinference.stream("/v1/chat/completions", {}, max_bytes=100))
+            await talk.xinference.post("/v1/chat/completions", {}, lambda data: None, max_bytes=100)
     assert len(upstream.bodies) == 1
 
 
@@ -304,19 +305,15 @@ async def test_a_bad_request_fails_at_once(upstream: Upstream) -> None:
 async def test_a_model_that_answers_no_abort_is_given_up_after_the_silence() -> None:
     """Nothing shows its end: the slot is held for `timeouts.silence`."""
 
-    class Deaf(Xinference):
-        async def _send(self, method: str, path: str, body: object = None, max_bytes: int = 0) -> bytes:
-            await asyncio.sleep(0)
-            if "replicas" in path:
-                return b'[{"replica_id":0,"model_address":"h:1","created_ts":1}]'
-            return b'{"msg":"DONE"}'
-
-        async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
-            yield said("a")
+    async def deaf(method: str, path: str, body: object) -> bytes:
+        if "replicas" in path:
+            return b'[{"replica_id":0,"model_address":"h:1","created_ts":1}]'
+        if "completions" in path:
             await asyncio.Event().wait()
+        return b'{"msg":"DONE"}'
 
     clock = FakeClock()
-    upstream = Deaf(Settings(), clock, Supervisor(clock), on_change=lambda: None)
+    upstream = Xinference(Settings(), clock, Supervisor(clock), lambda: None, transport=ScriptedTransport(deaf))
     talk = Talk(Upstream(), upstream, CHAT)
     run = asyncio.create_task(talk.attempt.run(), name="run")
     await clock.advance(1.0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xinflight.errors import UpstreamGarbage
-from xinflight.upstream.kinds.file_reader import AROUND_BYTES, FileReader
+from xinflight.upstream.kinds.file_reader import AROUND_BYTES, OPENAI, FileReader
 
 FILM = bytes(range(256)) * 3
 
@@ -21,7 +21,7 @@ def body(file: bytes | str = FILM, **options: Any) -> bytes:
 
 
 def read(*pieces: bytes) -> bytes:
-    reader = FileReader()
+    reader = FileReader(OPENAI)
     for piece in pieces:
         assert reader.feed(piece) == []
         assert not reader.over
@@ -51,6 +51,9 @@ def test_a_film_byte_by_byte() -> None:
         body("AAAA" * 10 + "A"),
         body("AA==AAAA"),
         body("AAAA\\n"),
+        b'{"data":[{"b64_json":"A\\/AA"}]}',
+        b'{"more":{"b64_json":"AAAA"},"data":[{"b64_json":"BBBB"}]}',
+        b'{"data":[{"b64_json":"AAA="}],"data":[{"b64_json":"BBBB"}]}',
         body()[:-1],
         body()[:200],
         body() + b"x",

@@ -4,20 +4,30 @@ import asyncio
 import base64
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
 from clients import FakeClock, Recorder, WireClient, eventually
 from factories import accept, make_task
 from scripted_gateway import ScriptedGateway, turns
+from scripted_transport import ScriptedTransport
 from xinflight.demo import Faults
 from xinflight.errors import UpstreamDied, UpstreamGarbage
 from xinflight.protocol import Params, State
 from xinflight.settings import Settings
 from xinflight.storage import MemoryStore
 from xinflight.supervise import Supervisor
-from xinflight.upstream import KINDS, TEXT2IMAGE, Attempt, GenerationRequest, Kind, ProgressEstimator, Xinference
+from xinflight.upstream import (
+    KINDS,
+    TEXT2IMAGE,
+    Attempt,
+    GenerationRequest,
+    Kind,
+    Made,
+    ProgressEstimator,
+    ResponseLost,
+    Xinference,
+)
 from xinflight.upstream import failure as upstream_failure
 from xinflight.upstream.kinds import Route
 
@@ -124,9 +134,10 @@ def test_a_response_may_be_as_large_as_the_largest_image() -> None:
     assert TEXT2IMAGE.max_bytes(large) - TEXT2IMAGE.max_bytes(REQUEST) > 2040 * 2048 * 8 * 4 / 3
 
 
-def _output(route: Route, answer: bytes) -> bytes:
-    assert route.output is not None
-    return route.output(answer)
+def _output(route: Route, answer: bytes) -> Made:
+    reader = route.reader(REQUEST)
+    assert not list(reader.feed(answer))
+    return reader.end()
 
 
 def routes() -> tuple[Route, Route]:
@@ -137,25 +148,22 @@ def routes() -> tuple[Route, Route]:
 # What follows from a row
 
 
-class Forgetful(Xinference):
-    """A server that loses the connection of every generation, and then knows nothing of it."""
-
-    async def _send(self, method: str, path: str, body: object = None, max_bytes: int = 0) -> bytes:
-        await asyncio.sleep(0)
-        if path.endswith("/abort"):
-            return b'{"msg":"NO_OP"}'
-        if method == "POST":
-            raise aiohttp.ServerDisconnectedError
-        if path.endswith("/replicas"):
-            return b'[{"replica_id":0,"model_address":"h:1","created_ts":1}]'
-        raise upstream_failure(400, b'{"detail":"unknown"}')
+async def forgetful(method: str, path: str, body: object) -> bytes:
+    """Lose the connection of every generation, and then know nothing of it."""
+    if path.endswith("/abort"):
+        return b'{"msg":"NO_OP"}'
+    if method == "POST":
+        raise ResponseLost
+    if path.endswith("/replicas"):
+        return b'[{"replica_id":0,"model_address":"h:1","created_ts":1}]'
+    raise upstream_failure(400, b'{"detail":"unknown"}')
 
 
 @pytest.mark.parametrize("unknown_has_ended", [True, False])
 async def test_when_a_request_that_is_not_known_has_ended(unknown_has_ended: bool) -> None:
     """At once where that is proof; otherwise after the silence, for it may still run."""
     clock = FakeClock()
-    upstream = Forgetful(Settings(), clock, Supervisor(clock), on_change=lambda: None)
+    upstream = Xinference(Settings(), clock, Supervisor(clock), lambda: None, transport=ScriptedTransport(forgetful))
     kind = msgspec.structs.replace(TEXT2IMAGE, unknown_has_ended=unknown_has_ended)
     estimator = ProgressEstimator(4, clock.monotonic(), None, 0.0)
     attempt = Attempt(upstream, kind, REQUEST, estimator, true_cancel=True, report=lambda: None)

@@ -10,15 +10,15 @@ from scripted_gateway import ScriptedGateway, turns
 async def test_an_output_logs_under_its_own_name_only() -> None:
     """Not under the connection of whoever asked for it, nor of whoever's request made room for it."""
     async with ScriptedGateway.begin() as gateway:
-        send = gateway.upstream._send
+        send = gateway.upstream.serve
         seen: list[dict[str, object]] = []
 
-        async def noted(method: str, path: str, *rest: Any, **more: Any) -> bytes:
+        async def noted(method: str, path: str, body: Any) -> bytes:
             if "txt2img" in path:
                 seen.append(structlog.contextvars.get_contextvars())
-            return await send(method, path, *rest, **more)
+            return await send(method, path, body)
 
-        gateway.upstream._send = noted  # type: ignore[method-assign]
+        gateway.upstream.serve = noted  # type: ignore[method-assign]
         for task_id in ("a", "b", "c"):
             with structlog.contextvars.bound_contextvars(connection=f"of {task_id}"):
                 await gateway.submit(task_id=task_id)

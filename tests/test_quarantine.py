@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import aiohttp
 import pytest
 
 from scripted_gateway import Post, ScriptedGateway, turns
 from xinflight.protocol import Cancelled
-from xinflight.upstream import TEXT2IMAGE
+from xinflight.upstream import TEXT2IMAGE, NotSent, ResponseLost
 
 SILENCE = TEXT2IMAGE.timeouts.silence
 SECONDS = 20.0
@@ -37,10 +36,10 @@ def ways(gateway: ScriptedGateway) -> dict[str, Callable[[], Awaitable[bytes]]]:
 
     async def unheard() -> bytes:
         await gateway.clock.sleep(10.0)
-        raise aiohttp.ConnectionTimeoutError
+        raise NotSent
 
     async def torn() -> bytes:
-        raise aiohttp.ServerDisconnectedError
+        raise ResponseLost
 
     return {"held open": never, "unheard": unheard, "torn": torn}
 

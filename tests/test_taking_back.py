@@ -50,17 +50,16 @@ async def test_only_requests_that_may_have_been_sent_are_asked_about_and_stopped
 async def test_a_request_is_stored_before_it_is_sent() -> None:
     """At the moment of every POST the store names its id: a crash right after it finds it."""
     async with ScriptedGateway.begin() as gateway:
-        send = gateway.upstream._send
+        send = gateway.upstream.serve
 
-        async def looked_at(method: str, path: str, *rest: Any, **more: Any) -> bytes:
+        async def looked_at(method: str, path: str, body: Any) -> bytes:
             if method == "POST" and not path.endswith("/abort"):
-                body = rest[0]
                 (task,) = await gateway.store.unfinished("m")
                 named.append((task.outputs[0].state, task.outputs[0].request_id == body["request_id"]))
-            return await send(method, path, *rest, **more)
+            return await send(method, path, body)
 
         named: list[tuple[State, bool]] = []
-        gateway.upstream._send = looked_at  # type: ignore[method-assign]
+        gateway.upstream.serve = looked_at  # type: ignore[method-assign]
         await gateway.submit(task_id="a")
         await turns()
         gateway.upstream.pending[0].end("died")

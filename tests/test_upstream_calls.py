@@ -16,7 +16,7 @@ from xinflight.protocol import Result, UpstreamState
 from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.tasks import runner
-from xinflight.upstream import Xinference, failure
+from xinflight.upstream import NotSent, Xinference, failure
 from xinflight.upstream import client as xinference
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -228,7 +228,7 @@ async def test_a_probe_that_is_never_answered_is_given_up(url: str, between: Bet
 
 async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is never taken means that nothing was sent, as one that is refused does."""
-    monkeypatch.setattr(xinference, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("xinflight.upstream.http_aiohttp.CONNECT_SECONDS", 0.1)
     deaf = stack.enter_context(socket.socket())
     deaf.bind(("127.0.0.1", 0))
     deaf.listen(0)
@@ -239,7 +239,7 @@ async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyP
         knock.connect_ex(deaf.getsockname())
     async with watching(f"http://127.0.0.1:{deaf.getsockname()[1]}") as (upstream, _):
         assert upstream.state is UpstreamState.UNREACHABLE
-        with pytest.raises(xinference.NOT_SENT):
+        with pytest.raises(NotSent):
             await upstream.request("POST", TXT2IMG, {})
 
 
@@ -250,7 +250,7 @@ async def test_requests_that_were_never_sent_are_tried_on(monkeypatch: pytest.Mo
         await gateway.submit(task_id="a", model="m")
         await turns()
         for _ in range(4):
-            gateway.upstream.pending[0].end("unheard")
+            gateway.upstream.pending[0].end("refused")
             await turns()
             await gateway.clock.advance(1.0)
         assert len(gateway.upstream.posts) == 5

@@ -1,8 +1,8 @@
 """When a video whose connection was lost has ended: when its id is free, whatever its progress says."""
 
 import asyncio
+from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -15,7 +15,7 @@ from xinflight.protocol import State, UpstreamState
 from xinflight.settings import Settings
 from xinflight.storage import MemoryStore
 from xinflight.supervise import Supervisor
-from xinflight.upstream import VIDEO, Attempt, ProgressEstimator, failure
+from xinflight.upstream import VIDEO, Attempt, ProgressEstimator, ResponseLost, failure
 from xinflight.upstream.attempt import CHECK_PAUSE
 
 FILM = msgspec.structs.replace(
@@ -43,8 +43,7 @@ class Decoding(ScriptedUpstream):
         self.answer: tuple[int, bytes] = (500, b'{"detail":"[address=x, pid=1] Duplicate request id: r"}')
         self.process = 1
 
-    async def _send(self, method: str, path: str, body: object = None, most: int = 0) -> bytes:
-        await asyncio.sleep(0)
+    async def serve(self, method: str, path: str, body: Any) -> bytes:
         assert not path.endswith("/abort"), "a video is never aborted"
         if path.endswith("/replicas"):
             return msgspec.json.encode([{"replica_id": 0, "model_address": "h:1", "created_ts": self.process}])
@@ -53,7 +52,7 @@ class Decoding(ScriptedUpstream):
             raise failure(*self.answer)
         if method == "POST":
             self.asked += 1
-            raise aiohttp.ServerDisconnectedError
+            raise ResponseLost
         return b'{"progress":1.0}'
 
 
@@ -116,18 +115,18 @@ async def test_a_video_of_an_earlier_process(monkeypatch: pytest.MonkeyPatch) ->
     task.outputs[0].state = State.RUNNING
     store = MemoryStore(1000)
     await store.commit([accept(task)])
-    send = ScriptedUpstream._send
+    serve = ScriptedUpstream.serve
 
-    async def checked(self: ScriptedUpstream, method: str, path: str, body: object = None, most: int = 0) -> bytes:
+    async def checked(self: ScriptedUpstream, method: str, path: str, body: Any) -> bytes:
         if path.endswith("/progress"):
             return b'{"progress":1.0}'
         if method == "POST" and "prompt" in kwargs_of(body):
             checks.append(body)
             text = "Duplicate request id" if in_use else "multiple values for"
             raise failure(500, msgspec.json.encode({"detail": text}))
-        return await send(self, method, path, body, most)
+        return await serve(self, method, path, body)
 
-    monkeypatch.setattr(ScriptedUpstream, "_send", checked)
+    monkeypatch.setattr(ScriptedUpstream, "serve", checked)
     async with ScriptedGateway.begin(store=store) as gateway:
         gateway.upstream.become(UpstreamState.READY, "film")
         await gateway.clock.advance(600)

@@ -198,6 +198,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check_types(self)
         _check("xinference_url", self.xinference_url, _read_url)
+        if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
+            # No header carries others; the text of an error must not contain it.
+            raise BadSettings("The setting api_key can't be used: a key has printable ASCII characters only.")
         if self.api_key is not None and "@" in urlsplit(self.xinference_url).netloc:
             raise BadSettings(
                 "The setting api_key excludes a name and password in xinference_url: both authenticate."
@@ -288,7 +291,9 @@ def _check_order(low_name: str, low: float, high_name: str, high: float) -> None
 
 def _read_url(text: str) -> None:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    # A port out of range raises ValueError.
+    complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    if not complete or not text.isprintable() or " " in text:
         # What stands before the @ may be a password.
         raise ValueError(f"{text.rpartition('@')[2]!r} is no URL like http://localhost:9997")
 

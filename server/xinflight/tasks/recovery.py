@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
-import aiohttp
 import structlog
 
 from xinflight.errors import UpstreamAuth, XinflightError
@@ -130,7 +129,7 @@ class Recovery:
                     models, progress = aborted, 0.0 if aborted else None
                 else:
                     progress = await self._attempt(run, models[0]).progress()
-            except (aiohttp.ClientError, OSError, UpstreamAuth) as error:
+            except (OSError, UpstreamAuth) as error:
                 log.debug("asking about an old request failed", error=str(error))
                 await self._upstream.clock.sleep(AGAIN)
                 continue

@@ -1,6 +1,7 @@
 """Speaking Xinference: its models, one request until it is known to have ended, its progress, the kinds of tasks."""
 
 from xinflight.upstream.attempt import NOT_FOUND, Attempt
+from xinflight.upstream.http import NotSent, ResponseLost
 from xinflight.upstream.kinds import (
     CHAT,
     KINDS,
@@ -39,9 +40,11 @@ __all__ = [
     "Kind",
     "Made",
     "Model",
+    "NotSent",
     "Piece",
     "ProgressAnswer",
     "ProgressEstimator",
+    "ResponseLost",
     "RouteMissing",
     "Timeouts",
     "Xinference",

@@ -2,11 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
 from typing import Any
 
-import aiohttp
-import msgspec
 import structlog
 
 from xinflight.errors import (
@@ -17,8 +14,9 @@ from xinflight.errors import (
     UpstreamUnreachable,
     XinflightError,
 )
-from xinflight.upstream.client import NOT_SENT
-from xinflight.upstream.kinds import Form, GenerationRequest, IdCheck, Kind, Made, Piece, Reader
+from xinflight.upstream.client import encode
+from xinflight.upstream.http import NotSent
+from xinflight.upstream.kinds import GenerationRequest, IdCheck, Kind, Made, Piece
 from xinflight.upstream.messages import Aborted, ProgressAnswer, generation_failure, parse
 from xinflight.upstream.models import Xinference
 from xinflight.upstream.progress import ProgressEstimator
@@ -108,14 +106,14 @@ class Attempt:
                 await self._stop_and_wait()
                 raise Aborted("its connection was closed")
             return await post
-        except NOT_SENT as error:
+        except NotSent as error:
             raise UpstreamUnreachable(detail=str(error)) from None
         except UpstreamGarbage:
             # What was not read to its end may still be written.
             if self._kind.streams:
                 await self._stop_and_wait()
             raise
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             self._upstream.probe_soon()
             await self._stop_and_wait()
             if self._aborted.is_set():
@@ -167,37 +165,32 @@ class Attempt:
         await asyncio.gather(*ours, return_exceptions=True)
 
     async def _post(self) -> Made:
+        """Send the request and read its response; once it is aborted, its text is no longer told."""
         route = self._route
-        path, max_bytes = route.path(self.request), self._kind.max_bytes(self.request)
+        reader = route.reader(self.request)
         body: object = route.body(self.request)
-        if self.request.inputs.image_bytes and not isinstance(body, Form):
+        if self.request.inputs.image_bytes:
             # Base64 of megabytes.
-            body = await asyncio.to_thread(msgspec.json.encode, body)
-        try:
-            if route.reader is not None:
-                return await self._read(route.reader(self.request), path, body, max_bytes)
-            answer = await self._upstream.request("POST", path, body, seconds=None, max_bytes=max_bytes)
-        except UpstreamFailed as error:
-            raise generation_failure(error, route.missing) from None
-        assert route.output is not None  # a route has one of the two
-        return route.output(answer)
+            body = await asyncio.to_thread(encode, body)
 
-    async def _read(self, reader: Reader, path: str, body: object, max_bytes: int) -> Made:
-        """Read a streamed response; once it is aborted, its text is no longer told."""
+        def receive(data: bytes) -> bool:
+            for piece in reader.feed(data):
+                if not self._aborted.is_set():
+                    self._add(piece)
+            return reader.over
+
         try:
-            async with aclosing(self._upstream.stream(path, body, max_bytes=max_bytes)) as chunks:
-                async for chunk in chunks:
-                    for piece in reader.feed(chunk):
-                        if not self._aborted.is_set():
-                            self._add(piece)
-                    if reader.over:
-                        break
+            await self._upstream.post(
+                route.path(self.request), body, receive, max_bytes=self._kind.max_bytes(self.request)
+            )
             return reader.end()
         except UpstreamDied as error:
-            # Xinference gives the same answer for an abort as for any failure.
+            # Of a chat, Xinference gives the same answer for an abort as for any failure.
             if self._aborted.is_set():
                 raise Aborted(error.detail) from None
             raise
+        except UpstreamFailed as error:
+            raise generation_failure(error, route.missing) from None
 
     async def _hang_up(self, post: asyncio.Task[Made]) -> None:
         """Close the connection of a stream that does not end soon after its abort, which stops its compute, too.
@@ -214,7 +207,7 @@ class Attempt:
             await self._clock.sleep(self.estimator.next_poll(self._clock.monotonic()))
             try:
                 progress = await self.progress()
-            except (aiohttp.ClientError, OSError, XinflightError):
+            except (OSError, XinflightError):
                 progress = None
             self._update(progress or 0.0)
 
@@ -237,7 +230,7 @@ class Attempt:
             try:
                 await self._upstream.abort_request(self.request.model, self.request.request_id)
                 return
-            except (aiohttp.ClientError, OSError, XinflightError) as error:
+            except (OSError, XinflightError) as error:
                 log.debug("abort not answered", error=str(error))
             await self._clock.sleep(pause)
             pause = min(2 * pause, CHECK_PAUSE)
@@ -250,7 +243,7 @@ class Attempt:
             try:
                 if await self._has_ended():
                     return
-            except (aiohttp.ClientError, OSError, XinflightError):
+            except (OSError, XinflightError):
                 pass
             try:
                 async with self._clock.timeout(pause):
@@ -308,7 +301,7 @@ class Attempt:
         """Return what identifies the model's processes, or an empty set if that can't be told."""
         try:
             rows = await self._upstream.replicas(self.request.model)
-        except (aiohttp.ClientError, OSError, XinflightError):
+        except (OSError, XinflightError):
             return set()
         # A row without an address is a replica between two processes.
         return {(row.replica_id, row.model_address, row.created_ts) for row in rows if row.model_address is not None}

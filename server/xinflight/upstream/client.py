@@ -1,60 +1,50 @@
-"""Calls to one Xinference server over one HTTP session, each bounded in time and in bytes.
+"""What Xinference is asked: calls to one server, each bounded in time and in bytes.
 
 Facts are those measured on Xinference 4.1.0.
 """
 
-import io
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+import base64
+from uuid import uuid4
 
-import aiohttp
 import msgspec
-from aiohttp import hdrs
 from yarl import URL
 
 from xinflight.clock import Clock
-from xinflight.errors import UpstreamGarbage
 from xinflight.settings import Settings
+from xinflight.upstream.http import Body, Receive, Response, Server, Transport
+from xinflight.upstream.http_aiohttp import AiohttpTransport
 from xinflight.upstream.kinds import Form
-from xinflight.upstream.messages import AbortAnswer, Replica, failure, parse
+from xinflight.upstream.messages import AbortAnswer, Replica, parse
 
-__all__ = ["CALL_BYTES", "CALL_SECONDS", "LISTING_BYTES", "NOT_SENT", "Client", "quoted"]
+__all__ = ["CALL_BYTES", "CALL_SECONDS", "LISTING_BYTES", "Client", "create_transport", "encode", "quoted"]
 
-NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-"""Exceptions of a request that was never sent, since there was no connection: nothing of it runs."""
-CONNECT_SECONDS = 10.0
 CALL_SECONDS = 10.0
 """Timeout of any call but a generation, in seconds; a busy server took 1.5, a stopped one never answers."""
 CALL_BYTES = 64 * 2**10
-"""Maximum size of a response with a single value or an error; real ones have about 100 bytes."""
+"""Maximum size of a response with a single value; real ones have about 100 bytes."""
 LISTING_BYTES = 4 * 2**20
 """Maximum size of a listing: the OpenAPI document of 4.1.0 has 89 KB, a model about 400 bytes."""
 
 
-class Client:
-    """HTTP client of one Xinference. `open` before the first call, `close` after the last."""
+def create_transport(server: Server) -> Transport:
+    """Return what sends the requests to a server."""
+    return AiohttpTransport(server)
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+
+class Client:
+    """Client of one Xinference. `open` before the first call, `close` after the last."""
+
+    def __init__(self, settings: Settings, clock: Clock, transport: Transport | None = None) -> None:
         self.clock = clock
-        self._base = settings.xinference_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = transport or create_transport(_server(settings))
 
     def open(self) -> None:
-        """Open the HTTP session; no request is sent yet."""
-        self._session = aiohttp.ClientSession(
-            # Its keep-alive is 5 s (XINFERENCE_HTTP_TIMEOUT_KEEP_ALIVE): ours ends before, or a POST meets a closed
-            # connection. A limit would let progress and aborts wait behind long POSTs.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
-        )
+        """Prepare for calls; no request is sent yet."""
+        self._transport.open()
 
     async def close(self) -> None:
-        """Close the HTTP session."""
-        if self._session is not None:
-            await self._session.close()
+        """Close all connections."""
+        await self._transport.close()
 
     async def request(
         self,
@@ -67,34 +57,29 @@ class Client:
     ) -> bytes:
         """Send one request and return the body of its 200 response, at most `max_bytes`, within `seconds`.
 
-        A `Form` is sent as multipart/form-data, bytes as the JSON that they are, anything else as JSON.
+        `body` is encoded by `encode`.
 
         Raises:
             XinflightError: what `failure` makes of any other status, redirects included.
             UpstreamGarbage: the response is larger than `max_bytes`.
-            aiohttp.ClientError, OSError: there was no response, TimeoutError included. Only the exceptions of
-                NOT_SENT mean that nothing was sent.
+            OSError: there was no response, TimeoutError included. Only NotSent means that nothing was sent.
         """
-        async with self.clock.timeout(seconds):
-            return await self._send(method, path, body, max_bytes)
+        parts: list[bytes] = []
+        await self._send(method, path, body, Response(parts.append, max_bytes), seconds)
+        return b"".join(parts)
+
+    async def post(self, path: str, body: object, receive: Receive, *, max_bytes: int) -> None:
+        """Send a POST and pass its 200 response to `receive` as it arrives, at most `max_bytes`, in any time.
+
+        Returns at the end of the response, or when `receive` wants no more of it; that may close the connection.
+        Errors as `request`, and what `receive` raises.
+        """
+        await self._send("POST", path, body, Response(receive, max_bytes), None)
 
     async def replicas(self, uid: str) -> list[Replica]:
         """Return the current replicas of a model; errors as `request`."""
         path = f"/v1/models/{quoted(uid)}/replicas"
         return parse(await self.request("GET", path, max_bytes=LISTING_BYTES), list[Replica])
-
-    async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        """Send a POST and yield its 200 response as it arrives, at most `max_bytes`. Errors as `request`.
-
-        Whoever leaves the loop early must close the iterator, which closes the connection.
-        """
-        async with self._response("POST", path, body) as response:
-            left = max_bytes
-            async for chunk in response.content.iter_any():
-                left -= len(chunk)
-                if left < 0:
-                    raise UpstreamGarbage(detail=f"a response of more than {max_bytes} bytes")
-                yield chunk
 
     async def abort_request(self, uid: str, request_id: str) -> str:
         """Send an abort for a request and return the answer, which proves nothing about images and videos.
@@ -105,56 +90,58 @@ class Client:
         path = f"/v1/models/{quoted(uid)}/requests/{request_id}/abort"
         return parse(await self.request("POST", path, {}), AbortAnswer).msg
 
-    async def _send(self, method: str, path: str, body: object, max_bytes: int) -> bytes:
-        async with self._response(method, path, body) as response:
-            answer = await _read_up_to(response, max_bytes + 1)
-            if len(answer) > max_bytes:
-                raise UpstreamGarbage(detail=f"a response of more than {max_bytes} bytes")
-            return answer
-
-    @asynccontextmanager
-    async def _response(self, method: str, path: str, body: object) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and yield its 200 response; raise for any other."""
-        assert self._session is not None  # set by open()
-        url = URL(self._base + path, encoded=True)
-        data: io.BytesIO | aiohttp.FormData | None
-        if isinstance(body, Form):
-            data, headers = _form_data(body), None
-        elif body is None:
-            data = headers = None
+    async def _send(self, method: str, path: str, body: object, response: Response, seconds: float | None) -> None:
+        """Send a request; all requests pass through here."""
+        encoded = None if body is None else encode(body)
+        if seconds is None:
+            await self._transport.send(method, path, encoded, response)
         else:
-            # As a file: aiohttp writes it in parts, and warns of megabytes of plain bytes.
-            data = io.BytesIO(body if isinstance(body, bytes) else msgspec.json.encode(body))
-            headers = {"Content-Type": "application/json"}
-        # Following a redirect would send prompts and our key to wherever it points.
-        async with self._session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
-            if response.status != 200:
-                text = await _read_up_to(response, CALL_BYTES)
-                if hdrs.LOCATION in response.headers:
-                    text = f"a redirect to {response.headers[hdrs.LOCATION]}".encode(errors="replace")
-                raise failure(response.status, text, response.headers.get(hdrs.RETRY_AFTER))
-            yield response
+            async with self.clock.timeout(seconds):
+                await self._transport.send(method, path, encoded, response)
 
 
-def _form_data(form: Form) -> aiohttp.FormData:
-    data = aiohttp.FormData()
+def encode(body: object) -> Body:
+    """Encode a body: a `Form` as multipart/form-data, anything else as JSON. A `Body` is returned as it is."""
+    if isinstance(body, Body):
+        return body
+    if isinstance(body, Form):
+        return _multipart(body)
+    return Body("application/json", msgspec.json.encode(body))
+
+
+def _multipart(form: Form) -> Body:
+    """Encode a form as RFC 7578 has it. The names of its fields are constants, which need no escaping."""
+    # Nobody can guess it, so no value contains it.
+    boundary = uuid4().hex
+    parts: list[bytes] = []
     for name, value in form.fields.items():
-        data.add_field(name, value)
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
     for name, file in form.files.items():
-        data.add_field(name, io.BytesIO(file.data), filename=name, content_type=file.media_type)
-    return data
+        disposition = f'form-data; name="{name}"; filename="{name}"'
+        head = f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {file.media_type}\r\n\r\n"
+        parts += [head.encode(), file.data, b"\r\n"]
+    parts.append(f"--{boundary}--\r\n".encode())
+    return Body(f"multipart/form-data; boundary={boundary}", b"".join(parts))
 
 
-async def _read_up_to(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """Return the body, or its first `max_bytes`; the connection of a longer one is closed with its response."""
-    chunks = []
-    left = max_bytes
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk[:left])
-        left -= len(chunk)
-        if left <= 0:
-            break
-    return b"".join(chunks)
+def _server(settings: Settings) -> Server:
+    url = URL(settings.xinference_url)
+    assert url.raw_host is not None  # checked by the settings
+    assert url.port is not None  # a default one at least
+    headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "xinflight"}
+    if settings.api_key:
+        headers["Authorization"] = f"Bearer {settings.api_key}"
+    elif url.user is not None:
+        credentials = f"{url.user}:{url.password or ''}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
+    return Server(
+        tls=url.scheme == "https",
+        host=url.raw_host,
+        port=url.port,
+        authority=url.host_port_subcomponent or "",
+        prefix=url.raw_path.rstrip("/"),
+        headers=headers,
+    )
 
 
 def quoted(name: str) -> str:

@@ -5,11 +5,9 @@ Xinference 4.1.0.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
 from typing import Literal
 
-import aiohttp
 import msgspec
 import structlog
 
@@ -20,7 +18,8 @@ from xinflight.protocol import ModelInfo, UpstreamState
 from xinflight.settings import ModelSettings, Settings
 from xinflight.supervise import Supervisor
 from xinflight.telemetry import UNCOUNTED, Telemetry
-from xinflight.upstream.client import CALL_BYTES, CALL_SECONDS, LISTING_BYTES, Client, quoted
+from xinflight.upstream.client import LISTING_BYTES, Client, quoted
+from xinflight.upstream.http import Response, Transport
 from xinflight.upstream.kinds import KINDS
 from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
 from xinflight.upstream.model import Model, with_equal_pools
@@ -63,8 +62,9 @@ class Xinference(Client):
         supervisor: Supervisor,
         on_change: Callable[[], None],
         telemetry: Telemetry = UNCOUNTED,
+        transport: Transport | None = None,
     ) -> None:
-        super().__init__(settings, clock)
+        super().__init__(settings, clock, transport)
         self.telemetry = telemetry
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
@@ -101,36 +101,16 @@ class Xinference(Client):
         await self._supervisor.stop("xinference probe")
         await super().close()
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        seconds: float | None = CALL_SECONDS,
-        max_bytes: int = CALL_BYTES,
-    ) -> bytes:
-        """Send one request, as `Client.request`; UpstreamAuth marks the server as unauthorised.
+    async def _send(self, method: str, path: str, body: object, response: Response, seconds: float | None) -> None:
+        """Send one request; UpstreamAuth marks the server as unauthorised.
 
         From then on UpstreamAuth is raised without sending anything, until a probe finds the key accepted again: ten
         polls with a refused key would get our address banned.
         """
-        with self._authorised():
-            return await super().request(method, path, body, seconds=seconds, max_bytes=max_bytes)
-
-    async def stream(self, path: str, body: object, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        """Send one request and yield its response, as `Client.stream`; UpstreamAuth as in `request`."""
-        with self._authorised():
-            async with aclosing(super().stream(path, body, max_bytes=max_bytes)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-
-    @contextmanager
-    def _authorised(self) -> Iterator[None]:
         if self.state is UpstreamState.UNAUTHORISED:
             raise UpstreamAuth(detail="not sent: the key was refused")
         try:
-            yield
+            await super()._send(method, path, body, response, seconds)
         except UpstreamAuth:
             self._update(UpstreamState.UNAUTHORISED, self.models, self.unsuitable)
             raise
@@ -231,7 +211,7 @@ class Xinference(Client):
             self._update(UpstreamState.UNAUTHORISED, {}, frozenset())
         except UpstreamBusy:
             self._update(UpstreamState.LOADING, self.models, self.unsuitable)
-        except (aiohttp.ClientError, OSError, TimeoutError, XinflightError) as error:
+        except (OSError, XinflightError) as error:
             log.debug("upstream probe failed", error=str(error), kind=type(error).__name__)
             self._failures += 1
             # A single lost answer of a busy server must not alarm every client.
@@ -322,7 +302,9 @@ class Xinference(Client):
 
     async def _query(self, path: str) -> bytes:
         """Send a GET of the probe, whose own timeout bounds it, even while our key counts as refused."""
-        return await super().request("GET", path, seconds=None, max_bytes=LISTING_BYTES)
+        parts: list[bytes] = []
+        await super()._send("GET", path, None, Response(parts.append, LISTING_BYTES), None)
+        return b"".join(parts)
 
     def _update(
         self, state: UpstreamState, models: dict[str, Model], unsuitable: frozenset[str], cause: str = ""

@@ -1,34 +1,13 @@
-"""What all kinds of images share: the answers of both APIs, and options that are written alike."""
+"""What all kinds of images share: options that are written alike, and how large a response may be."""
 
 import msgspec
-from msgspec import Struct
 
-from xinflight.errors import UpstreamGarbage
 from xinflight.upstream.kinds.kind import GenerationRequest
-from xinflight.upstream.messages import parse
 
-__all__ = ["BASE_BYTES", "max_bytes", "openai_image", "openai_kwargs", "sdapi_image", "sdapi_options"]
+__all__ = ["BASE_BYTES", "max_bytes", "openai_kwargs", "sdapi_options"]
 
 BASE_BYTES, PIXEL_BYTES = 16 * 2**20, 11
 """Maximum size of a response, plus that per pixel: 16 bits RGBA as base64, uncompressed."""
-
-
-class _SdapiAnswer(Struct):
-    """POST /sdapi/v1/txt2img and img2img; msgspec decodes the base64."""
-
-    images: list[bytes]
-
-
-class _OpenAiImage(Struct):
-    """One image of _OpenAiAnswer."""
-
-    b64_json: bytes
-
-
-class _OpenAiAnswer(Struct):
-    """POST /v1/images/... with b64_json; msgspec decodes the base64."""
-
-    data: list[_OpenAiImage]
 
 
 def sdapi_options(request: GenerationRequest) -> dict[str, object]:
@@ -61,22 +40,6 @@ def openai_kwargs(request: GenerationRequest, **more: object) -> str:
     if request.guidance_scale is not None:
         kwargs["guidance_scale"] = request.guidance_scale
     return msgspec.json.encode(kwargs).decode()
-
-
-def sdapi_image(answer: bytes) -> bytes:
-    """Return the image of an answer of `/sdapi/v1/...`; raise UpstreamGarbage if there is none."""
-    return _first(parse(answer, _SdapiAnswer).images)
-
-
-def openai_image(answer: bytes) -> bytes:
-    """Return the image of an answer of `/v1/images/...`; raise UpstreamGarbage if there is none."""
-    return _first([image.b64_json for image in parse(answer, _OpenAiAnswer).data])
-
-
-def _first(images: list[bytes]) -> bytes:
-    if not images or not images[0]:
-        raise UpstreamGarbage(detail="a response without an image")
-    return images[0]
 
 
 def max_bytes(request: GenerationRequest) -> int:

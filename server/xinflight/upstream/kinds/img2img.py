@@ -8,7 +8,8 @@ aborted, so images are prepared before they are sent; only edit models take any 
 
 from xinflight.errors import ModelUnsuitable
 from xinflight.protocol import Params
-from xinflight.upstream.kinds.images import openai_image, openai_kwargs, sdapi_image, sdapi_options
+from xinflight.upstream.kinds.file_reader import OPENAI, SDAPI, FileReader
+from xinflight.upstream.kinds.images import openai_kwargs, sdapi_options
 from xinflight.upstream.kinds.kind import Form, FormFile, GenerationRequest, Inputs, Route, Timeouts
 
 __all__ = ["IMG2IMG", "INPAINTING_FORM", "TIMEOUTS", "VARIATIONS", "step_count"]
@@ -74,10 +75,18 @@ IMG2IMG = Route(
     path=lambda request: "/sdapi/v1/img2img",
     true_cancel=True,
     body=_img2img_body,
-    output=sdapi_image,
+    reader=lambda request: FileReader(SDAPI),
     missing="is not for img2img",
 )
-VARIATIONS = Route(path=lambda request: "/v1/images/variations", true_cancel=False, body=_form, output=openai_image)
+VARIATIONS = Route(
+    path=lambda request: "/v1/images/variations",
+    true_cancel=False,
+    body=_form,
+    reader=lambda request: FileReader(OPENAI),
+)
 INPAINTING_FORM = Route(
-    path=lambda request: "/v1/images/inpainting", true_cancel=False, body=_form, output=openai_image
+    path=lambda request: "/v1/images/inpainting",
+    true_cancel=False,
+    body=_form,
+    reader=lambda request: FileReader(OPENAI),
 )

@@ -126,7 +126,7 @@ class Reader(Protocol):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One HTTP route that generates an output. Its response is read whole (`output`), or as it arrives (`reader`)."""
+    """One HTTP route that generates an output."""
 
     path: Callable[[GenerationRequest], str]
     true_cancel: bool
@@ -134,9 +134,7 @@ class Route(Struct, frozen=True, kw_only=True):
     next request while its pipeline still runs, and spoil both."""
     body: Callable[[GenerationRequest], dict[str, object] | Form]
     """Return the body, which has known keys only."""
-    output: Callable[[bytes], bytes] | None = None
-    """Return the bytes of the output's file from the response, or raise UpstreamGarbage."""
-    reader: Callable[[GenerationRequest], Reader] | None = None
+    reader: Callable[[GenerationRequest], Reader]
     """Return what reads the response to one request as it arrives."""
     missing: str | None = None
     """Lower-case text of the error of a model class without this route; the kind's other route then serves."""

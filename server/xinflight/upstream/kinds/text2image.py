@@ -6,7 +6,8 @@ on both.
 """
 
 from xinflight.protocol import Params
-from xinflight.upstream.kinds.images import max_bytes, openai_image, openai_kwargs, sdapi_image, sdapi_options
+from xinflight.upstream.kinds.file_reader import OPENAI, SDAPI, FileReader
+from xinflight.upstream.kinds.images import max_bytes, openai_kwargs, sdapi_options
 from xinflight.upstream.kinds.kind import GenerationRequest, Kind, Route, Timeouts
 from xinflight.upstream.progress import DurationKey
 
@@ -43,14 +44,14 @@ TEXT2IMAGE = Kind(
         path=lambda request: "/sdapi/v1/txt2img",
         true_cancel=True,
         body=_txt2img_body,
-        output=sdapi_image,
+        reader=lambda request: FileReader(SDAPI),
         missing="is not for txt2img",
     ),
     plain_route=Route(
         path=lambda request: "/v1/images/generations",
         true_cancel=False,
         body=_generations_body,
-        output=openai_image,
+        reader=lambda request: FileReader(OPENAI),
     ),
     max_bytes=max_bytes,
     unknown_has_ended=True,

@@ -9,7 +9,7 @@ bytes.
 import msgspec
 
 from xinflight.protocol import Params
-from xinflight.upstream.kinds.file_reader import FileReader
+from xinflight.upstream.kinds.file_reader import OPENAI, FileReader
 from xinflight.upstream.kinds.kind import Form, FormFile, GenerationRequest, IdCheck, Kind, Route, Timeouts
 from xinflight.upstream.progress import DurationKey
 
@@ -84,7 +84,7 @@ VIDEO = Kind(
     abilities=frozenset({"text2video", "image2video"}),
     fields=frozenset({"image", "frames", "fps"}),
     cancel_route=None,
-    plain_route=Route(path=_path, true_cancel=False, body=_body, reader=lambda request: FileReader()),
+    plain_route=Route(path=_path, true_cancel=False, body=_body, reader=lambda request: FileReader(OPENAI)),
     max_bytes=_max_bytes,
     shows_end=IdCheck(path="/v1/video/generations", body=_twice_prompted, unused="multiple values for"),
     # It may not have arrived yet, and five minutes after the last step it is forgotten.

@@ -1,0 +1,84 @@
+"""HTTP by aiohttp's client."""
+
+import io
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from xinflight.upstream.http import (
+    CONNECT_SECONDS,
+    KEEP_ALIVE_SECONDS,
+    Body,
+    NotSent,
+    Response,
+    ResponseLost,
+    Server,
+    acknowledge,
+)
+
+__all__ = ["AiohttpTransport"]
+
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+SMALL_BODY = 64 * 2**10
+"""Maximum size of a body that is sent as bytes, in one write with the headers; a larger one is written in parts."""
+
+
+class AiohttpTransport:
+    """`Transport` on a `ClientSession`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._base = f"{'https' if server.tls else 'http'}://{server.authority}{server.prefix}"
+        self._session: aiohttp.ClientSession | None = None
+
+    def open(self) -> None:
+        """Open the session."""
+        self._session = aiohttp.ClientSession(
+            # A limit would let progress and aborts wait behind long POSTs.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._server.headers,
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, method: str, path: str, body: Body | None, response: Response) -> None:
+        """Send one request; see `Transport.send`."""
+        assert self._session is not None  # set by open()
+        data: bytes | io.BytesIO | None = None
+        headers = None
+        if body is not None:
+            data = body.data if len(body.data) <= SMALL_BODY else io.BytesIO(body.data)
+            headers = {hdrs.CONTENT_TYPE: body.content_type}
+        # Already parsed, for yarl caches it.
+        url = URL(self._base + path, encoded=True)
+        try:
+            answer = await self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
+            # Closes the connection of a response that is not read to its end.
+            async with answer:
+                await _read(answer, response)
+        except _NOT_SENT as error:
+            raise NotSent(str(error)) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ResponseLost(f"{type(error).__name__} {error}") from error
+
+
+async def _read(answer: aiohttp.ClientResponse, response: Response) -> None:
+    response.begin(answer.status, answer.headers)
+    content = answer.content
+    while True:
+        if not content.is_eof() and answer.connection is not None and answer.connection.transport is not None:
+            acknowledge(answer.connection.transport)
+        data = await content.readany()
+        if not data:
+            break
+        if response.feed(data):
+            answer.close()
+            break
+    response.end()
