@@ -6,7 +6,8 @@ entry is from the outermost proxy. Anyone can send these headers, so only those 
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -76,15 +77,22 @@ def read_public_url(text: str) -> PublicAddress:
     return PublicAddress(parts.scheme, parts.netloc, prefix)
 
 
-def in_networks(address: str | None, networks: Iterable[Network]) -> bool:
+def in_networks(address: str | None, networks: Collection[Network]) -> bool:
     """Return whether the address of a peer is in one of the networks."""
+    peer = _read_address(address) if networks and address is not None else None
+    return peer is not None and any(peer in network for network in networks)
+
+
+# The same few with every request. Bounded; an address from a header has at most 8 KB.
+@lru_cache(maxsize=1024)
+def _read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse the address of a peer, or return None. A socket bound to `::` reports IPv4 peers as ::ffff:10.0.0.1."""
     try:
-        peer = ipaddress.ip_address(address or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return False
-    # A socket bound to `::` reports IPv4 peers as ::ffff:10.0.0.1.
-    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
-    return any((mapped or peer) in network for network in networks)
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def client_address(peer: str | None, forwarded_for: str, proxies: Collection[Network]) -> str | None:
@@ -100,18 +108,10 @@ def client_address(peer: str | None, forwarded_for: str, proxies: Collection[Net
             break
         match = _ADDRESS.fullmatch(entry.strip())
         named = next(filter(None, match.groups()), "") if match is not None else ""
-        if not _is_address(named):
+        if _read_address(named) is None:
             break
         address = named
     return address
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def public_address(headers: Mapping[str, str], seen: PublicAddress) -> PublicAddress:

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from xinflight.clock import Clock
 from xinflight.errors import RateLimited, TooManyConnections
@@ -26,6 +27,8 @@ REFUSED_PER_MINUTE = 300
 connection is a flood, which is closed."""
 
 
+# The same ones with every request and message. Bounded; an address from a header has at most 8 KB.
+@lru_cache(maxsize=1024)
 def address_key(address: str | None) -> str | None:
     """Return what requests of an address are counted under, or None for loopback, and where there is no address."""
     try:
@@ -54,7 +57,7 @@ class RequestLimits:
 
     def count_address(self, address: str | None, quotas: Quotas) -> None:
         """Count a request of an address and note its quota as `address`, if it has one. Raises RateLimited."""
-        key = address_key(address)
+        key = None if self._by_address is None else address_key(address)
         if self._by_address is not None and key is not None:
             quotas["address"] = self._by_address.use(key, self._clock.monotonic())
             _check("address", quotas["address"])

@@ -1,5 +1,8 @@
 """The address at which a client reached the server, behind proxies too, and the checks of Host and Origin."""
 
+from functools import lru_cache
+from typing import Literal
+
 from aiohttp import hdrs, web
 
 from xinflight.errors import Forbidden
@@ -16,6 +19,9 @@ from xinflight.web.origins import host_allowed, origin_allowed
 
 __all__ = ["Addresses"]
 
+_SETTINGS = {"Host": "allow_hosts", "Origin": "allow_origins"}
+"""The setting that would allow what a header names."""
+
 
 class Addresses:
     """The public address of one mounted gateway, by its settings and the headers of a request."""
@@ -28,6 +34,8 @@ class Addresses:
         self._hosts = {name.lower() for name in (*settings.allow_hosts, settings.host)}
         if self._public is not None:
             self._hosts.add(self._public.hostname)
+        # Clients send the same headers with every request. Bounded; each of them has at most 8 KB.
+        self._refused_field = lru_cache(maxsize=256)(self._check)
 
     def public(self, request: web.Request) -> PublicAddress:
         """Return the address for URLs in the response to a request."""
@@ -35,6 +43,8 @@ class Addresses:
 
     def client(self, request: web.Request) -> str | None:
         """Return the address of the client, behind trusted proxies too; None where there is none (a Unix socket)."""
+        if not self._proxies:
+            return request.remote
         # Each proxy may add a header of its own: together they are one list (RFC 9110 section 5.3).
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
         return client_address(request.remote, forwarded_for, self._proxies)
@@ -48,19 +58,20 @@ class Addresses:
 
     def forbidden(self, request: web.Request) -> Forbidden | None:
         """Return the error for a request from another website or to an unknown host name, or None if allowed."""
-        reached = self._reached(request)
-        if self._check_host and not (
-            host_allowed(request.host, self._hosts) and host_allowed(reached.host, self._hosts)
-        ):
-            return Forbidden(field="Host", limit="the setting allow_hosts")
+        field = self._refused_field(request.host, self._reached(request), request.headers.get(hdrs.ORIGIN))
+        return None if field is None else Forbidden(field=field, limit=f"the setting {_SETTINGS[field]}")
+
+    def _check(self, host: str, reached: PublicAddress, origin: str | None) -> Literal["Host", "Origin"] | None:
+        """Return the header for which a request is refused, or None. Depends on nothing but settings."""
+        if self._check_host and not (host_allowed(host, self._hosts) and host_allowed(reached.host, self._hosts)):
+            return "Host"
         # A proxy may send its own name for the server as Host (nginx does by default), so both names are accepted.
         own = {address.host.lower(): address.scheme for address in (reached, self._public) if address is not None}
-        origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and origin.lower().startswith("http:"):
             # Not where the server has TLS: whoever controls the network could have put that page there.
             own = {host: scheme for host, scheme in own.items() if scheme != "https"}
         if not origin_allowed(origin, own, self._origins):
-            return Forbidden(field="Origin", limit="the setting allow_origins")
+            return "Origin"
         return None
 
     def from_browser_page(self, request: web.Request) -> bool:

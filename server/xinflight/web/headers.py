@@ -59,5 +59,6 @@ async def _protect_response(request: web.Request, response: web.StreamResponse) 
 
 
 def _add_protection(response: web.StreamResponse) -> None:
+    headers = response.headers
     for name, value in PROTECTION.items():
-        response.headers.setdefault(name, value)
+        headers.setdefault(name, value)

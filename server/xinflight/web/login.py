@@ -166,7 +166,7 @@ class Login:
             remote=request.remote,
             bearer=bearer_tokens(request.headers.getall(hdrs.AUTHORIZATION, ())),
             query=_query(request, allowed=self._token_in_query),
-            session=request.cookies.get(self._cookie_name(request)),
+            session=request.cookies.get(self._cookie_name(request)) if hdrs.COOKIE in request.headers else None,
             header=lambda name: request.headers.getall(name, ()),
         )
 
