@@ -100,10 +100,12 @@ def setup(
     settings = settings or Settings()
     if authenticate is not None and settings.auth is not None:
         raise BadSettings("Either the setting auth or the host's function authenticate decides who is who, not both.")
-    settings = settings.limited(by_owner=authenticate is not None or settings.auth not in (None, "none"))
+    owners_differ = authenticate is not None or settings.auth not in (None, "none")
+    settings = settings.limited(by_owner=owners_differ)
     clock = clock or SystemClock()
     store, blobs = _storage(settings)
     gateway = Gateway(settings, store, MemoryBus(), blobs, clock)
+    gateway.owners_differ = owners_differ
     addresses = Addresses(settings, check_host=authenticate is None)
     authenticator = create_authenticator(settings, clock)
     login = Login(authenticator, addresses, name, settings, clock)

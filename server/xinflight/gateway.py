@@ -16,8 +16,8 @@ from xinflight.account import Account
 from xinflight.auth import Identity, UrlSigner, audit
 from xinflight.clock import Clock
 from xinflight.connection_registry import ConnectionRegistry
-from xinflight.errors import StorageUnavailable, StoreUnusable, WrongShape
-from xinflight.host_reader import HostReader
+from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.host_reader import HostReader, encode_request
 from xinflight.journal import Bus, Journal, Subscriber
 from xinflight.model import EventMessage, Task, Upload
 from xinflight.protocol import (
@@ -93,6 +93,8 @@ class Gateway:
         self.limits = RequestLimits(settings, clock)
         self.draining = False
         self._draining: asyncio.Task[None] | None = None
+        # Whether there is a log-in: the default limits per owner and address depend on it.
+        self.owners_differ = False
         self.on_drain: Callable[[], None] = lambda: None
         self._opened = AsyncExitStack()
 
@@ -182,6 +184,20 @@ class Gateway:
     def load(self) -> list[PoolLoad]:
         """Return how busy each pool is. Costs as much as there are models, however many tasks wait."""
         return [runner.load() for runner in self._pools.runners()]
+
+    def reload(self, settings: Settings) -> list[str]:
+        """Apply new settings as far as they can change while the gateway runs: limits, and the time of a drain.
+
+        `settings` are all settings, as for `setup`; what needs a restart is left as it is, logged, and returned by
+        name. Accepted tasks keep what they were accepted with. Connected clients learn new limits when they connect
+        again.
+        """
+        changed, fixed = self.settings.take_over(settings.limited(by_owner=self.owners_differ))
+        self.limits.reload()
+        log.info("settings reloaded", changed=changed)
+        if fixed:
+            log.warning("settings that change with the next start only", settings=fixed)
+        return fixed
 
     # Tasks
 
@@ -286,7 +302,7 @@ class Gateway:
             XinflightError: the request is refused; see `code`, `field` and `limit`.
         """
         # msgspec checks bounds only when it decodes, and `fields` must have the same bounds as a message.
-        request = JSON.decode_generate(_encoded(Generate(**fields)))
+        request = JSON.decode_generate(encode_request(Generate(**fields)))
         return self._events(request, owner, lang)
 
     def chat(self, *, owner: str, lang: str | None = None, **fields: Any) -> AsyncIterator[EventMessage | Queue]:
@@ -295,7 +311,7 @@ class Gateway:
         `messages` may be dicts. New text arrives in `Delta` events, and all of it in the `OutputEvent`. Otherwise as
         `generate`.
         """
-        request = JSON.decode_chat(_encoded(Chat(**fields)))
+        request = JSON.decode_chat(encode_request(Chat(**fields)))
         return self._events(request, owner, lang)
 
     async def _events(
@@ -361,24 +377,6 @@ class Gateway:
         self._pools.upstream_changed()
         for connection in self.connections.all():
             connection.upstream_changed()
-
-
-def _encoded(request: Generate | Chat) -> bytes:
-    """Encode what the host asks for; raise WrongShape for a text with half of a surrogate pair."""
-    try:
-        return JSON.encode(request)
-    except UnicodeEncodeError:
-        raise WrongShape(field=_not_unicode(request), limit="Unicode text") from None
-
-
-def _not_unicode(request: Generate | Chat) -> str | None:
-    """Return the first field whose text can't be encoded."""
-    for field in request.__struct_fields__:
-        try:
-            msgspec.json.encode(getattr(request, field))
-        except UnicodeEncodeError:
-            return field
-    return None
 
 
 async def _parts(data: bytes) -> AsyncIterator[bytes]:

@@ -1,12 +1,14 @@
 """A loop of the host's own code over the events of one task, as one of the gateway's connections."""
 
-from xinflight.errors import ShuttingDown
+import msgspec
+
+from xinflight.errors import ShuttingDown, WrongShape
 from xinflight.journal import Subscriber
 from xinflight.model import Event, EventMessage
-from xinflight.protocol import Notice, Queue
+from xinflight.protocol import JSON, Chat, Generate, Notice, Queue
 from xinflight.render import RenderContext, render
 
-__all__ = ["HostReader"]
+__all__ = ["HostReader", "encode_request"]
 
 
 class HostReader:
@@ -45,3 +47,21 @@ class HostReader:
                 return item
             if self._closing:
                 raise ShuttingDown
+
+
+def encode_request(request: Generate | Chat) -> bytes:
+    """Encode what the host asks for; raise WrongShape for a text with half of a surrogate pair."""
+    try:
+        return JSON.encode(request)
+    except UnicodeEncodeError:
+        raise WrongShape(field=_not_unicode(request), limit="Unicode text") from None
+
+
+def _not_unicode(request: Generate | Chat) -> str | None:
+    """Return the first field whose text can't be encoded."""
+    for field in request.__struct_fields__:
+        try:
+            msgspec.json.encode(getattr(request, field))
+        except UnicodeEncodeError:
+            return field
+    return None

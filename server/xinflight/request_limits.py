@@ -55,6 +55,11 @@ class RequestLimits:
         self._open_by_owner: Counter[str] = Counter()
         self._open_by_address: Counter[str] = Counter()
 
+    def reload(self) -> None:
+        """Begin to count against the settings as they are now; a limit that is the same counts on."""
+        self._by_owner = _limit(self._settings.requests_per_minute, self._by_owner)
+        self._by_address = _limit(self._settings.requests_per_minute_per_address, self._by_address)
+
     def count_address(self, address: str | None, quotas: Quotas) -> None:
         """Count a request of an address and note its quota as `address`, if it has one. Raises RateLimited."""
         key = None if self._by_address is None else address_key(address)
@@ -92,7 +97,9 @@ class RequestLimits:
             yield
 
 
-def _limit(per_minute: int | None) -> RateLimit | None:
+def _limit(per_minute: int | None, before: RateLimit | None = None) -> RateLimit | None:
+    if before is not None and before.limit == per_minute:
+        return before
     return RateLimit(per_minute) if per_minute else None
 
 
@@ -103,10 +110,11 @@ def _check(name: str, quota: Quota) -> None:
 
 @contextmanager
 def _one_more(count: Counter[str], key: str | None, most: int | None, whose: str) -> Iterator[None]:
-    if key is None or not most:
+    if key is None:
         yield
         return
-    if count[key] >= most:
+    # Counted without a limit, too: there may be one tomorrow.
+    if most and count[key] >= most:
         raise TooManyConnections(limit=f"{most} connections per {whose}")
     count[key] += 1
     try:

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from xinflight.forwarded import read_network, read_public_url
 
-__all__ = ["BadSettings", "ModelSettings", "Settings"]
+__all__ = ["RELOADABLE", "BadSettings", "ModelSettings", "Settings"]
 
 Seconds = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -32,6 +32,17 @@ LIMITS = {
     "connections_per_address": 200,
 }
 """Default limits per owner and address where owners differ. Without a log-in one's own scripts would meet them."""
+
+RELOADABLE = frozenset(
+    """
+    default_size prompt_length outputs size_min size_max video_size video_frames video_fps frames steps guidance_scale
+    timeout video_timeout timeout_max tasks_per_owner tasks_per_address seconds_per_day pending_bytes chat_bytes
+    chat_messages upload_bytes upload_pixels uploads_per_owner uploads_bytes tasks requests_per_minute
+    requests_per_minute_per_address connections_per_owner connections_per_address history_bytes history_tasks
+    history_age inline_bytes drain log_level
+    """.split()
+)
+"""Settings that can change while a gateway runs: each is read anew whenever it matters."""
 
 # RFC 6454 section 6.2, as browsers send it: lower case, without a trailing slash.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
@@ -224,6 +235,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return these settings with the default limits per owner and address: none if everybody is one owner."""
         unset = {name: most if by_owner else 0 for name, most in LIMITS.items() if getattr(self, name) is None}
         return msgspec.structs.replace(self, **unset)
+
+    def take_over(self, new: Self) -> tuple[list[str], list[str]]:
+        """Change what may change while a gateway runs to what it is in `new`, and nothing else.
+
+        The only change of a frozen struct: all parts of a gateway share this one, so that none is left behind with
+        old limits. Returns the names of the settings that changed, and of those that need a restart to change.
+        """
+        names = [name for name in self.__struct_fields__ if getattr(self, name) != getattr(new, name)]
+        changed = [name for name in names if name in RELOADABLE]
+        for name in changed:
+            msgspec.structs.force_setattr(self, name, getattr(new, name))
+        return changed, [name for name in names if name not in RELOADABLE]
 
     @classmethod
     def load(

@@ -71,7 +71,8 @@ main.add_command(demo_command)
 @AUTH
 def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     """Serve the page and the WebSocket until Ctrl+C."""
-    settings = load(config_file, {**flags, "allow_origins": flags["allow_origins"] or None})
+    given = {**flags, "allow_origins": flags["allow_origins"] or None}
+    settings = load(config_file, given)
     set_up_logs(settings.log_level, secrets_of(settings))
     try:
         with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
@@ -82,6 +83,7 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
                     # Elsewhere stderr becomes a log that others read, and a token that nobody has seen is of no use.
                     make_token=sys.stderr.isatty(),
                     started=lambda url, used: greet(url, used, demo=demo),
+                    read=lambda: Settings.load(given, file=config_file),
                 )
             )
     except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:

@@ -10,7 +10,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-__all__ = ["formatter", "printable", "processors", "redact", "set_up_logs"]
+__all__ = ["formatter", "printable", "processors", "redact", "set_log_level", "set_up_logs"]
 
 SHORTEST_SECRET = 8
 """Characters below which a secret is not replaced in the log: what is short stands in other words, too."""
@@ -30,6 +30,11 @@ def set_up_logs(level: str, secrets: Collection[str] = ()) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper())
     # One line per request would bury everything else.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def set_log_level(level: str) -> None:
+    """Change the minimum level of what is logged."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def _shared(*, people: bool) -> list[Processor]:

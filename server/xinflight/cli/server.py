@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,8 @@ from aiohttp import web
 from xinflight.app import setup
 from xinflight.auth import LOCAL, TokenFile
 from xinflight.cli.collector import collect_cycles, settle_collector
+from xinflight.cli.reload import Reloads, lost_terminal
+from xinflight.cli.service_manager import notify_service_manager, notify_watchdog
 from xinflight.clock import SystemClock
 from xinflight.demo import demo_emulator, serve_emulator
 from xinflight.settings import Settings
@@ -48,10 +52,18 @@ def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
-async def run(settings: Settings, *, demo: bool, make_token: bool, started: Callable[[str, Settings], None]) -> None:
+async def run(
+    settings: Settings,
+    *,
+    demo: bool,
+    make_token: bool,
+    started: Callable[[str, Settings], None],
+    read: Callable[[], Settings],
+) -> None:
     """Serve until SIGINT or SIGTERM, or until an admin drains the server. `make_token` as `serving`.
 
-    Calls `started(url, settings)` once the port is open.
+    Calls `started(url, settings)` once the port is open. SIGHUP reloads the settings that `read` returns, or
+    stops the server if it comes because the terminal is gone.
 
     Raises:
         CantListen: the port is in use, or the address isn't one of this machine.
@@ -61,18 +73,28 @@ async def run(settings: Settings, *, demo: bool, make_token: bool, started: Call
     stop = asyncio.Event()
     # Event loops on Windows have no signal handlers: there Ctrl+C cancels this coroutine (asyncio.run), which stops
     # the server as well.
-    with contextlib.suppress(NotImplementedError):
+    reloads, on_terminal = Reloads(read), sys.stderr.isatty()
+    with contextlib.suppress(AttributeError, NotImplementedError):
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, lambda: stop.set() if lost_terminal(had_one=on_terminal) else reloads.request()
+        )
     raise_descriptor_limit(settings.connections)
-    async with serving(settings, demo=demo, make_token=make_token, on_drain=stop.set) as (url, settings):
+    async with serving(settings, demo=demo, make_token=make_token, on_drain=stop.set, reloads=reloads) as (
+        url,
+        settings,
+    ):
         settle_collector()
         supervisor = Supervisor(SystemClock())
         supervisor.start("collector", lambda: collect_cycles(SystemClock()))
+        supervisor.start("watchdog", lambda: notify_watchdog(SystemClock()))
         try:
             started(url, settings)
+            notify_service_manager("READY=1")
             await stop.wait()
         finally:
+            notify_service_manager("STOPPING=1")
             await supervisor.close()
         log.info("stopping; once more stops at once", seconds=settings.drain)
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -81,7 +103,12 @@ async def run(settings: Settings, *, demo: bool, make_token: bool, started: Call
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, demo: bool, make_token: bool = True, on_drain: Callable[[], None] = lambda: None
+    settings: Settings,
+    *,
+    demo: bool,
+    make_token: bool = True,
+    on_drain: Callable[[], None] = lambda: None,
+    reloads: Reloads | None = None,
 ) -> AsyncIterator[tuple[str, Settings]]:
     """Serve inside the block; yield the URL to open and the settings in effect. Errors as `run`.
 
@@ -89,15 +116,19 @@ async def serving(
     `on_drain` is called when an admin drains the server: the block should end then.
     """
     async with AsyncExitStack() as stack:
+        engine: dict[str, str | None] = {}
         if demo:
             url = await stack.enter_async_context(serve_emulator(demo_emulator(SystemClock())))
-            settings = msgspec.structs.replace(settings, xinference_url=url, api_key=None, model=None)
-        folder = data_folder(settings, demo=demo)
-        settings = msgspec.structs.replace(settings, data_dir=str(folder))
-        settings = resolve_auth(settings)
+            engine = {"xinference_url": url, "api_key": None, "model": None}
+
+        def resolve(settings: Settings) -> Settings:
+            folder = data_folder(settings, demo=demo)
+            return resolve_auth(msgspec.structs.replace(settings, data_dir=str(folder), **engine))
+
+        settings = resolve(settings)
         token = None
         if settings.auth == "tokens" and make_token:
-            token = await asyncio.to_thread(_first_token, folder)
+            token = await asyncio.to_thread(_first_token, data_folder(settings, demo=demo))
         connections = Connections(most_connections(settings.connections), SystemClock())
         app = web.Application(middlewares=[connections.middleware])
         protect_all(app)
@@ -106,6 +137,8 @@ async def serving(
         runner = web.AppRunner(app, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        if reloads is not None:
+            gateway.supervisor.start("reload", partial(reloads.run, gateway, resolve))
         assert runner.server is not None  # there after the setup
         try:
             listening = await connections.listen(runner.server, settings.host, settings.port)
