@@ -27,6 +27,7 @@ async def finish(gateway: ScriptedGateway, seconds: float, how: str = "image") -
 async def usage(gateway: ScriptedGateway, owner: str = "ann") -> Usage:
     """Return what an owner used today."""
     today = day_of(gateway.clock.time())
+    await gateway.journal.store_charges()
     days = await gateway.store.usage(owner, first=today, last=today)
     return days[0] if days else Usage(owner=owner, day=today)
 

@@ -22,6 +22,7 @@ async def used_up(client: WireClient, gateway: Gateway) -> None:
     store = gateway.journal.store
 
     async def charged() -> bool:
+        await gateway.journal.store_charges()
         return bool(await store.usage("ann", first="2000-01-01", last="9999-12-31"))
 
     while not await charged():

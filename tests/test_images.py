@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from xinflight.demo.drawing import draw
 from xinflight.errors import UpstreamGarbage
 from xinflight.model import HEADER_BYTES, MediaInfo, identify, media_type_of
-from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, draw_id
+from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, RecentBlobs, draw_id
 from xinflight.storage.blobs import OWN_ID
 from xinflight.storage.blobs_files import LOST_AGE
 
@@ -25,11 +25,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d4948445200000020000000100806
 WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00" + bytes(4) + b"\x1f\x00\x00\x0f\x00\x00" + bytes(8)
 
 
-@pytest.fixture(params=["memory", "files", "files synced"])
+@pytest.fixture(params=["memory", "files", "files synced", "recent files"])
 def images(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     if request.param == "memory":
         return MemoryBlobs(10**6)
-    return FileBlobs(tmp_path / "outputs", full=request.param == "files synced")
+    files = FileBlobs(tmp_path / "outputs", full=request.param == "files synced")
+    return RecentBlobs(files) if request.param == "recent files" else files
 
 
 async def loaded(images: Blobs, output_id: str) -> tuple[str, bytes] | None:

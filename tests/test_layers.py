@@ -56,7 +56,7 @@ MAY_IMPORT_WINGS = ("web/docs.py", "cli/commands.py", "cli/demo.py", "cli/server
 PURE = ("errors", "negotiation", "i18n", "forwarded", "rate_limit", "imaging", "protocol", "model")
 LOOP_OR_IO = {"asyncio", "aiohttp", "socket", "sqlite3", "threading", "subprocess", "os", "time"}
 WEB = ("web", "app", "cli", "demo")
-CONCRETE = {"MemoryStore", "SqliteStore", "MemoryBlobs", "FileBlobs", "MemoryBus"}
+CONCRETE = {"MemoryStore", "SqliteStore", "MemoryBlobs", "FileBlobs", "RecentBlobs", "MemoryBus"}
 
 
 def package_of(path: Path) -> str:

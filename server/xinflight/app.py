@@ -13,7 +13,7 @@ from xinflight.clock import Clock, SystemClock
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
 from xinflight.settings import BadSettings, Settings
-from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, SqliteStore, Store
+from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, RecentBlobs, SqliteStore, Store
 from xinflight.web import (
     DOCUMENT,
     OUTPUT_ID,
@@ -226,7 +226,7 @@ def _storage(settings: Settings) -> tuple[Store, Blobs]:
         return MemoryStore(settings.memory_tasks), MemoryBlobs(settings.memory_bytes)
     folder = Path(settings.data_dir)
     full = settings.durability == "full"
-    return SqliteStore(folder, full=full), FileBlobs(folder / "outputs", full=full)
+    return SqliteStore(folder, full=full), RecentBlobs(FileBlobs(folder / "outputs", full=full))
 
 
 def _add_page(app: web.Application, context: HttpContext, prefix: str, *, own: bool) -> None:

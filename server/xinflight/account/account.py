@@ -38,6 +38,7 @@ class Account:
         clock: Clock,
         on_erased: Callable[[str], None],
     ) -> None:
+        self._journal = journal
         self._store = journal.store
         self._blobs = blobs
         self._uploads = uploads
@@ -52,6 +53,7 @@ class Account:
 
         Raises StorageUnavailable.
         """
+        await self._journal.store_charges()
         if owner is not None:
             for usage in await self._store.usage(owner, first=first, last=last):
                 yield usage
@@ -100,6 +102,7 @@ class Account:
             StorageUnavailable: the store can't be read now.
         """
         with self._alone(owner):
+            await self._journal.store_charges()
             export = Export(self._store, self._blobs, self._uploads, owner, self._clock.time())
             async with aclosing(export.parts()) as parts:
                 async for part in parts:

@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from xinflight.clock import Clock
+from xinflight.clock import Clock, Timer
 from xinflight.errors import ImageNotFound, StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.subscriber import Subscriber
@@ -28,6 +28,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 RETRY = 1.0
 """Seconds between two tries to store what could not be stored."""
+
+CHARGE_SECONDS = 1.0
+"""Seconds that a charge may wait for another write to be stored with: what a kill then takes back is a moment's."""
 
 COMPACTED = 1024
 """Tasks that are remembered after their deltas were deleted: a page that was read before may be on its way."""
@@ -71,6 +74,11 @@ class Journal:
         # Bounded by what is unfinished: a task has its acceptance, its outputs and its end to store, and while the
         # store accepts nothing no new task is accepted.
         self._pending: list[_Pending] = []
+        # Charges that wait for the next batch, at most CHARGE_SECONDS. Bounded by what ends in that time.
+        self._charges: list[_Pending] = []
+        self._charge_timer: Timer | None = None
+        # The latest charge; those before it are stored before it.
+        self._charged: asyncio.Future[Outcome] | None = None
         self._wake = asyncio.Event()
         # Of owners who have subscribers; an owner without one is read from the store.
         self._positions: dict[str, _Position] = {}
@@ -142,9 +150,24 @@ class Journal:
         """Store the task as it stands, without an event."""
         return self._put(Save(task=task, fence=fence))
 
-    def charge(self, charge: Charge) -> asyncio.Future[Outcome]:
-        """Store what an owner used."""
-        return self._put(charge)
+    def charge(self, charge: Charge) -> None:
+        """Store what an owner used: with the next other write, or after CHARGE_SECONDS without one."""
+        self._charges.append(self._charge(charge))
+        if self._charge_timer is None:
+            self._charge_timer = self._clock.call_later(CHARGE_SECONDS, self._wake.set)
+
+    def _charge(self, charge: Charge) -> _Pending:
+        self._charged = asyncio.get_running_loop().create_future()
+        return _Pending(charge, self._charged)
+
+    async def store_charges(self) -> None:
+        """Return when all charges are stored; raise StorageUnavailable if that can't be done now."""
+        if self._charged is not None and not self._charged.done():
+            charged = self._charged
+            self._wake.set()
+            await asyncio.wait([charged])
+            if charged.cancelled():
+                raise StorageUnavailable(detail="charges are not stored yet")
 
     def snapshot(self, task: Task, message: Progress) -> None:
         """Publish a snapshot; it replaces an older one of the same output that a subscriber has not taken yet."""
@@ -165,22 +188,33 @@ class Journal:
 
     async def _write(self) -> None:
         """Commit all that waits, publish, repeat: the batch grows by itself with the load."""
+        # Something may wait since an earlier run of this task failed.
+        self._wake.set()
         while True:
-            if not self._pending:
-                await self._wake.wait()
+            await self._wake.wait()
             self._wake.clear()
-            while self._pending:
-                batch, self._pending = self._pending, []
-                if await self._commit(batch):
-                    continue
-                if self._closing:
-                    log.error("not stored; it goes on after the next start", writes=len(self._pending))
-                    return
-                await self._clock.sleep(RETRY)
-                # With nothing left to try again, the next new task shows whether storage is back.
-                self.broken = bool(self._pending)
+            batch = self._take()
+            while batch:
+                if not await self._commit(batch):
+                    if self._closing:
+                        log.error("not stored; it goes on after the next start", writes=len(self._pending))
+                        return
+                    await self._clock.sleep(RETRY)
+                    # With nothing left to try again, the next new task shows whether storage is back.
+                    self.broken = bool(self._pending)
+                # Charges alone wait for what comes.
+                batch = self._take() if self._pending or self._closing else []
             if self._closing:
                 return
+
+    def _take(self) -> list[_Pending]:
+        """Return all that waits, the charges too, as the next batch."""
+        batch = self._charges + self._pending
+        self._charges, self._pending = [], []
+        if self._charge_timer is not None:
+            self._charge_timer.cancel()
+            self._charge_timer = None
+        return batch
 
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Store and publish a batch, or put it back; return whether it was stored."""
@@ -214,9 +248,14 @@ class Journal:
         if not self.broken:
             log.error("the store accepts nothing", detail=error.detail)
             self.broken = True
-        waiting, self._pending = [*batch, *self._pending], []
+        waiting, self._pending = [*batch, *self._charges, *self._pending], []
+        self._charges = []
         for pending in waiting:
-            if not isinstance(pending.write, Accept):
+            if isinstance(pending.write, Charge):
+                # For whoever waits for it: it is stored when the store accepts anything again.
+                pending.done.cancel()
+                self._pending.append(self._charge(pending.write))
+            elif not isinstance(pending.write, Accept):
                 self._pending.append(pending)
             elif not pending.done.done():
                 pending.done.set_exception(StorageUnavailable(detail=error.detail))

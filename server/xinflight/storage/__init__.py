@@ -4,6 +4,7 @@ from xinflight.storage.backup import Backup, BackupFailed, BackupReport
 from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
+from xinflight.storage.blobs_recent import RecentBlobs
 from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
@@ -33,6 +34,7 @@ __all__ = [
     "Outcome",
     "PageCursors",
     "PoolTags",
+    "RecentBlobs",
     "Retention",
     "Save",
     "ShareRow",

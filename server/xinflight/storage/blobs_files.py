@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -37,7 +38,8 @@ class FileBlobs:
         self._folder = folder
         self._full = full
 
-    def _path(self, output_id: str) -> Path:
+    def path(self, output_id: str) -> Path:
+        """Return where the file of an id is, if there is one."""
         return self._folder / output_id[:2] / output_id
 
     async def open(self) -> None:
@@ -72,12 +74,10 @@ class FileBlobs:
 
     def _put(self, output_id: str, data: bytes) -> MediaInfo:
         info = identify(data)
-        path = self._path(output_id)
-        for folder in (self._folder, path.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        path = self.path(output_id)
         aside = path.with_name(f".{output_id}")
         try:
-            with open(aside, "wb", opener=open_private) as file:
+            with self._open_aside(aside) as file:
                 file.write(data)
                 if self._full:
                     file.flush()
@@ -90,13 +90,22 @@ class FileBlobs:
             raise
         return info
 
+    def _open_aside(self, aside: Path) -> BinaryIO:
+        """Create a file, and its folder with the first one."""
+        try:
+            return open(aside, "wb", opener=open_private)
+        except FileNotFoundError:
+            for folder in (self._folder, aside.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            return open(aside, "wb", opener=open_private)
+
     async def identify(self, output_id: str) -> MediaInfo | None:
         """Return media type and size of a file, without reading all of it."""
         return await asyncio.to_thread(self._identify, output_id)
 
     def _identify(self, output_id: str) -> MediaInfo | None:
         try:
-            with self._path(output_id).open("rb") as file:
+            with self.path(output_id).open("rb") as file:
                 return identify(file)
         except (OSError, UpstreamGarbage):
             return None
@@ -106,7 +115,7 @@ class FileBlobs:
         return await asyncio.to_thread(self._get, output_id)
 
     def _get(self, output_id: str) -> StoredFile | None:
-        path = self._path(output_id)
+        path = self.path(output_id)
         try:
             with path.open("rb", buffering=0) as file:
                 whole = os.fstat(file.fileno()).st_size <= WHOLE_BYTES
@@ -121,13 +130,13 @@ class FileBlobs:
     async def read(self, output_id: str) -> bytes | None:
         """Return the bytes of a file."""
         try:
-            return await asyncio.to_thread(self._path(output_id).read_bytes)
+            return await asyncio.to_thread(self.path(output_id).read_bytes)
         except OSError:
             return None
 
     async def delete(self, output_id: str) -> None:
         """Delete a file, if it is there."""
-        await asyncio.to_thread(self._path(output_id).unlink, missing_ok=True)
+        await asyncio.to_thread(self.path(output_id).unlink, missing_ok=True)
 
     async def sweep(self, known: Collection[str], now: float) -> int:
         """Move every file whose name has the form of an id but is not known into `folder`/lost.

@@ -13,8 +13,8 @@ from msgspec import Struct
 import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StoreUnusable
 from xinflight.model import Task
+from xinflight.storage.sqlite_deletion import UNREADABLE, delete_task
 from xinflight.storage.sqlite_schema import MIGRATIONS, connect
-from xinflight.storage.store_sqlite import UNREADABLE, delete_task
 
 __all__ = ["NamedFiles", "copy_database", "drop_lost", "settle_copy"]
 

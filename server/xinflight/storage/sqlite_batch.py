@@ -4,9 +4,11 @@ import sqlite3
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 
 import xinflight.storage.sqlite_queries as sql
 from xinflight.model import UPLOAD_SECONDS, Task
+from xinflight.storage.sqlite_deletion import UNREADABLE, set_aside
 from xinflight.storage.store import (
     EVENT_BYTES,
     TASK_BYTES,
@@ -22,6 +24,9 @@ from xinflight.storage.store import (
 
 __all__ = ["Batch"]
 
+log = structlog.stdlib.get_logger(__name__)
+
+_task = msgspec.msgpack.Decoder(Task)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -39,8 +44,8 @@ class Batch:
         self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
         self._ended = {write.task.uid for write in of_tasks if write.task.ended}
 
-    def run(self, connection: sqlite3.Connection) -> list[int | bytes | None]:
-        """Store all; return for each write its seq, the body of the known task, or None."""
+    def run(self, connection: sqlite3.Connection) -> list[int | Task | None]:
+        """Store all; return for each write its seq, the known task, or None."""
         for pool, fence in self._fences:
             row = connection.execute(sql.FENCE, (pool,)).fetchone()
             if row is None or row[0] != fence:
@@ -69,12 +74,12 @@ class Batch:
 
     def _store(
         self, connection: sqlite3.Connection, seqs: dict[str, int], write: TaskWrite, message: bytes | None
-    ) -> int | bytes | None:
+    ) -> int | Task | None:
         task = write.task
         if isinstance(write, Accept):
-            if connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
-                body: bytes = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()[1]
-                return body
+            known = self._add_task(connection, task)
+            if known is not None:
+                return known
             if not _hold_uploads(connection, task):
                 connection.execute(sql.DROP_TASK, {"uid": task.uid})
                 return None
@@ -92,6 +97,17 @@ class Batch:
         seqs[task.owner] += 1
         connection.execute(sql.ADD_EVENT, (task.owner, seqs[task.owner], task.uid, task.lang, message))
         return seqs[task.owner]
+
+    def _add_task(self, connection: sqlite3.Connection, task: Task) -> Task | None:
+        """Add a new task, or return the one that its owner knows under its id, unless that can't be read."""
+        while connection.execute(sql.ADD_TASK, self._rows[task.uid]).rowcount == 0:
+            uid, body = connection.execute(sql.TASK, (task.owner, task.task_id)).fetchone()
+            try:
+                return _task.decode(body)
+            except UNREADABLE as error:
+                log.error("unreadable task set aside", uid=uid, error=str(error))
+                set_aside(connection, uid)
+        return None
 
 
 def _hold_uploads(connection: sqlite3.Connection, task: Task) -> bool:

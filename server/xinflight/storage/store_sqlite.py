@@ -11,11 +11,20 @@ import structlog
 
 import xinflight.storage.sqlite_queries as sql
 from xinflight.model import Event, StoredMessage, Task, Usage
-from xinflight.protocol import State
+from xinflight.protocol import OutputEvent, State
 from xinflight.storage.shares_sqlite import SqliteShares
 from xinflight.storage.sqlite_batch import Batch
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
+from xinflight.storage.sqlite_deletion import (
+    UNREADABLE,
+    delete_task,
+    drop_event,
+    forget_owner,
+    prune_ended,
+    set_aside,
+)
 from xinflight.storage.store import (
+    Append,
     Charge,
     Outcome,
     PoolTags,
@@ -25,12 +34,12 @@ from xinflight.storage.store import (
 )
 from xinflight.storage.uploads_sqlite import SqliteUploads
 
-__all__ = ["UNREADABLE", "SqliteStore", "delete_task"]
+__all__ = ["SqliteStore"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, TypeError)
-"""What decoding damaged bytes raises; TypeError where SQLite gives a text or a number in their place."""
+RECENT_OUTPUTS = 10_000
+"""Outputs whose owners are in memory: each is fetched right after it came, and that must not wait for the reader."""
 
 _message = msgspec.msgpack.Decoder(StoredMessage)
 _task = msgspec.msgpack.Decoder(Task)
@@ -46,6 +55,8 @@ class SqliteStore:
         self._database = SqliteDatabase(folder, full=full)
         self.shares = SqliteShares(self._database)
         self.uploads = SqliteUploads(self._database)
+        # Owners of the newest outputs, by id. Cleared by any deletion: which outputs that task had is not known.
+        self._recent_owners: dict[str, str] = {}
 
     @property
     def made_new(self) -> bool:
@@ -65,12 +76,17 @@ class SqliteStore:
         # Encoded here, since a task may move on while the thread writes; nothing may suspend before.
         batch = Batch(writes)
         rows = await self._database.write(batch.run)
+        for write in writes:
+            if isinstance(write, Append) and isinstance(write.message, OutputEvent) and write.message.url:
+                self._recent_owners[write.message.url] = write.task.owner
+        while len(self._recent_owners) > RECENT_OUTPUTS:
+            del self._recent_owners[next(iter(self._recent_owners))]
         return [self._outcome(write, row) for write, row in zip(writes, rows, strict=True)]
 
-    def _outcome(self, write: Write, row: int | bytes | None) -> Outcome:
-        """Return what a write came to, from its seq or the body of the known task."""
-        if isinstance(row, bytes):
-            return _task.decode(row)
+    def _outcome(self, write: Write, row: int | Task | None) -> Outcome:
+        """Return what a write came to, from its seq or the known task."""
+        if isinstance(row, Task):
+            return row
         if isinstance(write, Save | Charge) or row is None:
             return None
         write.message.seq = row
@@ -142,7 +158,7 @@ class SqliteStore:
                 message = _message.decode(body)
             except UNREADABLE as error:
                 log.error("unreadable event dropped", uid=uid, seq=seq, error=str(error))
-                await self._database.write(functools.partial(_drop_event, owner=owner, seq=seq))
+                await self._database.write(functools.partial(drop_event, owner=owner, seq=seq))
             else:
                 message.seq = seq
                 found.append(Event(owner=owner, uid=uid, seq=seq, lang=lang, message=message))
@@ -154,10 +170,13 @@ class SqliteStore:
     async def delete(self, uid: str) -> None:
         """Delete a task and its events."""
         await self._database.write(lambda db: delete_task(db, uid))
+        self._recent_owners.clear()
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
         """Delete tasks that are too old, or too many; with the last of them the file becomes smaller."""
-        rows = await self._database.write(lambda db: _prune(db, keep_bytes, keep_tasks, ended_before))
+        rows = await self._database.write(lambda db: prune_ended(db, keep_bytes, keep_tasks, ended_before))
+        if rows:
+            self._recent_owners.clear()
         while not rows and await self._database.write(_give_back):
             # Between two steps others may write.
             pass
@@ -165,6 +184,8 @@ class SqliteStore:
 
     async def output_owner(self, output_id: str) -> str | None:
         """Return the owner of an output."""
+        if output_id in self._recent_owners:
+            return self._recent_owners[output_id]
         row = await self._database.read(lambda db: db.execute(sql.OUTPUT_OWNER, (output_id,)).fetchone())
         return None if row is None else str(row[0])
 
@@ -202,7 +223,7 @@ class SqliteStore:
 
     async def forget(self, owner: str, *, used_before: str) -> None:
         """Delete rows, then truncate the WAL; a backup that reads it meanwhile leaves it to the next checkpoint."""
-        await self._database.write(functools.partial(_forget, owner=owner, used_before=used_before))
+        await self._database.write(functools.partial(forget_owner, owner=owner, used_before=used_before))
         await self._database.truncate_wal()
 
     async def paused_owners(self) -> list[str]:
@@ -252,50 +273,9 @@ class SqliteStore:
                 tasks[uid] = _task.decode(body)
             except UNREADABLE as error:
                 log.error("unreadable task set aside", uid=uid, error=str(error))
-                await self._database.write(functools.partial(_set_aside, uid=uid))
+                await self._database.write(functools.partial(set_aside, uid=uid))
+                self._recent_owners.clear()
         return tasks
-
-
-def _prune(
-    connection: sqlite3.Connection, keep_bytes: int, keep_tasks: int, ended_before: float
-) -> list[tuple[str, bytes]]:
-    """Delete at most 100 ended tasks, recording for each owner up to where there may be gaps."""
-    count, total = connection.execute(sql.ENDED_TOTALS).fetchone()
-    gone = []
-    for uid, body, size, ended_at in connection.execute(sql.OLDEST_ENDED):
-        if total <= keep_bytes and count <= keep_tasks and ended_at >= ended_before:
-            break
-        total -= size
-        count -= 1
-        gone.append((uid, body))
-    for uid, _ in gone:
-        delete_task(connection, uid)
-    return gone
-
-
-def delete_task(connection: sqlite3.Connection, uid: str) -> None:
-    """Delete one task, its events, outputs, shares and uploads in use, recording that there is a gap."""
-    connection.execute(sql.TRIM_TASK, {"uid": uid})
-    for query in (sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_USES, sql.DROP_TASK):
-        connection.execute(query, {"uid": uid})
-
-
-def _forget(connection: sqlite3.Connection, owner: str, used_before: str) -> None:
-    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE):
-        connection.execute(query, (owner,))
-    connection.execute(sql.DROP_USAGE, (owner, used_before))
-
-
-def _set_aside(connection: sqlite3.Connection, uid: str) -> None:
-    """Delete a task but for its bytes: whoever mends them can put them back."""
-    connection.execute(sql.KEEP_UNREADABLE, {"uid": uid})
-    delete_task(connection, uid)
-
-
-def _drop_event(connection: sqlite3.Connection, owner: str, seq: int) -> None:
-    """Delete one event, recording that there is a gap."""
-    for query in (sql.DROP_EVENT, sql.TRIM_TO):
-        connection.execute(query, {"owner": owner, "seq": seq})
 
 
 def _give_back(connection: sqlite3.Connection) -> bool:

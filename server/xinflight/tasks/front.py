@@ -19,6 +19,7 @@ from xinflight.errors import (
     TaskIdConflict,
     TaskUnfinished,
     TooManyTasks,
+    XinflightError,
 )
 from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, day_of, has_content
@@ -33,7 +34,7 @@ from xinflight.tasks.admission import (
     check_metadata,
     choose_model,
 )
-from xinflight.tasks.new_task import choose_kind, new_task, resolve_inputs
+from xinflight.tasks.new_task import choose_kind, names_images, new_task, resolve_inputs
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.presence import Presence
 from xinflight.uploads import Uploads
@@ -103,10 +104,33 @@ class Front:
         check_metadata(request.metadata)
         content = self._content(request)
         owner = identity.id
-        if request.task_id is not None:
-            known = await self.find(owner, request.task_id)
-            if known is not None:
-                return self._attach(request, known, subscriber), False
+        known = None if request.task_id is None else self._pools.find(owner, request.task_id)
+        if known is None and names_images(request):
+            # An output among them becomes an upload, which is not for a request that stores nothing else.
+            known = await self._find_known(owner, request.task_id)
+        if known is None:
+            try:
+                task = await self._admit(request, identity, content, address)
+                known = await self._accept(task, content, subscriber, address)
+            except XinflightError:
+                # An id that is known is answered, whatever a new task would be refused for. Looked up only here:
+                # otherwise the store itself tells whether the id of a new task is known.
+                known = await self._find_known(owner, request.task_id)
+                if known is None:
+                    raise
+            else:
+                if known is None:
+                    return task, True
+        return self._attach(request, known, subscriber), False
+
+    async def _find_known(self, owner: str, task_id: str | None) -> Task | None:
+        return None if task_id is None else await self.find(owner, task_id)
+
+    async def _admit(
+        self, request: TaskRequest, identity: Identity, content: bytes | None, address: str | None
+    ) -> Task:
+        """Return the task of a request that may be accepted now; raises what `accept` raises."""
+        owner = identity.id
         await self._check_quota(owner)
         kind = choose_kind(request, self._upstream)
         check(request, kind, self._settings)
@@ -120,9 +144,15 @@ class Front:
         task = new_task(request, identity, kind, model, inputs, pool, rank, self._settings, self._clock.time())
         task.content_bytes = len(content or b"")
         task.paused = owner in self._pools.paused_owners
-        task_bytes = task.bytes
-        if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task_bytes > self._settings.pending_bytes:
+        if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task.bytes > self._settings.pending_bytes:
             raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
+        return task
+
+    async def _accept(
+        self, task: Task, content: bytes | None, subscriber: Subscriber, address: str | None
+    ) -> Task | None:
+        """Store a task that was admitted in this turn of the loop; return the known one if its id is in use."""
+        owner, task_bytes = task.owner, task.bytes
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
             self._store(task, content, address), name=f"accept {task.task_id}", context=contextvars.copy_context()
@@ -137,10 +167,9 @@ class Front:
         except (ImageNotFound, StorageUnavailable):
             subscriber.unsubscribe(task.uid)
             raise
-        if known is None:
-            return task, True
-        subscriber.unsubscribe(task.uid)
-        return self._attach(request, known, subscriber), False
+        if known is not None:
+            subscriber.unsubscribe(task.uid)
+        return known
 
     def _content(self, request: TaskRequest) -> bytes | None:
         """Return what is stored beside the task of a request: the messages of a chat."""
@@ -156,6 +185,7 @@ class Front:
             return
         now = self._clock.time()
         today = day_of(now)
+        await self._journal.store_charges()
         usage = await self._journal.store.usage(owner, first=today, last=today)
         if usage and usage[0].seconds >= most:
             midnight = DAY - now % DAY

@@ -43,8 +43,6 @@ class Ledger:
         # Runs that have ended, but whose request may still be at Xinference: its slot stays taken until then.
         self.outlived: set[OutputRun] = set()
         self.texts = Texts(journal, clock, fence)
-        # The latest charge; those before it are stored before it.
-        self._charging: asyncio.Future[Outcome] | None = None
 
     # Take in, give away
 
@@ -279,12 +277,7 @@ class Ledger:
             mean=mean,
             fence=self._fence,
         )
-        self._charging = self._journal.charge(charge)
-
-    @property
-    def charging(self) -> bool:
-        """Tell whether a charge waits to be stored."""
-        return self._charging is not None and not self._charging.done()
+        self._journal.charge(charge)
 
     def _move(self, run: OutputRun, state: State) -> None:
         before = run.output.state

@@ -17,7 +17,7 @@ from xinflight.tasks.admission import SIZE_MULTIPLE
 from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, VIDEO, Kind, Model, Xinference, default_shape, fit_frames, fit_size, size_like
 
-__all__ = ["Found", "adjusted", "choose_kind", "new_task", "resolve_inputs"]
+__all__ = ["Found", "adjusted", "choose_kind", "names_images", "new_task", "resolve_inputs"]
 
 
 def choose_kind(request: TaskRequest, upstream: Xinference) -> Kind:
@@ -76,6 +76,11 @@ async def resolve_inputs(request: TaskRequest, owner: str, uploads: Uploads) -> 
                 raise
         inputs.append((role, found[image_id]))
     return inputs
+
+
+def names_images(request: TaskRequest) -> bool:
+    """Tell whether a request starts from images."""
+    return next(_image_ids(request), None) is not None
 
 
 def _image_ids(request: TaskRequest) -> Iterator[tuple[str, InputRole, str]]:

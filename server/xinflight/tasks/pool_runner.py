@@ -297,9 +297,7 @@ class PoolRunner:
     @property
     def empty(self) -> bool:
         """Tell whether nothing waits, runs or is to be stored here."""
-        # A charge with the fence of this lease could not be stored any more under the next one.
-        busy = self._running or self._recovery.settling or self.ledger.charging
-        return self.ledger.tasks.size == 0 and not busy
+        return self.ledger.tasks.size == 0 and not self._running and not self._recovery.settling
 
     def waiting(self) -> list[ActiveTask]:
         """Return the tasks of which nothing is under way, so that another pool may run them."""

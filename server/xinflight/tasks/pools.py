@@ -13,7 +13,7 @@ from typing import Literal
 import structlog
 
 from xinflight.clock import Clock
-from xinflight.errors import OutOfBounds
+from xinflight.errors import OutOfBounds, StorageUnavailable
 from xinflight.journal import Journal
 from xinflight.model import Task
 from xinflight.settings import Settings
@@ -248,8 +248,18 @@ class Pools:
             if runner.deserted:
                 self._assign(runner)
                 if runner.empty and runner.pool != UNASSIGNED:
-                    del self._runners[runner.pool]
-                    await runner.close(durable=True)
+                    await self._close(runner)
+
+    async def _close(self, runner: PoolRunner) -> None:
+        """Close a pool without tasks, unless something is new there or charged when the store accepts nothing."""
+        try:
+            # With the fence of this lease they could not be stored any more under the next one.
+            await self._journal.store_charges()
+        except StorageUnavailable:
+            return
+        if runner.empty and runner.deserted:
+            del self._runners[runner.pool]
+            await runner.close(durable=True)
 
     def _model_pools(self) -> set[str]:
         return {model.pool for model in self._upstream.models.values()}
