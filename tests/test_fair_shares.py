@@ -2,14 +2,17 @@
 
 import itertools
 import random
+from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from clients import FakeClock, Steps
 from fair_simulation import MODEL, Job, fair
 from xinflight.tasks import fair_shares
-from xinflight.tasks.fair_shares import Account, FairShares, Service
+from xinflight.tasks.fair_shares import FairShares
 from xinflight.tasks.scheduler import Scheduler
+from xinflight.tasks.service_chain import Service, ServiceChain
 
 _sequence = itertools.count()
 
@@ -192,25 +195,43 @@ def test_the_predicted_order_is_that_of_the_dispatch(seed: int) -> None:
 # The arithmetic
 
 
-def test_folding_changes_no_tag_to_come() -> None:
-    """Whatever is still corrected, the tags are those of all services since the beginning."""
+def finish_tag(services: Iterable[Service]) -> float:
+    """Return the finish tag after services, one by one."""
+    tag = 0.0
+    for service in services:
+        tag = max(tag, service.floor) + service.cost
+    return tag
+
+
+def test_the_tags_of_a_chain_are_those_of_all_services_since_the_beginning() -> None:
+    """Whatever is corrected and ends meanwhile, and however few of them the chain remembers."""
     dice = random.Random(3)
-    for _ in range(200):
-        account, whole = Account(), list[Service]()
-        for _ in range(12):
-            service = Service(dice.uniform(0.0, 30.0), dice.uniform(0.0, 9.0), 1.0)
-            account.services.append(service)
-            whole.append(service)
-            for other in whole:
-                if not other.ended and dice.random() < 0.4:
-                    other.cost = dice.uniform(0.0, 9.0)
-                    other.ended = dice.random() < 0.7
-            # What ended is merged into others: the whole must keep its own.
-            whole = [Service(each.floor, each.cost, 1.0, ended=True) if each.ended else each for each in whole]
-            account.fold()
-            assert account.finish == pytest.approx(Account(services=whole).finish)
-            running = sum(not each.ended for each in account.services)
-            assert len(account.services) <= 2 * running
+    for _ in range(100):
+        chain, whole, copies = ServiceChain(), list[Service](), list[Service]()
+        for _ in range(dice.choice([3, 60])):
+            whole.append(Service(dice.uniform(0.0, 90.0), dice.uniform(0.0, 9.0), 1.0))
+            chain.append(whole[-1])
+            # What ended is merged into others: the copies keep their own.
+            copies.append(replace(whole[-1]))
+            for service, copy in zip(whole, copies, strict=True):
+                if not copy.ended and dice.random() < 0.3:
+                    copy.cost, copy.ended = dice.uniform(0.0, 9.0), dice.random() < 0.7
+                    (chain.end if copy.ended else chain.correct)(service, copy.cost)
+            assert chain.finish == pytest.approx(finish_tag(copies))
+            assert chain.settled == pytest.approx(finish_tag(copy for copy in copies if copy.ended))
+            assert chain.under_way == sum(not copy.ended for copy in copies)
+
+
+def test_a_chain_remembers_what_is_under_way_and_little_else() -> None:
+    """While one goes on for long, thousands of others begin and end."""
+    chain = ServiceChain()
+    chain.append(Service(0.0, 1.0, 1.0))
+    for number in range(5000):
+        service = Service(float(number), 1.0, 1.0)
+        chain.append(service)
+        chain.end(service, 2.0)
+        assert len(chain) <= 8
+    assert chain.finish == pytest.approx(10_001.0)
 
 
 def test_only_debts_are_remembered() -> None:

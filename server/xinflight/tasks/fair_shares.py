@@ -7,41 +7,24 @@ plus cost over weight. The virtual time is the greatest start tag that was dispa
 save up, nor does a pause wipe out a debt.
 
 The papers know the cost of a request when it is sent. Here a cost is an estimate until its slot is free, so finish
-tags are computed anew from the costs as they are known now (`Account.finish`), and an owner without a debt who has
+tags are computed anew from the costs as they are known now (`ServiceChain`), and an owner without a debt who has
 just come goes first whatever the virtual time (`FairShares.place`).
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-__all__ = ["MAX_IDLE", "Account", "FairShares", "Service"]
+from xinflight.tasks.service_chain import Service, ServiceChain
+
+__all__ = ["MAX_IDLE", "FairShares"]
 
 MAX_IDLE = 10_000
 """Maximum number of owners with a debt and nothing to do that are remembered; above it the smallest is forgiven."""
 
 
-class Service(Struct, eq=False):
-    """The cost of what an owner got, in tag units: seconds over weight. Until it has `ended` it is an estimate.
-
-    Its start tag is the greater of the finish tag before it and `floor`.
-    """
-
-    floor: float
-    cost: float
-    weight: float
-    ended: bool = False
-
-    def followed_by(self, other: "Service") -> "Service":
-        """Return one service with the effect of this one and then the other, both ended.
-
-        max(max(t, f) + c, g) + d = max(t, max(f, g - c)) + c + d for all t.
-        """
-        return Service(max(self.floor, other.floor - self.cost), self.cost + other.cost, other.weight, ended=True)
-
-
-class Account(Struct, eq=False):
+class _Account(Struct, eq=False):
     """The tags of one owner. `floor` is the virtual time at which its queue stopped being empty.
 
     `served` tells whether it got anything since.
@@ -51,30 +34,12 @@ class Account(Struct, eq=False):
     floor: float = 0.0
     waiting: bool = False
     served: bool = False
-    # The finish tag of all that ended before the first of `services`, and what followed: at most one ended service
-    # after each that is under way, so no more than twice as many as there are slots.
-    base: float = 0.0
-    services: list[Service] = field(default_factory=list)
+    chain: ServiceChain = field(default_factory=ServiceChain)
 
     @property
     def finish(self) -> float:
-        """Return the finish tag that follows from the costs as they are known now.
-
-        A difference that is added to the latest tag instead would hand out what an owner did not use while it was
-        idle: the tag may have been raised to the virtual time after the wrong estimate.
-        """
-        return self._after(self.services)
-
-    @property
-    def settled(self) -> float:
-        """Return the finish tag without what is under way: what a restart goes on from, where that is done again."""
-        return self._after(service for service in self.services if service.ended)
-
-    def _after(self, services: Iterable[Service]) -> float:
-        tag = self.base
-        for service in services:
-            tag = max(tag, service.floor) + service.cost
-        return tag
+        """Return the finish tag that follows from the costs as they are known now."""
+        return self.chain.finish
 
     @property
     def start(self) -> float:
@@ -86,25 +51,13 @@ class Account(Struct, eq=False):
         """Tell whether it waits without a debt and was not served yet: its start tag is the virtual time."""
         return not self.served and self.finish <= self.floor
 
-    def fold(self) -> None:
-        """Merge services that have ended, without a change of any tag to come."""
-        kept: list[Service] = []
-        for service in self.services:
-            if service.ended and not kept:
-                self.base = max(self.base, service.floor) + service.cost
-            elif service.ended and kept[-1].ended:
-                kept[-1] = kept[-1].followed_by(service)
-            else:
-                kept.append(service)
-        self.services = kept
-
 
 class FairShares:
     """The virtual time of a pool and the accounts of its owners: those who wait, run something, or have a debt."""
 
     def __init__(self) -> None:
         self.virtual_time = 0.0
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, _Account] = {}
         # Owners with a debt who neither wait nor run anything, the smallest finish tag first.
         self._idle: list[tuple[float, str]] = []
 
@@ -112,7 +65,7 @@ class FairShares:
         """Go on with the tags of an earlier process, before anything else."""
         self.virtual_time = virtual_time
         for owner, tag in finish.items():
-            self._accounts[owner] = Account(base=tag)
+            self._accounts[owner] = _Account(chain=ServiceChain(tag))
             self._rest(owner)
 
     def place(self, owner: str) -> tuple[bool, float]:
@@ -161,40 +114,37 @@ class FairShares:
         """Charge an owner for an output that is in a slot already: nothing yet."""
         return self._charge(self._awake(owner), self.virtual_time, 0.0)
 
-    def _charge(self, account: Account, floor: float, seconds: float) -> Service:
+    def _charge(self, account: _Account, floor: float, seconds: float) -> Service:
         service = Service(floor, seconds / account.weight, account.weight)
-        account.services.append(service)
+        account.chain.append(service)
         return service
 
-    def correct(self, service: Service, seconds: float) -> None:
+    def correct(self, owner: str, service: Service, seconds: float) -> None:
         """Change the cost of what is under way."""
-        service.cost = seconds / service.weight
+        self._accounts[owner].chain.correct(service, seconds / service.weight)
 
     def end(self, owner: str, service: Service, seconds: float) -> float:
         """Charge what an output took until its slot was free; return the owner's finish tag without what runs."""
-        account = self._accounts[owner]
-        self.correct(service, seconds)
-        service.ended = True
-        account.fold()
-        finish = account.settled
+        chain = self._accounts[owner].chain
+        chain.end(service, seconds / service.weight)
+        finish = chain.settled
         self._rest(owner)
         return finish
 
-    def _awake(self, owner: str) -> Account:
+    def _awake(self, owner: str) -> _Account:
         account = self._accounts.get(owner)
         if account is None:
-            account = self._accounts[owner] = Account()
-        elif not account.waiting and not account.services:
+            account = self._accounts[owner] = _Account()
+        elif not account.waiting and not account.chain.under_way:
             del self._idle[bisect_left(self._idle, (account.finish, owner))]
         return account
 
     def _rest(self, owner: str) -> None:
         """Keep the account of an owner without anything to do only as long as it has a debt."""
         account = self._accounts[owner]
-        if account.waiting or account.services:
+        if account.waiting or account.chain.under_way:
             return
-        # All that is charged has ended and is folded into `base`.
-        insort(self._idle, (account.base, owner))
+        insort(self._idle, (account.finish, owner))
         if len(self._idle) > MAX_IDLE:
             # Otherwise a crowd that comes once and not again would fill the memory: each starts at the virtual time,
             # which therefore stays where it is.

@@ -6,6 +6,7 @@ sent to a model than it has slots, less those not yet known to have ended there.
 
 import asyncio
 import heapq
+import itertools
 import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from xinflight.clock import Clock
-from xinflight.tasks.fair_shares import FairShares, Service
+from xinflight.tasks.fair_shares import FairShares
+from xinflight.tasks.service_chain import Service
 
 __all__ = ["Queued", "Scheduler", "Tags"]
 
@@ -45,6 +47,9 @@ class Queued(Protocol):
 
 Q = TypeVar("Q", bound=Queued)
 
+OVERDUE = 0.05
+"""The part of its time, or of a second, after which an overdue job is charged again."""
+
 
 def _key(queued: Queued) -> tuple[int, float, int]:
     return -queued.priority, queued.rank, queued.sequence
@@ -61,9 +66,11 @@ class Tags(Struct, frozen=True):
     virtual_time: float
 
 
-class _Job(Struct):
-    """What is in a slot since `started`, in monotonic seconds, and what it is charged."""
+class _Job(Struct, eq=False):
+    """What an owner has in a slot of a model since `started`, in monotonic seconds, and what it is charged."""
 
+    owner: str
+    uid: str
     service: Service
     started: float
     charged: float
@@ -97,6 +104,10 @@ class Scheduler(Generic[Q]):
         # The sequence that the weight of an owner who waits was last taken from.
         self._newest: dict[str, int] = {}
         self._jobs: dict[tuple[Q, str], _Job] = {}
+        # When each job will have run for longer than it is charged for. Those that ended meanwhile are dropped when
+        # they are due, or when they are more than the others.
+        self._due: list[tuple[float, int, _Job]] = []
+        self._due_count = itertools.count()
         self._slots: dict[str, int] = {}
         self._busy: dict[str, int] = {}
         self._changed = asyncio.Event()
@@ -249,7 +260,15 @@ class Scheduler(Generic[Q]):
 
     def _start(self, queued: Q, uid: str, service: Service, charged: float) -> None:
         self._busy[uid] = self.busy(uid) + 1
-        self._jobs[queued, uid] = _Job(service, self._clock.monotonic(), charged)
+        job = _Job(queued.owner, uid, service, self._clock.monotonic(), charged)
+        self._jobs[queued, uid] = job
+        self._watch(job, job.started + charged / self._share(uid))
+
+    def _watch(self, job: _Job, due: float) -> None:
+        heapq.heappush(self._due, (due, next(self._due_count), job))
+        if len(self._due) > 2 * len(self._jobs) + 10:
+            self._due = [entry for entry in self._due if not entry[2].service.ended]
+            heapq.heapify(self._due)
 
     def release(self, queued: Q, uid: str, cost: float) -> Tags:
         """Give back the slot of a job that is known to have ended upstream, and charge what it cost."""
@@ -261,17 +280,21 @@ class Scheduler(Generic[Q]):
         return Tags(finish, self.shares.virtual_time)
 
     def _charge_overdue(self) -> None:
-        """Charge each job that runs for longer than was estimated what it took so far.
+        """Charge each job that runs for longer than was estimated what it took so far, or a little less.
 
         Else who asks for what takes long, and is not known to, would get one slot after the other.
         """
         now = self._clock.monotonic()
-        for (queued, uid), job in self._jobs.items():
-            cost = (now - job.started) * self._share(uid)
-            if cost > job.charged:
-                job.charged = cost
-                self.shares.correct(job.service, job.charged)
-                self._replace(queued.owner)
+        while self._due and self._due[0][0] <= now:
+            _, _, job = heapq.heappop(self._due)
+            if job.service.ended:
+                continue
+            ran = now - job.started
+            job.charged = max(ran * self._share(job.uid), job.charged)
+            self.shares.correct(job.owner, job.service, job.charged)
+            self._replace(job.owner)
+            # Not at every dispatch: as many may be overdue as there are slots.
+            self._watch(job, now + max(ran * OVERDUE, OVERDUE))
 
     @property
     def slots(self) -> int:
