@@ -24,6 +24,7 @@ GROUND = (
     "supervise",
     "threads",
     "rate_limit",
+    "tracing",
     "request_limits",
 )
 # The lowest first. A package imports only from those before it; `storage` and `upstream` stand side by side.

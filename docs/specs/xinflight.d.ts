@@ -23,6 +23,8 @@ export interface Generate {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
+  /** Trace that the task belongs to (W3C Trace Context). Ignored if malformed. Default: that of the HTTP request. */
+  traceparent?: string | null;
   /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
   store?: boolean;
   /** What the output should show, or how to change `image`. Required, except for `image2image` and in a `generate` without any field. */
@@ -79,6 +81,8 @@ export interface Chat {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
+  /** Trace that the task belongs to (W3C Trace Context). Ignored if malformed. Default: that of the HTTP request. */
+  traceparent?: string | null;
   /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
   store?: boolean;
   /** The conversation, at most `limits.chat_messages`. No event has it. */
@@ -1304,6 +1308,8 @@ export interface OpenAiNewChat {
   metadata?: unknown;
   /** Language of the texts about this task: `en` or `zh-CN`. Default: the connection's. (up to 35 characters) */
   lang?: string | null;
+  /** Trace that the task belongs to (W3C Trace Context). Ignored if malformed. Default: that of the HTTP request. */
+  traceparent?: string | null;
   /** False: delete the task and what was made once its end and all outputs were delivered. (default True) */
   store?: boolean;
   /** The conversation, at most `limits.chat_messages`. No event has it. */

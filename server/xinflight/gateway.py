@@ -37,7 +37,7 @@ from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Retention, Sharing, Store
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands
+from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands, accepted, accepting
 from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
@@ -215,7 +215,9 @@ class Gateway:
             TaskIdConflict: the id is already used by a request with different content.
             TooManyTasks, QuotaExceeded, AccountBusy, ShuttingDown, StorageUnavailable: it may be accepted later.
         """
-        task, fresh = await self._front.accept(request, identity, subscriber, address_key(address))
+        with accepting(request) as span:
+            task, fresh = await self._front.accept(request, identity, subscriber, address_key(address))
+            accepted(span, task, fresh=fresh)
         if fresh:
             self.deliveries.add(task)
         return task, fresh

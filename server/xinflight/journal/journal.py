@@ -238,7 +238,7 @@ class Journal:
             if not pending.done.done():
                 pending.done.set_result(outcome)
             if isinstance(outcome, Event):
-                self._publish(outcome)
+                self._publish(_traced(outcome, pending.write))
         return True
 
     def _put_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
@@ -354,6 +354,13 @@ class Journal:
     def latest(self, owner: str, uid: str) -> list[Event]:
         """Return the newest snapshot of each output of an unfinished task, without places: the queue has them."""
         return [_without_place(event) for event in self._snapshots.get(owner, {}).get(uid, {}).values()]
+
+
+def _traced(event: Event, write: Write) -> Event:
+    """Return an event with the trace context of its task, which no replay of it has."""
+    if isinstance(write, Charge) or write.task.traceparent is None:
+        return event
+    return replace(event, traceparent=write.task.traceparent)
 
 
 def _without_place(event: Event) -> Event:

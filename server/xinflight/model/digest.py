@@ -12,7 +12,7 @@ __all__ = ["digest", "has_content"]
 
 _DIGEST_FORM = "2:"
 """What digests of this form begin with; those of the first one begin with nothing."""
-_NO_CONTENT = ("ref", "task_id", "lang")
+_NO_CONTENT = ("ref", "task_id", "lang", "traceparent")
 _FIRST_FIELDS = (
     *("ref", "prompt", "negative_prompt", "model", "n", "size", "steps", "guidance_scale", "seed", "task_id"),
     *("timeout", "on_disconnect", "priority", "metadata", "lang", "response_format"),

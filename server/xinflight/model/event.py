@@ -45,13 +45,17 @@ EventMessage = StoredMessage | Progress
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """An event on its way to subscribers. `seq` counts the stored events of an owner; a snapshot has 0."""
+    """An event on its way to subscribers. `seq` counts the stored events of an owner; a snapshot has 0.
+
+    `traceparent` is that of its task, for the span of its delivery; a replay has none.
+    """
 
     owner: str
     uid: str
     seq: int
     lang: str | None
     message: EventMessage
+    traceparent: str | None = None
 
     @property
     def stored(self) -> bool:

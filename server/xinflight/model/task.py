@@ -97,7 +97,8 @@ class Task(Struct, kw_only=True):
     lowest `rank` goes first: it rises with acceptance, whatever the clock does, until it is moved. While a task is
     `paused`, its waiting outputs are not started. `inputs` are images; the messages of a chat are stored beside the
     task, since a task is written many times, and take `content_bytes`. `request_id` is that of the HTTP request or
-    connection that it came with, for the log; None if an earlier version stored the task.
+    connection that it came with, for the log; None if an earlier version stored the task. `traceparent` is the
+    parent of its spans (W3C Trace Context), if it belongs to a trace.
     """
 
     uid: str
@@ -120,6 +121,7 @@ class Task(Struct, kw_only=True):
     cancelled_at: float | None = None
     ended_at: float | None = None
     request_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def bytes(self) -> int:

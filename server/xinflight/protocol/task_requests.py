@@ -51,6 +51,13 @@ class TaskRequest(ClientMessage, kw_only=True):
         Annotated[str, Meta(max_length=35)] | None,
         Meta(description="Language of the texts about this task: `en` or `zh-CN`. Default: the connection's."),
     ] = None
+    traceparent: Annotated[
+        str | None,
+        Meta(
+            description="Trace that the task belongs to (W3C Trace Context). Ignored if malformed. Default: that of "
+            "the HTTP request."
+        ),
+    ] = None
     store: Annotated[
         bool,
         Meta(description="False: delete the task and what was made once its end and all outputs were delivered."),

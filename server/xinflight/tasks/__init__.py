@@ -11,5 +11,17 @@ from xinflight.tasks.new_task import adjusted
 from xinflight.tasks.pool_load import PoolLoad
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.queue_commands import QueueCommands
+from xinflight.tasks.spans import accepted, accepting
 
-__all__ = ["FRAME_BYTES", "Deliveries", "Front", "PoolLoad", "Pools", "QueueCommands", "adjusted", "limits"]
+__all__ = [
+    "FRAME_BYTES",
+    "Deliveries",
+    "Front",
+    "PoolLoad",
+    "Pools",
+    "QueueCommands",
+    "accepted",
+    "accepting",
+    "adjusted",
+    "limits",
+]

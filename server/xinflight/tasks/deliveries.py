@@ -20,6 +20,7 @@ from xinflight.model import Event, Task
 from xinflight.protocol import Cancelled, OutputEvent, Result, ServerMessage
 from xinflight.storage import Retention, Store
 from xinflight.supervise import Supervisor
+from xinflight.tasks.spans import record_delivery
 from xinflight.uploads import Uploads
 
 __all__ = ["DELIVERY_SECONDS", "Deliveries"]
@@ -101,6 +102,7 @@ class Deliveries:
 
     def written(self, event: Event, message: ServerMessage) -> None:
         """Note that a subscriber's socket has taken an event; `message` is what was sent of it."""
+        record_delivery(event, self._clock.time())
         undelivered = self._undelivered.get(event.uid)
         if undelivered is None:
             return

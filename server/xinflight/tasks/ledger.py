@@ -16,6 +16,7 @@ from xinflight.storage import Charge, Outcome
 from xinflight.tasks.active_tasks import ActiveTasks
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
 from xinflight.tasks.scheduler import Tags
+from xinflight.tasks.spans import record_wait
 from xinflight.tasks.texts import Texts
 from xinflight.telemetry import Telemetry
 from xinflight.upstream import Answer, Attempt, Piece
@@ -101,6 +102,7 @@ class Ledger:
         """Record that a run has a slot."""
         waited = self._clock.monotonic() - run.queued_at
         self._telemetry.started(run.task.pool, run.task.kind, waited)
+        record_wait(run, waited)
 
     # On the way
 
@@ -343,6 +345,8 @@ class Ledger:
     def _end(self, run: OutputRun, state: State) -> None:
         self.not_sent(run)
         self.texts.flush(run)
+        if run.waits:
+            record_wait(run, max(self._clock.time() - run.task.created, 0.0), ended=state)
         before = run.output.state
         run.output.move(state)
         self.tasks.moved(run, before)

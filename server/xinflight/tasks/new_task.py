@@ -14,6 +14,7 @@ from xinflight.request_ids import choose_request_id
 from xinflight.settings import Settings
 from xinflight.storage import draw_id
 from xinflight.tasks.admission import SIZE_MULTIPLE
+from xinflight.tracing import current_traceparent
 from xinflight.uploads import Uploads
 from xinflight.upstream import KINDS, VIDEO, Kind, Model, Xinference, default_shape, fit_frames, fit_size, size_like
 
@@ -143,6 +144,7 @@ def new_task(
         metadata=request.metadata,
         lang=request.lang and choose_language(request.lang, settings.lang),
         request_id=choose_request_id(),
+        traceparent=current_traceparent(),
     )
 
 

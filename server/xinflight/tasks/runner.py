@@ -24,6 +24,7 @@ from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.inputs import TaskInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.runs import OutputRun
+from xinflight.tasks.spans import answered, attempting, storing
 from xinflight.tasks.unsaved import UnsavedBytes
 from xinflight.upstream import (
     KINDS,
@@ -115,7 +116,9 @@ class Runner:
                     await self._ledger.sending(run, abortable=kind.route(true_cancel=model.true_cancel).true_cancel)
                 # It may have ended, or the server stops, while that was stored.
                 if not run.over:
-                    await self._store(run, await self._attempt(run, model, inputs))
+                    made = await self._attempt(run, model, inputs)
+                    with storing(run, made):
+                        await self._store(run, made)
                 return
             except Aborted as error:
                 self._aborted(run, error)
@@ -177,7 +180,9 @@ class Runner:
         )
         self._ledger.sent(run, attempt)
         try:
-            made = await attempt.run()
+            with attempting(run, model.uid) as span:
+                made = await attempt.run()
+                answered(span, made)
         except (RouteMissing, XinflightError) as error:
             if run.output.state is State.CANCELLING:
                 # However its request ended, it has: that is what the cancel is for.

@@ -13,7 +13,7 @@ from xinflight.i18n import translate
 from xinflight.protocol import Problem
 from xinflight.web.context import Handler, HttpContext
 from xinflight.web.origins import SAFE
-from xinflight.web.request_ids import bind_request_id, request_id_of
+from xinflight.web.request_ids import bind_request, request_id_of
 
 __all__ = ["Endpoint", "ErrorBody"]
 
@@ -43,7 +43,7 @@ class Endpoint:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check the request, call the handler, and add the CORS headers to whatever comes of it."""
         context = self._context
-        bind_request_id(request)
+        bind_request(request)
         try:
             response = await self._checked(request)
         except XinflightError as error:

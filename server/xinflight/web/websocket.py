@@ -27,7 +27,7 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
 from xinflight.web.first_message import FirstMessages
-from xinflight.web.request_ids import bind_request_id
+from xinflight.web.request_ids import bind_request
 
 __all__ = ["WebSocket"]
 
@@ -57,7 +57,7 @@ class WebSocket:
         hide the status of a failed handshake. One without credentials may send a token as its first message.
         """
         context = self._context
-        bind_request_id(request)
+        bind_request(request)
         context.check_allowed(request)
         grant: Grant | XinflightError | None
         try:
