@@ -32,7 +32,7 @@ FOR_PAGES = {"/login", "/logout"}
 def application(folder: str) -> web.Application:
     """Return an application with everything that a gateway can mount."""
     app = web.Application()
-    settings = Settings(xinference_url="http://127.0.0.1:9", drain=0.0, auth="tokens", data_dir=folder)
+    settings = Settings(xinference_url="http://127.0.0.1:9", drain=0.0, auth="tokens", data_dir=folder, metrics=True)
     setup(app, settings, page=True)
     return app
 

@@ -44,6 +44,7 @@ ORDER = [
     "connection_registry",
     "host_reader",
     "gateway",
+    "metrics",
     "connection",
 ]
 ORDER += ["web", "app", "cli"]

@@ -12,8 +12,10 @@ from xinflight.auth import create_authenticator
 from xinflight.clock import Clock, SystemClock
 from xinflight.gateway import Gateway
 from xinflight.journal import MemoryBus
+from xinflight.metrics import Metrics, Registry, create_metrics
 from xinflight.settings import BadSettings, Settings
 from xinflight.storage import Blobs, FileBlobs, MemoryBlobs, MemoryStore, RecentBlobs, SqliteStore, Store
+from xinflight.telemetry import UNCOUNTED
 from xinflight.web import (
     DOCUMENT,
     OUTPUT_ID,
@@ -32,6 +34,7 @@ from xinflight.web import (
     HostsLogin,
     HttpContext,
     Login,
+    MetricsApi,
     OpenAi,
     OpenAiChats,
     OpenAiImagesApi,
@@ -76,6 +79,7 @@ def setup(
     authenticate: Authenticate | None = None,
     page: bool = False,
     clock: Clock | None = None,
+    registry: Registry | None = None,
 ) -> Gateway:
     """Mount a gateway below `prefix` and return it; it opens and closes with the application.
 
@@ -85,15 +89,19 @@ def setup(
     Without `authenticate`, the Host of a request must be an IP address, localhost, or a name in the settings.
     Routes are named `{name}:ws`, `{name}:tasks`, `{name}:task`, `{name}:events`, `{name}:models`, `{name}:notices`,
     `{name}:openai`, `{name}:docs`, `{name}:outputs`, `{name}:uploads`, `{name}:upload`, `{name}:shares`,
-    `{name}:shared`, `{name}:drain`, `{name}:health`, `{name}:ready`, with tokens or JWTs `{name}:login` and
+    `{name}:shared`, `{name}:drain`, `{name}:health`, `{name}:ready`, with the
+    setting `metrics` `{name}:metrics`, with tokens or JWTs `{name}:login` and
     `{name}:logout`, and with `page` `{name}:page` and `{name}:assets`. Several gateways in one process need different
     names and prefixes.
+    With a `registry` of prometheus-client, the metrics of the gateway are shown there, whatever the setting `metrics`
+    says; each gateway needs one of its own.
     Installs no signal handlers, configures no logging, and changes no global state.
 
     Raises:
-        ValueError: `prefix` does not start with a slash or ends with one, or `name` is already used in `app`.
+        ValueError: `prefix` does not start with a slash or ends with one, or `name` is already used in `app`, or
+            `registry` has the metrics of another gateway.
         BadSettings: the file in the setting `page` does not exist, the setting `auth` lacks a data folder, or it is
-            given beside `authenticate`.
+            given beside `authenticate`, or metrics are asked for without the extra `metrics`.
     """
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ValueError(f"prefix {prefix!r} must start with a slash and not end with one")
@@ -104,7 +112,8 @@ def setup(
     settings = settings.limited(by_owner=owners_differ)
     clock = clock or SystemClock()
     store, blobs = _storage(settings)
-    gateway = Gateway(settings, store, MemoryBus(), blobs, clock)
+    metrics = create_metrics(settings, registry)
+    gateway = Gateway(settings, store, MemoryBus(), blobs, clock, UNCOUNTED if metrics is None else metrics.telemetry)
     gateway.owners_differ = owners_differ
     addresses = Addresses(settings, check_host=authenticate is None)
     authenticator = create_authenticator(settings, clock)
@@ -115,6 +124,8 @@ def setup(
     context = HttpContext(gateway, name, own, addresses)
     hosts_own = set(app.router.resources())
     _add_routes(app, context, prefix)
+    if metrics is not None:
+        _add_metrics(app, context, prefix, metrics)
     if authenticator.sessions:
         app.router.add_post(f"{prefix}/login", Endpoint(context, login.create_session).handle, name=f"{name}:login")
         app.router.add_post(f"{prefix}/logout", Endpoint(context, login.end_session).handle, name=f"{name}:logout")
@@ -203,6 +214,20 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", f"/docs/{{name:{DOCUMENT}}}", Docs().document, "docs"),
         ],
     )
+
+
+def _add_metrics(app: web.Application, context: HttpContext, prefix: str, metrics: Metrics) -> None:
+    """Count while the application runs; serve the metrics if the settings say so."""
+    metrics.attach(context.gateway)
+    if context.gateway.settings.metrics:
+        _add_api(app, context, prefix, [_Route("GET", "/metrics", MetricsApi(context, metrics).show, "metrics")])
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        context.gateway.supervisor.start("loop lag", metrics.run)
+        yield
+        metrics.close()
+
+    app.cleanup_ctx.append(lifetime)
 
 
 def _add_api(app: web.Application, context: HttpContext, prefix: str, routes: list[_Route]) -> None:

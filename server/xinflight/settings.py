@@ -201,6 +201,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Public scheme, host and prefix of the server, for image URLs. None uses those of each request."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are trusted."""
+    metrics: bool = False
+    """Whether /metrics reports metrics for Prometheus, to admins. Needs the extra metrics."""
+    metrics_networks: tuple[str, ...] = ()
+    """Addresses and networks from which /metrics is readable without credentials."""
     drain: Annotated[float, Meta(ge=0)] = 10.0
     """Time that running generations get to finish when the server stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -222,8 +226,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             _check("allow_origins", origin, _read_origin)
         for name in self.allow_hosts:
             _check("allow_hosts", name, _read_name)
-        for network in self.trusted_proxies:
-            _check("trusted_proxies", network, read_network)
+        for name in ("trusted_proxies", "metrics_networks"):
+            for network in getattr(self, name):
+                _check(name, network, read_network)
         _check_auth(self)
         _check_order("size_min", self.size_min, "size_max", self.size_max)
         _check_order("timeout", self.timeout, "timeout_max", self.timeout_max)
@@ -355,7 +360,7 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
 
 def _from_text(name: str, text: str) -> object:
     """Parse the text of a variable: list items are separated by commas, `models` is JSON."""
-    if name in ("allow_origins", "allow_hosts", "trusted_proxies", "admins"):
+    if name in ("allow_origins", "allow_hosts", "trusted_proxies", "metrics_networks", "admins"):
         return [part.strip() for part in text.split(",") if part.strip()]
     if name == "models":
         try:

@@ -11,6 +11,7 @@ from xinflight.web.files import OUTPUT_ID, Files
 from xinflight.web.headers import protect, protect_all
 from xinflight.web.health import HealthCheck
 from xinflight.web.login import Authenticate, HostsLogin, Login
+from xinflight.web.metrics import MetricsApi
 from xinflight.web.openai import OpenAi
 from xinflight.web.openai_chat import OpenAiChats
 from xinflight.web.openai_images import OpenAiImagesApi
@@ -45,6 +46,7 @@ __all__ = [
     "HostsLogin",
     "HttpContext",
     "Login",
+    "MetricsApi",
     "OpenAi",
     "OpenAiChats",
     "OpenAiImagesApi",

@@ -49,6 +49,11 @@ class Addresses:
         forwarded_for = ",".join(request.headers.getall("X-Forwarded-For", ()))
         return client_address(request.remote, forwarded_for, self._proxies)
 
+    def known_client(self, request: web.Request) -> str | None:
+        """Return the address of the client, or None if a proxy that is not trusted may stand between."""
+        forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+        return None if forwarded and not in_networks(request.remote, self._proxies) else self.client(request)
+
     def foreign(self, request: web.Request) -> bool:
         """Return whether a request is from a page at another address than the URLs in its response.
 
