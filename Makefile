@@ -24,7 +24,7 @@ help:
 	@echo 'make test-kill         kill the server 50 times and cut its line 200 times; some three minutes'
 	@echo 'make test-xinference   install Xinference 4.1.0 (2 GB, kept in the user cache), then test on it'
 	@echo 'make coverage          tell which lines and branches the tests of this process take'
-	@echo 'make bench             measure what a generation costs, beside a bare handler; BASE=<commit> compares with it'
+	@echo 'make bench             measure costs and capacity beside a bare handler: QUICK=1, SCENARIO=cost, WRITE=1 ...'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make plots             write docs/fairness.svg anew from the simulation of the scheduler'
@@ -68,7 +68,7 @@ coverage: $(VENV)/.ready-to-test
 	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal --cov --cov-report=term:skip-covered \
 	  -m 'not process and not browser and not xinference'
 
-# ROUNDS, CLIENTS and SECONDS are options, too (tests/bench/options.py).
+# SCENARIO, ROUNDS, QUICK, WRITE, BASE, CLIENTS and SECONDS are options (tests/bench/options.py).
 bench: $(VENV)/.ready-to-test
 	PYTHONPATH=tests BASE='$(BASE)' $(BIN)/python -m bench.run
 

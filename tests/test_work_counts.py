@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from bench.fake_upstream import FakeUpstream
-from clients import WireClient, hosted
+from clients import WireClient
 from conftest import Serve
 from work_counts import counted, generate
 
@@ -17,8 +17,8 @@ GENERATIONS = 5
 @pytest.fixture
 async def client(serve: Serve, stack: AsyncExitStack) -> WireClient:
     """Give a client of a server with one model, whose images take no time."""
-    upstream = await stack.enter_async_context(hosted(FakeUpstream(1, 0.0).app()))
-    url = await serve(xinference_url=upstream.rstrip("/"))
+    upstream = await stack.enter_async_context(FakeUpstream(1, 0.0).serving())
+    url = await serve(xinference_url=upstream)
     return await stack.enter_async_context(WireClient.connect(url))
 
 

@@ -1,8 +1,8 @@
 """The peer that we compare with: the least that an aiohttp WebSocket handler can do and still show true progress.
 
 No validation, no storage, no resume, no queue; JSON as dicts; it asks for progress every half second and sends the
-image in its result as base64. Collector, backlog, compression and connection pool are set as ours are, so that the
-difference is in the work and not in the tuning. `python -m bench.bare_handler UPSTREAM_URL` serves it.
+image in its result as base64. Collector, backlog, compression, heartbeat and connection pool are set as ours are, so
+that the difference is in the work and not in the tuning. `python -m bench.bare_handler UPSTREAM_URL` serves it.
 """
 
 import asyncio
@@ -14,10 +14,13 @@ import aiohttp
 from aiohttp import web
 
 from bench.fake_upstream import MODEL
-from bench.processes import serve_until_terminated
+from bench.processes import hosting, serve_until_terminated
+from bench.stalls import watching
 
 POLL = 0.5
 """Seconds between two questions for the progress of a generation."""
+HEARTBEAT = 25.0
+"""Seconds between pings, as the default of xinflight."""
 
 
 class BareHandler:
@@ -44,11 +47,14 @@ class BareHandler:
         await self._session.close()
 
     async def _handle(self, request: web.Request) -> web.WebSocketResponse:
-        ws = web.WebSocketResponse(compress=False)
+        ws = web.WebSocketResponse(compress=False, heartbeat=HEARTBEAT)
         await ws.prepare(request)
         generations: dict[str, tuple[str, asyncio.Task[None]]] = {}
         async for frame in ws:
             message = frame.json()
+            if message["action"] == "ping":
+                await ws.send_json({"type": "pong"})
+                continue
             task_id = message["task_id"]
             if message["action"] == "generate":
                 request_id = str(uuid4())
@@ -95,5 +101,10 @@ class BareHandler:
             pass
 
 
+async def _serve(upstream_url: str) -> None:
+    async with watching():
+        await serve_until_terminated(hosting(BareHandler(upstream_url).app()), "bare handler")
+
+
 if __name__ == "__main__":
-    asyncio.run(serve_until_terminated(BareHandler(sys.argv[1]).app(), "bare handler"))
+    asyncio.run(_serve(sys.argv[1]))

@@ -10,7 +10,7 @@ import sys
 import aiohttp
 from aiohttp import web
 
-from bench.processes import serve_until_terminated
+from bench.processes import hosting, serve_until_terminated
 
 PATH = "/v1/chat/completions"
 
@@ -53,4 +53,4 @@ class BareProxy:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_until_terminated(BareProxy(sys.argv[1]).app(), "bare proxy"))
+    asyncio.run(serve_until_terminated(hosting(BareProxy(sys.argv[1]).app()), "bare proxy"))

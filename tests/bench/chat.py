@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from bench.chat_load import ChatLoad, ChatMeasured
 from bench.chat_upstream import MODEL
+from bench.contenders import ROOT, environ
 from bench.processes import Process, cores, running
-from bench.run import ROOT, environ
 
 __all__ = ["BARE", "OURS", "ChatOptions", "compare_chats", "table"]
 

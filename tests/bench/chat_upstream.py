@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bench.processes import serve_until_terminated
+from bench.processes import hosting, serve_until_terminated
 
 __all__ = ["MODEL", "ChatUpstream"]
 
@@ -124,4 +124,4 @@ class ChatUpstream:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_until_terminated(ChatUpstream(float(sys.argv[1])).app(), "chat upstream"))
+    asyncio.run(serve_until_terminated(hosting(ChatUpstream(float(sys.argv[1])).app()), "chat upstream"))

@@ -22,7 +22,6 @@ import structlog
 from aiohttp import web
 
 from bench.fake_upstream import FakeUpstream
-from clients import hosted
 from factories import accept, append, end, lease, make_task, output_event, result
 from server_process import launch
 from xinflight import Settings, setup
@@ -172,7 +171,7 @@ async def ack_times(kind: str, xinference_url: str, seconds: float = 10.0) -> li
 
 
 async def bench_generations() -> None:
-    async with hosted(FakeUpstream(AT_ONCE, GENERATION).app()) as xinference_url:
+    async with FakeUpstream(AT_ONCE, GENERATION).serving() as xinference_url:
         used: dict[str, list[float]] = {"memory": [], "journal": [], "stored": []}
         for _ in range(ROUNDS):
             for kind, seconds in used.items():

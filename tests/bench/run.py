@@ -1,131 +1,104 @@
-"""Measure what a generation costs: the bare handler, xinflight, and with BASE an older xinflight, in one run.
+"""Run the benchmark: each scenario with the bare handler, the tutorial's form and xinflight, in one run.
 
-`make bench` runs this. Every round measures each of them once, one after the other, so that what the machine does
+`make bench` runs this. Every round measures each contender once, one after the other, so that what the machine does
 meanwhile meets all of them. Options are environment variables: see `bench.options`.
 """
 
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from time import monotonic
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
-from bench.load import Load, Measured
+from bench import cancel, capacity, cost, delivery, growth, idle, storm
+from bench.contenders import PEERS, ROOT, Contender
 from bench.options import Options
-from bench.processes import Process, cores, running
+from bench.plot import plot
 from bench.report import report
+from bench.results import Results, conditions
 
-__all__ = ["BARE", "ROOT", "checked_out", "compare", "environ"]
+__all__ = ["BEGIN", "END", "SCENARIOS", "compare", "embedded"]
 
-ROOT = Path(__file__).parents[2]
-BARE = "bare handler"
-
-
-class Contender(Struct, frozen=True):
-    """A server to measure: the bare handler where `tree` is None, else the xinflight of a source tree."""
-
-    name: str
-    tree: Path | None
-    log_level: str = ""
+DOCS = ROOT / "docs"
+BEGIN, END = "<!-- The benchmark writes what follows. -->\n\n", "\n\n<!-- The benchmark wrote that. -->"
 
 
-def compare(options: Options) -> dict[str, list[Measured]]:
-    """Measure every contender once per round and return the figures of each, in the order of the rounds.
+class Scenario(NamedTuple):
+    """What is measured of which contenders; the first is what ratios are to."""
+
+    contenders: Sequence[Contender]
+    measure: Callable[[Contender, Options], Any]
+
+
+SCENARIOS = {
+    "cost": Scenario(cost.CONTENDERS, cost.measure),
+    "capacity": Scenario(PEERS, capacity.measure),
+    "cancel": Scenario(cancel.CONTENDERS, cancel.measure),
+    "storm": Scenario(PEERS, storm.measure),
+    "idle": Scenario(PEERS, idle.measure),
+    "delivery": Scenario(PEERS, delivery.measure),
+    "growth": Scenario(growth.CONTENDERS, growth.measure),
+}
+
+
+def compare(names: Sequence[str], options: Options, results: Results) -> None:
+    """Measure scenarios and put their figures into `results`, in place of older ones.
 
     Raises:
         RuntimeError: a server does not start, or answered with an error.
         subprocess.CalledProcessError: the load failed, or there is no commit `base`.
     """
-    with ExitStack() as stack:
-        contenders = [Contender(BARE, None)]
-        if options.base:
-            older = stack.enter_context(checked_out(options.base))
-            contenders.append(Contender(f"{options.base}, log level info", older, "info"))
-        contenders += [Contender(f"xinflight, log level {level}", ROOT, level) for level in ("info", "warning")]
-        figures: dict[str, list[Measured]] = {contender.name: [] for contender in contenders}
-        for number in range(options.rounds):
-            for contender in contenders:
-                print(f"round {number + 1} of {options.rounds}: {contender.name}", file=sys.stderr, flush=True)
-                figures[contender.name].append(_measure(contender, options))
-    return figures
+    for name in names:
+        contenders, measure = SCENARIOS[name]
+        with ExitStack() as stack:
+            if options.base and name == "cost":
+                older = stack.enter_context(cost.checked_out(options.base))
+                contenders = [*contenders, Contender(name=options.base, tree=older, speed=True)]
+            results.conditions[name] = conditions(options.rounds, quick=options.quick)
+            figures: dict[str, list[Any]] = {contender.name: [] for contender in contenders}
+            for number in range(options.rounds):
+                for contender in contenders:
+                    began = monotonic()
+                    figures[contender.name].append(measure(contender, options))
+                    told = f"{name}, round {number + 1} of {options.rounds}, {contender.name}"
+                    print(f"{told}: {monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            setattr(results, name, figures)
 
 
-@contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
-    """Unpack a commit into a temporary folder, from which it runs with the packages of this environment."""
-    with tempfile.TemporaryDirectory(prefix="xinflight-base-") as folder:
-        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True)
-        subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        # Where setup.cfg maps it: otherwise it would be found in this tree's editable installation.
-        page = Path(folder) / "server/xinflight/client_static"
-        if not page.exists():
-            page.symlink_to(Path(folder) / "client_static")
-        yield Path(folder)
+def embedded(document: str, results: Results) -> str:
+    """Return the document with the report of the results in its place."""
+    before, _, rest = document.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{report(results)}{END}{after}"
 
 
-def _measure(contender: Contender, options: Options) -> Measured:
-    """Start an upstream, the server and the load, all new, and return the figures."""
-    server_core, load_core = cores()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xinflight-bench-")))
-        replicas, generation = str(options.clients), str(options.generation)
-        command = _python("-m", "bench.fake_upstream", replicas, generation)
-        upstream = stack.enter_context(
-            running(command, folder / "upstream", core=load_core, environ=environ(ROOT / "tests"))
-        )
-        server = stack.enter_context(_serving(contender, upstream, folder, server_core))
-        load = Load(
-            url=server.url,
-            upstream_url=upstream.url,
-            server_pid=server.pid,
-            upstream_pid=upstream.pid,
-            clients=options.clients,
-            seconds=options.seconds,
-            generation=options.generation,
-            core=load_core,
-        )
-        command = _python("-m", "bench.load", msgspec.json.encode(load).decode())
-        answer = subprocess.run(command, env=environ(ROOT / "tests"), stdout=subprocess.PIPE, check=True)
-    return msgspec.json.decode(answer.stdout, type=Measured)
-
-
-@contextmanager
-def _serving(contender: Contender, upstream: Process, folder: Path, core: int | None) -> Iterator[Process]:
-    if contender.tree is None:
-        command = _python("-m", "bench.bare_handler", upstream.url)
-        variables = environ(ROOT / "tests")
-    else:
-        options = ["--port", "0", "--data-dir", str(folder / "data"), "--xinference", upstream.url]
-        command = _python("-c", "from xinflight.cli import main; main()", "serve", *options)
-        variables = environ(contender.tree / "server")
-        variables |= {"XINFLIGHT_LOG_LEVEL": contender.log_level, "XINFLIGHT_DRAIN": "0"}
-    with running(command, folder / "server", core=core, environ=variables) as server:
-        yield server
-
-
-def _python(*arguments: str) -> list[str]:
-    return [sys.executable, *arguments]
-
-
-def environ(modules: Path) -> dict[str, str]:
-    """Return the environment without settings of xinflight, and with a folder whose modules come first."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("XINFLIGHT_")}
-    return {**inherited, "PYTHONPATH": str(modules)}
+def _write(results: Results) -> None:
+    text = DOCS / "performance.md"
+    text.write_text(embedded(text.read_text("utf-8"), results), "utf-8")
+    (DOCS / "performance.svg").write_text(plot(results), "utf-8")
+    (DOCS / "performance.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
 def main() -> None:
-    """Measure and print the report, as Markdown."""
+    """Measure and print the report as Markdown; with the option `write`, also put it into the documentation."""
     if sys.platform != "linux":
         sys.exit("The benchmark reads /proc and pins processes to cores: it needs Linux.")
     options = Options.from_environ()
-    describe = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(describe, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-    print(report(compare(options), options, commit), flush=True)
+    names = options.scenario.split(",") if options.scenario else list(SCENARIOS)
+    if unknown := set(names) - set(SCENARIOS):
+        sys.exit(f"No such scenario: {', '.join(sorted(unknown))}. There are {', '.join(SCENARIOS)}.")
+    kept = DOCS / "performance.json"
+    results = Results()
+    if options.write and kept.exists():
+        results = msgspec.json.decode(kept.read_bytes(), type=Results)
+    for name in names:
+        compare([name], options, results)
+        if options.write:
+            # After each: a run that is interrupted keeps what it has.
+            _write(results)
+    print(report(results), flush=True)
 
 
 if __name__ == "__main__":
