@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trace_kit import PARENT, TRACE, TRACEPARENT, Spans
 from xinflight import tracing
 from xinflight.app import setup
 from xinflight.cli import serving
-from xinflight.demo import Faults
+from xinflight.demo import Faults, emulator_app
 from xinflight.errors import StorageUnavailable
 from xinflight.model import Task
 from xinflight.protocol import OutputEvent
@@ -115,6 +116,47 @@ async def test_a_chat(front: Front, spans: Spans) -> None:
     assert attempt["gen_ai.response.finish_reasons"] == ("length",)
     assert "gen_ai.request.seed" not in attempt
     assert PROMPT not in str([attributes(span) for span in spans.finished()])
+
+
+@pytest.fixture
+async def sent(engine: Recorder, stack: AsyncExitStack) -> tuple[str, dict[str, set[str | None]]]:
+    """Serve an emulator; give its URL, and the trace contexts that arrive at it, by the last part of the path."""
+    arrived: dict[str, set[str | None]] = {}
+
+    @web.middleware
+    async def noted(request: web.Request, handler: Any) -> web.StreamResponse:
+        arrived.setdefault(request.path.rpartition("/")[2], set()).add(request.headers.get("traceparent"))
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    app = emulator_app(engine)
+    app.middlewares.insert(0, noted)
+    stack.push_async_callback(engine.aclose)
+    return (await stack.enter_async_context(hosted(app))).rstrip("/"), arrived
+
+
+Sent = tuple[str, dict[str, set[str | None]]]
+
+
+async def test_xinference_gets_the_span_of_its_request(sent: Sent, serve: Serve, spans: Spans) -> None:
+    """With the request for the image only: polls are no part of what the client asked for."""
+    upstream, arrived = sent
+    url = await serve(xinference_url=upstream)
+    await post(url, task_id="a")
+    await eventually(lambda: spans.finished("store"))
+    ((got,),) = [arrived.pop("txt2img")]
+    assert (got or "").startswith(f"00-{TRACE}-{spans.id(ATTEMPT)}-0")
+    assert arrived.keys() > {"progress", "models"}
+    assert set().union(*arrived.values()) == {None}
+
+
+async def test_without_an_sdk_xinference_gets_that_of_the_client(sent: Sent, serve: Serve) -> None:
+    upstream, arrived = sent
+    url = await serve(xinference_url=upstream)
+    for headers in ({"traceparent": TRACEPARENT}, {"traceparent": "malformed"}):
+        await post(url, headers=headers)
+    await eventually(lambda: len(arrived.get("txt2img", ())) == 2)
+    assert arrived["txt2img"] == {TRACEPARENT, None}
 
 
 async def test_each_attempt_has_its_own(spans: Spans, in_a_trace: None) -> None:

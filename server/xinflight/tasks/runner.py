@@ -163,6 +163,16 @@ class Runner:
 
     async def _attempt(self, run: OutputRun, model: Model, inputs: Inputs) -> Made:
         """Send one request; return what was made. Raises what `Attempt.run` raises, and `Kind.finish`."""
+        kind = KINDS[run.task.kind]
+        with attempting(run, model.uid) as span:
+            made = await self._ask(run, model, inputs, span.traceparent)
+            answered(span, made)
+        if kind.finish is not None and isinstance(made, bytes):
+            return await self._images.finish(kind.finish, inputs, made)
+        return made
+
+    async def _ask(self, run: OutputRun, model: Model, inputs: Inputs, traceparent: str | None) -> Made:
+        """Send one request, as part of a trace, and learn from its times. Raises what `Attempt.run` raises."""
         key = run.duration_key(model.uid)
         started = self._clock.monotonic()
         kind = KINDS[run.task.kind]
@@ -172,7 +182,7 @@ class Runner:
         attempt = Attempt(
             self._upstream,
             kind,
-            generation_request(run, model, inputs),
+            generation_request(run, model, inputs, traceparent),
             estimator,
             true_cancel=model.true_cancel,
             report=lambda: self._ledger.progressed(run),
@@ -180,9 +190,7 @@ class Runner:
         )
         self._ledger.sent(run, attempt)
         try:
-            with attempting(run, model.uid) as span:
-                made = await attempt.run()
-                answered(span, made)
+            made = await attempt.run()
         except (RouteMissing, XinflightError) as error:
             if run.output.state is State.CANCELLING:
                 # However its request ended, it has: that is what the cancel is for.
@@ -193,8 +201,6 @@ class Runner:
         now = self._clock.monotonic()
         tail = now - estimator.decoding_since if estimator.decoding_since is not None else 0.0
         self._durations.learn(key, now - estimator.began_at, tail)
-        if kind.finish is not None and isinstance(made, bytes):
-            return await self._images.finish(kind.finish, inputs, made)
         return made
 
     async def _pause(self, run: OutputRun, reason: str | None, seconds: float) -> None:
@@ -273,7 +279,9 @@ class Runner:
             raise UpstreamFailed(detail=f"aborted by somebody else: {error}")
 
 
-def generation_request(run: OutputRun, model: Model, inputs: Inputs) -> GenerationRequest:
+def generation_request(
+    run: OutputRun, model: Model, inputs: Inputs, traceparent: str | None = None
+) -> GenerationRequest:
     """Return what to ask of a model; values that were not known at acceptance are the model's."""
     params = run.task.params
     width, height = (0, 0) if params.size is None else parse_size(params.size)
@@ -290,4 +298,5 @@ def generation_request(run: OutputRun, model: Model, inputs: Inputs) -> Generati
         params=params,
         context_length=model.context_length,
         inputs=inputs,
+        traceparent=traceparent,
     )

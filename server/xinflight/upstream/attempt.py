@@ -181,7 +181,11 @@ class Attempt:
 
         try:
             await self._upstream.post(
-                route.path(self.request), body, receive, max_bytes=self._kind.max_bytes(self.request)
+                route.path(self.request),
+                body,
+                receive,
+                max_bytes=self._kind.max_bytes(self.request),
+                traceparent=self.request.traceparent,
             )
             return reader.end()
         except UpstreamDied as error:

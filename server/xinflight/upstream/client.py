@@ -7,6 +7,7 @@ import base64
 from uuid import uuid4
 
 import msgspec
+from msgspec.structs import replace
 from yarl import URL
 
 from xinflight.clock import Clock
@@ -68,13 +69,18 @@ class Client:
         await self._send(method, path, body, Response(parts.append, max_bytes), seconds)
         return b"".join(parts)
 
-    async def post(self, path: str, body: object, receive: Receive, *, max_bytes: int) -> None:
+    async def post(
+        self, path: str, body: object, receive: Receive, *, max_bytes: int, traceparent: str | None = None
+    ) -> None:
         """Send a POST and pass its 200 response to `receive` as it arrives, at most `max_bytes`, in any time.
 
         Returns at the end of the response, or when `receive` wants no more of it; that may close the connection.
         Errors as `request`, and what `receive` raises.
         """
-        await self._send("POST", path, body, Response(receive, max_bytes), None)
+        encoded = encode(body)
+        if traceparent is not None:
+            encoded = replace(encoded, traceparent=traceparent)
+        await self._send("POST", path, encoded, Response(receive, max_bytes), None)
 
     async def replicas(self, uid: str) -> list[Replica]:
         """Return the current replicas of a model; errors as `request`."""

@@ -59,10 +59,11 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Body(Struct, frozen=True):
-    """The body of a request."""
+    """The body of a request, and with `traceparent` the span that it belongs to (W3C Trace Context)."""
 
     content_type: str
     data: bytes
+    traceparent: str | None = None
 
 
 class Response:

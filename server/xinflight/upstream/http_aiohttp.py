@@ -52,10 +52,12 @@ class AiohttpTransport:
         """Send one request; see `Transport.send`."""
         assert self._session is not None  # set by open()
         data: bytes | io.BytesIO | None = None
-        headers = None
+        headers: dict[str, str] | None = None
         if body is not None:
             data = body.data if len(body.data) <= SMALL_BODY else io.BytesIO(body.data)
             headers = {hdrs.CONTENT_TYPE: body.content_type}
+            if body.traceparent is not None:
+                headers["traceparent"] = body.traceparent
         # Already parsed, for yarl caches it.
         url = URL(self._base + path, encoded=True)
         try:

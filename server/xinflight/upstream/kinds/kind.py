@@ -53,7 +53,8 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
 
     `width` and `height` are 0 where nobody asks for a size. `params` has what is special to a kind, `context_length`
     is the model's, in tokens.
-    `request_id` is unique per request ever sent, since Xinference refuses one that it has seen.
+    `request_id` is unique per request ever sent, since Xinference refuses one that it has seen. `traceparent` is the
+    span that it belongs to, if any.
     """
 
     model: str
@@ -68,6 +69,7 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
     params: Params
     context_length: int | None = None
     inputs: Inputs = Inputs()
+    traceparent: str | None = None
 
 
 class FormFile(Struct, frozen=True, kw_only=True):
