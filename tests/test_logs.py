@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,16 @@ ESCAPED = r"out of memory\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202egnp.exe 内存"
 class Logs:
     """A logger of ours and one of a library, that write as the server does."""
 
-    def __init__(self, *, people: bool) -> None:
+    def __init__(self, *, people: bool, secrets: Collection[str] = ()) -> None:
         self._stream = io.StringIO()
         handler = logging.StreamHandler(self._stream)
-        handler.setFormatter(formatter(people=people))
+        handler.setFormatter(formatter(people=people, secrets=secrets))
         self.library = logging.Manager(logging.RootLogger(logging.DEBUG)).getLogger("aiohttp.server")
         self.library.addHandler(handler)
         self.ours: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-            self.library, processors=processors(people=people), wrapper_class=structlog.stdlib.BoundLogger
+            structlog.PrintLogger(self._stream),
+            processors=processors(people=people, secrets=secrets),
+            wrapper_class=structlog.stdlib.BoundLogger,
         )
 
     @property
