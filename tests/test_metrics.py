@@ -2,9 +2,8 @@
 
 import asyncio
 import inspect
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from clients import PAINTER, FakeClock, Recorder, WireClient, hosted
 from conftest import Serve
+from metrics_table import documented, documented_series
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.app import setup
 from xinflight.auth import Identity
@@ -33,7 +33,6 @@ from xinflight.tasks.scheduler import Scheduler
 from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.web.streams import PATIENCE
 
-OPERATIONS = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8")
 NOBODY = "http://127.0.0.1:9"
 parse_openmetrics: Callable[[str], Iterable[Metric]] = openmetrics.text_string_to_metric_families
 METHODS = [method for name, method in vars(Telemetry).items() if not name.startswith("_")]
@@ -55,19 +54,17 @@ class Series:
         self._values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
         assert len(self._values) == len(samples)
 
+    @property
+    def names(self) -> set[str]:
+        """The names of all series."""
+        return {name for name, _ in self._values}
+
     def __len__(self) -> int:
         return len(self._values)
 
     def __call__(self, name: str, **labels: str) -> float:
         """Return the value of one series."""
         return self._values[f"xinflight_{name}", frozenset(labels.items())]
-
-
-def documented() -> Iterator[tuple[str, str, frozenset[str], str]]:
-    """Yield name, type, labels and meaning of every metric in the table."""
-    for row in re.findall(r"^\| `(xinflight_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", OPERATIONS, re.MULTILINE):
-        name, kind, labels, meaning = row
-        yield name, kind, frozenset(re.findall(r"`(\w+)`", labels)), meaning
 
 
 def described(family: Metric) -> tuple[str, str, frozenset[str], str]:
@@ -153,7 +150,7 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
     assert ended("database_bytes", file="database") > 0
     assert 0 < ended("disk_free_bytes") < ended("disk_size_bytes")
     assert ended("asyncio_tasks") > 3
-    assert any(family.name == "process_open_fds" for family in ended.families)
+    assert {name for name in documented_series() if name.startswith("process_")} <= ended.names
 
 
 async def test_slow_readers_are_counted(mounted: tuple[web.Application, Gateway], clock: FakeClock) -> None:
