@@ -38,7 +38,7 @@ async def examined(run: Run, *arguments: str) -> tuple[int, str]:
     """Return the exit code and the lines about the log-in."""
     result = await asyncio.to_thread(run, *arguments)
     assert "All is well." in result.output or result.exit_code == 1
-    return result.exit_code, result.output.partition("Xinference   ")[0]
+    return result.exit_code, result.output.partition("Data         ")[0]
 
 
 async def test_the_mode_in_effect(run: Run, tmp_path: Path) -> None:

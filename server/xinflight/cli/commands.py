@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import click
 
 from xinflight.cli.backup import backup
+from xinflight.cli.data_report import describe_data
 from xinflight.cli.demo import demo as demo_command
 from xinflight.cli.login_report import describe_login
 from xinflight.cli.logs import printable, redact, set_up_logs
@@ -113,7 +114,7 @@ def greet(url: str, settings: Settings, *, demo: bool) -> None:
 @DATA_DIR
 @AUTH
 def doctor(config_file: str | None, **flags: Any) -> None:
-    """Check the log-in, Xinference and its models, and print how to fix what is missing."""
+    """Check the log-in, the data folder, Xinference and its models, and print how to fix what is missing."""
     settings = load(config_file, flags)
     set_up_logs("error", secrets_of(settings))
     sys.exit(asyncio.run(examine(settings)))
@@ -142,13 +143,16 @@ def load(file: str | None, flags: dict[str, Any]) -> Settings:
 
 
 async def examine(settings: Settings) -> int:
-    """Print how people log in, what runs on Xinference, and what to do about what is missing.
+    """Print how people log in, where data are, what runs on Xinference, and what to do about what is missing.
 
-    Returns 0 if people can log in and there is a model for anything, else 1.
+    Returns 0 if people can log in, the data folder can be used and there is a model for anything, else 1.
     """
-    lines, usable = await asyncio.to_thread(describe_login, settings)
-    for line in lines:
-        click.echo(line)
+    usable = True
+    for describe in (describe_login, describe_data):
+        lines, well = await asyncio.to_thread(describe, settings)
+        usable = usable and well
+        for line in lines:
+            click.echo(line)
     clock = SystemClock()
     upstream = Xinference(settings, clock, Supervisor(clock), on_change=lambda: None)
     await upstream.start()

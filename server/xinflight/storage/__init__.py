@@ -9,7 +9,7 @@ from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sharing import SHARES_PER_OWNER, Sharing
-from xinflight.storage.sqlite_schema import MIGRATIONS
+from xinflight.storage.sqlite_schema import MIGRATIONS, schema_of
 from xinflight.storage.store import Accept, Append, Charge, Extend, Outcome, PoolTags, Save, StaleFence, Store, Write
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
@@ -49,4 +49,5 @@ __all__ = [
     "UploadRow",
     "Write",
     "draw_id",
+    "schema_of",
 ]

@@ -14,7 +14,7 @@ import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StoreUnusable
 from xinflight.model import Task
 from xinflight.storage.sqlite_deletion import UNREADABLE, delete_task
-from xinflight.storage.sqlite_schema import MIGRATIONS, connect
+from xinflight.storage.sqlite_schema import MIGRATIONS, connect, connect_to_read
 
 __all__ = ["NamedFiles", "copy_database", "drop_lost", "settle_copy"]
 
@@ -125,4 +125,4 @@ def drop_lost(original: Path, path: Path, uids: Collection[str], uploads: Collec
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+    return connect_to_read(path, busy_timeout=BUSY_TIMEOUT)

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -9,7 +10,7 @@ import structlog
 from xinflight.errors import StoreUnusable
 from xinflight.storage.sqlite_migration import convert_tasks, list_outputs, rank_tasks
 
-__all__ = ["MIGRATIONS", "connect", "explain", "make_private", "migrate"]
+__all__ = ["MIGRATIONS", "connect", "connect_to_read", "explain", "make_private", "migrate", "schema_of"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -191,6 +192,17 @@ def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connectio
         connection.close()
         raise
     return connection
+
+
+def connect_to_read(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
+    """Open a connection that changes nothing, also while a server of another process writes. Raises sqlite3.Error."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=busy_timeout)
+
+
+def schema_of(path: Path) -> int:
+    """Return the schema of a database, 0 for an empty one. Raises sqlite3.Error."""
+    with closing(connect_to_read(path, busy_timeout=1.0)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> bool:
