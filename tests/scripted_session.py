@@ -44,7 +44,7 @@ async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tu
 
     subscriber = await gateway.subscribe("ann")
     context = gateway.render_context("en", str)
-    outbox = Outbox(send, subscriber, context, codec, parts.clock, patience=5.0)
+    outbox = Outbox(send, lambda size: True, subscriber, context, codec, parts.clock, patience=5.0)
     writer = asyncio.create_task(outbox.run(), name="writer")
     meter = ClientMeter(gateway.limits, "ann", None, parts.clock)
     yield Session(gateway, access_of("ann", parts.clock), subscriber, outbox, context, codec, meter), sent

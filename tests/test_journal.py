@@ -284,7 +284,7 @@ class Line:
         context = RenderContext(
             lang="en", output_url=str, output_bytes=no_bytes, inline_bytes=0, written=lambda event, message: None
         )
-        self.outbox = Outbox(self._send, subscriber, context, JSON, self.clock, patience=5.0)
+        self.outbox = Outbox(self._send, lambda size: False, subscriber, context, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")
 
     async def _send(self, frame: bytes) -> None:

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from clients import WireClient
+from xinflight.clock import SystemClock
 
 
 async def test_addresses_are_parsed_once(server: str, client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +27,19 @@ async def test_addresses_are_parsed_once(server: str, client: WireClient, monkey
             # From the second time on.
             monkeypatch.setattr(ipaddress, "ip_address", counted)
     assert not parsed
+
+
+async def test_a_frame_that_fits_needs_no_timer(client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one that waits for the client to read does: cancelled timers pile up until they would have fired."""
+    limited: list[float | None] = []
+    timeout = SystemClock.timeout
+
+    def counted(clock: SystemClock, seconds: float | None) -> Any:
+        limited.append(seconds)
+        return timeout(clock, seconds)
+
+    heartbeat = client.seen[0]["heartbeat"]
+    monkeypatch.setattr(SystemClock, "timeout", counted)
+    for _ in range(3):
+        await client.ask(action="ping")
+    assert heartbeat not in limited

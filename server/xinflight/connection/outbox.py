@@ -44,12 +44,14 @@ class _Frame(NamedTuple):
 class Outbox:
     """Send messages in order. `send` passes a frame to the transport and waits while its buffer is full.
 
-    Only `run` calls `send`. One frame may take `patience` seconds.
+    Only `run` calls `send`. One frame may take `patience` seconds. `takes` returns whether the transport certainly
+    takes so many bytes without waiting: most frames need no timer.
     """
 
     def __init__(
         self,
         send: Callable[[bytes], Awaitable[None]],
+        takes: Callable[[int], bool],
         subscriber: Subscriber,
         render_context: RenderContext,
         codec: Codec,
@@ -57,6 +59,7 @@ class Outbox:
         patience: float,
     ) -> None:
         self._send = send
+        self._takes = takes
         self._subscriber = subscriber
         self._render_context = render_context
         self._codec = codec
@@ -135,6 +138,9 @@ class Outbox:
             self._sent.set()
 
     async def _transmit(self, frame: bytes) -> None:
+        if self._takes(len(frame)):
+            await self._send(frame)
+            return
         try:
             async with self._clock.timeout(self._patience):
                 await self._send(frame)

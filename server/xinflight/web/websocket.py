@@ -38,6 +38,9 @@ MAX_FRAME = 2**20
 answered with an error. More if `limits.chat_bytes` is."""
 
 
+UNPAUSED = 2**15
+"""Bytes of a frame that don't fill a transport's buffer: 64 KiB for asyncio and uvloop (their high-water mark)."""
+
 FLOOD_CLOSE = 1.0
 """Seconds that a flooding client has to close the connection from its side."""
 
@@ -153,7 +156,8 @@ class WebSocket:
             return
 
         send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
-        outbox = Outbox(send, subscriber, render_context, codec, gateway.clock, patience=gateway.settings.heartbeat)
+        patience = gateway.settings.heartbeat
+        outbox = Outbox(send, partial(_takes, request), subscriber, render_context, codec, gateway.clock, patience)
         meter = self._context.meter(request, identity.id)
         access = self._context.access(request, grant)
         session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
@@ -195,13 +199,13 @@ async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter,
                 async with clock.timeout(FLOOD_CLOSE):
                     await ws.close(code=CloseCode.FLOOD, message=b"too many messages")
             break
-        # Frames that arrived together are read without suspending. Without this, thousands of them would be processed
-        # before any other connection, or the writer of this one, has a turn.
-        await asyncio.sleep(0)
         if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY) and await session.outbox.room():
             await session.receive(frame.data)
         elif frame.type is WSMsgType.PING and await session.outbox.room():
             await _answer_ping(ws, meter, frame.data)
+        # Frames that arrived together are read without suspending. Without this, thousands of them would be processed
+        # before any other connection, or the writer of this one, has a turn.
+        await asyncio.sleep(0)
     return frames
 
 
@@ -231,6 +235,15 @@ async def _write(gateway: Gateway, session: Session, ws: web.WebSocketResponse, 
         _abort(request)
     else:
         await ws.close(code=session.close_code, message=session.close_reason.encode())
+
+
+def _takes(request: web.Request, size: int) -> bool:
+    """Return whether a frame of `size` bytes is sent without waiting for the client to read.
+
+    With nothing buffered the transport is not paused, and a frame of UNPAUSED bytes does not pause it.
+    """
+    transport = request.transport
+    return transport is None or (size <= UNPAUSED and not transport.get_write_buffer_size())
 
 
 def _close_code(error: XinflightError) -> CloseCode:
