@@ -213,7 +213,7 @@ async def test_cut_anywhere_nothing_is_lost(world: World) -> None:
 
 def waiting_bytes(subscriber: Subscriber) -> int:
     """Return the bytes of the events that wait for a reader."""
-    items = [*subscriber._live.values(), *subscriber._page]
+    items = [*subscriber._live.values(), *(subscriber._page or ())]
     events = [item for item in items if isinstance(item, Event)]
     return sum(len(event.message.params.prompt) for event in events if isinstance(event.message, Accepted))
 

@@ -9,7 +9,7 @@ import ipaddress
 import math
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 
 from xinflight.clock import Clock
@@ -90,11 +90,9 @@ class RequestLimits:
         finally:
             self._open -= 1
 
-    @contextmanager
-    def connection_of(self, owner: str) -> Iterator[None]:
-        """Count a connection of an owner inside the block; raise TooManyConnections if it has too many."""
-        with _one_more(self._open_by_owner, owner, self._settings.connections_per_owner, "owner"):
-            yield
+    def connection_of(self, owner: str) -> AbstractContextManager[None]:
+        """Count a connection of an owner inside the block; may raise TooManyConnections if it has too many."""
+        return _one_more(self._open_by_owner, owner, self._settings.connections_per_owner, "owner")
 
 
 def _limit(per_minute: int | None, before: RateLimit | None = None) -> RateLimit | None:
@@ -133,7 +131,7 @@ class ClientMeter:
         self._owner = owner
         self.address = address
         self._clock = clock
-        self._refused = RateLimit(REFUSED_PER_MINUTE)
+        self._refused: RateLimit | None = None
         self.flooding = False
         """Whether the client sent so much beyond its limits that it should be disconnected."""
 
@@ -143,6 +141,8 @@ class ClientMeter:
             self._limits.count_address(self.address, {})
             self._limits.count_owner(self._owner, {})
         except RateLimited as error:
+            if self._refused is None:
+                self._refused = RateLimit(REFUSED_PER_MINUTE)
             self.flooding = self._refused.use("", self._clock.monotonic()).retry_after > 0
             return error
         return None

@@ -5,7 +5,6 @@ until there is room, so the queue is bounded in count and bytes. It is disconnec
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -67,9 +66,10 @@ class Outbox:
         self._patience = patience
         # Encoded when queued, so that their bytes can be counted. Bounded by WAITING_ANSWERS and WAITING_BYTES: with
         # one more, the peer counts as a slow reader.
-        self._answers: deque[bytes] = deque()
+        self._answers: list[bytes] = []
         self._bytes = 0
-        self._sent = asyncio.Event()
+        # While a reader waits for room.
+        self._sent: asyncio.Event | None = None
         self._over = False
         self._holds = 0
         self._overflow = False
@@ -93,7 +93,7 @@ class Outbox:
             or self._bytes >= ROOM_BYTES
             or self._subscriber.replays >= ROOM_REPLAYS
         ):
-            self._sent.clear()
+            self._sent = asyncio.Event()
             await self._sent.wait()
         return not self._over
 
@@ -131,11 +131,16 @@ class Outbox:
                 elif self._closing:
                     return
                 # Even without a frame: the end of a replay makes room, too.
-                self._sent.set()
+                self._tell_sent()
         finally:
             # Otherwise a reader that waits for room would wait for ever.
             self._over = True
+            self._tell_sent()
+
+    def _tell_sent(self) -> None:
+        if self._sent is not None:
             self._sent.set()
+            self._sent = None
 
     async def _transmit(self, frame: bytes) -> None:
         if self._takes(len(frame)):
@@ -151,7 +156,7 @@ class Outbox:
         if self._overflow:
             raise SlowReader
         if self._answers:
-            frame = self._answers.popleft()
+            frame = self._answers.pop(0)
             self._bytes -= len(frame)
             return _Frame(frame)
         if not self._events:

@@ -89,8 +89,9 @@ class Subscriber:
         self._live_bytes = 0
         self._texts = SentTexts(journal.compacts)
         # No events, only numbers. Bounded by who asks for replays: a connection asks for no more while many wait.
-        self._replays: deque[_Replay] = deque()
-        self._page: deque[Event | ServerMessage] = deque()
+        self._replays: list[_Replay] = []
+        # None while there is none: even an empty deque takes 760 bytes, and most subscribers are idle.
+        self._page: deque[Event | ServerMessage] | None = None
         # The position at which a task, or all of them, became live.
         self._since: dict[str, int] = {}
         self._since_all: int | None = None
@@ -189,7 +190,7 @@ class Subscriber:
         self.unsubscribe_all()
         self._clear_live()
         self._replays.clear()
-        self._page.clear()
+        self._page = None
 
     def _show_queue(self, uids: Collection[str], *, missed: bool = False) -> None:
         """Buffer the places of tasks that are subscribed from now on, or of which some were `missed`."""
@@ -253,6 +254,7 @@ class Subscriber:
             while not self._page and self._replays and not self._live_goes_first(self._replays[0]):
                 await self._read_page(self._replays[0])
             if not self._page and not self._live:
+                self._page = None
                 self.wake.clear()
                 return None
             item = self._page.popleft() if self._page else self._next_live()
@@ -308,7 +310,7 @@ class Subscriber:
         read = await self._read(replay, upto)
         rows = _within(read, PAGE_BYTES)
         events = merged(row for row in rows if self._wants(replay, row))
-        self._page.extend(event for event in events if self._texts.note(event))
+        page = self._page = deque(event for event in events if self._texts.note(event))
         if len(rows) == PAGE or len(rows) < len(read):
             replay.after = rows[-1].seq
             return
@@ -324,9 +326,9 @@ class Subscriber:
         self._replays.remove(replay)
         # An end that is stored but not published yet still has its snapshots: none may follow it.
         ended = {row.uid for row in rows if row.ends}
-        self._page.extend(self._snapshots(uid for uid in replay.running if uid not in ended))
+        page.extend(self._snapshots(uid for uid in replay.running if uid not in ended))
         if replay.done is not None:
-            self._page.append(replay.done)
+            page.append(replay.done)
 
     async def _read(self, replay: _Replay, upto: int) -> list[Event]:
         store, after = self._journal.store, replay.after

@@ -77,6 +77,8 @@ class Xinference(Client):
         self._supervisor = supervisor
         self._settings = settings
         self._on_change = on_change
+        # What `infos` returned last, and of which models.
+        self._described: tuple[tuple[tuple[Model, ...], ...], list[ModelInfo]] = (), []
         # Uids that were found to lack the route with a true cancel: they must never be sent an abort.
         self._without_true_cancel: set[str] = set()
         self._vanished_at: dict[str, float] = {}
@@ -146,7 +148,14 @@ class Xinference(Client):
         return self.models.get(wanted) or next(by_pool, None)
 
     def infos(self) -> list[ModelInfo]:
-        """Describe the models for clients, the default one first."""
+        """Describe the models for clients, the default one first. The list must not be changed."""
+        models = tuple(self.models.values()), tuple(self.vanished.values())
+        # Every client that connects is told; a thousand of them may come at once.
+        if models != self._described[0]:
+            self._described = models, self._describe()
+        return self._described[1]
+
+    def _describe(self) -> list[ModelInfo]:
         defaults = {ability: self.default(ability) for kind in KINDS.values() for ability in kind.abilities}
         infos = [
             ModelInfo(

@@ -80,6 +80,8 @@ class HttpContext:
         self.name = name
         self.login = login
         self.addresses = addresses
+        # The path of all outputs, once it is known where the application is mounted.
+        self._outputs: str | None = None
 
     def check_allowed(self, request: web.Request) -> None:
         """Raise HTTPForbidden, with the setting that would allow it, for a Host or Origin that isn't allowed."""
@@ -167,8 +169,10 @@ class HttpContext:
         They are signed for pages of other origins, and with `signed` for clients that send no credentials with a
         request for an image.
         """
-        marker = "0"
-        url = self.url(request, "outputs", output_id=marker).removesuffix(marker)
+        if self._outputs is None:
+            marker = "0"
+            self._outputs = self.path(request, "outputs", output_id=marker).removesuffix(marker)
+        url = self.addresses.public(request).url + self._outputs
         signer = self.gateway.signer
 
         def signed_url(output_id: str) -> str:

@@ -88,6 +88,8 @@ class WebSocket:
         except ConnectionError:
             # The client left during the handshake; 499 is nginx's code for it.
             return web.Response(status=499)
+        # They are sent, and would take 2 KB of every idle connection.
+        ws.headers.clear()
         try:
             # Before it is known whose it is: sockets without credentials are counted, too, until they are closed.
             with context.connection(request):
@@ -161,26 +163,25 @@ class WebSocket:
         meter = self._context.meter(request, identity.id)
         access = self._context.access(request, grant)
         session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
-        with structlog.contextvars.bound_contextvars(connection=session.connection_id):
-            session.welcome()
-            started = gateway.clock.monotonic()
-            writer = asyncio.create_task(
-                _write(gateway, session, ws, request), name=f"writer {session.connection_id}"
-            )
-            try:
-                with session.registered():
-                    frames = await _read(session, ws, meter, gateway.clock)
-            finally:
-                # Else the connection would be aborted before the client has read why, and what to do.
-                if not session.ended:
-                    writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)
-                gateway.unsubscribe(subscriber)
-                # The kernel would keep the socket's buffers for minutes if the peer is gone without a close.
-                if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
-                    _abort(request)
-            seconds = round(gateway.clock.monotonic() - started, 3)
-            log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
+        # To the end of this request, which is the last one of its TCP connection.
+        structlog.contextvars.bind_contextvars(connection=session.connection_id)
+        session.welcome()
+        started = gateway.clock.monotonic()
+        writer = asyncio.create_task(_write(gateway, session, ws, request), name=f"writer {session.connection_id}")
+        try:
+            with session.registered():
+                frames = await _read(session, ws, meter, gateway.clock)
+        finally:
+            # Else the connection would be aborted before the client has read why, and what to do.
+            if not session.ended:
+                writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            gateway.unsubscribe(subscriber)
+            # The kernel would keep the socket's buffers for minutes if the peer is gone without a close.
+            if not ws.closed or ws.close_code == CloseCode.ABNORMAL:
+                _abort(request)
+        seconds = round(gateway.clock.monotonic() - started, 3)
+        log.info("connection closed", code=ws.close_code, frames=frames, seconds=seconds)
 
 
 async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter, clock: Clock) -> int:
