@@ -27,7 +27,7 @@ help:
 	@echo 'make bench             measure costs and capacity beside a bare handler: QUICK=1, SCENARIO=cost, WRITE=1 ...'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
-	@echo 'make plots             write docs/fairness.svg anew from the simulation of the scheduler'
+	@echo 'make plots             write the plots of docs anew, of the scheduler and of what make bench WRITE=1 measured'
 	@echo 'make clean             remove every environment and everything that was built'
 
 run: $(VENV)/.ready-to-run
@@ -84,6 +84,7 @@ specs: $(VENV)/.ready-to-run
 
 plots: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m fairness_plot docs/fairness.svg
+	PYTHONPATH=tests $(BIN)/python -m bench.pages
 
 clean:
 	rm -rf .venv .venv-* node_modules build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

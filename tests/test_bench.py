@@ -48,7 +48,7 @@ def test_the_other_scenarios_measure_what_they_name(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(capacity, "FIRST", CLIENTS)
     monkeypatch.setattr(capacity, "TOP", 2 * CLIENTS)
     monkeypatch.setattr(capacity, "LIMIT", 60.0)
-    monkeypatch.setattr(delivery, "IMAGES", 2)
+    monkeypatch.setattr(delivery, "IMAGES_QUICK", 2)
     monkeypatch.setattr(storm, "CLIENTS", 100)
     monkeypatch.setattr(idle, "CLIENTS", 100)
     climbed = capacity.measure(XINFLIGHT, options)

@@ -1,7 +1,7 @@
 """How many generations at once one core can serve, before what it adds to their time exceeds a limit.
 
-A ladder: first in steps of two from `FIRST` up to the first number that fails, then on new processes with the
-`BETWEEN` that lie between that and the last that passed.
+A ladder: first in steps of two from `FIRST` up to the first number that fails, then on new processes with `BETWEEN`
+times the last that passed.
 """
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ __all__ = ["FIRST", "LIMIT", "TOP", "Capacity", "measure"]
 LIMIT = 0.05
 """Seconds that may be added at p99."""
 FIRST, TOP = 250, 8000
-BETWEEN = (1.19, 1.41, 1.68)
+BETWEEN, BETWEEN_QUICK = (1.19, 1.41, 1.68), (1.26, 1.59)
 LOAD_LIMIT = 0.9
 """The share of a core above which the load itself may be what failed."""
 
@@ -46,10 +46,10 @@ def measure(contender: Contender, options: Options) -> Capacity:
     coarse = [FIRST]
     while coarse[-1] * 2 <= TOP:
         coarse.append(coarse[-1] * 2)
-    steps = _climb(contender, coarse, options, seconds=options.generation)
+    steps = _climb(contender, coarse, options, seconds=options.generation * (0.6 if options.quick else 1.0))
     passes, fails = _boundary(steps, 0, None)
     if passes and fails is not None:
-        fine = [round(passes * factor / 10) * 10 for factor in BETWEEN]
+        fine = [round(passes * factor / 10) * 10 for factor in (BETWEEN_QUICK if options.quick else BETWEEN)]
         steps += _climb(contender, fine, options, seconds=options.generation * (1.2 if options.quick else 2.0))
         passes, fails = _boundary(steps[len(steps) - len(fine) :], passes, fails)
     return Capacity(passes=passes, fails=fails, steps=steps)

@@ -16,7 +16,7 @@ from bench.stalls import worst
 
 __all__ = ["Delivery", "measure"]
 
-IMAGES = 20
+IMAGES, IMAGES_QUICK = 20, 10
 WARM_UP = 3
 GENERATION = 0.2
 """Seconds, in which the server comes to rest after the image before."""
@@ -46,18 +46,19 @@ class Delivery(Struct, kw_only=True):
 
 def measure(contender: Contender, options: Options) -> Delivery:
     """Measure one contender once: the CPU, and on new processes how late its loop was. Errors as `cost.measure`."""
+    images = IMAGES_QUICK if options.quick else IMAGES
     with staged(contender, slots=1, generation=GENERATION, pixels=LARGE) as stage:
-        used = _run(stage)
+        used = _run(stage, images)
     with TemporaryDirectory(prefix="xinflight-bench-") as folder:
         file = Path(folder) / "stalls"
         with staged(contender, slots=1, generation=GENERATION, pixels=LARGE, stalls=file) as stage:
-            watched = _run(stage)
+            watched = _run(stage, images)
         stall = worst(file, watched.began, watched.over)
     return Delivery(whole=used.whole, fetch=used.fetch, stall=stall)
 
 
-def _run(stage: Stage) -> _Driven:
-    return driven("bench.delivery", _Job(stage, IMAGES), _Driven, core=cores()[1], environ=environ(ROOT / "tests"))
+def _run(stage: Stage, images: int) -> _Driven:
+    return driven("bench.delivery", _Job(stage, images), _Driven, core=cores()[1], environ=environ(ROOT / "tests"))
 
 
 async def _drive(job: _Job) -> _Driven:

@@ -28,7 +28,7 @@ def measure(contender: Contender, options: Options) -> Growth:
     """Measure one contender once with each number of clients. Errors as `cost.measure`."""
     clients = [CLIENTS[0], CLIENTS[-1]] if options.quick else list(CLIENTS)
     with staged(contender, slots=clients[-1], generation=options.generation) as stage:
-        seconds = options.generation * (1.2 if options.quick else 2.0)
+        seconds = options.generation * (1.0 if options.quick else 2.0)
         load = Load(stage=stage, clients=clients, seconds=seconds, warm_up=1.0, settle=0.6)
         steps = driven("bench.load", load, list[Measured], core=cores()[1], environ=environ(ROOT / "tests"))
     return Growth(steps=steps)

@@ -13,7 +13,7 @@ __all__ = ["Idle", "measure"]
 
 CLIENTS = 5000
 AT_ONCE = 50
-SETTLE = 3.0
+SETTLE = 2.0
 HEARTBEAT = 25.0
 """Seconds between two pings, which is how long the CPU is measured."""
 

@@ -195,6 +195,8 @@ class KeptConnection(asyncio.Protocol):
         assert self._parser is not None
         assert self._answer is not None
         body, status = b"".join(self._body), self._parser.get_status_code()
+        if self._answer.cancelled():
+            return
         if status == 200:
             self._answer.set_result(body)
         else:

@@ -14,7 +14,7 @@ __all__ = ["plot"]
 
 WIDTH, MARGIN, GAP = 960, 16, 40
 PANEL = (WIDTH - 2 * MARGIN - GAP) / 2
-NAMES, VALUES = 158, 58
+NAMES, VALUES = 178, 52
 """Pixels for the names to the left of the bars, and for the figures to their right."""
 BARS = PANEL - NAMES - VALUES
 ROW, BAR, HEAD, FOOT = 20, 13, 40, 20
@@ -171,16 +171,17 @@ def _drawn(panel: _Panel, left: float, top: float) -> Iterator[str]:
     for number, bar in enumerate(panel.bars):
         y, x = top + HEAD + ROW * number, left + NAMES
         width = bar.value / longest * BARS
-        shown = max(width, 0.0 if bar.goal is None else bar.goal / longest * BARS)
+        goal = None if bar.goal is None else bar.goal / longest * BARS
+        # Beside the bar, unless the mark is in the way.
+        after = goal if goal is not None and width < goal < width + VALUES else width
         name = escape(bar.name.removeprefix("FastAPI "))
         yield f'<text x="{x - 8:g}" y="{y + 11:g}" text-anchor="end">{name}</text>'
         yield (
             f'<rect class="{CLASSES.get(bar.name, "plain")}" x="{x:g}" y="{y:g}" width="{width:.1f}" height="{BAR}"/>'
         )
-        if bar.goal is not None:
-            at = x + bar.goal / longest * BARS
-            yield f'<path class="goal" d="M{at:.1f} {y - 3:g} V{y + BAR + 3:g}"/>'
-        yield f'<text x="{x + shown + 6:.1f}" y="{y + 11:g}">{bar.value:{panel.form}}</text>'
+        if goal is not None:
+            yield f'<path class="goal" d="M{x + goal:.1f} {y - 3:g} V{y + BAR + 3:g}"/>'
+        yield f'<text x="{x + after + 6:.1f}" y="{y + 11:g}">{bar.value:{panel.form}}</text>'
 
 
 def _legend() -> Iterator[str]:

@@ -10,19 +10,14 @@ from contextlib import ExitStack
 from time import monotonic
 from typing import Any, NamedTuple
 
-import msgspec
-
 from bench import cancel, capacity, cost, delivery, growth, idle, storm
-from bench.contenders import PEERS, ROOT, Contender
+from bench.contenders import PEERS, Contender
 from bench.options import Options
-from bench.plot import plot
+from bench.pages import read_results, write_results
 from bench.report import report
 from bench.results import Results, conditions
 
-__all__ = ["BEGIN", "END", "SCENARIOS", "compare", "embedded"]
-
-DOCS = ROOT / "docs"
-BEGIN, END = "<!-- The benchmark writes what follows. -->\n\n", "\n\n<!-- The benchmark wrote that. -->"
+__all__ = ["SCENARIOS", "compare"]
 
 
 class Scenario(NamedTuple):
@@ -67,20 +62,6 @@ def compare(names: Sequence[str], options: Options, results: Results) -> None:
             setattr(results, name, figures)
 
 
-def embedded(document: str, results: Results) -> str:
-    """Return the document with the report of the results in its place."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{report(results)}{END}{after}"
-
-
-def _write(results: Results) -> None:
-    text = DOCS / "performance.md"
-    text.write_text(embedded(text.read_text("utf-8"), results), "utf-8")
-    (DOCS / "performance.svg").write_text(plot(results), "utf-8")
-    (DOCS / "performance.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-
-
 def main() -> None:
     """Measure and print the report as Markdown; with the option `write`, also put it into the documentation."""
     if sys.platform != "linux":
@@ -89,15 +70,12 @@ def main() -> None:
     names = options.scenario.split(",") if options.scenario else list(SCENARIOS)
     if unknown := set(names) - set(SCENARIOS):
         sys.exit(f"No such scenario: {', '.join(sorted(unknown))}. There are {', '.join(SCENARIOS)}.")
-    kept = DOCS / "performance.json"
-    results = Results()
-    if options.write and kept.exists():
-        results = msgspec.json.decode(kept.read_bytes(), type=Results)
+    results = read_results() if options.write else Results()
     for name in names:
         compare([name], options, results)
         if options.write:
             # After each: a run that is interrupted keeps what it has.
-            _write(results)
+            write_results(results)
     print(report(results), flush=True)
 
 
