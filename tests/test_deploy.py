@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from clients import LONG
+from xinflight.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -129,6 +130,28 @@ def test_what_the_container_runs(container: tuple[subprocess.Popen[str], str], i
     assert process.wait(LONG) == 0
     silent = subprocess.run([installed / program, *arguments], check=False, stderr=subprocess.DEVNULL)
     assert silent.returncode == 1
+
+
+def test_what_compose_starts() -> None:
+    """It agrees with the container file, with the configuration of nginx, and with the settings."""
+    compose = (DEPLOY / "compose.yaml").read_text("utf-8")
+    nginx = (DEPLOY / "nginx" / "xinflight.conf").read_text("utf-8")
+    given = dict(re.findall(r"^      (XINFLIGHT_\w+): (.*)$", compose, re.MULTILINE))
+    assert {name.removeprefix("XINFLIGHT_").lower() for name in given} <= set(Settings.__struct_fields__)
+    port = re.search(r"XINFLIGHT_PORT=(\d+)", CONTAINERFILE)
+    assert port is not None
+    assert f"server {given['XINFLIGHT_HOST']}:{port[1]};" in nginx
+    # As the comment at the top of that file says.
+    for setting in ('auth = "tokens"', 'trusted_proxies = ["127.0.0.1"]', "allow_hosts = "):
+        assert setting in nginx
+    assert (given["XINFLIGHT_AUTH"], given["XINFLIGHT_TRUSTED_PROXIES"]) == ("tokens", "127.0.0.1")
+    assert "ssl_certificate     /etc/letsencrypt/live/" in nginx
+    assert "./certificates:/etc/letsencrypt:ro" in compose
+    for folder in re.findall(r"- (?:data|backups):(/\w+)", compose):
+        assert re.search(rf"install --directory --owner=xinflight .*{folder}\b", CONTAINERFILE)
+    dockerfile = re.search(r"context: (.*)\n *dockerfile: (.*)\n", compose)
+    assert dockerfile is not None
+    assert (DEPLOY / dockerfile[1] / dockerfile[2]).is_file()
 
 
 def test_the_container_is_not_roots() -> None:

@@ -38,8 +38,7 @@ def backup(dest: Path, keep: int | None, config_file: str | None, data_dir: str 
 
 
 def _described(report: BackupReport) -> str:
-    copied = f"{report.copied_bytes / 1e6:.1f} MB copied, the rest linked to the previous backup"
-    lines = [f"{report.tasks} generations, {report.files} files: {copied}"]
+    lines = [f"{report.tasks} generations, {report.files} files; {report.copied_bytes / 1e6:.1f} MB of them are new"]
     if report.deleted:
         lines.append(f"{report.deleted} were deleted on the server meanwhile, and are not in it")
     if report.lacking:
