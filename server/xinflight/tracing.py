@@ -6,12 +6,12 @@ modules, so it is never imported here. The trace context is passed on in any cas
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar, Token
 from functools import lru_cache
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
@@ -24,6 +24,7 @@ __all__ = ["Attributes", "Span", "accept_traceparent", "choose_parent", "current
 log = structlog.stdlib.get_logger(__name__)
 
 Attributes = Mapping[str, str | bool | int | float | Sequence[str]]
+OnError = Callable[["Span", BaseException], None]
 
 # The parts that all versions have. A later one may have more, and is passed on as the version that this module knows.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -69,13 +70,19 @@ def _valid(text: str) -> str | None:
 
 
 class Span:
-    """A span that is recorded, or without an SDK nothing. `traceparent` is the context of what it leads to."""
+    """A span that is recorded, or without an SDK nothing; as a context manager, the host's current span to its end.
 
-    __slots__ = ("_recorded", "traceparent")
+    `traceparent` is the context of what it leads to. With an exception, `on_error` may set attributes, or fail it.
+    """
 
-    def __init__(self, traceparent: str | None, recorded: Any = None) -> None:
+    __slots__ = ("_attached", "_on_error", "_recorded", "_token", "traceparent")
+
+    def __init__(self, traceparent: str | None, recorded: Any = None, on_error: OnError | None = None) -> None:
         self.traceparent = traceparent
         self._recorded = recorded
+        self._on_error = on_error
+        self._token: Token[str | None] | None = None
+        self._attached: Any = None
 
     def set(self, attributes: Callable[[], Attributes]) -> None:
         """Add attributes; the function is not called where nothing is recorded."""
@@ -90,22 +97,6 @@ class Span:
             self._recorded.set_attribute("error.type", code)
             self._recorded.set_status(Status(StatusCode.ERROR, code))
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Be the host's current span inside the block; end with it."""
-        token = _traceparent.set(self.traceparent)
-        try:
-            if self._recorded is None:
-                yield
-                return
-            from opentelemetry.trace import use_span
-
-            with use_span(self._recorded, record_exception=False, set_status_on_exception=False):
-                yield
-        finally:
-            _traceparent.reset(token)
-            self.end()
-
     def end(self) -> None:
         """End it. A span processor of the host that fails is logged: no task may fail with it."""
         if self._recorded is not None:
@@ -114,33 +105,43 @@ class Span:
             except Exception:
                 log.exception("span not recorded")
 
+    def __enter__(self) -> Self:
+        if self.traceparent is not None:
+            self._token = _traceparent.set(self.traceparent)
+        if self._recorded is not None:
+            from opentelemetry.context import attach
+            from opentelemetry.trace import set_span_in_context
 
-@contextmanager
+            self._attached = attach(set_span_in_context(self._recorded))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._recorded is not None:
+            from opentelemetry.context import detach
+
+            detach(self._attached)
+            if error is not None and self._on_error is not None:
+                self._on_error(self, error)
+            self.end()
+        if self._token is not None:
+            _traceparent.reset(self._token)
+
+
 def span(
-    name: str, parent: str | None, attributes: Callable[[], Attributes], *, client: bool = False
-) -> Iterator[Span]:
-    """Record the block as a span below a `traceparent`, or with None below the current span.
-
-    `client` marks a call to another service. An exception does not mark it as failed, `Span.fail` does.
-    """
-    started = _start(name, parent, attributes, client=client)
-    with started.current():
-        yield started
-
-
-def record(name: str, parent: str | None, attributes: Callable[[], Attributes], seconds: float) -> None:
-    """Record what has taken `seconds` until now as a span below a `traceparent`."""
-    _start(name, parent, attributes, started_at=time_ns() - int(seconds * 1e9)).end()
-
-
-def _start(
     name: str,
     parent: str | None,
     attributes: Callable[[], Attributes],
+    on_error: OnError | None = None,
     *,
     client: bool = False,
     started_at: int | None = None,
 ) -> Span:
+    """Return a started span below a `traceparent`, or with None below the current span.
+
+    `client` marks a call to another service; `started_at` is in nanoseconds of Unix time, by default now.
+    """
     tracer = _tracer()
     if tracer is None:
         return Span(parent or current_traceparent())
@@ -154,7 +155,12 @@ def _start(
         return Span(parent or current_traceparent())
     context = recorded.get_span_context()
     # A provider that records nothing gives spans without an id.
-    return Span(_format(context) if context.is_valid else parent, recorded)
+    return Span(_format(context) if context.is_valid else parent, recorded, on_error)
+
+
+def record(name: str, parent: str | None, attributes: Callable[[], Attributes], seconds: float) -> None:
+    """Record what has taken `seconds` until now as a span below a `traceparent`."""
+    span(name, parent, attributes, started_at=time_ns() - int(seconds * 1e9)).end()
 
 
 def _context(parent: str | None) -> "Context | None":

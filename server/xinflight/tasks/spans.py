@@ -4,9 +4,6 @@ Attributes have the names of OpenTelemetry's semantic conventions where there ar
 `file`). None has a text that a client wrote but its own id of the task: no prompts, no messages, no owner.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from xinflight.errors import UpstreamFailed, XinflightError
 from xinflight.model import Event, Task
 from xinflight.protocol import Cancelled, Error, OutputEvent, TaskRequest
@@ -17,19 +14,18 @@ from xinflight.upstream import KINDS, Aborted, Answer, Made, RouteMissing
 __all__ = ["accepted", "accepting", "answered", "attempting", "record_delivery", "record_wait", "storing"]
 
 
-@contextmanager
-def accepting(request: TaskRequest) -> Iterator[Span]:
+def accepting(request: TaskRequest) -> Span:
     """Record the acceptance of a request, below its own trace context or that of the call. All else is below this."""
-    with span("accept", choose_parent(request.traceparent), dict) as accept:
-        try:
-            yield accept
-        except XinflightError as error:
-            code = error.code
-            accept.set(lambda: {"error.type": code})
-            # What is refused for a mistake of the client's is no failure (as with HTTP's 4xx).
-            if error.status >= 500:
-                accept.fail(code)
-            raise
+    return span("accept", choose_parent(request.traceparent), dict, _refused)
+
+
+def _refused(accept: Span, error: BaseException) -> None:
+    if isinstance(error, XinflightError):
+        code = error.code
+        accept.set(lambda: {"error.type": code})
+        # What is refused for a mistake of the client's is no failure (as with HTTP's 4xx).
+        if error.status >= 500:
+            accept.fail(code)
 
 
 def accepted(accept: Span, task: Task, *, fresh: bool) -> None:
@@ -43,27 +39,28 @@ def record_wait(run: OutputRun, seconds: float, ended: str | None = None) -> Non
     record("wait", run.task.traceparent, lambda: {**_of_run(run), "xinflight.pool": run.task.pool, **end}, seconds)
 
 
-@contextmanager
-def attempting(run: OutputRun, model: str) -> Iterator[Span]:
+def attempting(run: OutputRun, model: str) -> Span:
     """Record one request to Xinference, until it is known to have ended."""
     operation = "chat" if KINDS[run.task.kind].streams else "generate_content"
-    with span(
-        f"{operation} {model}", run.task.traceparent, lambda: _of_attempt(run, operation, model), client=True
-    ) as attempt:
-        try:
-            yield attempt
-        except Aborted:
-            attempt.set(lambda: {"xinflight.cancelled": True})
-            raise
-        except RouteMissing:
-            attempt.fail("route_missing")
-            raise
-        except XinflightError as error:
-            status = error.upstream_status if isinstance(error, UpstreamFailed) else None
-            if status is not None:
-                attempt.set(lambda: {"http.response.status_code": status})
-            attempt.fail(error.code)
-            raise
+    return span(
+        f"{operation} {model}",
+        run.task.traceparent,
+        lambda: _of_attempt(run, operation, model),
+        _not_answered,
+        client=True,
+    )
+
+
+def _not_answered(attempt: Span, error: BaseException) -> None:
+    if isinstance(error, Aborted):
+        attempt.set(lambda: {"xinflight.cancelled": True})
+    elif isinstance(error, RouteMissing):
+        attempt.fail("route_missing")
+    elif isinstance(error, XinflightError):
+        status = error.upstream_status if isinstance(error, UpstreamFailed) else None
+        if status is not None:
+            attempt.set(lambda: {"http.response.status_code": status})
+        attempt.fail(error.code)
 
 
 def answered(attempt: Span, output: Made) -> None:
@@ -71,16 +68,15 @@ def answered(attempt: Span, output: Made) -> None:
     attempt.set(lambda: {"http.response.status_code": 200, **_of_answer(output)})
 
 
-@contextmanager
-def storing(run: OutputRun, output: Made) -> Iterator[None]:
+def storing(run: OutputRun, output: Made) -> Span:
     """Record the storing of an output, until the event that tells of it is committed."""
     size: Attributes = {} if isinstance(output, Answer) else {"file.size": len(output)}
-    with span("store", run.task.traceparent, lambda: {**_of_run(run), **size}) as store:
-        try:
-            yield
-        except XinflightError as error:
-            store.fail(error.code)
-            raise
+    return span("store", run.task.traceparent, lambda: {**_of_run(run), **size}, _not_stored)
+
+
+def _not_stored(store: Span, error: BaseException) -> None:
+    if isinstance(error, XinflightError):
+        store.fail(error.code)
 
 
 def record_delivery(event: Event, now: float) -> None:
