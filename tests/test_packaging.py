@@ -90,11 +90,11 @@ def test_a_missing_extra_is_named_and_then_it_serves(dist: Path, bin_folder: Pat
     with server(bin_folder, tmp_path) as said:
         url = next(found.group(1) for line in said if (found := re.search(r"xinflight is at (\S+)", line)))
         page = fetch(url)
-        assets = set(re.findall(r'(?:src|href)="(/assets/[^"]+)"', page))
+        assets = set(re.findall(r'(?:src|href)="(assets/[^"]+)"', page))
         assert any(name.endswith(".js") for name in assets)
         assert any(name.endswith(".css") for name in assets)
         for asset in assets:
-            assert fetch(url.rstrip("/") + asset)
+            assert fetch(url + asset)
         assert fetch(f"{url}healthz") == '{"status":"ok","upstream":"ready"}'
 
 

@@ -26,7 +26,9 @@ import { Viewer } from "./viewer.js";
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
 
-const { lang: served = "en", wsPath = "/ws/generate", auth = "none", arrived } = document.documentElement.dataset;
+const { lang: served = "en", auth = "none", arrived } = document.documentElement.dataset;
+// Relative to the page, like all of its addresses: a proxy may have put it below a prefix.
+const wsPath = new URL("ws/generate", location.href).pathname;
 const token = takeToken();
 chooseLang(served);
 

@@ -52,13 +52,11 @@ class Page:
             environment.get_template("index.html")
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /: return the page in the language of the request."""
+        """Handle GET /: return the page in the language of the request. Its links are relative, for any prefix."""
         self._context.check_allowed(request)
         await _identify(self._context, request)
         variables = {
             "lang": self._context.lang(request),
-            "assets": self._context.path(request, "assets", file="x").removesuffix("/x"),
-            "ws_path": self._context.path(request, "ws"),
             "auth": self._context.login.mode,
             # A link on another website could bring somebody else's token; an address that was typed does not.
             "arrived": request.headers.get("Sec-Fetch-Site", ""),
