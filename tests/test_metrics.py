@@ -23,6 +23,7 @@ from xinflight.app import setup
 from xinflight.auth import Identity
 from xinflight.connection.outbox import WAITING_ANSWERS
 from xinflight.demo import Faults
+from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
 from xinflight.metrics.labels import OTHER, UNASSIGNED, Names
 from xinflight.metrics.state import pool_loads
@@ -151,6 +152,21 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
     assert 0 < ended("disk_free_bytes") < ended("disk_size_bytes")
     assert ended("asyncio_tasks") > 3
     assert {name for name in documented_series() if name.startswith("process_")} <= ended.names
+
+
+async def test_a_resume_that_cannot_be_read_is_counted(
+    mounted: tuple[web.Application, Gateway], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, gateway = mounted
+
+    async def unreadable(owner: str) -> int:
+        raise StorageUnavailable
+
+    async with hosted(app) as url, WireClient.connect(url) as client:
+        monkeypatch.setattr(gateway.journal.store, "trimmed_to", unreadable)
+        answer = await client.ask(action="resume", after=client.seen[0]["cursor"], scope="all")
+        assert answer["code"] == "storage_unavailable"
+        assert Series(await scrape(url))("resumes_total", outcome="unavailable") == 1
 
 
 async def test_slow_readers_are_counted(mounted: tuple[web.Application, Gateway], clock: FakeClock) -> None:

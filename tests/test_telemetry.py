@@ -189,6 +189,18 @@ async def test_a_store_that_accepts_nothing_is_told() -> None:
         assert gateway.telemetry.of("commit_failed") == [[]]
 
 
+async def test_a_background_task_that_fails_is_told_each_time() -> None:
+    async with ScriptedGateway.begin() as gateway:
+
+        async def fail() -> None:
+            raise KeyError("a bug")
+
+        gateway.supervisor.start("flaky", fail)
+        await gateway.clock.advance(2.5)
+        assert gateway.telemetry.of("task_failed") == [["flaky"], ["flaky"]]
+        await gateway.supervisor.stop("flaky")
+
+
 def test_the_default_counts_nothing() -> None:
     """Every method exists in the recording one, takes what it says, and returns None by default."""
     recording = RecordingTelemetry()
