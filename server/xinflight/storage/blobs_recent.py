@@ -10,10 +10,11 @@ from xinflight.storage.blobs import Blobs, StoredFile
 
 __all__ = ["RecentBlobs"]
 
-CACHE_BYTES = 16 * 2**20
+CACHE_BYTES = 32 * 2**20
 """Maximum bytes of files in memory: what a server makes in some seconds."""
-FILE_BYTES = 2**20
-"""Maximum size of a file in memory. Larger ones are cheaper to send from the disk (sendfile)."""
+FILE_BYTES = 2**23
+"""Maximum size of a file in memory, so that a film does not take the place of all images. One of 4 MB is sent from
+memory at three quarters of the CPU of sendfile(2), and at half of that of reading it."""
 ENTRY_BYTES = 500
 """What an entry takes beside its file, so that tiny files don't pile up."""
 

@@ -3,7 +3,8 @@
 import asyncio
 import mimetypes
 import os
-from functools import lru_cache
+from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -21,8 +22,8 @@ OUTPUT_ID = "[A-Za-z0-9_-]+"
 """Characters of an output's id. No other part of a path may reach the file system."""
 
 PIECE = 2**19
-"""Bytes of a large file that are read at once, and that wait in memory for one client: with half of them, the
-hand-overs to threads cost as much as the rest."""
+"""Bytes of a large file that are read and written at once, and that wait in memory for one client: with half of them,
+the hand-overs to threads cost as much as the rest."""
 
 
 class Files:
@@ -83,9 +84,9 @@ def file_response(
         **(PLAYABLE if stored.media_type.startswith("video/") else {}),
         **headers,
     }
-    if stored.data is None and stored.path is not None:
-        return _FileResponse(stored.path, output_id, headers)
     data = stored.data or b""
+    if stored.data is None or len(data) > PIECE:
+        return _LargeResponse(stored, output_id, headers)
     part = _Part.of(request, output_id, len(data))
     return web.Response(status=part.status, body=data[part.start : part.stop], headers=headers | part.headers)
 
@@ -127,39 +128,55 @@ class _Part(NamedTuple):
         return cls(206, start, stop, {hdrs.CONTENT_RANGE: f"bytes {start}-{stop - 1}/{size}"})
 
 
-class _FileResponse(web.StreamResponse):
-    """A large file, from the disk to the socket by sendfile(2) where the event loop can: that of uvloop can't.
+class _LargeResponse(web.StreamResponse):
+    """A large file, piece by piece from memory, else from the disk: with sendfile(2) where the event loop has it.
 
-    aiohttp's own class has an ETag of time and size, but the same file may come from memory the next time.
+    uvloop's has not. aiohttp's own class has an ETag of time and size, and no files in memory; all of a body at once
+    would be copied into the buffer of each slow reader.
     """
 
-    def __init__(self, path: Path, etag: str, headers: dict[str, str]) -> None:
+    def __init__(self, stored: StoredFile, etag: str, headers: dict[str, str]) -> None:
         super().__init__(headers=headers)
-        self._path = path
+        self._stored = stored
         self._own_etag = etag
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the file, unless it was sent: aiohttp prepares what a handler returns. 404 if it is gone."""
         if self.prepared:
             return None
+        data = self._stored.data
+        if data is not None:
+            return await self._respond(request, len(data), partial(self._send_bytes, memoryview(data)))
+        assert self._stored.path is not None  # either bytes or a path
         try:
-            file, size = await asyncio.to_thread(_open, self._path)
+            file, size = await asyncio.to_thread(_open, self._stored.path)
         except OSError:
             self.set_status(404)
             self.content_length = 0
             return await super().prepare(request)
         with file:
-            part = _Part.of(request, self._own_etag, size)
-            self.set_status(part.status)
-            self.headers.update(part.headers)
-            self.content_length = part.stop - part.start
-            writer = await super().prepare(request)
-            if self.content_length and request.method != hdrs.METH_HEAD:
-                await self._send(request, file, part)
-            await self.write_eof()
-            return writer
+            return await self._respond(request, size, partial(self._send_file, request, file))
 
-    async def _send(self, request: web.BaseRequest, file: BinaryIO, part: _Part) -> None:
+    async def _respond(
+        self, request: web.BaseRequest, size: int, send: Callable[[_Part], Awaitable[None]]
+    ) -> AbstractStreamWriter | None:
+        part = _Part.of(request, self._own_etag, size)
+        self.set_status(part.status)
+        self.headers.update(part.headers)
+        self.content_length = part.stop - part.start
+        writer = await super().prepare(request)
+        if self.content_length and request.method != hdrs.METH_HEAD:
+            await send(part)
+        await self.write_eof()
+        return writer
+
+    async def _send_bytes(self, data: memoryview, part: _Part) -> None:
+        for start in range(part.start, part.stop, PIECE):
+            await self.write(data[start : min(start + PIECE, part.stop)])
+            # A fast reader takes megabytes without a pause; others have a turn between the pieces.
+            await asyncio.sleep(0)
+
+    async def _send_file(self, request: web.BaseRequest, file: BinaryIO, part: _Part) -> None:
         if request.transport is None:
             raise ConnectionResetError("the client has left")
         try:
