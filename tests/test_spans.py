@@ -1,6 +1,7 @@
 """The spans of a task: what each tells, and that all belong to the trace of the client."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -30,6 +31,11 @@ pytest_plugins = ["trace_fixtures"]
 NOBODY = "http://127.0.0.1:9"
 PROMPT = "a secret boat"
 ATTEMPT = "generate_content painter"
+
+
+@pytest.fixture
+async def engine() -> Recorder:
+    return Recorder([painter(step_seconds=0.0, decode_seconds=0.0)])
 
 
 @pytest.fixture
@@ -138,11 +144,16 @@ async def sent(engine: Recorder, stack: AsyncExitStack) -> tuple[str, dict[str, 
 Sent = tuple[str, dict[str, set[str | None]]]
 
 
-async def test_xinference_gets_the_span_of_its_request(sent: Sent, serve: Serve, spans: Spans) -> None:
+async def test_xinference_gets_the_span_of_its_request(
+    sent: Sent, engine: Recorder, serve: Serve, spans: Spans
+) -> None:
     """With the request for the image only: polls are no part of what the client asked for."""
     upstream, arrived = sent
+    engine.faults = Faults(freeze=3)
     url = await serve(xinference_url=upstream)
     await post(url, task_id="a")
+    await eventually(lambda: "progress" in arrived)
+    engine.thaw()
     await eventually(lambda: spans.finished("store"))
     ((got,),) = [arrived.pop("txt2img")]
     assert (got or "").startswith(f"00-{TRACE}-{spans.id(ATTEMPT)}-0")
@@ -276,6 +287,16 @@ async def test_host_code_starts_below_its_own_span(engine: Recorder, emulate: Se
     assert spans.parent("accept") == spans.id("poster")
     assert len(spans.trace_ids()) == 1
     assert len(spans.finished("deliver")) == 2
+
+
+async def test_the_document_has_all_spans(server: str, spans: Spans) -> None:
+    async with WireClient.connect(server) as client:
+        await client.send(action="generate", task_id="a", prompt=PROMPT)
+        await client.ends("a")
+        await eventually(lambda: len(spans.finished("deliver")) == 2)
+    table = (Path(__file__).parent.parent / "docs" / "operations.md").read_text("utf-8").partition("| span |")[2]
+    rows = re.findall(r"^\| `(\w+)( MODEL)?`", table.partition("\n\n")[0], re.MULTILINE)
+    assert {name for name, _ in rows} == {span.name.partition(" ")[0] for span in spans.finished()}
 
 
 def traceparents(gateway: Any) -> set[str | None]:
