@@ -101,6 +101,31 @@ class SqliteEpoch:
             return str(database.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
 
 
+async def test_a_server_that_writes_all_the_while(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit between two steps neither gets into the copy nor starts it afresh: that would never end."""
+    monkeypatch.setattr(sqlite_backup, "PAGES_AT_ONCE", 1)
+    await finished(store, "before")
+    steps = []
+
+    def copy() -> None:
+        with closing(sqlite3.connect(tmp_path / "data" / "xinflight.db")) as writer:
+
+            def write(done: int, total: int) -> None:
+                steps.append((done, total))
+                with writer:
+                    writer.execute("INSERT INTO meta VALUES (?, 'later')", (f"step {len(steps)}",))
+
+            copy_database(tmp_path / "data" / "xinflight.db", tmp_path / "copy.db", write)
+
+    await asyncio.to_thread(copy)
+    assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copied:
+        assert copied.execute("SELECT count(*) FROM meta WHERE value = 'later'").fetchone() == (0,)
+        assert copied.execute("SELECT count(*) FROM tasks").fetchone() == (1,)
+
+
 async def test_what_waits_or_runs_gets_new_request_ids(store: SqliteStore, tmp_path: Path) -> None:
     """A server on the copy aborts what it finds of its earlier life: it must not find what the original runs."""
     task = make_task("a", outputs=2)
