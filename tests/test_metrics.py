@@ -26,6 +26,7 @@ from xinflight.demo import Faults
 from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
 from xinflight.metrics.labels import OTHER, UNASSIGNED, Names
+from xinflight.metrics.prometheus import LAG_INTERVAL
 from xinflight.metrics.state import pool_loads
 from xinflight.protocol import Generate
 from xinflight.settings import BadSettings, Settings
@@ -152,6 +153,21 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
     assert 0 < ended("disk_free_bytes") < ended("disk_size_bytes")
     assert ended("asyncio_tasks") > 3
     assert {name for name in documented_series() if name.startswith("process_")} <= ended.names
+
+
+async def test_the_lag_of_the_loop_is_how_late_a_timer_is(
+    mounted: tuple[web.Application, Gateway], clock: FakeClock
+) -> None:
+    app, _ = mounted
+    async with hosted(app) as url:
+        for late in (0.0, 0.3):
+            # Something blocks until then, and only then the timer runs.
+            clock.now += LAG_INTERVAL + late
+            await clock.advance(0.0)
+        lagged = Series(await scrape(url))
+        assert lagged("loop_lag_seconds_bucket", le="0.001") == 1
+        assert lagged("loop_lag_seconds_bucket", le="0.25") == 1
+        assert lagged("loop_lag_seconds_bucket", le="0.5") == lagged("loop_lag_seconds_count") == 2
 
 
 async def test_a_resume_that_cannot_be_read_is_counted(
