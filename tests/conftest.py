@@ -17,6 +17,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from clients import PAINTER, Recorder, ShiftedClock, WireClient
 from factories import lease
+from http_peer import TRANSPORTS
 from xinflight import app
 from xinflight.cli import serving
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
@@ -106,6 +107,12 @@ def unused_tcp_port() -> Iterator[int]:
             # Elsewhere nobody can listen on a port that is bound.
             holder.close()
         yield port
+
+
+@pytest.fixture(params=TRANSPORTS)
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send requests to Xinference by each transport in turn; other tests take httptools."""
+    monkeypatch.setattr("xinflight.upstream.client.create_transport", request.param)
 
 
 Serve = Callable[..., Awaitable[str]]

@@ -32,6 +32,8 @@ from xinflight.upstream import (
 from xinflight.upstream import attempt as attempt_module
 
 DONE = b"data: [DONE]\r\n\r\n"
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 REQUEST = GenerationRequest(
     model="m",
     prompt="",

@@ -19,6 +19,8 @@ from xinflight.tasks import runner
 from xinflight.upstream import NotSent, Xinference, failure
 from xinflight.upstream import client as xinference
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MODELS = "/v1/models"
 PROGRESS = "/v1/requests/{request_id}/progress"
@@ -228,7 +230,8 @@ async def test_a_probe_that_is_never_answered_is_given_up(url: str, between: Bet
 
 async def test_nobody_listens(stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that is never taken means that nothing was sent, as one that is refused does."""
-    monkeypatch.setattr("xinflight.upstream.http_aiohttp.CONNECT_SECONDS", 0.1)
+    for module in ("http_aiohttp", "http_httptools"):
+        monkeypatch.setattr(f"xinflight.upstream.{module}.CONNECT_SECONDS", 0.1)
     deaf = stack.enter_context(socket.socket())
     deaf.bind(("127.0.0.1", 0))
     deaf.listen(0)

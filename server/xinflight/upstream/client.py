@@ -17,7 +17,16 @@ from xinflight.upstream.http_aiohttp import AiohttpTransport
 from xinflight.upstream.kinds import Form
 from xinflight.upstream.messages import AbortAnswer, Replica, parse
 
-__all__ = ["CALL_BYTES", "CALL_SECONDS", "LISTING_BYTES", "Client", "create_transport", "encode", "quoted"]
+__all__ = [
+    "CALL_BYTES",
+    "CALL_SECONDS",
+    "LISTING_BYTES",
+    "Client",
+    "create_transport",
+    "encode",
+    "quoted",
+    "server_of",
+]
 
 CALL_SECONDS = 10.0
 """Timeout of any call but a generation, in seconds; a busy server took 1.5, a stopped one never answers."""
@@ -28,8 +37,12 @@ LISTING_BYTES = 4 * 2**20
 
 
 def create_transport(server: Server) -> Transport:
-    """Return what sends the requests to a server."""
-    return AiohttpTransport(server)
+    """Return what sends requests to a server: by httptools where that is installed (extra `speed`), else aiohttp."""
+    try:
+        from xinflight.upstream.http_httptools import HttptoolsTransport
+    except ImportError:
+        return AiohttpTransport(server)
+    return HttptoolsTransport(server)
 
 
 class Client:
@@ -37,7 +50,7 @@ class Client:
 
     def __init__(self, settings: Settings, clock: Clock, transport: Transport | None = None) -> None:
         self.clock = clock
-        self._transport = transport or create_transport(_server(settings))
+        self._transport = transport or create_transport(server_of(settings))
 
     def open(self) -> None:
         """Prepare for calls; no request is sent yet."""
@@ -130,7 +143,8 @@ def _multipart(form: Form) -> Body:
     return Body(f"multipart/form-data; boundary={boundary}", b"".join(parts))
 
 
-def _server(settings: Settings) -> Server:
+def server_of(settings: Settings) -> Server:
+    """Return where requests go by the settings, with our key, or the name and password in the URL."""
     url = URL(settings.xinference_url)
     assert url.raw_host is not None  # checked by the settings
     assert url.port is not None  # a default one at least

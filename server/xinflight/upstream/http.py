@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -22,6 +23,7 @@ __all__ = [
     "Server",
     "Transport",
     "acknowledge",
+    "tls_context",
 ]
 
 CONNECT_SECONDS = 10.0
@@ -78,7 +80,14 @@ class Response:
         self._retry_after: str | None = None
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Record the status; `headers` are looked up in lower case. Raises UpstreamGarbage for a compressed body."""
+        """Record the status; `headers` are looked up in lower case.
+
+        Raises:
+            UpstreamGarbage: the body is compressed.
+            ResponseLost: the status is none, or that of another protocol.
+        """
+        if status < 200:
+            raise ResponseLost(f"a response with the status {status}")
         self._status = status
         if status == 200:
             encoding = headers.get("content-encoding", "identity")
@@ -130,6 +139,13 @@ class Transport(Protocol):
             ResponseLost: the connection broke, or what came over it is no HTTP.
             XinflightError: what `response` raises.
         """
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that checks certificates by the authorities of this machine, or those of SSL_CERT_FILE."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def acknowledge(transport: asyncio.BaseTransport) -> None:

@@ -15,11 +15,13 @@ from xinflight.upstream.http import (
     ResponseLost,
     Server,
     acknowledge,
+    tls_context,
 )
 
 __all__ = ["AiohttpTransport"]
 
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+# UnicodeError: the host has no name in IDNA.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL, UnicodeError)
 SMALL_BODY = 64 * 2**10
 """Maximum size of a body that is sent as bytes, in one write with the headers; a larger one is written in parts."""
 
@@ -31,12 +33,15 @@ class AiohttpTransport:
         self._server = server
         self._base = f"{'https' if server.tls else 'http'}://{server.authority}{server.prefix}"
         self._session: aiohttp.ClientSession | None = None
+        self._under_way: set[aiohttp.ClientResponse] = set()
 
     def open(self) -> None:
         """Open the session."""
         self._session = aiohttp.ClientSession(
             # A limit would let progress and aborts wait behind long POSTs.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls_context() if self._server.tls else True
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._server.headers,
@@ -45,12 +50,17 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         """Close the session and its connections."""
+        # The session would leave whoever reads from them waiting for ever.
+        for answer in self._under_way:
+            answer.close()
         if self._session is not None:
             await self._session.close()
 
     async def send(self, method: str, path: str, body: Body | None, response: Response) -> None:
         """Send one request; see `Transport.send`."""
         assert self._session is not None  # set by open()
+        if self._session.closed:
+            raise NotSent("closed")
         data: bytes | io.BytesIO | None = None
         headers: dict[str, str] | None = None
         if body is not None:
@@ -61,13 +71,18 @@ class AiohttpTransport:
         # Already parsed, for yarl caches it.
         url = URL(self._base + path, encoded=True)
         try:
-            answer = await self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
-            # Closes the connection of a response that is not read to its end.
-            async with answer:
-                await _read(answer, response)
-        except _NOT_SENT as error:
-            raise NotSent(str(error)) from error
-        except (aiohttp.ClientError, OSError) as error:
+            try:
+                answer = await self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
+            except _NOT_SENT as error:
+                raise NotSent(str(error)) from error
+            self._under_way.add(answer)
+            try:
+                # Closes the connection of a response that is not read to its end.
+                async with answer:
+                    await _read(answer, response)
+            finally:
+                self._under_way.discard(answer)
+        except aiohttp.ClientError as error:
             raise ResponseLost(f"{type(error).__name__} {error}") from error
 
 
