@@ -8,7 +8,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal specs plots clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal soak specs plots clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -26,6 +26,7 @@ help:
 	@echo 'make coverage          tell which lines and branches the tests of this process take'
 	@echo 'make bench             measure costs and capacity beside a bare handler: QUICK=1, SCENARIO=cost, WRITE=1 ...'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
+	@echo 'make soak MINUTES=60   let 200 people use a server for an hour, which must then be as before'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make plots             write the plots of docs anew, of the scheduler and of what make bench WRITE=1 measured'
 	@echo 'make clean             remove every environment and everything that was built'
@@ -75,6 +76,10 @@ bench: $(VENV)/.ready-to-test
 # CHATS, RATE, SECONDS and ROUNDS are options (tests/bench/chat.py).
 bench-chat: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m bench.chat
+
+# MINUTES, CLIENTS, WARM_UP and OUT are options (tests/soak/run.py).
+soak: $(VENV)/.ready-to-test
+	PYTHONPATH=tests $(BIN)/python -m soak.run
 
 bench-journal: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m bench.journal

@@ -15,7 +15,7 @@ __all__ = ["FIRST", "LIMIT", "TOP", "Capacity", "measure"]
 
 LIMIT = 0.05
 """Seconds that may be added at p99."""
-FIRST, TOP = 250, 8000
+FIRST, TOP = 250, 4000
 BETWEEN, BETWEEN_QUICK = (1.19, 1.41, 1.68), (1.26, 1.59)
 LOAD_LIMIT = 0.9
 """The share of a core above which the load itself may be what failed."""

@@ -6,7 +6,8 @@ that are known: what they may send beyond that (fragments, redirects) is an erro
 
 import asyncio
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Self, cast
 from urllib.parse import urlsplit
 
@@ -31,13 +32,14 @@ def _address(url: str) -> tuple[str, int]:
 class WebSocket(asyncio.Protocol):
     """The client's end of a WebSocket (RFC 6455), without extensions. `on_text` is called with each message."""
 
-    def __init__(self, netloc: str, path: str, on_text: Callable[[bytes], None]) -> None:
+    def __init__(self, netloc: str, path: str, headers: Mapping[str, str], on_text: Callable[[bytes], None]) -> None:
         loop = asyncio.get_running_loop()
         self._on_text = on_text
         self._handshake = (
             f"GET {path} HTTP/1.1\r\nHost: {netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
         ).encode()
+        self._handshake += "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n"
         self._opened: asyncio.Future[None] = loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -45,7 +47,9 @@ class WebSocket(asyncio.Protocol):
         """Done when the connection has ended, whoever ended it."""
 
     @classmethod
-    async def connect(cls, url: str, on_text: Callable[[bytes], None]) -> Self:
+    async def connect(
+        cls, url: str, on_text: Callable[[bytes], None], headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
         """Open a WebSocket at `/ws/generate` of a base URL, and return it when the server has upgraded.
 
         Raises:
@@ -53,7 +57,9 @@ class WebSocket(asyncio.Protocol):
         """
         host, port = _address(url)
         loop = asyncio.get_running_loop()
-        _, ws = await loop.create_connection(lambda: cls(f"{host}:{port}", "/ws/generate", on_text), host, port)
+        _, ws = await loop.create_connection(
+            lambda: cls(f"{host}:{port}", "/ws/generate", headers, on_text), host, port
+        )
         await ws._opened
         return ws
 
@@ -68,6 +74,14 @@ class WebSocket(asyncio.Protocol):
         else:
             head = struct.pack("!BBQ", _FINAL | opcode, _MASKED | 127, size)
         self._transport.write(head + _NO_MASK + payload)
+
+    def read(self, on: bool) -> None:
+        """Stop reading what the server sends, or go on."""
+        assert self._transport is not None
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def abort(self) -> None:
         """Drop the connection without a closing handshake, as a lost network does."""
