@@ -103,6 +103,7 @@ class FakeClock(TimedByCalls):
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
+        self.timers_set = 0
         self._count = itertools.count()
         self._timers: list[tuple[float, int, FakeTimer]] = []
 
@@ -114,6 +115,7 @@ class FakeClock(TimedByCalls):
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> FakeTimer:
         timer = FakeTimer(callback)
+        self.timers_set += 1
         heapq.heappush(self._timers, (self.now + seconds, next(self._count), timer))
         return timer
 

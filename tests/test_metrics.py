@@ -127,6 +127,7 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
         await client.until(lambda m: m["type"] == "progress" and m["task_id"] == "b" and m["progress"] > 0)
         running = Series(await scrape(url))
         await client.ask(action="cancel", task_id="b")
+        engine.thaw()
         await client.ends("b")
         assert (await client.ask(action="resume", after=start, scope="all"))["recovered"]
         assert not (await client.ask(action="resume", after="elsewhere:1", scope="all"))["recovered"]

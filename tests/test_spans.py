@@ -151,10 +151,12 @@ async def test_xinference_gets_the_span_of_its_request(
     upstream, arrived = sent
     engine.faults = Faults(freeze=3)
     url = await serve(xinference_url=upstream)
-    await post(url, task_id="a")
-    await eventually(lambda: "progress" in arrived)
-    engine.thaw()
-    await eventually(lambda: spans.finished("store"))
+    # What somebody watches is polled soon.
+    async with WireClient.connect(url):
+        await post(url, task_id="a")
+        await eventually(lambda: "progress" in arrived)
+        engine.thaw()
+        await eventually(lambda: spans.finished("store"))
     ((got,),) = [arrived.pop("txt2img")]
     assert (got or "").startswith(f"00-{TRACE}-{spans.id(ATTEMPT)}-0")
     assert arrived.keys() > {"progress", "models"}

@@ -344,7 +344,8 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
     assert len(seen) >= len(told) - 3, "nothing is held back"
     assert reported == sorted(set(reported))
     assert set(reported) <= set(told)
-    assert attempt.estimator.decoding_since is not None, "planned polls see 1.0, too"
+    # As many as there is time for.
+    assert attempt.estimator.progress in {0.0, *told}
 
 
 # Cancelling

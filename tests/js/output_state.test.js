@@ -18,13 +18,13 @@ test("only a new attempt may show less, and being back in the queue begins one",
 test("a request waits for a connection, is sent, and is acknowledged", () => {
   const state = new OutputState();
   assert.equal(state.phase, "offline");
-  state.setLive(true);
+  state.setLive(true, 0);
   assert.equal(state.phase, "sending");
-  state.setLive(false);
+  state.setLive(false, 0);
   assert.equal(state.phase, "offline");
   state.acknowledged();
   assert.equal(state.phase, "accepted");
-  state.setLive(false);
+  state.setLive(false, 0);
   assert.equal(state.phase, "accepted");
 });
 
@@ -76,12 +76,23 @@ test("an estimate counts down to nothing, and not for who is being cancelled", (
 test("nobody counts down without a line, nor after it until the server tells", () => {
   const state = new OutputState();
   state.advance(progress({ estimated_time: 90 }), 1000);
-  state.setLive(false);
+  state.setLive(false, 2000);
   assert.equal(state.remaining(2000), null);
-  state.setLive(true);
+  state.setLive(true, 2500);
   assert.equal(state.remaining(3000), null);
   state.advance(progress({ estimated_time: 80 }), 4000);
   assert.equal(state.remaining(5000), 79);
+});
+
+test("what is shown between two values is an estimate, until there is an end or no line", () => {
+  const state = new OutputState();
+  state.advance(progress({ progress: 20, estimated_time: 10 }), 0);
+  assert.deepEqual(state.shownAt(5000), { percent: 60, estimate: true });
+  assert.equal(state.shown, 20);
+  state.setLive(false, 5000);
+  assert.equal(state.shownAt(60_000).percent, 60);
+  state.fail({ code: "upstream_died" }, "failed");
+  assert.deepEqual(state.shownAt(60_000), { percent: 20, estimate: false });
 });
 
 const cancelled = (upstream) => progress({ state: "cancelled", details: { upstream } });

@@ -18,7 +18,7 @@ test("what an output does is said in the order of its life", () => {
     act();
     said.push(stepText(state));
   };
-  then(() => state.setLive(true));
+  then(() => state.setLive(true, 0));
   then(() => state.acknowledged());
   then(() => state.advance(progress({ state: "queued", position: 3 }), 0));
   then(() => state.advance(progress({ state: "queued", position: 1 }), 0));
@@ -50,9 +50,11 @@ test("a time is said as a wait or as what is left, and the last second as any mo
 });
 
 test("a figure is shown once there is something to show, with a sign where it is a guess", () => {
-  assert.equal(figureText(after({ progress: 0 })), "");
-  assert.equal(figureText(after({ progress: 40 })), "40%");
-  assert.equal(figureText(after({ progress: 40, source: "estimate" })), "≈ 40%");
+  assert.equal(figureText(after({ progress: 0 }), 0), "");
+  assert.equal(figureText(after({ progress: 40 }), 0), "40%");
+  assert.equal(figureText(after({ progress: 40, source: "estimate" }), 0), "≈ 40%");
+  const estimated = after({ progress: 40, estimated_time: 6 });
+  assert.deepEqual([0, 2000].map((now) => figureText(estimated, now)), ["40%", "≈ 60%"]);
 });
 
 test("a cancel says what it achieved, as far as it is known", () => {

@@ -1,5 +1,6 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
+import { Estimate } from "./estimate.js";
 import { GrowingText } from "./growing_text.js";
 import { eventsOf } from "./history.js";
 
@@ -58,6 +59,12 @@ export class Task extends Emitter {
   #begun = new Set();
   /** @type {Map<string, GrowingText>} by index and channel */
   #texts = new Map();
+  /** Seconds since the server found what the latest event tells, when it came: that of a snapshot may be old. */
+  age = 0;
+  /** @type {Map<number, Estimate>} by index */
+  #estimates = new Map();
+  /** @type {Set<number>} indexes of outputs that are there */
+  #made = new Set();
   #lastSeq = -1;
   /** @type {(end: End) => void} */
   #finish = () => {};
@@ -125,9 +132,11 @@ export class Task extends Emitter {
   /**
    * Internal: process an event, unless a replay delivered it before. Returns whether it was new.
    * @param {TaskEvent} event
+   * @param {number} [age] in seconds
    */
-  receive(event) {
+  receive(event, age = 0) {
     if (this.end) return false;
+    this.age = age;
     if (event.type !== "progress" && event.seq !== undefined) {
       if (event.seq <= this.#lastSeq) return false;
       this.#lastSeq = event.seq;
@@ -139,6 +148,7 @@ export class Task extends Emitter {
     }
     if (event.type === "delta" && !this.#write(event)) return false;
     if (event.type === "progress" || event.type === "output" || event.type === "delta") this.#follow(event);
+    if (event.type === "progress") this.#estimate(event.index).take(event, performance.now(), age);
     if (event.type === "output") this.#writeWhole([event]);
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
     if (ends) {
@@ -153,6 +163,24 @@ export class Task extends Emitter {
     return true;
   }
 
+  /**
+   * Return the progress of an output to show now: as the server told it, and where seconds pass between two values, an
+   * estimate from the time left, which is marked as such.
+   * @param {number} [index]
+   * @param {number} [now] in milliseconds of `performance.now()`
+   * @returns {import("./estimate.js").Shown}
+   */
+  progressOf(index = 0, now = performance.now()) {
+    return this.#made.has(index) ? { percent: 100, estimate: false } : this.#estimate(index).at(now);
+  }
+
+  /** @param {number} index */
+  #estimate(index) {
+    const estimate = this.#estimates.get(index) ?? new Estimate();
+    this.#estimates.set(index, estimate);
+    return estimate;
+  }
+
   /** Write a delta at its offset; return whether it has anything new. @param {Delta} delta */
   #write({ index, channel = "text", offset, text }) {
     const key = `${index} ${channel}`;
@@ -161,9 +189,10 @@ export class Task extends Emitter {
     return growing.write(offset, text);
   }
 
-  /** Complete the texts by what events have as a whole. @param {OutputRef[]} outputs */
+  /** Note which outputs are there, and complete the texts by what events have as a whole. @param {OutputRef[]} outputs */
   #writeWhole(outputs) {
     for (const { index, text = "", reasoning = "" } of outputs) {
+      this.#made.add(index);
       this.#write({ type: "delta", task_id: this.id, index, offset: 0, text });
       this.#write({ type: "delta", task_id: this.id, index, offset: 0, text: reasoning, channel: "reasoning" });
     }

@@ -1,5 +1,6 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
+import { Ages } from "./estimate.js";
 import { Task } from "./task.js";
 
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
@@ -13,6 +14,7 @@ import { Task } from "./task.js";
 export class Tasks extends Emitter {
   /** @type {Map<string, Task>} */
   #byId = new Map();
+  #ages = new Ages();
 
   /** @returns {Task[]} */
   get all() {
@@ -45,7 +47,8 @@ export class Tasks extends Emitter {
     const id = event.task_id ?? "";
     const kept = event.type === "accepted" && event.params?.store !== false;
     if (kept && !this.#byId.has(id)) this.add(new Task({ ...event.params, task_id: id }));
-    return this.get(id)?.receive(event) ?? false;
+    const age = this.#ages.of("timestamp" in event ? event.timestamp : undefined, performance.now());
+    return this.get(id)?.receive(event, age) ?? false;
   }
 
   /**

@@ -2,6 +2,7 @@
 // The public interface of the client: import from here only. The other modules of this folder may change at any time.
 
 export { Xinflight } from "./client.js";
+export { Estimate } from "./estimate.js";
 export { eventsOf } from "./history.js";
 export { MAX_SEED, XinflightError } from "./protocol.js";
 export { Task } from "./task.js";
@@ -11,6 +12,7 @@ export { Task } from "./task.js";
 /** @typedef {import("./connection.js").Status} Status */
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
 /** @typedef {import("./connection.js").Unauthorised} Unauthorised */
+/** @typedef {import("./estimate.js").Shown} Shown */
 /** @typedef {import("./protocol.js").ChatEnd} ChatEnd */
 /** @typedef {import("./protocol.js").ChatMessage} ChatMessage */
 /** @typedef {import("./protocol.js").ChatParams} ChatParams */

@@ -106,7 +106,9 @@ export class Gallery {
 
   #tick() {
     const now = performance.now();
-    for (const { ended, tiles } of this.#generations) if (!ended) tiles.forEach((tile) => tile.tick(now));
+    const tiles = this.#unfinished().flatMap((generation) => generation.tiles);
+    for (const tile of tiles) tile.tick(now);
+    if (tiles.length) this.#host.changed(tiles.map(({ state }) => state));
   }
 
   /** Scroll the newest generation into view: on a narrow screen the form may have pushed it out. */
@@ -134,7 +136,7 @@ export class Gallery {
     this.#timer = undefined;
     for (const generation of stale) generation.render();
     this.#stale.clear();
-    const unfinished = this.#generations.filter(({ ended }) => !ended);
+    const unfinished = this.#unfinished();
     const next = this.#client.queue.outputs[0]?.task_id;
     for (const generation of unfinished) {
       generation.offerOthers(unfinished.length > 1);
@@ -146,6 +148,10 @@ export class Gallery {
     const states = this.#tiles().map(({ state }) => state);
     showText(this.#counts, countsText(states, { live: this.#live, more: this.#more.there === true }));
     this.#host.changed(unfinished.flatMap(({ tiles }) => tiles.map(({ state }) => state)));
+  }
+
+  #unfinished() {
+    return this.#generations.filter(({ ended }) => !ended);
   }
 
   #tiles() {

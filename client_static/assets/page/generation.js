@@ -100,7 +100,7 @@ export class Generation {
 
   /** Update the tiles after a connect or a disconnect. @param {boolean} live */
   connection(live) {
-    for (const tile of this.tiles) tile.state.setLive(live);
+    for (const tile of this.tiles) tile.state.setLive(live, performance.now());
     this.render();
   }
 
@@ -218,7 +218,7 @@ export class Generation {
       const tile = this.tiles[event.index];
       if (!tile) return;
       const ended = tile.state.ended;
-      tile.state.advance(event, performance.now());
+      tile.state.advance(event, performance.now(), this.task.age);
       const stopped = tile.state.ended && !ended;
       this.#news(tile, !stopped ? "progress" : tile.state.phase === "cancelled" ? "cancelled" : "failed");
     } else if (event.type === "output") this.#finish(event);

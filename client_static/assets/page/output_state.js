@@ -1,4 +1,5 @@
 // @ts-check
+import { Estimate } from "../client/xinflight.js";
 
 /** @typedef {import("../client/xinflight.js").ErrorMessage} ErrorMessage */
 /** @typedef {import("../client/xinflight.js").OutputRef} OutputRef */
@@ -21,16 +22,14 @@ export class OutputState {
   cancelling = false;
   /** @type {Progress | null} the latest snapshot */
   progress = null;
-  /** Percent to show; it never falls within an attempt. */
-  shown = 0;
   /** @type {OutputRef | null} */
   output = null;
   /** @type {Pick<ErrorMessage, "code" | "message" | "limit"> | null} */
   error = null;
   /** @type {Outcome | null} */
   outcome = null;
-  #attempt = 1;
-  /** @type {number | null} arrival of the latest progress, in milliseconds; null after a disconnect */
+  #estimate = new Estimate();
+  /** @type {number | null} when the latest progress was told, in milliseconds; null after a disconnect */
   #heardAt = null;
 
   get ended() {
@@ -43,7 +42,21 @@ export class OutputState {
   }
 
   get attempt() {
-    return this.#attempt;
+    return this.#estimate.attempt;
+  }
+
+  /** Percent as the server told it; it never falls within an attempt. */
+  get shown() {
+    return this.phase === "done" ? 100 : this.#estimate.told;
+  }
+
+  /**
+   * Return the percentage to show now, and whether it is an estimate.
+   * @param {number} now in milliseconds
+   * @returns {import("../client/xinflight.js").Shown}
+   */
+  shownAt(now) {
+    return this.ended ? { percent: this.shown, estimate: false } : this.#estimate.at(now);
   }
 
   /** Not being computed yet. */
@@ -55,9 +68,13 @@ export class OutputState {
    * Update after a connect or a disconnect. A request without an `ack` is sent, or waits for a connection. While
    * offline the time left is unknown, and stays so until the next progress.
    * @param {boolean} live
+   * @param {number} now in milliseconds
    */
-  setLive(live) {
-    if (!live) this.#heardAt = null;
+  setLive(live, now) {
+    if (!live) {
+      this.#heardAt = null;
+      this.#estimate.hold(now);
+    }
     if (this.phase === "offline" || this.phase === "sending") this.phase = live ? "sending" : "offline";
   }
 
@@ -68,17 +85,14 @@ export class OutputState {
   /**
    * @param {Progress} progress
    * @param {number} now in milliseconds
+   * @param {number} [age] seconds since the server found that
    */
-  advance(progress, now) {
+  advance(progress, now, age = 0) {
     if (progress.state === "cancelled") this.cancel(progress.details ?? {});
     else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
-    const attempt = progress.details?.attempt ?? 1;
-    // An output that is back in the queue has lost its attempt; the next one starts from zero.
-    const anew = attempt > this.#attempt || progress.state === "queued";
-    this.shown = anew ? progress.progress : Math.max(this.shown, progress.progress);
-    this.#attempt = Math.max(attempt, this.#attempt);
-    this.#heardAt = now;
+    this.#estimate.take(progress, now, age);
+    this.#heardAt = now - age * 1000;
     this.progress = progress;
     this.phase = "active";
     if (progress.state === "cancelling") this.cancelling = true;
@@ -101,7 +115,6 @@ export class OutputState {
   finish(output) {
     this.phase = "done";
     this.output = output;
-    this.shown = 100;
   }
 
   /**

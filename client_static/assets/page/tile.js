@@ -81,7 +81,6 @@ export class Tile {
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
     this.element.setAttribute("aria-label", this.name);
     if (state.output) this.#show(state.output);
-    showText(this.#parts.figure, figureText(state));
     showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
     showText(this.#parts.note, this.cancelRefused && !state.ended ? this.cancelRefused : noteText(state));
     keepFocus(this.element, () => this.#showButtons(), () => this.#nextBest);
@@ -93,14 +92,19 @@ export class Tile {
     const { state } = this;
     const step = state.ended ? this.#endWord() : stepText(state);
     const eta = etaText(state, now);
+    const shown = state.shownAt(now);
+    showText(this.#parts.figure, figureText(state, now));
     if (this.#parts.step.textContent !== step) this.#parts.step.textContent = step;
     showText(this.#parts.eta, eta);
     const { bar } = this.#parts;
     bar.hidden = state.ended;
     bar.style.setProperty("--part", String(state.shown / 100));
+    bar.style.setProperty("--estimate", String(shown.percent / 100));
     bar.setAttribute("aria-label", this.name);
-    bar.setAttribute("aria-valuenow", String(state.shown));
-    bar.setAttribute("aria-valuetext", [percent(state.shown), step, eta].filter(Boolean).join(", "));
+    bar.setAttribute("aria-valuenow", String(shown.percent));
+    const figure = percent(shown.percent);
+    const told = shown.estimate ? t("progress.estimated", { percent: figure }) : figure;
+    bar.setAttribute("aria-valuetext", [told, step, eta].filter(Boolean).join(", "));
   }
 
   #endWord() {

@@ -42,10 +42,12 @@ export function etaText(state, now) {
 /**
  * Format the progress, with `≈` if it is an estimate; empty before the computation starts.
  * @param {OutputState} state
+ * @param {number} now in milliseconds
  */
-export function figureText(state) {
-  if (state.ended || !state.progress || state.shown === 0) return "";
-  return (state.progress.source === "estimate" ? "≈ " : "") + percent(state.shown);
+export function figureText(state, now) {
+  const shown = state.shownAt(now);
+  if (state.ended || !state.progress || shown.percent === 0) return "";
+  return (shown.estimate || state.progress.source === "estimate" ? "≈ " : "") + percent(shown.percent);
 }
 
 /**

@@ -20,7 +20,7 @@ export class Title {
 
   /** @param {OutputState[]} states of all outputs of unfinished generations */
   show(states) {
-    this.#overall.update(states);
+    this.#overall.update(states, performance.now());
     this.render();
   }
 
@@ -37,8 +37,8 @@ export class Title {
 
   #text() {
     const name = this.#name;
-    const { left, percent: part } = this.#overall;
-    if (left) return t("title.busy", { percent: percent(part), n: left, name });
+    const { left, percent: part, estimate } = this.#overall;
+    if (left) return t("title.busy", { percent: (estimate ? "≈ " : "") + percent(part), n: left, name });
     if (this.#failed) return t("title.problem", { n: this.#failed, name });
     if (this.#ready) return t("title.ready", { n: this.#ready, name });
     return name;

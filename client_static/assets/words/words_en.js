@@ -270,6 +270,7 @@ export const en = {
   "say.accepted_video": "Video started.",
   "say.more_other": "{n} older generations shown.",
   "say.more_one": "1 older generation shown.",
+  "progress.estimated": "about {percent}",
   "say.progress": "{name}: {percent}.",
   "say.ready": "{name} is ready.",
   "say.answered": "The answer is there.",

@@ -270,6 +270,7 @@ export const zh = {
   "say.accepted_video": "已开始生成视频。",
   "say.more_other": "又显示了 {n} 组较早的图片。",
   "say.more_one": "又显示了 1 组较早的图片。",
+  "progress.estimated": "约 {percent}",
   "say.progress": "{name}：{percent}。",
   "say.ready": "{name}：已完成。",
   "say.answered": "回答已完成。",

@@ -68,7 +68,7 @@ class Front:
         self._retention = retention
         self._uploads = uploads
         self._clock = clock
-        self._presence = Presence(pools, clock, settings.disconnect_grace)
+        self._presence = Presence(pools, upstream.polls, clock, settings.disconnect_grace)
         # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
         self._accepting: dict[str, dict[asyncio.Task[Task | None], str]] = {}
         self._accepting_bytes: Counter[str] = Counter()

@@ -221,6 +221,9 @@ class Ledger:
     def saving(self, run: OutputRun) -> None:
         """Show that the output is there and being stored."""
         run.phase = Phase.SAVING
+        if run.output.state is State.STARTING:
+            # One that was never polled.
+            self._move(run, State.RUNNING)
         run.view.save()
         self.show(run)
 

@@ -4,15 +4,20 @@ from collections import Counter
 
 from xinflight.clock import Clock, Timer
 from xinflight.tasks.pools import Pools
+from xinflight.upstream import PollBudget
 
 __all__ = ["Presence"]
 
 
 class Presence:
-    """Count the subscribers of each owner; `grace` seconds after the last one left, cancel what is marked for it."""
+    """Count the subscribers of each owner; `grace` seconds after the last one left, cancel what is marked for it.
 
-    def __init__(self, pools: Pools, clock: Clock, grace: float) -> None:
+    What runs for an owner who has a subscriber is polled first.
+    """
+
+    def __init__(self, pools: Pools, polls: PollBudget, clock: Clock, grace: float) -> None:
         self._pools = pools
+        self._polls = polls
         self._clock = clock
         self._grace = grace
         self._subscribers: Counter[str] = Counter()
@@ -23,6 +28,8 @@ class Presence:
     def joined(self, owner: str) -> None:
         """Count one more subscriber of an owner."""
         self._subscribers[owner] += 1
+        if self._subscribers[owner] == 1:
+            self._polls.watch(owner)
         timer = self._absent.pop(owner, None)
         if timer is not None:
             timer.cancel()
@@ -32,6 +39,7 @@ class Presence:
         self._subscribers[owner] -= 1
         if self._subscribers[owner] == 0:
             del self._subscribers[owner]
+            self._polls.unwatch(owner)
             self.absent(owner)
 
     def absent(self, owner: str) -> None:

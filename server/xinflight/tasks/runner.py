@@ -187,6 +187,7 @@ class Runner:
             true_cancel=model.true_cancel,
             report=lambda: self._ledger.progressed(run),
             add=lambda piece: self._ledger.add_text(run, piece),
+            owner=run.owner,
         )
         self._ledger.sent(run, attempt)
         try:
@@ -199,8 +200,7 @@ class Runner:
         finally:
             run.attempt = None
         now = self._clock.monotonic()
-        tail = now - estimator.decoding_since if estimator.decoding_since is not None else 0.0
-        self._durations.learn(key, now - estimator.began_at, tail)
+        self._durations.learn(key, now - estimator.began_at, estimator.tail(now))
         return made
 
     async def _pause(self, run: OutputRun, reason: str | None, seconds: float) -> None:

@@ -87,6 +87,8 @@ class View(Struct, kw_only=True):
         """Show that what was made is being stored."""
         self.made_in = self.step
         self.step = Step.SAVING
+        # However rarely it was polled.
+        self.percent = 99
 
     def pause(self, step: Step) -> None:
         """Show that no request is under way."""

@@ -20,6 +20,7 @@ from xinflight.upstream.kinds import (
 from xinflight.upstream.messages import Aborted, ProgressAnswer, RouteMissing, failure, parse
 from xinflight.upstream.model import Model
 from xinflight.upstream.models import Xinference
+from xinflight.upstream.poll_budget import PollBudget
 from xinflight.upstream.progress import DurationHistory, DurationKey, ProgressEstimator
 from xinflight.upstream.video_shape import default_shape, fit_frames, fit_size, size_like
 
@@ -42,6 +43,7 @@ __all__ = [
     "Model",
     "NotSent",
     "Piece",
+    "PollBudget",
     "ProgressAnswer",
     "ProgressEstimator",
     "ResponseLost",

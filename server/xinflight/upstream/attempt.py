@@ -37,6 +37,7 @@ class Attempt:
     """Request one output. `run` returns or raises only when the request has ended upstream, as far as can be known.
 
     `true_cancel` is whether its model has a route with a true cancel; the attribute, whether an abort can be sent.
+    `owner` is who may watch it, None for one that is always polled as if somebody did.
     `report` is called on the loop after `estimator` changed, `add` with each new piece of a text.
     """
 
@@ -50,6 +51,7 @@ class Attempt:
         true_cancel: bool,
         report: Callable[[], None],
         add: Callable[[Piece], None] = lambda piece: None,
+        owner: str | None = None,
     ) -> None:
         self.request = request
         self.estimator = estimator
@@ -60,6 +62,7 @@ class Attempt:
         self._kind = kind
         self._report = report
         self._add = add
+        self._owner = owner
         self._presumed_ended = asyncio.Event()
         # Whether `abort` was called.
         self._aborted = asyncio.Event()
@@ -138,7 +141,14 @@ class Attempt:
             await self._finish()
 
     async def progress(self) -> float | None:
-        """Return the progress, or None while the upstream does not know the id; errors as `Xinference.request`."""
+        """Ask for the progress now; return it, or None while the upstream does not know the id.
+
+        Errors as `Xinference.request`.
+        """
+        self._upstream.polls.count_unplanned()
+        return await self._ask_progress()
+
+    async def _ask_progress(self) -> float | None:
         path = f"/v1/requests/{self.request.request_id}/progress"
         self._upstream.telemetry.polled()
         try:
@@ -206,14 +216,18 @@ class Attempt:
         post.cancel()
 
     async def _poll_progress(self) -> None:
-        """Poll whenever the next value is due, until it is 1.0 or `run` ends."""
-        while not self.estimator.decoding_since:
-            await self._clock.sleep(self.estimator.next_poll(self._clock.monotonic()))
-            try:
-                progress = await self.progress()
-            except (OSError, XinflightError):
-                progress = None
-            self._update(progress or 0.0)
+        """Poll whenever it has its turn, until the progress is 1.0, nobody is shown it any more, or `run` ends."""
+        with self._upstream.polls.join(self._owner) as turns:
+            while self.estimator.decoding_since is None:
+                await turns.next(self.estimator)
+                if self._stopping:
+                    # `_watch_for_end` polls from here on, which must not wait for a turn.
+                    return
+                try:
+                    progress = await self._ask_progress()
+                except (OSError, XinflightError):
+                    progress = None
+                self._update(progress or 0.0)
 
     def _update(self, progress: float) -> None:
         if self.estimator.update(progress, self._clock.monotonic()) and not self._aborted.is_set():
@@ -297,9 +311,21 @@ class Attempt:
             if before and now and not before & now:
                 break
             before = before or now
+            await self._look()
             if self.estimator.progress != seen:
                 seen, since = self.estimator.progress, self._clock.monotonic()
         self._presumed_ended.set()
+
+    async def _look(self) -> None:
+        """Poll the progress, unless that was just done or tells nothing more."""
+        estimator = self.estimator
+        recent = self._clock.monotonic() - estimator.last_poll < CHECK_PAUSE / 2
+        if recent or estimator.decoding_since is not None or not self._kind.polled:
+            return
+        try:
+            self._update(await self.progress() or 0.0)
+        except (OSError, XinflightError):
+            pass
 
     async def _processes(self) -> set[tuple[int, str, int]]:
         """Return what identifies the model's processes, or an empty set if that can't be told."""

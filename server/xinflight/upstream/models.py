@@ -23,6 +23,7 @@ from xinflight.upstream.http import Response, Transport
 from xinflight.upstream.kinds import KINDS
 from xinflight.upstream.messages import GenerateConfig, ModelEntry, ModelList, OpenApi, Registration, parse
 from xinflight.upstream.model import Model, with_equal_pools
+from xinflight.upstream.poll_budget import PollBudget
 from xinflight.upstream.video_shape import default_shape
 
 __all__ = ["Xinference"]
@@ -66,6 +67,7 @@ class Xinference(Client):
     ) -> None:
         super().__init__(settings, clock, transport)
         self.telemetry = telemetry
+        self.polls = PollBudget(settings.polls_per_second, clock)
         self.state = UpstreamState.LOADING
         self.models: dict[str, Model] = {}
         # Uids of running models that can do none of KINDS.
