@@ -157,5 +157,6 @@ def test_what_compose_starts() -> None:
 def test_the_container_is_not_roots() -> None:
     """It runs as a user of a fixed id, which docs/operations.md names to those who mount a folder."""
     (user,) = instruction("USER")
-    (created,) = re.findall(rf"useradd .*--uid (\d+) .* {user}\b", CONTAINERFILE)
-    assert created in OPERATIONS
+    (created,) = re.findall(r"useradd .*--uid (\d+) --gid \1 .* xinflight\b", CONTAINERFILE)
+    assert user == f"{created}:{created}"
+    assert f"user {created}" in OPERATIONS

@@ -148,7 +148,7 @@ async def serving(
         # Before the runner's cleanup, after which aiohttp ignores received data (web_protocol.py, data_received):
         # pongs and cancels would be lost while running outputs still have time to finish.
         stack.push_async_callback(gateway.drain)
-        yield _page_url(settings, listening.sockets[0].getsockname()[1], token), settings
+        yield _page_url(settings, listening.sockets[0].getsockname()[1], token), gateway.settings
 
 
 def _cant_listen(settings: Settings, error: OSError) -> CantListen:
