@@ -8,6 +8,7 @@ import pytest
 
 from clients import WireClient
 from xinflight.clock import SystemClock
+from xinflight.web.streams import PATIENCE
 
 
 async def test_addresses_are_parsed_once(server: str, client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,8 +30,9 @@ async def test_addresses_are_parsed_once(server: str, client: WireClient, monkey
     assert not parsed
 
 
-async def test_a_frame_that_fits_needs_no_timer(client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only one that waits for the client to read does: cancelled timers pile up until they would have fired."""
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """Give the seconds of every timeout from now on."""
     limited: list[float | None] = []
     timeout = SystemClock.timeout
 
@@ -38,8 +40,22 @@ async def test_a_frame_that_fits_needs_no_timer(client: WireClient, monkeypatch:
         limited.append(seconds)
         return timeout(clock, seconds)
 
-    heartbeat = client.seen[0]["heartbeat"]
     monkeypatch.setattr(SystemClock, "timeout", counted)
+    return limited
+
+
+async def test_a_frame_that_fits_needs_no_timer(client: WireClient, timers: list[float | None]) -> None:
+    """Only one that waits for the client to read does: cancelled timers pile up until they would have fired."""
+    heartbeat = client.seen[0]["heartbeat"]
     for _ in range(3):
         await client.ask(action="ping")
-    assert heartbeat not in limited
+    assert heartbeat not in timers
+
+
+async def test_a_line_of_a_stream_that_fits_needs_no_timer(server: str, timers: list[float | None]) -> None:
+    """As a frame: a chat writes one for each of its tokens."""
+    async with aiohttp.ClientSession(server) as http:
+        headers = {"Accept": "text/event-stream"}
+        async with http.post("/api/v1/tasks", json={"prompt": "boat"}, headers=headers) as response:
+            assert b'"result"' in await response.read()
+    assert PATIENCE not in timers

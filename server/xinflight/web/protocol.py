@@ -1,4 +1,4 @@
-"""Protocol proxies between an asyncio transport and aiohttp, for events that aiohttp doesn't report to handlers."""
+"""What aiohttp doesn't tell handlers: events of the transport, by protocol proxies, and whether it takes a write."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -7,7 +7,19 @@ from typing import TypeVar
 
 from aiohttp import web
 
-__all__ = ["ProtocolProxy", "connection_lost_callback", "read_limit"]
+__all__ = ["ProtocolProxy", "connection_lost_callback", "read_limit", "takes_at_once"]
+
+UNPAUSED = 2**15
+"""Bytes that don't fill the buffer of a transport: 64 KiB for asyncio and uvloop (their high-water mark)."""
+
+
+def takes_at_once(request: web.Request, size: int) -> bool:
+    """Return whether a write of `size` bytes certainly doesn't wait for the client to read.
+
+    With nothing buffered the transport is not paused, and UNPAUSED bytes don't pause it.
+    """
+    transport = request.transport
+    return transport is None or (size <= UNPAUSED and not transport.get_write_buffer_size())
 
 
 class ProtocolProxy(asyncio.Protocol):

@@ -19,7 +19,7 @@ from xinflight.model import Event, Task
 from xinflight.protocol import JSON, Follow, Notice, Recovered, ServerMessage, from_texts
 from xinflight.render import render, upstream_notice
 from xinflight.web.context import GRANT, HttpContext, choose_type, task_id_of
-from xinflight.web.protocol import connection_lost_callback
+from xinflight.web.protocol import connection_lost_callback, takes_at_once
 
 __all__ = ["EVENT_STREAM", "KEEPALIVE", "NDJSON", "PATIENCE", "Reader", "Streams", "stream", "stream_headers"]
 
@@ -155,6 +155,9 @@ class Reader:
 
     async def write(self, response: web.StreamResponse, data: bytes) -> None:
         """Write, or raise ConnectionError when the client reads nothing for PATIENCE seconds."""
+        if takes_at_once(self._request, len(data)):
+            await response.write(data)
+            return
         try:
             async with self.context.gateway.clock.timeout(PATIENCE):
                 await response.write(data)

@@ -27,6 +27,7 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
 from xinflight.web.first_message import FirstMessages
+from xinflight.web.protocol import takes_at_once
 from xinflight.web.request_ids import bind_request
 
 __all__ = ["WebSocket"]
@@ -37,9 +38,6 @@ MAX_FRAME = 2**20
 """Bytes above which the socket is closed with 1009 (RFC 6455). From `limits.frame_bytes` up to here a frame is
 answered with an error. More if `limits.chat_bytes` is."""
 
-
-UNPAUSED = 2**15
-"""Bytes of a frame that don't fill a transport's buffer: 64 KiB for asyncio and uvloop (their high-water mark)."""
 
 FLOOD_CLOSE = 1.0
 """Seconds that a flooding client has to close the connection from its side."""
@@ -159,7 +157,9 @@ class WebSocket:
 
         send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
         patience = gateway.settings.heartbeat
-        outbox = Outbox(send, partial(_takes, request), subscriber, render_context, codec, gateway.clock, patience)
+        outbox = Outbox(
+            send, partial(takes_at_once, request), subscriber, render_context, codec, gateway.clock, patience
+        )
         meter = self._context.meter(request, identity.id)
         access = self._context.access(request, grant)
         session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
@@ -236,15 +236,6 @@ async def _write(gateway: Gateway, session: Session, ws: web.WebSocketResponse, 
         _abort(request)
     else:
         await ws.close(code=session.close_code, message=session.close_reason.encode())
-
-
-def _takes(request: web.Request, size: int) -> bool:
-    """Return whether a frame of `size` bytes is sent without waiting for the client to read.
-
-    With nothing buffered the transport is not paused, and a frame of UNPAUSED bytes does not pause it.
-    """
-    transport = request.transport
-    return transport is None or (size <= UNPAUSED and not transport.get_write_buffer_size())
 
 
 def _close_code(error: XinflightError) -> CloseCode:
