@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from clients import FakeClock
-from factories import FENCE, POOL, end, make_task, output_event, progress, result
+from factories import FENCE, POOL, charge, end, make_task, output_event, progress, result
 from scripted_gateway import turns
 from xinflight.errors import StorageUnavailable
 from xinflight.journal import Journal, MemoryBus
+from xinflight.journal.journal import CHARGE_SECONDS
+from xinflight.model import Usage
 from xinflight.storage import Charge, MemoryStore, Outcome, Save, Write
 from xinflight.supervise import Supervisor
 
@@ -61,6 +63,83 @@ async def test_no_task_is_stored_ahead_of_its_end(trouble: str) -> None:
     first = next(batch for batch in store.batches if any(ended for ended, _ in batch))
     assert first[-1] == (True, "Result")
     assert [name for batch in store.batches for _, name in batch] == ["Accepted", "OutputEvent", "Result"]
+
+
+async def test_what_comes_within_a_moment_is_one_commit() -> None:
+    """The first write after a pause is stored at once; those that follow closely wait for each other."""
+    store, clock = SlowStore(), FakeClock()
+    store.go_on.set()
+    journal = Journal(store, MemoryBus(), clock, Supervisor(clock), spacing=0.01)
+    await journal.open()
+    assert await store.lease(POOL) == FENCE
+    tasks = [make_task(str(number)) for number in range(4)]
+    first = asyncio.ensure_future(journal.accept(tasks[0]))
+    await turns()
+    assert first.done()
+    rest = []
+    for task in tasks[1:]:
+        rest.append(asyncio.ensure_future(journal.accept(task)))
+        await clock.advance(0.003)
+    assert not any(one.done() for one in rest)
+    await clock.advance(0.001)
+    assert all(one.done() for one in rest)
+    assert [len(batch) for batch in store.batches] == [1, 3]
+    await clock.advance(1.0)
+    last = journal.save(tasks[0], FENCE)
+    await turns()
+    assert last.done()
+    await journal.close()
+
+
+async def test_a_charge_waits_for_another_write_but_not_for_long() -> None:
+    store, clock = MemoryStore(10), FakeClock()
+    journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
+    await journal.open()
+    assert await store.lease(POOL) == FENCE
+
+    async def charged() -> float:
+        rows = await store.usage("ann", first="2026-01-01", last="2026-01-01")
+        return sum(row.seconds for row in rows)
+
+    def use() -> None:
+        journal.charge(charge(Usage(owner="ann", day="2026-01-01", seconds=1.0)))
+
+    task = make_task()
+    await journal.accept(task)
+    use()
+    await turns()
+    assert await charged() == 0.0
+    await journal.save(task, FENCE)
+    assert await charged() == 1.0
+    use()
+    await clock.advance(CHARGE_SECONDS)
+    assert await charged() == 2.0
+    use()
+    await journal.store_charges()
+    assert await charged() == 3.0
+    use()
+    await journal.close()
+    assert await charged() == 4.0
+
+
+async def test_whoever_asks_for_charges_hears_that_they_can_not_be_stored() -> None:
+    """None is lost by that: the store has them as soon as it accepts anything."""
+    store, clock = SlowStore(), FakeClock()
+    store.go_on.set()
+    journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
+    await journal.open()
+    assert await store.lease(POOL) == FENCE
+    store.broken = True
+    for _ in range(2):
+        journal.charge(charge(Usage(owner="ann", day="2026-01-01", seconds=1.0)))
+        with pytest.raises(StorageUnavailable):
+            await journal.store_charges()
+    store.broken = False
+    await clock.advance(5.0)
+    await journal.store_charges()
+    (row,) = await store.usage("ann", first="2026-01-01", last="2026-01-01")
+    assert row.seconds == 2.0
+    await journal.close()
 
 
 async def test_owners_who_went_are_forgotten_and_go_on_above_what_they_saw() -> None:

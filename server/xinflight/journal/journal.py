@@ -57,10 +57,20 @@ class Journal:
     """Append to the log, and subscribe to it. The task `journal` does all writing; `close` awaits it.
 
     `broken` is true while the store accepts nothing: new tasks are refused then, ends wait.
+
+    A commit begins no sooner than `spacing` seconds after the one before, so that under load what comes in that time
+    is one commit, and one call on a thread. After a pause the first one begins at once.
     """
 
     def __init__(
-        self, store: Store, bus: Bus, clock: Clock, supervisor: Supervisor, telemetry: Telemetry = UNCOUNTED
+        self,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        supervisor: Supervisor,
+        telemetry: Telemetry = UNCOUNTED,
+        *,
+        spacing: float = 0.0,
     ) -> None:
         self.store = store
         self.bus = bus
@@ -80,6 +90,9 @@ class Journal:
         # The latest charge; those before it are stored before it.
         self._charged: asyncio.Future[Outcome] | None = None
         self._wake = asyncio.Event()
+        self._spacing = spacing
+        # When the latest commit began (monotonic).
+        self._began = float("-inf")
         # Of owners who have subscribers; an owner without one is read from the store.
         self._positions: dict[str, _Position] = {}
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
@@ -164,9 +177,10 @@ class Journal:
         """Return when all charges are stored; raise StorageUnavailable if that can't be done now."""
         if self._charged is not None and not self._charged.done():
             charged = self._charged
-            self._wake.set()
-            await asyncio.wait([charged])
-            if charged.cancelled():
+            if not self.broken:
+                self._wake.set()
+                await asyncio.wait([charged])
+            if self.broken or charged.cancelled():
                 raise StorageUnavailable(detail="charges are not stored yet")
 
     def snapshot(self, task: Task, message: Progress) -> None:
@@ -193,7 +207,7 @@ class Journal:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch = self._take()
+            batch = await self._next_batch()
             while batch:
                 if not await self._commit(batch):
                     if self._closing:
@@ -203,12 +217,15 @@ class Journal:
                     # With nothing left to try again, the next new task shows whether storage is back.
                     self.broken = bool(self._pending)
                 # Charges alone wait for what comes.
-                batch = self._take() if self._pending or self._closing else []
+                batch = await self._next_batch() if self._pending or self._closing else []
             if self._closing:
                 return
 
-    def _take(self) -> list[_Pending]:
-        """Return all that waits, the charges too, as the next batch."""
+    async def _next_batch(self) -> list[_Pending]:
+        """Return all that waits, the charges too, once the next commit may begin."""
+        early = self._began + self._spacing - self._clock.monotonic()
+        if early > 0 and not self._closing:
+            await self._clock.sleep(early)
         batch = self._charges + self._pending
         self._charges, self._pending = [], []
         if self._charge_timer is not None:
@@ -218,7 +235,7 @@ class Journal:
 
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Store and publish a batch, or put it back; return whether it was stored."""
-        began = self._clock.monotonic()
+        began = self._began = self._clock.monotonic()
         try:
             outcomes = await self.store.commit([pending.write for pending in batch])
         except StorageUnavailable as error:
