@@ -69,8 +69,8 @@ class Front:
         self._uploads = uploads
         self._clock = clock
         self._presence = Presence(pools, upstream.polls, clock, settings.disconnect_grace)
-        # Acceptances being stored, by owner, each with its task id; counted with the unfinished ones.
-        self._accepting: dict[str, dict[asyncio.Task[Task | None], str]] = {}
+        # Acceptances being stored, by owner, then by uid, each with its task id; counted with the unfinished ones.
+        self._accepting: dict[str, dict[str, tuple[asyncio.Task[Task | None], str]]] = {}
         self._accepting_bytes: Counter[str] = Counter()
         self._accepting_from: Counter[str | None] = Counter()
         self._accepting_count = 0
@@ -155,13 +155,14 @@ class Front:
         owner, task_bytes = task.owner, task.bytes
         subscriber.subscribe([task.uid], [task.uid], after=None)
         accepting = asyncio.create_task(
-            self._store(task, content, address), name=f"accept {task.task_id}", context=contextvars.copy_context()
+            self._store(task, content, address, task_bytes),
+            name=f"accept {task.task_id}",
+            context=contextvars.copy_context(),
         )
-        self._accepting.setdefault(owner, {})[accepting] = task.task_id
+        self._accepting.setdefault(owner, {})[task.uid] = accepting, task.task_id
         self._accepting_bytes[owner] += task_bytes
         self._accepting_from[address] += 1
         self._accepting_count += 1
-        accepting.add_done_callback(lambda _: self._accepted(owner, accepting, task_bytes, address))
         try:
             known = await asyncio.shield(accepting)
         except (ImageNotFound, StorageUnavailable):
@@ -225,21 +226,29 @@ class Front:
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
 
-    async def _store(self, task: Task, content: bytes | None, address: str | None) -> Task | None:
+    async def _store(self, task: Task, content: bytes | None, address: str | None, task_bytes: int) -> Task | None:
         """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
-        known = await self._journal.accept(task, content)
-        if known is None:
-            params = task.params
-            log.info("task accepted", task=task.task_id, model=params.model, n=params.n, request_id=task.request_id)
-            self._pools.submit(task, address)
-            # The last subscriber may have left while it was stored.
-            self._presence.absent(task.owner)
+        try:
+            known = await self._journal.accept(task, content)
+            if known is None:
+                params = task.params
+                log.info(
+                    "task accepted", task=task.task_id, model=params.model, n=params.n, request_id=task.request_id
+                )
+                self._pools.submit(task, address)
+                # The last subscriber may have left while it was stored.
+                self._presence.absent(task.owner)
+        except XinflightError as error:
+            log.debug("task not accepted", error=str(error))
+            raise
+        finally:
+            # In the same turn of the loop, in which it is in its pool: for the limits it must not count twice.
+            self._accepted(task, task_bytes, address)
         return known
 
-    def _accepted(
-        self, owner: str, accepting: asyncio.Task[Task | None], task_bytes: int, address: str | None
-    ) -> None:
-        del self._accepting[owner][accepting]
+    def _accepted(self, task: Task, task_bytes: int, address: str | None) -> None:
+        owner = task.owner
+        del self._accepting[owner][task.uid]
         self._accepting_bytes[owner] -= task_bytes
         if not self._accepting[owner]:
             del self._accepting[owner], self._accepting_bytes[owner]
@@ -247,8 +256,6 @@ class Front:
         if not self._accepting_from[address]:
             del self._accepting_from[address]
         self._accepting_count -= 1
-        if not accepting.cancelled() and accepting.exception() is not None:
-            log.debug("task not accepted", error=str(accepting.exception()))
 
     async def settled(self, owner: str, task_id: str | None = None) -> None:
         """Wait for an owner's acceptances that are being stored, or for those of one id.
@@ -256,7 +263,7 @@ class Front:
         A cancel from another connection would otherwise miss the task that it means, and that task would run.
         """
         of_owner = self._accepting.get(owner, {})
-        accepting = [one for one, known in of_owner.items() if task_id is None or known == task_id]
+        accepting = [one for one, known in of_owner.values() if task_id is None or known == task_id]
         if accepting:
             await asyncio.wait(accepting)
 

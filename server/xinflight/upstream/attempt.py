@@ -63,7 +63,8 @@ class Attempt:
         self._report = report
         self._add = add
         self._owner = owner
-        self._presumed_ended = asyncio.Event()
+        # Done when the request is presumed to have ended.
+        self._presumed_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Whether `abort` was called.
         self._aborted = asyncio.Event()
         # Whether the abort was sent and the end is watched for: also after a lost connection.
@@ -98,11 +99,11 @@ class Attempt:
         if self._kind.polled:
             self._start(self._poll_progress(), "progress")
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
-        ended = asyncio.create_task(self._presumed_ended.wait(), name=f"end {self.request.request_id}")
         if self._kind.streams:
             self._start(self._hang_up(post), "hang up")
         try:
-            await asyncio.wait({post, ended}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {post, self._presumed_ended}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
                 raise UpstreamDied(detail="presumed to have ended: no progress")
             if post.cancelled():
@@ -123,7 +124,7 @@ class Attempt:
                 raise Aborted("its response was lost") from None
             raise UpstreamDied(detail=f"the response was lost: {type(error).__name__} {error}") from None
         finally:
-            await self._finish(post, ended)
+            await self._finish(post)
 
     def abort(self) -> None:
         """Abort the upstream request where its route allows that. Returns at once; idempotent.
@@ -257,7 +258,7 @@ class Attempt:
         """Stop a request without a connection, and poll until its progress shows that it has ended."""
         self._stop()
         pause = FIRST_PAUSE
-        while not self._presumed_ended.is_set():
+        while not self._presumed_ended.done():
             try:
                 if await self._has_ended():
                     return
@@ -265,7 +266,7 @@ class Attempt:
                 pass
             try:
                 async with self._clock.timeout(pause):
-                    await self._presumed_ended.wait()
+                    await asyncio.wait([self._presumed_ended])
             except TimeoutError:
                 pause = min(2 * pause, CHECK_PAUSE)
 
@@ -314,7 +315,7 @@ class Attempt:
             await self._look()
             if self.estimator.progress != seen:
                 seen, since = self.estimator.progress, self._clock.monotonic()
-        self._presumed_ended.set()
+        self._presumed_ended.set_result(None)
 
     async def _look(self) -> None:
         """Poll the progress, unless that was just done or tells nothing more."""
