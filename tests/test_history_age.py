@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clients import FakeClock
-from factories import finished, ids, lease
+from factories import charge, finished, ids, lease
+from xinflight.model import Usage, day_of
 from xinflight.settings import Settings
 from xinflight.storage import MemoryBlobs, MemoryStore, Retention
-from xinflight.storage.retention import CLOCK_STEADY, PAUSE
+from xinflight.storage.retention import CLOCK_STEADY, PAUSE, USAGE_SECONDS
 from xinflight.supervise import Supervisor
 
 DAY = 86400.0
@@ -89,3 +90,22 @@ async def test_a_clock_that_is_wrong_at_the_start_deletes_nothing(clock: SetCloc
     assert await ids(store) == ["new", "old"]
     await passed(clock, CLOCK_STEADY)
     assert await ids(store) == ["new"]
+
+
+@pytest.mark.usefixtures("history")
+async def test_usage_is_kept_for_a_year_and_a_little_more(clock: SetClock, store: MemoryStore) -> None:
+    """Whatever happens to the history; a clock that is wrong for a while deletes none of it either."""
+    days = [day_of(clock.time() - age) for age in (USAGE_SECONDS + 2 * DAY, USAGE_SECONDS - DAY / 2, 0.0)]
+    await store.commit([charge(Usage(owner="ann", day=day, seconds=1.0)) for day in days])
+
+    async def left() -> list[str]:
+        return [usage.day for usage in await store.usage("ann", first="0000-00-00", last="9999-99-99")]
+
+    clock.wrong_by = USAGE_SECONDS
+    await passed(clock, CLOCK_STEADY / 2)
+    clock.wrong_by = 0.0
+    assert await left() == days
+    await passed(clock, CLOCK_STEADY)
+    assert await left() == days[1:]
+    await passed(clock, 2 * DAY)
+    assert await left() == days[2:]

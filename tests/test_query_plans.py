@@ -101,6 +101,7 @@ def texts(module: Path) -> Iterator[str]:
     [
         "store_sqlite",
         "sqlite_batch",
+        "sqlite_deletion",
         "sqlite_database",
         "sqlite_schema",
         "sqlite_backup",

@@ -48,6 +48,14 @@ async def test_usage_stays_when_its_task_is_deleted(store: Store) -> None:
     assert await store.usage("ann", first="2026-01-01", last="2026-01-01") == [used("ann", "2026-01-01", 2.0)]
 
 
+async def test_usage_of_old_days_is_deleted_and_nothing_else(store: Store) -> None:
+    rows = [used(owner, day, 1.0) for day in ("2026-01-01", "2026-01-02", "2026-01-03") for owner in ("ann", "bob")]
+    await commit(store, *rows)
+    assert await store.prune_usage(before="2026-01-03")
+    assert not await store.prune_usage(before="2026-01-03")
+    assert await store.usage_of_all(after=("2025-01-01", ""), last="2026-12-31", limit=10) == rows[4:]
+
+
 async def test_a_charge_is_stored_with_its_batch_or_not_at_all(store: Store) -> None:
     task = make_task("a")
     usage = charge(used("ann", "2026-01-01", 2.0))

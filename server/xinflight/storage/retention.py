@@ -1,11 +1,11 @@
-"""The history: paging through one's tasks, deleting one, and deleting the oldest by number, size and age."""
+"""The history and usage: page through one's tasks, delete one, and delete the oldest by number, size and age."""
 
 import msgspec
 import structlog
 
 from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
-from xinflight.model import ENDED, Task
+from xinflight.model import ENDED, Task, day_of
 from xinflight.protocol import State
 from xinflight.settings import Settings
 from xinflight.storage.blobs import Blobs
@@ -26,6 +26,9 @@ READ_TASKS = 50
 """Tasks that are read at once for a page: the default limit, so that a usual page is one read."""
 
 
+USAGE_SECONDS = 400 * 86400.0
+"""How long usage is kept: a statement of the year before can be had. Owners may be made up, so rows may be many."""
+
 CLOCK_STEADY = 3600.0
 """Seconds that the wall clock must have run evenly, since the start or since it was set, before age counts."""
 CLOCK_JUMP = 60.0
@@ -42,6 +45,8 @@ class Retention:
         self._clock = clock
         self._supervisor = supervisor
         self._cursors = PageCursors()
+        # Usage before this day is gone already.
+        self._usage_since = ""
         # Since when wall clock and monotonic clock run side by side, and how far apart.
         self._even_since: float | None = None
         self._offset = 0.0
@@ -118,7 +123,7 @@ class Retention:
             await self._clock.sleep(PAUSE)
 
     async def enforce(self) -> None:
-        """Delete ended tasks until number, size and age are within the settings."""
+        """Delete ended tasks until number, size and age are within the settings, and usage that is too old."""
         age = self._settings.history_age
         steady = self._clock_is_steady()
         ended_before = self._clock.time() - age if age is not None and steady else 0.0
@@ -130,6 +135,12 @@ class Retention:
             for task in gone:
                 await self._delete_files(task)
             log.info("history pruned", tasks=len(gone))
+        oldest = day_of(self._clock.time() - USAGE_SECONDS)
+        if steady and oldest != self._usage_since:
+            while await self._store.prune_usage(before=oldest):
+                # Between two steps others may write.
+                pass
+            self._usage_since = oldest
 
     def _clock_is_steady(self) -> bool:
         """Tell whether the clock has told the time evenly for long enough to delete by it.

@@ -25,6 +25,7 @@ __all__ = [
     "DROP_EVENTS",
     "DROP_EXPIRED_SHARES",
     "DROP_FINISH_TAGS",
+    "DROP_OLD_USAGE",
     "DROP_OUTPUTS",
     "DROP_OWNER",
     "DROP_SHARE",
@@ -271,6 +272,10 @@ USAGE = "SELECT owner, day, seconds, outputs, bytes FROM usage WHERE owner = ? A
 USAGE_OF_ALL = (
     "SELECT owner, day, seconds, outputs, bytes FROM usage INDEXED BY usage_of_day "
     "WHERE (day, owner) > (?, ?) AND day <= ? ORDER BY day, owner LIMIT ?"
+)
+DROP_OLD_USAGE = (
+    "DELETE FROM usage WHERE (owner, day) IN "
+    "(SELECT owner, day FROM usage INDEXED BY usage_of_day WHERE day < ? ORDER BY day LIMIT 1000)"
 )
 
 # Fair shares

@@ -221,6 +221,9 @@ class Store(Protocol):
         `(first, "")` is where a day begins: no owner's id is empty.
         """
 
+    async def prune_usage(self, *, before: str) -> bool:
+        """Delete some usage of days before a day; return whether there was any."""
+
     async def forget(self, owner: str, *, used_before: str) -> None:
         """Delete what is left of an owner without tasks: unreadable tasks, position, usage of days before a day.
 

@@ -272,6 +272,13 @@ class MemoryStore:
         rows = sorted(self._usage.values(), key=lambda row: (row.day, row.owner))
         return [row for row in rows if (row.day, row.owner) > after and row.day <= last][:limit]
 
+    async def prune_usage(self, *, before: str) -> bool:
+        """Delete all of it."""
+        old = [key for key in self._usage if key[1] < before]
+        for key in old:
+            del self._usage[key]
+        return bool(old)
+
     async def forget(self, owner: str, *, used_before: str) -> None:
         """Forget usage; with the last task of the owner everything else went."""
         # The position went with the last task, and what comes next must be above it.

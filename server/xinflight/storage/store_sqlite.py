@@ -221,6 +221,10 @@ class SqliteStore:
             for owner, day, seconds, outputs, size in rows
         ]
 
+    async def prune_usage(self, *, before: str) -> bool:
+        """Delete at most 1000 rows, so that a commit does not wait for long."""
+        return await self._database.write(lambda db: db.execute(sql.DROP_OLD_USAGE, (before,)).rowcount) > 0
+
     async def forget(self, owner: str, *, used_before: str) -> None:
         """Delete rows, then truncate the WAL; a backup that reads it meanwhile leaves it to the next checkpoint."""
         await self._database.write(functools.partial(forget_owner, owner=owner, used_before=used_before))
