@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import random
+from contextvars import ContextVar
 from itertools import pairwise
 
 import pytest
@@ -15,6 +16,7 @@ from xinflight.upstream.http import Body, Response
 
 pytestmark = pytest.mark.parametrize("make", TRANSPORTS)
 
+TASK: ContextVar[str] = ContextVar("task")
 HINTS = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 7\r\n\r\n"
 
 
@@ -222,6 +224,17 @@ async def test_a_response_is_passed_on_as_it_arrives(make: Make) -> None:
     async with peer(serve) as there, opened(make, there.url) as transport:
         await transport.send("POST", "/", BODY, Response(receive, 100))
     assert seen == [b"a", b"b"]
+
+
+async def test_a_response_is_received_in_the_context_of_its_request(make: Make) -> None:
+    """Not in that of the request which opened the connection: a log line would name another task."""
+    seen: list[str] = []
+    async with peer(always(sized(b"{}"))) as there, opened(make, there.url) as transport:
+        for name in ("a", "b"):
+            TASK.set(name)
+            await transport.send("POST", "/", BODY, Response(lambda data: seen.append(TASK.get()), 9))
+    assert seen == ["a", "b"]
+    assert there.used == [1, 1]
 
 
 async def test_whoever_has_enough_gets_no_more(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from contextvars import copy_context
 from typing import cast
 
 import httptools
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         # Not done while a request is under way; what follows belongs to the latest one.
         self._ended: asyncio.Future[None] | None = None
         self._response: Response | None = None
+        self._context = copy_context()
         self._headers: dict[str, str] = {}
         self._body_sent = False
         self._begun = False
@@ -58,6 +60,8 @@ class Connection(asyncio.Protocol):
         """
         self._ended = self._loop.create_future()
         self._response = response
+        # The loop calls in the context of the request that opened the connection: logs would name the task of that.
+        self._context = copy_context()
         self._headers = {}
         self._body_sent = self._begun = self._complete = self._enough = self.reusable = False
         self._received = self._body_received = 0
@@ -84,6 +88,9 @@ class Connection(asyncio.Protocol):
     def has_news(self) -> bool:
         """Return whether the kernel knows of bytes, or of the connection's end, that the loop has not read."""
         assert self._transport is not None
+        if not hasattr(select, "poll"):
+            # Windows.
+            return False
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return bool(poll.poll(0))
@@ -233,7 +240,7 @@ class Connection(asyncio.Protocol):
         if self._failure is None and not self._complete and not self._enough:
             self._body_received += len(data)
             try:
-                self._enough = self._response.feed(data)
+                self._enough = self._context.run(self._response.feed, data)
             except Exception as error:
                 self._failure = error
 
