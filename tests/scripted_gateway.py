@@ -107,6 +107,8 @@ class ScriptedUpstream(Xinference):
         super().__init__(settings, clock, supervisor, lambda: self.changed(), transport=transport)
         self.posts: list[Post] = []
         self.aborts: list[str] = []
+        self.progress_asked: list[tuple[float, str]] = []
+        """When its progress was asked for, and of which request."""
         self.pools: Pools | None = None
         # What becomes of every call but those for an image; None answers them.
         self.calls: Callable[[], Awaitable[bytes]] | None = None
@@ -146,6 +148,8 @@ class ScriptedUpstream(Xinference):
             self.posts.append(post)
             assert self.running(post.uid) <= MODELS[post.uid].slots, "more in flight than slots"
             return await post.answer
+        if path.endswith("/progress"):
+            self.progress_asked.append((self.clock.monotonic(), path.split("/")[-2]))
         if self.calls is not None:
             return await self.calls()
         if path.endswith("/replicas"):
