@@ -1,5 +1,6 @@
 """What one owner may have open: the same bound over every API, and others don't feel it."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,10 +10,19 @@ import pytest
 
 from clients import Recorder, WireClient, painter
 from conftest import Serve
+from scripted_gateway import ScriptedGateway, turns
 from streams import shared_server
 from xinflight.demo import Faults
-from xinflight.errors import TooManyTasks
+from xinflight.errors import (
+    AccountBusy,
+    ShuttingDown,
+    StorageUnavailable,
+    TaskIdConflict,
+    TooManyTasks,
+    XinflightError,
+)
 from xinflight.gateway import Gateway
+from xinflight.model import Task
 
 USER = {"X-User": "ann"}
 LIMIT = "2 per owner"
@@ -82,3 +92,52 @@ async def test_others_have_a_bound_of_their_own(shared: tuple[str, Gateway], sta
         await client.ask(action="generate", prompt="boat", task_id=task_id)
     assert (await client.ask(action="generate", prompt="boat"))["type"] == "error"
     assert (await other.ask(action="generate", prompt="boat"))["type"] == "ack"
+
+
+async def test_a_known_id_is_answered_whatever_a_new_one_is_refused_for() -> None:
+    """Although nothing asks the store for the id before."""
+    async with ScriptedGateway.begin(tasks_per_owner=1) as gateway:
+        ended = await gateway.submit(task_id="ended")
+        await turns()
+        gateway.upstream.pending[0].end("image")
+        await turns()
+        assert isinstance(await gateway.submit(task_id="running"), Task)
+        await turns()
+
+        async def known(refusal: type[XinflightError]) -> None:
+            assert isinstance(await gateway.submit(task_id="fresh"), refusal)
+            again = await gateway.submit(task_id="ended")
+            assert isinstance(ended, Task)
+            assert isinstance(again, Task)
+            assert again.uid == ended.uid
+            other = await gateway.submit(task_id="ended", prompt="something else", steps=10_000)
+            assert isinstance(other, TaskIdConflict)
+
+        await known(TooManyTasks)
+        gateway.journal.broken = True
+        await known(StorageUnavailable)
+        gateway.journal.broken = False
+        with gateway.front.refusing("ann"):
+            await known(AccountBusy)
+        draining = asyncio.ensure_future(gateway.front.drain(0.0))
+        await gateway.clock.advance(1.0)
+        await draining
+        await known(ShuttingDown)
+
+
+async def test_a_task_counts_once_also_in_the_turn_in_which_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ScriptedGateway.begin(tasks_per_owner=2) as gateway:
+        counts: list[int] = []
+        submit = gateway.pools.submit
+
+        def submitting(task: Task, address: str | None) -> None:
+            submit(task, address)
+            asyncio.get_running_loop().call_soon(again)
+
+        def again() -> None:
+            counts.append(gateway.pools.count("ann") + len(gateway.front._accepting.get("ann", ())))
+
+        monkeypatch.setattr(gateway.pools, "submit", submitting)
+        assert isinstance(await gateway.submit(task_id="a"), Task)
+        await turns()
+        assert counts == [1]

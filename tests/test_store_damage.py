@@ -14,6 +14,7 @@ import pytest
 from clients import eventually
 from factories import MANY, POOL, accept, finished, ids, lease, make_task, seqs
 from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.model import Event
 from xinflight.protocol import State
 from xinflight.storage import SqliteStore, sqlite_database
 from xinflight.storage.sqlite_database import SqliteDatabase
@@ -84,6 +85,23 @@ async def test_an_unreadable_task_is_set_aside_by_whoever_meets_it(
         assert await sqlite.prune(keep_bytes=MANY, keep_tasks=MANY, ended_before=1500.0) == []
     assert await ids(sqlite) == ["good"]
     assert await ids(sqlite, states={State.COMPLETED}) == ["good"]
+
+
+@pytest.mark.parametrize("bad", DAMAGES)
+async def test_the_id_of_an_unreadable_task_can_be_used_again(
+    sqlite: SqliteStore, tmp_path: Path, bad: object
+) -> None:
+    """By whoever comes first, although nobody has met the damage: the others of the batch are stored as well."""
+    spoilt = await finished(sqlite, "spoilt")
+    tamper(tmp_path / "data", "UPDATE tasks SET body = ? WHERE task_id = 'spoilt'", bad)
+    again, other = make_task("spoilt"), make_task("other")
+    assert [isinstance(outcome, Event) for outcome in await sqlite.commit([accept(again), accept(other)])] == [
+        True
+    ] * 2
+    assert await ids(sqlite) == ["other", "spoilt"]
+    assert (await sqlite.task("ann", "spoilt")) == again
+    with closing(sqlite3.connect(tmp_path / "data" / "xinflight.db")) as connection:
+        assert connection.execute("SELECT uid FROM unreadable").fetchall() == [(spoilt.uid,)]
 
 
 @pytest.mark.parametrize("bad", DAMAGES)

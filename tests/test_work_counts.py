@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from bench.fake_upstream import FakeUpstream
 from clients import WireClient
 from conftest import Serve
+from factories import finished, lease
 from work_counts import counted, generate
+from xinflight.demo.drawing import draw
+from xinflight.storage import FileBlobs, RecentBlobs, SqliteStore, StoredFile, blobs_recent
 
 GENERATIONS = 5
+JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
 
 
 @pytest.fixture
@@ -40,3 +45,54 @@ async def test_a_generation_is_handed_to_a_thread_four_times(
     assert counts.hand_overs == {"commit": 3 * GENERATIONS, "FileBlobs._put": GENERATIONS}
     # Written aside, then renamed.
     assert counts.files["rename"] == GENERATIONS
+
+
+async def test_the_owner_of_a_fresh_output_is_known_until_a_task_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the database is asked, which knows what is left."""
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await lease(store)
+    first, second = [await finished(store, task_id) for task_id in "ab"]
+    with counted(monkeypatch) as counts:
+        assert await store.output_owner(first.outputs[0].output_id) == "ann"
+    assert not counts.hand_overs
+    await store.delete(first.uid)
+    with counted(monkeypatch) as counts:
+        assert await store.output_owner(first.outputs[0].output_id) is None
+        assert await store.output_owner(second.outputs[0].output_id) == "ann"
+    assert counts.hand_overs == {"read": 2}
+    await store.close()
+
+
+async def test_a_fresh_file_is_read_from_memory_until_it_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = RecentBlobs(FileBlobs(tmp_path, full=False))
+    await blobs.put("fresh", JPEG)
+    with counted(monkeypatch) as counts:
+        assert await blobs.read("fresh") == JPEG
+        stored = await blobs.get("fresh")
+    assert not counts.hand_overs
+    assert stored == StoredFile(media_type="image/jpeg", data=JPEG, path=tmp_path / "fr" / "fresh")
+    await blobs.delete("fresh")
+    assert await blobs.read("fresh") is None
+    assert await blobs.get("fresh") is None
+
+
+async def test_so_many_bytes_of_fresh_files_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest ones; what is too large is none of them, and all are on the disk."""
+    room = 3 * (blobs_recent.ENTRY_BYTES + len(JPEG))
+    monkeypatch.setattr(blobs_recent, "CACHE_BYTES", room)
+    monkeypatch.setattr(blobs_recent, "FILE_BYTES", len(JPEG))
+    blobs = RecentBlobs(FileBlobs(tmp_path, full=False))
+    for number in range(5):
+        await blobs.put(f"id-{number}", JPEG)
+    await blobs.put("id-4", JPEG)
+    await blobs.put("large", JPEG + b"more")
+    with counted(monkeypatch) as counts:
+        for number in range(5):
+            assert await blobs.read(f"id-{number}") == JPEG
+        assert await blobs.read("large") == JPEG + b"more"
+    assert counts.hand_overs.total() == 3
