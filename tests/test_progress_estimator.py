@@ -80,12 +80,12 @@ def _many(steps: int, noise: float, expected: float | None, requests: int = 60) 
 
 
 @pytest.mark.parametrize("steps", [10, 11])
-@pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_half_of_the_values_are_known_within_100_ms(steps: int, noise: float) -> None:
+@pytest.mark.parametrize(("noise", "most"), [(0.0, 0.1), (0.05, 0.115)])
+def test_half_of_the_values_are_known_within_100_ms(steps: int, noise: float, most: float) -> None:
     """With no more polls than every half second, where a value comes every 0.4 s: once such images are known."""
     seen = _many(steps, noise, 4.5)
-    assert median(seen.late) <= 0.1
-    assert seen.polls <= 10
+    assert median(seen.late) <= most
+    assert seen.polls <= 9
 
 
 @pytest.mark.parametrize(("steps", "most"), [(20, 0.2), (30, 0.27), (50, 0.25)])
