@@ -240,3 +240,30 @@ async def test_what_waits_for_a_slow_reader_is_bounded_in_bytes() -> None:
     journal.unsubscribe(slow)
     await journal.close()
     assert most <= subscriber_module.BUFFERED_BYTES + 8 * len(prompt)
+
+
+async def test_a_replay_is_over_only_when_what_was_dropped_before_it_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else who is cut right behind it, and comes back with its cursor, would miss that."""
+    monkeypatch.setattr(subscriber_module, "BUFFERED_EVENTS", 2)
+    clock = SystemClock()
+    journal = Journal(MemoryStore(10**6), MemoryBus(), clock, Supervisor(clock))
+    await journal.open()
+    await journal.store.lease(POOL)
+    reader = await journal.subscribe("ann")
+    live = make_task("live")
+    reader.subscribe([live.uid], [live.uid], after=None)
+    assert await journal.accept(live) is None
+    cursor = journal.position("ann")
+    reader.subscribe_all(after=cursor, done=Recovered(ref="all", recovered=True, cursor=str(cursor)))
+    # It reads nothing meanwhile: the first event is dropped with the others, and read again.
+    for number in range(3):
+        assert await journal.accept(make_task(f"t{number}")) is None
+    assert reader._behind
+    seen = []
+    while (item := await reader.next_item()) is not None:
+        seen.append(item.seq if isinstance(item, Event) else type(item).__name__)
+    assert seen == [1, 2, 3, 4, "Recovered"]
+    journal.unsubscribe(reader)
+    await journal.close()

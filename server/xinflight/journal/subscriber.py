@@ -226,8 +226,13 @@ class Subscriber:
         first = self._first_stored()
         after = self._journal.position(self.owner) if first is None else first.seq - 1
         self._clear_live()
+        asked = [replay for replay in self._replays if replay.done is not None or replay.running]
         self._replays.append(_Replay(None, after, None))
         self._behind = True
+        for replay in asked:
+            # The cursor of its `done` may be above what was dropped: a client that is cut in between would skip that.
+            self._replays.append(msgspec.structs.replace(replay, uids=()))
+            replay.running, replay.done = (), None
 
     def _clear_live(self) -> None:
         self._live.clear()
