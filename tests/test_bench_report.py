@@ -70,6 +70,17 @@ def test_what_was_not_measured_is_not_there() -> None:
     assert "Cancel" not in plot(COST)
 
 
+def test_a_report_takes_the_place_of_the_former_one() -> None:
+    document = "Before\n\n<!-- The load writes what follows. -->\n\n<!-- The load wrote that. -->\n\nAfter\n"
+    for text in ("some", "other"):
+        document = embedded(document, "load", text)
+        assert document.split("\n\n")[2] == text
+        assert document.startswith("Before\n")
+        assert document.endswith("\nAfter\n")
+    with pytest.raises(ValueError, match="substring not found"):
+        embedded("Nothing", "load", "some")
+
+
 def test_every_scenario_has_a_table_and_a_place_in_the_results() -> None:
     assert set(SCENARIOS) == set(TABLES) == set(Results.__struct_fields__) - {"conditions"}
 
@@ -79,6 +90,6 @@ def test_the_documentation_shows_what_was_measured() -> None:
     if not results.conditions:
         pytest.skip("nothing was measured yet")
     text = (DOCS / "performance.md").read_text("utf-8")
-    assert embedded(text, results) == text, "run make plots"
+    assert embedded(text, "benchmark", report(results)) == text, "run make plots"
     assert (DOCS / "performance.svg").read_text("utf-8") == plot(results), "run make plots"
     assert set(results.conditions) == set(SCENARIOS), "not every scenario was measured"

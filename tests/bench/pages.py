@@ -10,10 +10,10 @@ from bench.plot import plot
 from bench.report import report
 from bench.results import Results
 
-__all__ = ["embedded", "read_results", "write_results"]
+__all__ = ["DOCS", "PAGE", "embedded", "read_results", "write_results"]
 
 DOCS = ROOT / "docs"
-BEGIN, END = "<!-- The benchmark writes what follows. -->\n\n", "\n\n<!-- The benchmark wrote that. -->"
+PAGE = DOCS / "performance.md"
 
 
 def read_results() -> Results:
@@ -24,17 +24,16 @@ def read_results() -> Results:
 
 def write_results(results: Results) -> None:
     """Write figures into the documentation."""
-    text = DOCS / "performance.md"
-    text.write_text(embedded(text.read_text("utf-8"), results), "utf-8")
+    PAGE.write_text(embedded(PAGE.read_text("utf-8"), "benchmark", report(results)), "utf-8")
     (DOCS / "performance.svg").write_text(plot(results), "utf-8")
     (DOCS / "performance.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
-def embedded(document: str, results: Results) -> str:
-    """Return the document with the report of the results in its place."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{report(results)}{END}{after}"
+def embedded(document: str, writer: str, text: str) -> str:
+    """Return the document with a text between the marks of who writes it. Raises ValueError if they are missing."""
+    begin, end = f"<!-- The {writer} writes what follows. -->", f"<!-- The {writer} wrote that. -->"
+    place, over = document.index(begin) + len(begin), document.index(end)
+    return f"{document[:place]}\n\n{text}\n\n{document[over:]}"
 
 
 if __name__ == "__main__":

@@ -16,13 +16,15 @@ __all__ = ["Broken", "Person"]
 
 Json = dict[str, Any]
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds in which anything must be over, however many wait."""
 GRACE = 2.0
 """Seconds after which the server cancels what was to be cancelled without its owner."""
 ENDS = ("result", "cancelled")
 UNFINISHED = ("queued", "starting", "running")
 UPLOADS_KEPT = 3
+IMAGES = 100
+"""Images that all people have between them: the server keeps up to 64 MB of those that it made ready for a model."""
 
 
 class Broken(Exception):
@@ -85,7 +87,7 @@ class Person:
             except Broken as error:
                 raise Broken(f"{self._name}: {doing.__name__}: {error}") from None
             did(doing.__name__)
-            await asyncio.sleep(self._random.uniform(0.2, 2.0))
+            await asyncio.sleep(self._random.uniform(2.0, 10.0))
 
     async def erase(self) -> None:
         """Disconnect and erase everything of this owner.
@@ -124,17 +126,16 @@ class Person:
         await self._until(*ENDS)
 
     async def edit(self) -> None:
-        """Upload an image and have another one made over it."""
+        """Upload an image, or one that is there already, and have another one made over it."""
         assert self._http is not None
-        size = self._random.choice((48, 64, 80))
-        out = io.BytesIO()
-        Image.frombytes("RGB", (size, size), self._random.randbytes(3 * size * size)).save(out, "PNG")
         headers = {"Content-Type": "image/png"}
-        async with self._http.post("/api/v1/uploads", data=out.getvalue(), headers=headers) as response:
-            if response.status != 201:
+        image = _noise(self._random.randrange(IMAGES))
+        async with self._http.post("/api/v1/uploads", data=image, headers=headers) as response:
+            if response.status not in (200, 201):
                 raise Broken(f"an upload was answered {response.status}: {await response.text()}")
             upload = (await response.json())["upload_id"]
-        self._uploads.append(upload)
+        if upload not in self._uploads:
+            self._uploads.append(upload)
         await self._send_generate(image=upload, strength=0.5)
         if len(self._uploads) > UPLOADS_KEPT:
             # While it is used, sometimes.
@@ -312,6 +313,14 @@ class Person:
                 body = await response.read()
                 if response.status != 200 or not body.startswith(b"\xff\xd8"):
                     raise Broken(f"an image was answered {response.status}")
+
+
+def _noise(number: int) -> bytes:
+    """Return a PNG of noise, for each number another one."""
+    out = io.BytesIO()
+    size = 48 + 16 * (number % 3)
+    Image.frombytes("RGB", (size, size), random.Random(number).randbytes(3 * size * size)).save(out, "PNG")
+    return out.getvalue()
 
 
 def _runs(message: Json) -> bool:

@@ -3,7 +3,7 @@
 `make soak MINUTES=60` runs this. After a warm-up everybody leaves and erases what is theirs: that is the state to
 come back to. Then they live for so many minutes, and leave and erase again. Whatever did not come back fails the
 soak, and so does whatever was not as promised. Options are environment variables: MINUTES, CLIENTS, WARM_UP
-(seconds), OUT (a folder for the samples and the plot).
+(seconds), OUT (a folder for the samples and the plot), WRITE (1: put table and plot into the documentation, too).
 """
 
 import asyncio
@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +23,7 @@ import uvloop
 from msgspec import Struct
 
 from bench.contenders import ROOT, environ
+from bench.pages import DOCS, PAGE, embedded
 from bench.processes import Process, cores, running
 from soak.checks import LOADED, Check, growth, quiescence
 from soak.person import GRACE, Broken, Person
@@ -33,7 +36,9 @@ EVERY = 5.0
 """Seconds between two samples."""
 REST = 120.0
 """Seconds in which a server that nobody uses must be at rest."""
-HISTORY = 2000
+POINTS = 240
+"""Samples that the plot of the documentation has."""
+HISTORY = 600
 """Ended tasks that the server keeps, so that it deletes the oldest from early on."""
 
 SETTINGS = {
@@ -58,6 +63,7 @@ class SoakOptions(Struct, frozen=True, kw_only=True):
     clients: int = 200
     warm_up: float = 60.0
     out: str = "build/soak"
+    write: bool = False
 
     @classmethod
     def from_environ(cls) -> "SoakOptions":
@@ -69,6 +75,7 @@ class SoakOptions(Struct, frozen=True, kw_only=True):
 class Soaked(Struct, kw_only=True):
     """What came of it."""
 
+    when: str
     minutes: float
     clients: int
     done: dict[str, int]
@@ -174,6 +181,7 @@ async def soak(options: SoakOptions) -> Soaked:
                     after = await lived.rest(before)
         broken = lived.broken + _complaints((folder / "server").read_text("utf-8"))
     return Soaked(
+        when=f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         minutes=options.minutes,
         clients=options.clients,
         done=dict(lived.done),
@@ -194,10 +202,16 @@ def table(soaked: Soaked) -> str:
     for check in soaked.checks:
         figures = [f"{figure:,.0f}" for figure in (check.before, check.after, check.most)]
         rows.append([check.name, *figures, "" if check.passed else "**too much**"])
-    done = ", ".join(f"{number:,} {name}" for name, number in sorted(soaked.done.items()))
-    lines = [f"{soaked.minutes:g} minutes, {soaked.clients} clients: {done}.", ""]
+    done = ", ".join(f"{name} {number:,}" for name, number in sorted(soaked.done.items()))
+    told = f"{soaked.when} UTC, {soaked.minutes:g} minutes, {soaked.clients} clients: {done}."
+    lines = [f"{told} Not as promised: {len(soaked.broken)}.", ""]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", *(f"broken: {text}" for text in soaked.broken[:20])])
+    return "\n".join(lines)
+
+
+def thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """Return at most some POINTS of the samples, evenly."""
+    return list(samples[:: len(samples) // POINTS + 1])
 
 
 def main() -> None:
@@ -212,7 +226,12 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "soak.json").write_bytes(msgspec.json.encode(soaked) + b"\n")
     (out / "soak.svg").write_text(plot(soaked.samples), "utf-8")
+    if options.write:
+        PAGE.write_text(embedded(PAGE.read_text("utf-8"), "soak", table(soaked)), "utf-8")
+        (DOCS / "soak.svg").write_text(plot(thinned(soaked.samples)), "utf-8")
     print(table(soaked), flush=True)
+    for text in soaked.broken[:20]:
+        print(f"broken: {text}", file=sys.stderr)
     if not soaked.passed:
         sys.exit(f"The soak failed; {len(soaked.broken)} things were not as promised.")
 

@@ -10,7 +10,7 @@ from xinflight.demo import EmulatedModel, Emulator, serve_emulator
 
 __all__ = ["SLOTS"]
 
-PAINTERS, WRITERS = 12, 4
+PAINTERS, WRITERS = 32, 4
 SLOTS = PAINTERS + 8 * WRITERS
 """What the server makes of them: one output per painter, 8 chats per writer."""
 
