@@ -215,3 +215,23 @@ async def test_a_poll_costs_as_much_however_many_run(count: int) -> None:
         polls = len(runs.polls) - polls_before
         assert polls > 10
         assert (runs.clock.timers_set - set_before) / polls < 6
+
+
+async def test_whoever_looks_away_and_back_again_changes_no_turn() -> None:
+    """As a page does that loses its connection and comes back before its next poll, while others wait for theirs."""
+    async with running(per_second=1.0) as runs:
+        for number in range(8):
+            owner = f"owner-{number % 4}"
+            runs.budget.watch(owner)
+            runs.start(f"r{number}", owner)
+        await runs.advance(20.0)
+        before = len(runs.polls)
+        for step in range(40):
+            owner = f"owner-{step % 4}"
+            runs.budget.unwatch(owner)
+            await runs.advance(0.0)
+            runs.budget.watch(owner)
+            await runs.advance(0.1)
+        await runs.advance(16.0)
+        assert 18 <= len(runs.polls) - before <= 22
+        assert {name for _, name in runs.polls[before:]} == {f"r{number}" for number in range(8)}

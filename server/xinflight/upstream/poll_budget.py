@@ -50,7 +50,9 @@ class PollBudget:
         self._count = 0
         # Polls outside the turns that the clock has not been held back for yet.
         self._unplanned = 0.0
-        # Who waits for a time of that clock. What has ended meanwhile stays until then, or until it is the most.
+        # Who waits for a time of that clock. What has ended meanwhile stays until then, or until it is the most: a
+        # request that is watched again may have two entries for the same time, which the number of the entry orders.
+        self._entries = itertools.count()
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._timer: Timer | None = None
 
@@ -162,7 +164,7 @@ class PollBudget:
         if len(self._waiting) > 2 * self._count + 16:
             self._waiting = [waiting for waiting in self._waiting if not waiting[2].done()]
             heapq.heapify(self._waiting)
-        heapq.heappush(self._waiting, (turns.due, turns.number, due))
+        heapq.heappush(self._waiting, (turns.due, next(self._entries), due))
         self._arm()
         await due
 
