@@ -1,4 +1,4 @@
-"""Both transports on a real Xinference 4.1.0: an image, a cancel, and no pause of 40 ms."""
+"""Both transports on a real Xinference 4.1.0: an image, a cancel, a chat and its cancel, and no pause of 40 ms."""
 
 import time
 from contextlib import AsyncExitStack
@@ -7,6 +7,7 @@ import pytest
 
 from clients import WireClient
 from conftest import Serve
+from test_chat_real import FIELDS
 from test_xinference_real import LONG, SHORT
 from xinference_real import MODEL, RealXinference
 from xinflight.clock import SystemClock
@@ -16,7 +17,7 @@ from xinflight.upstream.client import Client
 pytest_plugins = ["xinference_fixtures"]
 pytestmark = [
     pytest.mark.xinference,
-    pytest.mark.timeout(900),  # the first one also starts the server
+    pytest.mark.timeout(900),  # the first one also starts the server and its models
     pytest.mark.usefixtures("each_transport"),
 ]
 
@@ -32,6 +33,19 @@ async def test_an_image_and_a_cancel(serve: Serve, real_xinference: RealXinferen
     )
     await client.ask(action="cancel", task_id="long")
     assert (await client.ends("long"))["long"]["upstream"] == "stopped"
+
+
+async def test_a_chat_and_a_cancel(
+    serve: Serve, real_xinference_kinds: RealXinference, stack: AsyncExitStack
+) -> None:
+    url = await serve(xinference_url=real_xinference_kinds.url)
+    client = await stack.enter_async_context(WireClient.connect(url))
+    for task_id, tokens in {"text": 40, "endless": 3000}.items():
+        assert (await client.ask(action="chat", task_id=task_id, max_tokens=tokens, **FIELDS))["type"] == "ack"
+    assert (await client.ends("text"))["text"]["type"] == "result"
+    await client.until(lambda m: m["type"] == "delta" and m["task_id"] == "endless")
+    await client.ask(action="cancel", task_id="endless")
+    assert (await client.ends("endless"))["endless"]["upstream"] == "stopped"
 
 
 async def test_a_poll_does_not_wait_for_an_acknowledgement(real_xinference: RealXinference) -> None:
