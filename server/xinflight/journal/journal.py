@@ -91,7 +91,7 @@ class Journal:
         self._charged: asyncio.Future[Outcome] | None = None
         self._wake = asyncio.Event()
         self._spacing = spacing
-        # When the latest commit began (monotonic).
+        # When the latest commit began, by the loop.
         self._began = float("-inf")
         # Of owners who have subscribers; an owner without one is read from the store.
         self._positions: dict[str, _Position] = {}
@@ -102,7 +102,7 @@ class Journal:
         self._compacted: deque[str] = deque()
         # The newest queue of each owner who has subscribers, if anything waited since they came.
         self._queues: dict[str, OwnerQueue] = {}
-        self._closing = False
+        self._closing = asyncio.Event()
 
     async def open(self) -> None:
         """Open the store and start writing; raise StoreUnusable with the cure when it can't be opened."""
@@ -111,7 +111,7 @@ class Journal:
 
     async def close(self) -> None:
         """Commit all that waits, if the store accepts it, then close the store."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         await self._supervisor.finish("journal")
         await self.store.close()
@@ -210,22 +210,27 @@ class Journal:
             batch = await self._next_batch()
             while batch:
                 if not await self._commit(batch):
-                    if self._closing:
+                    if self._closing.is_set():
                         log.error("not stored; it goes on after the next start", writes=len(self._pending))
                         return
                     await self._clock.sleep(RETRY)
                     # With nothing left to try again, the next new task shows whether storage is back.
                     self.broken = bool(self._pending)
                 # Charges alone wait for what comes.
-                batch = await self._next_batch() if self._pending or self._closing else []
-            if self._closing:
+                batch = await self._next_batch() if self._pending or self._closing.is_set() else []
+            if self._closing.is_set():
                 return
 
     async def _next_batch(self) -> list[_Pending]:
         """Return all that waits, the charges too, once the next commit may begin."""
-        early = self._began + self._spacing - self._clock.monotonic()
-        if early > 0 and not self._closing:
-            await self._clock.sleep(early)
+        # By the loop's own time: this is about the machine, whatever clock the host has.
+        early = self._began + self._spacing - asyncio.get_running_loop().time()
+        if early > 0:
+            try:
+                async with asyncio.timeout(early):
+                    await self._closing.wait()
+            except TimeoutError:
+                pass
         batch = self._charges + self._pending
         self._charges, self._pending = [], []
         if self._charge_timer is not None:
@@ -235,7 +240,8 @@ class Journal:
 
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Store and publish a batch, or put it back; return whether it was stored."""
-        began = self._began = self._clock.monotonic()
+        self._began = asyncio.get_running_loop().time()
+        began = self._clock.monotonic()
         try:
             outcomes = await self.store.commit([pending.write for pending in batch])
         except StorageUnavailable as error:
