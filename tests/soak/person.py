@@ -99,9 +99,9 @@ class Person:
         if self._ws is not None:
             self._ws.abort()
         async with self._http.delete("/api/v1/account") as response:
-            answer = await response.json()
-            if response.status != 200 or not answer.get("complete", True):
-                raise Broken(f"{self._name}: an erasure was answered {response.status}: {answer}")
+            answer = await response.text()
+            if response.status != 200 or not msgspec.json.decode(answer).get("complete", True):
+                raise Broken(f"{self._name}: an erasure was answered {response.status}: {answer[:500]}")
         self._uploads.clear()
         # Kept connections to the server would be open files there.
         await self._http.close()

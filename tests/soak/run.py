@@ -137,6 +137,7 @@ class _Soak:
                 await person.live(lambda doing: self.done.update([doing]))
             except (Broken, OSError, aiohttp.ClientError) as error:
                 self.broken.append(f"{type(error).__name__}: {error}")
+                print(self.broken[-1][:300], file=sys.stderr, flush=True)
                 await person.close()
                 await person.open()
 
