@@ -33,7 +33,7 @@ from xinflight.settings import BadSettings, Settings
 from xinflight.tasks.active_tasks import ActiveTasks
 from xinflight.tasks.scheduler import Scheduler
 from xinflight.telemetry import UNCOUNTED, Telemetry
-from xinflight.web.streams import PATIENCE
+from xinflight.web import streams
 
 NOBODY = "http://127.0.0.1:9"
 parse_openmetrics: Callable[[str], Iterable[Metric]] = openmetrics.text_string_to_metric_families
@@ -207,10 +207,11 @@ async def test_slow_readers_of_streams_are_counted(
 
     async with hosted(app) as url, aiohttp.ClientSession() as http:
         async with http.get(f"{url}api/v1/events"):
+            monkeypatch.setattr(streams, "takes_at_once", lambda request, size: False)
             monkeypatch.setattr(web.StreamResponse, "write", write)
             await gateway.notify(None, "for somebody who does not read")
             await stuck.wait()
-            await clock.advance(PATIENCE)
+            await clock.advance(streams.PATIENCE)
         monkeypatch.undo()
         assert Series(await scrape(url))("slow_readers_total", transport="stream") == 1
 
