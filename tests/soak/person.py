@@ -153,10 +153,11 @@ class Person:
 
     async def cancel_waiting(self) -> None:
         """Ask for many images and cancel them all, most of which still wait."""
-        tasks = [await self._send_generate(n=4) for _ in range(3)]
+        tasks = {await self._send_generate(n=4) for _ in range(3)}
         self._send({"action": "cancel", "scope": "all"})
-        for task in tasks:
-            await self._until(*ENDS, task=task)
+        while tasks:
+            # In whatever order they end. What people left behind before is cancelled, too.
+            tasks.discard((await self._until(*ENDS, task=""))["task_id"])
 
     async def cut_and_resume(self) -> None:
         """Lose the line while an image runs, and resume."""
