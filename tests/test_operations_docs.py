@@ -20,6 +20,14 @@ def test_the_lines_of_the_log() -> None:
         assert f'"{event}"' in SOURCE, event
 
 
+def test_the_commands_that_read_the_log_pass_over_lines_of_text() -> None:
+    """Lines of systemd and the greeting are among those of the log; without `fromjson?`, jq stops at the first."""
+    commands = re.findall(r"^journalctl .*\| (jq .*)$", OPERATIONS, re.MULTILINE)
+    assert len(commands) > 2
+    for command in commands:
+        assert re.match(r"jq -\w*R\w* 'fromjson\? \| ", command), command
+
+
 def test_the_states_of_the_health_checks() -> None:
     assert list(table(OPERATIONS, "| `status` |")) == list(get_args(get_type_hints(Health)["status"]))
 
