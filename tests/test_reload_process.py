@@ -55,6 +55,10 @@ async def test_settings_that_changed(
         configure('log_level = "info"\ntasks_per_owner = 2\n')
         assert "tasks_per_owner" in await hang_up(server, "settings reloaded")
         assert (await client.ask(action="generate", prompt="boat"))["type"] == "ack"
+        # Opening a pipe waits for whoever writes to it: the server could not even stop.
+        (tmp_path / "xinflight.toml").unlink()
+        os.mkfifo(tmp_path / "xinflight.toml")
+        assert "no regular file" in await hang_up(server, "settings not reloaded")
         server.terminate()
         assert await server.ended() == 0
 

@@ -1,5 +1,6 @@
 """Settings: where they come from, which is stronger, and what is said of those that can't be used."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadSettings, match=r"binary\.toml"):
         Settings.load(environ={"XINFLIGHT_CONFIG": str(tmp_path / "binary.toml")})
+
+
+def test_a_pipe_can_be_read_at_the_start_only(tmp_path: Path) -> None:
+    """Read again it has no end, or is empty, which would set every limit to its default."""
+    (tmp_path / "x.toml").write_text("tasks = 5\n")
+    (tmp_path / "link.toml").symlink_to("x.toml")
+    assert Settings.load(environ={}, file=str(tmp_path / "link.toml"), again=True).tasks == 5
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadSettings, match="no regular file"):
+        Settings.load(environ={}, file=str(tmp_path / "pipe"), again=True)

@@ -5,6 +5,7 @@ Both validate every value and raise BadSettings with the name of the invalid set
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -262,16 +263,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         *,
         environ: Mapping[str, str] = os.environ,
         file: str | None = None,
+        again: bool = False,
     ) -> Self:
         """Load settings from flags, `XINFLIGHT_*` variables and a TOML file, in that order of precedence.
 
-        The file is `file`, else `XINFLIGHT_CONFIG`, else a `xinflight.toml` in the working folder.
+        The file is `file`, else `XINFLIGHT_CONFIG`, else a `xinflight.toml` in the working folder. `again`, when they
+        have been read before, it must be a regular file: a pipe (`--config <(...)`) is empty then, or never ends.
 
         Raises:
             BadSettings: a value is invalid, or the file can't be read. The text names the setting.
         """
         named = file or environ.get("XINFLIGHT_CONFIG")
-        values = _from_file(Path(named or "xinflight.toml"), must_exist=named is not None)
+        values = _from_file(Path(named or "xinflight.toml"), must_exist=named is not None, again=again)
         for name in cls.__struct_fields__:
             text = environ.get(f"XINFLIGHT_{name.upper()}")
             if text is not None:
@@ -348,9 +351,11 @@ def _read_field_name(text: str) -> None:
         raise ValueError(f"{text!r} is no name of a header like X-Forwarded-User")
 
 
-def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
+def _from_file(path: Path, *, must_exist: bool, again: bool) -> dict[str, Any]:
     """Read a TOML file. A missing file is empty unless it must exist."""
     try:
+        if again and not stat.S_ISREG(path.stat().st_mode):
+            raise BadSettings(f"The settings file {path} can be read once only: it is no regular file.")
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         if must_exist:

@@ -84,7 +84,7 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
                     # Elsewhere stderr becomes a log that others read, and a token that nobody has seen is of no use.
                     make_token=sys.stderr.isatty(),
                     started=lambda url, used: greet(url, used, demo=demo),
-                    read=lambda: Settings.load(given, file=config_file),
+                    read=lambda: Settings.load(given, file=config_file, again=True),
                 )
             )
     except (BadSettings, CantListen, DemoUnavailable, StoreUnusable) as error:
