@@ -175,6 +175,18 @@ async def test_the_oldest_prepared_images_are_forgotten(
     assert held.count == 3
 
 
+async def test_what_was_made_of_a_deleted_upload_is_forgotten(studio: Studio, held: Held) -> None:
+    """The same bytes are prepared again: nothing of a deleted image stays in memory."""
+    held.go_on.set()
+    start = await studio.upload(START)
+    await studio.make("a", image=start)
+    async with studio.http.delete(f"{studio.url}api/v1/uploads/{start}") as response:
+        assert response.status == 204
+    assert await studio.upload(START) == start
+    await studio.make("b", image=start)
+    assert held.count == 2
+
+
 async def test_an_upload_that_is_deleted_while_its_task_waits(studio: Studio, held: Held) -> None:
     """It is gone for everybody but the task."""
     held.go_on.set()

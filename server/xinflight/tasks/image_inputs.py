@@ -40,6 +40,8 @@ class ImageInputs:
         # it only once. An image that can't be used is remembered as well.
         self._prepared: OrderedDict[_Key, Inputs | BadImage] = OrderedDict()
         self._bytes = 0
+        # What was made of a deleted image must not stay either.
+        uploads.on_removed = self._forget
 
     async def prepare(self, task: Task, begin: Callable[[], bool]) -> Inputs:
         """Return what a task starts from. Takes from milliseconds to seconds; nothing is sent meanwhile.
@@ -86,6 +88,10 @@ class ImageInputs:
         while self._bytes > PREPARED_BYTES and len(self._prepared) > 1:
             _, oldest = self._prepared.popitem(last=False)
             self._bytes -= _bytes_of(oldest)
+
+    def _forget(self, upload_id: str) -> None:
+        for key in [key for key in self._prepared if any(each.upload_id == upload_id for each in key[0])]:
+            self._bytes -= _bytes_of(self._prepared.pop(key))
 
     async def finish(self, finish: Callable[[Inputs, bytes], bytes], inputs: Inputs, made: bytes) -> bytes:
         """Return the file of an output from what was made; raise UpstreamGarbage if that can't be decoded."""

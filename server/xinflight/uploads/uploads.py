@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -62,6 +62,8 @@ class Uploads:
         # Owners whose data is being erased.
         self._refused: set[str] = set()
         self._closing = False
+        self.on_removed: Callable[[str], None] = lambda upload_id: None
+        """Called after an upload was deleted, with its id; other owners may have the same bytes under it."""
 
     async def open(self) -> None:
         """Delete what a crash left, and start to delete what expires. May raise StorageUnavailable, OSError."""
@@ -281,6 +283,7 @@ class Uploads:
             for upload in gone:
                 # First this, since a task may have been accepted with it, or it was uploaded again.
                 if await self._store.uploads.remove(upload, now=now):
+                    self.on_removed(upload.upload_id)
                     with _disk_errors():
                         await on_thread(self._files.delete, upload.blob_id)
 
