@@ -247,6 +247,17 @@ async def test_a_scrape_looks_at_no_task(
         assert len(series) == before + 1
 
 
+async def test_the_failures_of_a_model_begin_at_none(mounted: tuple[web.Application, Gateway]) -> None:
+    """Prometheus sees no increase in a series that begins with what has failed before the next scrape."""
+    app, gateway = mounted
+    codes = ("auth", "unreachable", "busy", "died", "failed", "garbage")
+    async with hosted(app) as url:
+        gateway.telemetry.attempt_sent("m", "chat")
+        seen = Series(await scrape(url))
+        for code in codes:
+            assert seen("attempt_failures_total", model="m", kind="chat", code=f"upstream_{code}") == 0
+
+
 def test_names_of_models_are_bounded() -> None:
     names = Names(2)
     assert [names.label(name) for name in ("", "a", "b", "c", "a", "c", "d")] == [

@@ -5,6 +5,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from xinflight.errors import UpstreamError
 from xinflight.metrics.labels import Labelled, Names
 from xinflight.protocol import CancelOutcome, State
 from xinflight.telemetry import Telemetry
@@ -19,6 +20,9 @@ CANCELS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 COMMITS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+FAILURES = tuple(error.code for error in UpstreamError.__subclasses__())
+"""Codes with which attempts fail."""
 
 MODEL = ("model", "kind")
 
@@ -132,7 +136,11 @@ class PrometheusTelemetry(Telemetry):
 
     def attempt_sent(self, model: str, kind: str) -> None:
         """Count an attempt."""
-        self._attempts.of(self._models.label(model), kind).inc()
+        label = self._models.label(model)
+        self._attempts.of(label, kind).inc()
+        # Those that failed before a series was seen for the first time are no increase to Prometheus: it begins at 0.
+        for code in FAILURES:
+            self._attempt_failures.of(label, kind, code)
 
     def attempt_failed(self, model: str, kind: str, code: str) -> None:
         """Count a failed attempt."""
