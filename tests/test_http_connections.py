@@ -80,6 +80,28 @@ async def test_an_idle_connection_is_closed_before_the_server_does_it(
             await closed.wait()
 
 
+async def test_after_a_post_is_lost_the_next_ones_do_not_meet_the_other_dead_connections(make: Make) -> None:
+    """Whatever drops idle connections without a word drops all of them, and an image that is lost twice fails."""
+    both = asyncio.Barrier(2)
+
+    async def serve(line: Line) -> None:
+        request = await line.request()
+        if request.line.startswith("GET"):
+            await both.wait()
+        await line.send(sized(b"{}"))
+        if (await line.request()).line.startswith("GET"):
+            await line.send(sized(b"{}"))
+
+    async with peer(serve) as there, opened(make, there.url) as transport:
+        await asyncio.gather(fetch(transport), fetch(transport))
+        with pytest.raises(ResponseLost):
+            await fetch(transport, "POST", BODY)
+        for _ in range(2):
+            assert await fetch(transport, "POST", BODY) == b"{}"
+        assert await fetch(transport) == b"{}"
+    assert there.used[3:5] == [3, 4]
+
+
 async def test_a_server_that_writes_the_head_first_does_not_wait_for_our_acknowledgement(make: Make) -> None:
     """As Xinference does, by Nagle's algorithm, which with a delayed acknowledgement costs 40 ms a request."""
 

@@ -14,6 +14,7 @@ from xinflight.upstream.messages import failure
 __all__ = [
     "CONNECT_SECONDS",
     "ERROR_BYTES",
+    "FRESH_SECONDS",
     "KEEP_ALIVE_SECONDS",
     "Body",
     "NotSent",
@@ -31,6 +32,9 @@ CONNECT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 4.0
 """Seconds for which an idle connection is kept. Xinference closes one after 5 (XINFERENCE_HTTP_TIMEOUT_KEEP_ALIVE):
 ours ends before, or a POST meets a closed connection."""
+FRESH_SECONDS = 300.0
+"""Seconds after a POST was lost for which POSTs use new connections. What drops one idle connection without a word
+(a firewall, a proxy) does it to the others too, and an image that is lost twice fails."""
 ERROR_BYTES = 64 * 2**10
 """Maximum size of what is read of a response other than 200; real ones have about 100 bytes."""
 
@@ -131,8 +135,8 @@ class Transport(Protocol):
     async def send(self, method: str, path: str, body: Body | None, response: Response) -> None:
         """Send one request, feed its response to `response`, and return at its end or when it wants no more.
 
-        A GET whose connection was closed before it was answered is sent once more; a POST never is. Cancelling
-        closes the connection.
+        A GET whose connection was closed before it was answered is sent once more; a POST never is, but for
+        FRESH_SECONDS the next ones go over new connections. Cancelling closes the connection.
 
         Raises:
             NotSent: there was no connection within CONNECT_SECONDS.

@@ -1,6 +1,7 @@
 """HTTP by aiohttp's client."""
 
 import io
+from time import monotonic
 
 import aiohttp
 from aiohttp import hdrs
@@ -8,6 +9,7 @@ from yarl import URL
 
 from xinflight.upstream.http import (
     CONNECT_SECONDS,
+    FRESH_SECONDS,
     KEEP_ALIVE_SECONDS,
     Body,
     NotSent,
@@ -27,21 +29,27 @@ SMALL_BODY = 64 * 2**10
 
 
 class AiohttpTransport:
-    """`Transport` on a `ClientSession`."""
+    """`Transport` on a `ClientSession`, and on another one for POSTs that must have new connections."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._base = f"{'https' if server.tls else 'http'}://{server.authority}{server.prefix}"
         self._session: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
+        self._fresh_until = 0.0
         self._under_way: set[aiohttp.ClientResponse] = set()
 
     def open(self) -> None:
-        """Open the session."""
-        self._session = aiohttp.ClientSession(
-            # A limit would let progress and aborts wait behind long POSTs.
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls_context() if self._server.tls else True
-            ),
+        """Open the sessions."""
+        # A limit would let progress and aborts wait behind long POSTs.
+        tls = tls_context() if self._server.tls else True
+        kept = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=tls)
+        self._session = self._opened(kept)
+        self._fresh = self._opened(aiohttp.TCPConnector(limit=0, force_close=True, ssl=tls))
+
+    def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._server.headers,
@@ -49,17 +57,19 @@ class AiohttpTransport:
         )
 
     async def close(self) -> None:
-        """Close the session and its connections."""
-        # The session would leave whoever reads from them waiting for ever.
+        """Close the sessions and their connections."""
+        # A session would leave whoever reads from them waiting for ever.
         for answer in self._under_way:
             answer.close()
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._fresh):
+            if session is not None:
+                await session.close()
 
     async def send(self, method: str, path: str, body: Body | None, response: Response) -> None:
         """Send one request; see `Transport.send`."""
-        assert self._session is not None  # set by open()
-        if self._session.closed:
+        session = self._fresh if method != "GET" and monotonic() < self._fresh_until else self._session
+        assert session is not None  # set by open()
+        if session.closed:
             raise NotSent("closed")
         data: bytes | io.BytesIO | None = None
         headers: dict[str, str] | None = None
@@ -72,7 +82,7 @@ class AiohttpTransport:
         url = URL(self._base + path, encoded=True)
         try:
             try:
-                answer = await self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
+                answer = await session.request(method, url, data=data, headers=headers, allow_redirects=False)
             except _NOT_SENT as error:
                 raise NotSent(str(error)) from error
             self._under_way.add(answer)
@@ -83,6 +93,8 @@ class AiohttpTransport:
             finally:
                 self._under_way.discard(answer)
         except aiohttp.ClientError as error:
+            if method != "GET":
+                self._fresh_until = monotonic() + FRESH_SECONDS
             raise ResponseLost(f"{type(error).__name__} {error}") from error
 
 

@@ -9,6 +9,7 @@ import aiohappyeyeballs
 
 from xinflight.upstream.http import (
     CONNECT_SECONDS,
+    FRESH_SECONDS,
     KEEP_ALIVE_SECONDS,
     Body,
     NotSent,
@@ -38,6 +39,7 @@ class HttptoolsTransport:
         # The one that was idle for longest comes first.
         self._idle: list[Connection] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        self._fresh_until = 0.0
         self._closed = False
 
     def open(self) -> None:
@@ -71,6 +73,8 @@ class HttptoolsTransport:
                 await connection.send(encoded, data, response)
             except ResponseLost:
                 # The server may close a connection at the very moment that a request is sent over it.
+                if method != "GET":
+                    self._fresh_until = monotonic() + FRESH_SECONDS
                 if used is None or method != "GET" or connection.answered:
                     raise
                 continue
@@ -82,7 +86,10 @@ class HttptoolsTransport:
 
     def _take(self, *, careful: bool) -> Connection | None:
         """Return an idle connection; a careful one looks for news that the loop has not read yet."""
-        oldest = monotonic() - KEEP_ALIVE_SECONDS
+        now = monotonic()
+        if careful and now < self._fresh_until:
+            return None
+        oldest = now - KEEP_ALIVE_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.closing:
