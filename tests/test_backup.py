@@ -282,6 +282,15 @@ async def test_one_at_a_time(store: SqliteStore, tmp_path: Path, monkeypatch: py
     assert left(tmp_path) == [NAME]
 
 
+def test_a_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    with pytest.raises(BackupFailed, match=r"Permission denied: .*xinflight.db'; run this as the server's user"):
+        make(tmp_path)
+
+
 def test_folders_that_no_backup_is_made_of(tmp_path: Path) -> None:
     with pytest.raises(BackupFailed, match="no database"):
         make(tmp_path)

@@ -186,7 +186,7 @@ async def test_backups_of_a_busy_server(tmp_path: Path, emulate: Serve) -> None:
     assert not sent & set(engine.aborts), "the copy has aborted what the original runs"
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_backup_that_is_stopped(tmp_path: Path, signal_number: int) -> None:
     """With all files copied and only the name missing, nothing looks whole; the next backup tidies up."""
     folder, target = tmp_path / "data", tmp_path / "backups"

@@ -27,7 +27,7 @@ def backup(dest: Path, keep: int | None, config_file: str | None, data_dir: str 
     Files that the previous backup in DEST has are linked, not copied. Exits with 1 if no backup was made; whatever
     stops it, nothing that looks like a backup is left.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    _clean_up_when_stopped()
     try:
         folder = data_folder(Settings.load({"data_dir": data_dir}, file=config_file), demo=False)
         report = Backup(folder, dest, SystemClock().time(), _Progress()).run(keep)
@@ -35,6 +35,13 @@ def backup(dest: Path, keep: int | None, config_file: str | None, data_dir: str 
         raise click.ClickException(printable(str(error))) from None
     click.echo(_described(report), err=True)
     click.echo(report.path)
+
+
+def _clean_up_when_stopped() -> None:
+    """Leave nothing behind when a service manager stops this, or the terminal is closed: not so with nohup."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def _described(report: BackupReport) -> str:

@@ -78,10 +78,8 @@ class Backup:
             BackupFailed: also when another backup is being made there. Without this, after a kill for example, what
                 is left has no name of a backup, and the next run deletes it.
         """
-        if not (self._folder / "xinflight.db").is_file():
-            raise BackupFailed(f"There is no database in {self._folder}; choose the server's with --data-dir.")
-        if self._target.resolve().is_relative_to(self._folder.resolve()):
-            raise BackupFailed(f"{self._target} is in the data folder itself; choose another place.")
+        with _told():
+            self._check_places()
         with _told(), self._alone():
             try:
                 report = self._make()
@@ -91,6 +89,12 @@ class Backup:
                 for old in self._complete()[:-keep]:
                     self._delete(old)
             return report
+
+    def _check_places(self) -> None:
+        if not (self._folder / "xinflight.db").is_file():
+            raise BackupFailed(f"There is no database in {self._folder}; choose the server's with --data-dir.")
+        if Path(os.path.realpath(self._target)).is_relative_to(os.path.realpath(self._folder)):
+            raise BackupFailed(f"{self._target} is in the data folder itself; choose another place.")
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -246,5 +250,8 @@ def _told() -> Iterator[None]:
         yield
     except Timeout:
         raise BackupFailed("Another backup is being made there.") from None
+    except PermissionError as error:
+        cure = "run this as the server's user, who must be able to write to the place of the backups"
+        raise BackupFailed(f"No backup was made: {error}; {cure}.") from None
     except (OSError, sqlite3.Error, StoreUnusable) as error:
         raise BackupFailed(f"No backup was made: {error}") from None
