@@ -46,13 +46,13 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def test_long_prompts_of_cancelled_tasks_do_not_fill_the_disk(sqlite: SqliteStore, tmp_path: Path) -> None:
-    """Some 80 MB go through a history of 1 MB; what stays is the cap, the spare pages, and the log."""
-    for first in range(0, 1000, 100):
+    """Some 160 MB go through a history of 1 MB; what stays is the cap, the spare pages, and the log."""
+    for first in range(0, 2000, 100):
         await cancel_many(sqlite, range(first, first + 100))
         await prune(sqlite, 1_000_000)
     await eventually(lambda: sqlite._database._checkpoint is None)
     assert len(await sqlite.tasks("ann", before=None, limit=1000, states=set(State))) in range(8, 13)
-    assert on_disk(tmp_path / "data") < 80_000_000, "the log's own bound is 64 MB"
+    assert on_disk(tmp_path / "data") < 100_000_000, "the log's own bound is 64 MiB, beside what two batches take"
     await sqlite.close()
     assert on_disk(tmp_path / "data") < 6_000_000
 

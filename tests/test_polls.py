@@ -62,6 +62,29 @@ async def test_an_image_is_asked_for_no_more_often_than_a_person_needs() -> None
         assert min(late - early for early, late in pairwise(times)) > 0.299
 
 
+async def test_an_image_that_stands_still_is_told_to_come_later() -> None:
+    """Clients estimate on between two values: they would soon show 99 % of one that has done half of its steps."""
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.join("ann")
+        [post] = await begun(gateway)
+        for done in range(1, 6):
+            await gateway.clock.advance(1.0)
+            gateway.upstream.advance(post, done / 10)
+        await gateway.clock.advance(1.0)
+        await gateway.drain()
+        known = len(gateway.sent["ann"])
+        for _ in range(40):
+            await gateway.clock.advance(0.25)
+            await gateway.drain()
+        told = [event.message for event in gateway.sent["ann"][known:] if isinstance(event.message, Progress)]
+        assert {message.progress for message in told} == {50}
+        ends = [message.timestamp + (message.estimated_time or 0.0) for message in told]
+        assert len(ends) > 3
+        assert ends == sorted(ends)
+        # The latest one was not over yet when the next one said so.
+        assert all(nxt.timestamp <= end for nxt, end in zip(told[1:], ends, strict=False))
+
+
 async def test_all_together_stay_within_the_budget() -> None:
     async with ScriptedGateway.begin(polls_per_second=0.5) as gateway:
         await gateway.join("ann")

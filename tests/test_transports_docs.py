@@ -44,7 +44,7 @@ async def run(folder: Path, *command: str) -> str:
 async def test_the_shell_lines(server: str, engine: Recorder, tmp_path: Path) -> None:
     (text,) = SHELL
     said = await run(tmp_path, "bash", "-ec", text.replace(ADDRESS, server.rstrip("/")))
-    assert said.count('"progress":') > 3
+    assert said.count('"progress":') >= 2
     assert '"type":"result"' in said
     assert (tmp_path / "boat.jpg").read_bytes().startswith(b"\xff\xd8\xff")
     assert "HTTP/1.1 202 Accepted" in said

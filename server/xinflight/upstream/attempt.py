@@ -1,6 +1,7 @@
 """One request for one output, from its POST until it is known to have ended upstream."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -31,6 +32,8 @@ HANG_UP_PAUSE = 2.0
 """Seconds from an abort until the connection of a stream that goes on is closed, which stops it, too."""
 FIRST_PAUSE, CHECK_PAUSE = 0.1, 5.0
 """Seconds between two checks on a request that was aborted or lost its connection: they double from the first."""
+LATE, LATE_PART = 0.5, 0.2
+"""Seconds, and the part of the time left, by which a response must be later than was told for that to be told."""
 
 
 class Attempt:
@@ -70,6 +73,8 @@ class Attempt:
         # Whether the abort was sent and the end is watched for: also after a lost connection.
         self._stopping = False
         self._over = False
+        # When the response was expected by what clients were told last: first by the snapshot of its sending.
+        self._told_end = self._expected_end(upstream.clock.monotonic())
         # Owned by this attempt and cancelled at its end.
         self._helpers: list[asyncio.Task[None]] = []
 
@@ -231,8 +236,19 @@ class Attempt:
                 self._update(progress or 0.0)
 
     def _update(self, progress: float) -> None:
-        if self.estimator.update(progress, self._clock.monotonic()) and not self._aborted.is_set():
+        now = self._clock.monotonic()
+        rose = self.estimator.update(progress, now)
+        end = self._expected_end(now)
+        # Clients estimate on from what they were told last: they must hear that it comes later, too.
+        late = end - self._told_end > max(LATE, LATE_PART * (end - now))
+        if (rose or late) and not self._aborted.is_set():
+            self._told_end = end
             self._report()
+
+    def _expected_end(self, now: float) -> float:
+        """Return when the response is expected, or infinity if nothing is known."""
+        left = self.estimator.remaining(now)
+        return math.inf if left is None else now + left
 
     def _stop(self) -> None:
         if self._stopping or self._over:

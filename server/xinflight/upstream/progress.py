@@ -188,7 +188,10 @@ class ProgressEstimator:
         if self.decoding_since is not None:
             # A video is decoded for minutes: 0 would be no better a guess than any.
             return None if self._tail is None else max(self._tail - since, 0.0)
-        return max((1 - self.progress) * self._arrivals.pace - since, 0.0) + (self._tail or 0.0)
+        pace = self._arrivals.pace
+        # What was not there yet at the latest poll is not half done either.
+        ahead = (1 - self._next_value(self.progress)) * pace - (now - self.last_poll)
+        return max((1 - self.progress) * pace - since, ahead, 0.0) + (self._tail or 0.0)
 
     def tail(self, now: float) -> float | None:
         """Return the seconds from progress 1.0 to a response that came now; None if it is not known when 1.0 came."""
