@@ -1,6 +1,7 @@
 """`xinflight token`: make, list and revoke tokens, beside a running server and beside another command."""
 
 import asyncio
+import os
 import re
 import shlex
 import subprocess
@@ -33,6 +34,25 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(main, ["token", *arguments], env={"XINFLIGHT_DATA_DIR": str(tmp_path / "data")})
 
     return command
+
+
+@pytest.mark.parametrize("command", [("list",), ("new", "ann"), ("revoke", "ann")])
+def test_the_folder_of_another_user(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """Nothing in it can be looked at, not even whether it is there."""
+    (tmp_path / "data").mkdir()
+
+    def closed(path: Path, **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    real = os.open
+    monkeypatch.setattr(Path, "exists", closed)
+    monkeypatch.setattr(os, "open", lambda path, *rest: closed(path) if "data" in str(path) else real(path, *rest))
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "Permission denied" in result.stderr
+    assert isinstance(result.exception, SystemExit), "a traceback"
 
 
 def test_the_life_of_a_token(run: Run, tmp_path: Path) -> None:

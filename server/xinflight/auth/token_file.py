@@ -101,7 +101,9 @@ class TokenFile:
         Raises:
             StoreUnusable: a file can't be read or written.
         """
-        if self._legacy.exists():
+        with self._errors_told():
+            there = self._legacy.exists()
+        if there:
             with self._changing():
                 pass
 
