@@ -342,7 +342,8 @@ async def test_progress_moves_in_grains_and_is_whole_before_the_answer(
     assert set(seen) <= set(told)
     assert (seen[0], seen[-1]) == (told[0], 1.0)
     assert len(seen) >= len(told) - 3, "nothing is held back"
-    assert reported == sorted(set(reported))
+    # A value is told again when the answer turns out to come later.
+    assert reported == sorted(reported)
     assert set(reported) <= set(told)
     # As many as there is time for.
     assert attempt.estimator.progress in {0.0, *told}
