@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from xinflight.demo import Faults
 from xinflight.errors import AccountBusy
 from xinflight.gateway import Gateway
 from xinflight.settings import Settings
-from xinflight.storage import SqliteStore, Store
+from xinflight.storage import MemoryStore, Outcome, SqliteStore, Store, Write
 
 SECRET = "a boat with a secret name"
 
@@ -273,16 +273,53 @@ async def test_naming_an_owner_erases_nobody(home: Home) -> None:
 # What does not end in time
 
 
+def erasure_of(gateway: ScriptedGateway) -> Erasure:
+    return Erasure(
+        gateway.front,
+        gateway.journal,
+        gateway.retention,
+        gateway.uploads,
+        gateway.clock,
+        on_erased=lambda _: None,
+    )
+
+
+class SlowToReturn(MemoryStore):
+    """A store whose commits are done some time before anybody hears of it, as with a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(100)
+        self.heard = asyncio.Event()
+        self.heard.set()
+
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = await super().commit(writes)
+        await self.heard.wait()
+        return outcomes
+
+
+async def test_an_end_that_was_stored_a_moment_before_is_not_waited_for() -> None:
+    """Nobody was there who would have been sent it."""
+    store = SlowToReturn()
+    async with ScriptedGateway.begin(store) as gateway:
+        gateway.watching = False
+        await gateway.submit(task_id="a")
+        await turns()
+        store.heard.clear()
+        gateway.upstream.pending[0].end("image")
+        await turns()
+        erasing = asyncio.create_task(erasure_of(gateway).erase("ann"), name="erase")
+        await turns()
+        store.heard.set()
+        await turns()
+        assert erasing.done()
+        erased = await erasing
+        assert (erased.tasks, erased.outputs, erased.unfinished) == (1, 1, [])
+
+
 async def test_what_does_not_end_in_time_is_told_and_stays() -> None:
     async with ScriptedGateway.begin() as gateway:
-        erasure = Erasure(
-            gateway.front,
-            gateway.journal,
-            gateway.retention,
-            gateway.uploads,
-            gateway.clock,
-            on_erased=lambda _: None,
-        )
+        erasure = erasure_of(gateway)
         await gateway.submit(task_id="stuck")
         await turns()
         patience = gateway.pools._runners["m"]._cancellation

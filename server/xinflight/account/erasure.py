@@ -82,9 +82,12 @@ class Erasure:
         waiting: set[str] = set()
         subscriber = await self._front.subscribe(owner)
         try:
-            subscriber.subscribe_all(after=None)
-            cancelled = await self._front.cancel_all(owner, ())
-            waiting |= {task.task_id for task in cancelled}
+            waiting |= {task.task_id for task in await self._front.cancel_all(owner, ())}
+            tasks = [task for task_id in waiting if (task := await self._front.find(owner, task_id)) is not None]
+            uids = [task.uid for task in tasks]
+            waiting &= {task.task_id for task in tasks}
+            # With a replay: an end may have been stored, or published, before this subscribed.
+            subscriber.subscribe(uids, uids, after=0)
             async with self._clock.timeout(ERASURE_SECONDS):
                 while waiting:
                     item = await subscriber.next_item()
