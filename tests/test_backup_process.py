@@ -5,7 +5,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,15 @@ async def test_backups_of_a_busy_server(tmp_path: Path, emulate: Serve) -> None:
     assert not sent & set(engine.aborts), "the copy has aborted what the original runs"
 
 
+@pytest.fixture
+def hang_up_ends() -> Iterator[None]:
+    """Let SIGHUP end processes that are started here, also under nohup, whose children ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up_ends")
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_backup_that_is_stopped(tmp_path: Path, signal_number: int) -> None:
     """With all files copied and only the name missing, nothing looks whole; the next backup tidies up."""

@@ -19,6 +19,8 @@ FIRST, TOP = 250, 4000
 BETWEEN, BETWEEN_QUICK = (1.19, 1.41, 1.68), (1.26, 1.59)
 LOAD_LIMIT = 0.9
 """The share of a core above which the load itself may be what failed."""
+LEAST = 3.0
+"""Seconds of a step at least, so that generations end within it on a busy machine, too."""
 
 
 class Capacity(Struct, kw_only=True):
@@ -46,11 +48,12 @@ def measure(contender: Contender, options: Options) -> Capacity:
     coarse = [FIRST]
     while coarse[-1] * 2 <= TOP:
         coarse.append(coarse[-1] * 2)
-    steps = _climb(contender, coarse, options, seconds=options.generation * (0.6 if options.quick else 1.0))
+    seconds = max(options.generation * (0.6 if options.quick else 1.0), LEAST)
+    steps = _climb(contender, coarse, options, seconds=seconds)
     passes, fails = _boundary(steps, 0, None)
     if passes and fails is not None:
         fine = [round(passes * factor / 10) * 10 for factor in (BETWEEN_QUICK if options.quick else BETWEEN)]
-        steps += _climb(contender, fine, options, seconds=options.generation * (1.2 if options.quick else 2.0))
+        steps += _climb(contender, fine, options, seconds=2 * seconds)
         passes, fails = _boundary(steps[len(steps) - len(fine) :], passes, fails)
     return Capacity(passes=passes, fails=fails, steps=steps)
 
