@@ -76,7 +76,7 @@ def instruction(name: str) -> list[str]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Do what the first stage does, from what the build is sent, into another folder; return that of the programs."""
     source, prefix = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("opt") / "xinflight"
-    for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
+    for line in (DEPLOY / "Containerfile.dockerignore").read_text("utf-8").splitlines():
         if line.startswith("!"):
             path = ROOT / line[1:]
             if path.is_dir():
