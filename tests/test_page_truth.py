@@ -51,11 +51,10 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     page = await studio.visit()
     generation = await generate(page, f"an owl{FROZEN}4")
     counts, eta = page.get_by_test_id("counts"), tiles(generation).get_by_test_id("eta")
-    # The last that the server tells of it, and nothing follows what the page is told here.
     await expect(tiles(generation).get_by_test_id("progress")).to_have_attribute("aria-valuenow", "40")
+    await expect(counts).to_have_text("1 running")
     await tell_estimate(page, await generation.get_attribute("data-task"))
     await expect(eta).to_have_text("about 2 min left")
-    await expect(counts).to_have_text("1 running")
     await lose_the_line(page)
     await expect(eta).to_be_hidden()
     await expect(counts).to_have_text("last known: 1 running")
@@ -66,13 +65,17 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     await page.get_by_test_id("lang").click()
     await find_the_line(page)
     await caught_up(page)
+    await expect(counts).to_have_text("1 running · 1 ready")
     await tell_estimate(page, await generation.get_attribute("data-task"))
     await expect(eta).to_have_text("about 2 min left")
-    await expect(counts).to_have_text("1 running · 1 ready")
 
 
 async def tell_estimate(page: Page, task: str | None) -> None:
-    """Have the page hear that an image takes another 100 seconds."""
+    """Have the page hear that an image takes another 100 seconds, and nothing more from the server on this line.
+
+    The server tells of an image that stands still, too: later and later.
+    """
     progress = {"type": "progress", "task_id": task, "index": 0, "state": "running", "progress": 40}
     message = {**progress, "step": "generating", "source": "upstream", "estimated_time": 100}
-    await page.evaluate("(data) => sockets.at(-1).onmessage({ data })", json.dumps(message))
+    script = "(data) => { const line = sockets.at(-1); line.onmessage({ data }); line.onmessage = null; }"
+    await page.evaluate(script, json.dumps(message))
