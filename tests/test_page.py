@@ -4,8 +4,6 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, tiles
-from xinflight.errors import leaves
-from xinflight.protocol import CancelOutcome, Step, UpstreamState
 
 pytest_plugins = ["page_fixtures"]
 
@@ -85,14 +83,12 @@ async def test_speaks_both_languages_without_a_reload(studio: Studio) -> None:
     await expect(button).to_contain_text("Generate")
 
 
-async def test_has_words_for_everything_the_server_says(studio: Studio) -> None:
+async def test_keeps_its_language_where_the_texts_of_another_do_not_come(studio: Studio) -> None:
     page = await studio.visit()
-    tables = await page.evaluate(f"import('{studio.url}assets/words/words.js').then((words) => words.tables)")
-    needed = [f"code.{error.code}" for error in leaves()]
-    needed += [f"step.{step}" for step in Step]
-    needed += [f"end.{end}" for end in CancelOutcome]
-    needed += [f"upstream.{state}" for state in UpstreamState]
-    assert [key for key in needed if not tables["en"].get(key)] == []
+    await page.route("**/words/zh-CN.json", lambda route: route.fulfill(body="later"))
+    await page.get_by_test_id("lang").click()
+    await expect(page.get_by_test_id("notice")).to_have_text("The server can’t be reached.")
+    await expect(page.get_by_test_id("generate")).to_contain_text("Generate")
 
 
 async def test_everything_is_done_by_keyboard(studio: Studio) -> None:

@@ -1,5 +1,7 @@
 """Texts for people in English and Chinese. They never contain a prompt or upstream text."""
 
+from collections.abc import Sequence
+
 from xinflight.negotiation import weights
 
 __all__ = ["LANGUAGES", "choose_language", "translate"]
@@ -117,14 +119,21 @@ def translate(key: str, lang: str) -> str:
     return _TEXTS.get(key, _TEXTS["unknown"])[LANGUAGES.index(lang)]
 
 
-def choose_language(wanted: str | None, default: str) -> str:
-    """Choose a language by an Accept-Language value, a single tag, or None (RFC 9110 section 12.5.4)."""
+def choose_language(wanted: str | None, default: str, offered: Sequence[str] = LANGUAGES) -> str:
+    """Choose one of the offered languages by an Accept-Language value, a single tag, or None.
+
+    A tag stands for the offered one that equals it, else for one of the same language in another region or script
+    (RFC 4647 section 3.4, RFC 9110 section 12.5.4).
+    """
     asked = weights([wanted or ""])
     for tag in sorted(asked, key=asked.__getitem__, reverse=True):
         if asked[tag] == 0:
             break
-        if tag == "zh" or tag.startswith("zh-"):
-            return "zh-CN"
-        if tag == "en" or tag.startswith("en-"):
-            return "en"
+        alike = [language for language in offered if _primary(language) == _primary(tag)]
+        if alike:
+            return next((language for language in alike if language.lower() == tag), alike[0])
     return default
+
+
+def _primary(tag: str) -> str:
+    return tag.partition("-")[0].lower()

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { countsText } from "../../client_static/assets/page/counts.js";
+import "./languages.js";
 import { OutputState } from "../../client_static/assets/page/output_state.js";
 import { output, progress } from "./factories.js";
 

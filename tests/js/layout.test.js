@@ -8,9 +8,11 @@ const ASSETS = new URL("../../client_static/assets/", import.meta.url);
 /** Every module that the modules of a folder name, in an import or in a type, as a path below `assets/`. */
 function imports(folder) {
   const place = new URL(`${folder}/`, ASSETS);
-  return readdirSync(place).flatMap((file) => {
-    const specifiers = readFileSync(new URL(file, place), "utf8").matchAll(/(?:\bfrom |\bimport\(?\s*)"([^"]+)"/g);
-    return Array.from(specifiers, ([, specifier]) => new URL(specifier, place).href.replace(ASSETS.href, ""));
+  const modules = readdirSync(place, { recursive: true }).filter((file) => file.endsWith(".js"));
+  return modules.flatMap((file) => {
+    const module = new URL(file, place);
+    const specifiers = readFileSync(module, "utf8").matchAll(/(?:\bfrom |\bimport\(?\s*)"([^"]+)"/g);
+    return Array.from(specifiers, ([, specifier]) => new URL(specifier, module).href.replace(ASSETS.href, ""));
   });
 }
 

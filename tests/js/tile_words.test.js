@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { OutputState } from "../../client_static/assets/page/output_state.js";
 import { etaText, figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/tile_words.js";
 import { output, progress } from "./factories.js";
+import "./languages.js";
 
 function after(...events) {
   const state = new OutputState();

@@ -3,26 +3,28 @@ import { readFileSync, readdirSync } from "node:fs";
 import { afterEach, test } from "node:test";
 import { URL } from "node:url";
 
-globalThis.location = { search: "", href: "http://localhost/" };
-globalThis.document = { documentElement: {}, querySelectorAll: () => [] };
-const { chooseLang, duration, errorText, lang, measured, ordinal, percent, plural, t, tables } = await import(
-  "../../client_static/assets/words/words.js"
-);
-const { en, "zh-CN": zh } = tables;
+import {
+  changeLang, duration, errorText, lang, measured, nextLanguage, onLang, ordinal, percent, plural, readWords, t, useWords,
+} from "../../client_static/assets/words/words.js";
+import { tables } from "./languages.js";
+
+const { en, ...others } = tables;
 const PLACE = /\{\w+\}/g;
 
-afterEach(() => chooseLang("en"));
+afterEach(() => useWords("en", en));
 
-test("both languages have the same keys, and words for each", () => {
-  assert.deepEqual(Object.keys(zh), Object.keys(en));
-  for (const table of [en, zh]) for (const [key, text] of Object.entries(table)) assert.ok(text.trim(), key);
+test("all languages have the same keys, and words for each", () => {
+  assert.ok(others["zh-CN"]);
+  for (const table of Object.values(others)) assert.deepEqual(Object.keys(table), Object.keys(en));
+  for (const table of Object.values(tables)) for (const [key, text] of Object.entries(table)) assert.ok(text.trim(), key);
 });
 
-test("both languages fill in the same values", () => {
+test("all languages fill in the same values", () => {
   for (const [key, text] of Object.entries(en)) {
     const places = (words) => [...new Set(words.match(PLACE) ?? [])].sort();
     // A singular may say its one in words.
-    if (!key.endsWith("_one")) assert.deepEqual(places(zh[key]), places(text), key);
+    if (key.endsWith("_one")) continue;
+    for (const table of Object.values(others)) assert.deepEqual(places(table[key]), places(text), key);
   }
 });
 
@@ -44,23 +46,54 @@ test("every key that the page names is there", () => {
 test("every fixed key is said somewhere", () => {
   const client = new URL("../../client_static/", import.meta.url);
   const read = (name) => readFileSync(new URL(name, client), "utf8");
-  const scripts = readdirSync(new URL("assets/page/", client)).map((name) => `assets/page/${name}`);
+  const scripts = readdirSync(new URL("assets/page/", client), { recursive: true })
+    .filter((name) => name.endsWith(".js"))
+    .map((name) => `assets/page/${name}`);
   const text = ["templates/index.html", "assets/words/words.js", ...scripts].map(read).join("\n");
   // Families whose keys are put together of a prefix and what the server says.
-  const made = /^(code|close|connection|end|kind|ordinal|say|sign_in|state|step|upstream)\./;
+  const made = /^(language|code|close|connection|end|kind|ordinal|say|sign_in|state|step|upstream)\./;
   const left = Object.keys(en).filter((key) => !made.test(key) && !text.includes(`"${key.replace(/_(one|other)$/, "")}`));
   assert.deepEqual(left, []);
 });
 
-test("the language is what the address asks for, else what the server found best", () => {
-  chooseLang("zh-Hans");
-  assert.equal(lang(), "zh-CN");
-  globalThis.location.search = "?lang=en";
-  chooseLang("zh-CN");
-  assert.equal(lang(), "en");
-  globalThis.location.search = "";
-  chooseLang("fr");
-  assert.equal(lang(), "en");
+/** Stand in for the page in a browser, and for the files that its server has. */
+function pageOf(languages, files) {
+  const served = { lang: "en", languages, texts: en };
+  globalThis.document = {
+    documentElement: {},
+    getElementById: () => ({ textContent: JSON.stringify(served) }),
+    querySelectorAll: () => [],
+  };
+  globalThis.fetch = async (url) => {
+    const name = url.href.split("/").at(-1);
+    return { ok: name in files, status: 404, json: async () => files[name] };
+  };
+  readWords();
+}
+
+test("the language is changed once its texts are there, and what they lack stays as it was", async () => {
+  pageOf([{ tag: "en" }, { tag: "fr" }], { "fr.json": { "act.cancel": "Annuler" } });
+  assert.equal(nextLanguage().tag, "fr");
+  const heard = [];
+  const stop = onLang(() => heard.push(lang()));
+  await changeLang("fr");
+  stop();
+  assert.deepEqual(heard, ["fr"]);
+  assert.deepEqual([t("act.cancel"), t("act.delete")], ["Annuler", "Delete"]);
+  assert.equal(globalThis.document.documentElement.lang, "fr");
+  assert.equal(nextLanguage().tag, "en");
+});
+
+test("a language whose texts can't be loaded leaves the page as it is", async () => {
+  pageOf([{ tag: "en" }, { tag: "fr" }], {});
+  await assert.rejects(changeLang("fr"), /404/);
+  assert.deepEqual([lang(), t("act.cancel")], ["en", "Cancel"]);
+});
+
+test("the language asked for last is shown, in whatever order the texts come", async () => {
+  pageOf([{ tag: "en" }, { tag: "fr" }, { tag: "de" }], { "fr.json": {}, "de.json": {} });
+  await Promise.all([changeLang("fr"), changeLang("de")]);
+  assert.equal(lang(), "de");
 });
 
 test("what is not given stays visible as a place", () => {

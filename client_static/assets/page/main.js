@@ -1,11 +1,12 @@
 // @ts-check
 import { Xinflight } from "../client/xinflight.js";
-import { chooseLang, errorText, lang, onLang, percent, plural, switchLang, t } from "../words/words.js";
+import { changeLang, errorText, lang, nextLanguage, onLang, percent, plural, readWords, t } from "../words/words.js";
 import { Account } from "./account.js";
 import { Announcer } from "./announcer.js";
 import { Confirm } from "./confirm.js";
 import { Chat } from "./chat.js";
 import { isChat } from "./conversation.js";
+import { rememberChoice } from "./choices.js";
 import { byId } from "./dom.js";
 import { Draft } from "./draft.js";
 import { Form } from "./form.js";
@@ -26,11 +27,11 @@ import { Viewer } from "./viewer.js";
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
 
-const { lang: served = "en", auth = "none", arrived } = document.documentElement.dataset;
+const { auth = "none", arrived } = document.documentElement.dataset;
 // Relative to the page, like all of its addresses: a proxy may have put it below a prefix.
 const wsPath = new URL("ws/generate", location.href).pathname;
 const token = takeToken();
-chooseLang(served);
+readWords();
 
 const client = new Xinflight(wsPath, { lang: lang() });
 const announcer = new Announcer();
@@ -136,8 +137,16 @@ client.on("status", ({ state }) => {
   wasLive = state === "live";
 });
 
-byId("lang", HTMLButtonElement).addEventListener("click", switchLang);
+const language = byId("lang", HTMLButtonElement);
+language.addEventListener("click", () => {
+  changeLang(nextLanguage().tag).catch(() => status.complain({ code: "unreachable" }));
+});
 onLang(() => {
+  rememberChoice("lang", lang());
+  const { name, show } = nextLanguage();
+  language.textContent = name;
+  language.title = show;
+  language.ariaLabel = show;
   client.setLang(lang());
   title.render();
 });

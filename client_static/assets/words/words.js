@@ -1,48 +1,68 @@
 // @ts-check
-import { en } from "./words_en.js";
-import { zh } from "./words_zh.js";
-
-/** @typedef {keyof typeof en} Key */
+/** @typedef {keyof typeof import("./en.json")} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
  * @typedef {"act.cancel_generation" | "connection.resumed" | "delete.text" | "meta.frames" | "meta.steps"
  *   | "say.accepted" | "say.more"} Plural
  */
-/** @typedef {"en" | "zh-CN"} Lang */
+/**
+ * A language that the server has texts in: its BCP 47 tag, its name, and how to ask for it in its own words.
+ * @typedef {{ tag: string, name: string, show: string }} Language
+ */
 
-export const tables = { en, "zh-CN": zh };
-const REMEMBERED = "xinflight.lang";
-
-/** @type {Lang} */
 let current = "en";
+/** @type {Record<string, string>} */
+let table = {};
+/** @type {Language[]} */
+let languages = [];
+/** What was asked for last: the texts of an earlier wish that arrive late are not used. */
+let wanted = current;
 /** @type {Set<() => void>} */
 const listeners = new Set();
 
-/** @returns {Lang} */
+/** The BCP 47 tag of the current language. */
 export function lang() {
   return current;
 }
 
-/**
- * Set the initial language: from the address (`?lang=`), else the one chosen here before, else the server's choice.
- * @param {string} served
- */
-export function chooseLang(served) {
-  const asked = new URLSearchParams(location.search).get("lang");
-  setLang(asked ?? remembered() ?? served);
+/** Use the texts that the server has put into the page. Throws if there are none. */
+export function readWords() {
+  const served = JSON.parse(document.getElementById("words")?.textContent ?? "");
+  languages = served.languages;
+  useWords(served.lang, served.texts);
 }
 
-/** Switch to the other language and remember it. */
-export function switchLang() {
-  setLang(current === "en" ? "zh-CN" : "en");
-  try {
-    localStorage.setItem(REMEMBERED, current);
-  } catch {
-    // Storage may be disabled; then the choice is lost on reload.
-  }
-  const url = new URL(location.href);
-  url.searchParams.delete("lang");
-  history.replaceState(null, "", url);
+/**
+ * Use a table of texts from now on. A key that it lacks keeps its text: translations may be incomplete.
+ * @param {string} tag
+ * @param {Record<string, string>} texts
+ */
+export function useWords(tag, texts) {
+  current = tag;
+  wanted = tag;
+  table = { ...table, ...texts };
+}
+
+/** The language after the current one, in the order of the server's list. @returns {Language} */
+export function nextLanguage() {
+  const at = languages.findIndex(({ tag }) => tag === current);
+  return languages[(at + 1) % languages.length] ?? { tag: current, name: current, show: current };
+}
+
+/**
+ * Load the texts of a language, and show the page in it. Rejects if they can't be loaded.
+ * @param {string} tag
+ */
+export async function changeLang(tag) {
+  wanted = tag;
+  const response = await fetch(new URL(`${tag}.json`, import.meta.url));
+  if (!response.ok) throw new Error(`no texts: ${response.status}`);
+  const texts = await response.json();
+  if (wanted !== tag) return;
+  useWords(tag, texts);
+  document.documentElement.lang = tag;
+  fillWords(document);
+  for (const listener of [...listeners]) listener();
 }
 
 /**
@@ -61,7 +81,7 @@ export function onLang(listener) {
  * @returns {string}
  */
 export function t(key, values = {}) {
-  return tables[current][key].replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+  return (table[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
 /**
@@ -89,7 +109,7 @@ export function errorText({ code, message, limit }) {
  * @returns {key is Key}
  */
 export function isKey(key) {
-  return Object.hasOwn(en, key);
+  return Object.hasOwn(table, key);
 }
 
 /** Format an ordinal number. @param {number} n */
@@ -156,21 +176,5 @@ export function fillWords(root) {
       if (attribute) element.setAttribute(attribute, t(key));
       else element.textContent = t(key);
     }
-  }
-}
-
-/** @param {string} wanted */
-function setLang(wanted) {
-  current = wanted.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
-  document.documentElement.lang = current;
-  fillWords(document);
-  for (const listener of [...listeners]) listener();
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(REMEMBERED);
-  } catch {
-    return null;
   }
 }

@@ -8,10 +8,12 @@ from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from xinflight.errors import XinflightError
+from xinflight.i18n import choose_language
 from xinflight.web.context import HttpContext
+from xinflight.web.words import FillWords, Words
 
 __all__ = ["Assets", "CustomPage", "Page"]
 
@@ -40,13 +42,20 @@ class Page:
     def __init__(self, app: web.Application, context: HttpContext, version: str) -> None:
         self._context = context
         self._version = version
+        self._words = Words(_client_static() / "assets" / "words")
         public = urlsplit(context.gateway.settings.public_url or "")
         self._policy = POLICY.format(outputs=f"{public.scheme}://{public.netloc}" if public.netloc else "")
         if TEMPLATES not in app:
             # Under a key of its own, beside any templates of the host.
             loader = jinja2.FileSystemLoader(_client_static() / "templates")
             environment = aiohttp_jinja2.setup(
-                app, app_key=TEMPLATES, loader=loader, autoescape=True, auto_reload=False
+                app,
+                app_key=TEMPLATES,
+                loader=loader,
+                autoescape=True,
+                auto_reload=False,
+                extensions=[FillWords],
+                undefined=jinja2.StrictUndefined,
             )
             # Load it now: the first request would read the file on the event loop.
             environment.get_template("index.html")
@@ -55,8 +64,19 @@ class Page:
         """Handle GET /: return the page in the language of the request. Its links are relative, for any prefix."""
         self._context.check_allowed(request)
         await _identify(self._context, request)
+        lang = self._lang(request)
+        languages = self._words.languages
+        position = [language.tag for language in languages].index(lang)
         variables = {
-            "lang": self._context.lang(request),
+            "lang": lang,
+            "gateway": self._context.name,
+            "texts": self._words.texts[lang],
+            "words": {
+                "lang": lang,
+                "languages": [language._asdict() for language in languages],
+                "texts": self._words.texts[lang],
+            },
+            "next_language": languages[(position + 1) % len(languages)],
             "auth": self._context.login.mode,
             # A link on another website could bring somebody else's token; an address that was typed does not.
             "arrived": request.headers.get("Sec-Fetch-Site", ""),
@@ -65,8 +85,14 @@ class Page:
         response = aiohttp_jinja2.render_template("index.html", request, variables, app_key=TEMPLATES)
         response.headers["Content-Security-Policy"] = self._policy
         response.headers.update(REVALIDATE)
-        response.headers["Vary"] = "Accept-Language, Sec-Fetch-Site"
+        response.headers["Vary"] = "Accept-Language, Cookie, Sec-Fetch-Site"
         return response
+
+    def _lang(self, request: web.Request) -> str:
+        """Return the language asked for in the query, else chosen here before, else the one the browser prefers."""
+        chosen = request.cookies.get(f"{self._context.name}-lang")
+        wanted = request.query.get("lang") or chosen or request.headers.get(hdrs.ACCEPT_LANGUAGE)
+        return choose_language(wanted, self._context.gateway.settings.lang, list(self._words.texts))
 
 
 class CustomPage:

@@ -1,0 +1,109 @@
+"""Texts of the page: in the template before any script runs, one file per language, in the language asked for."""
+
+import json
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import aiohttp
+import jinja2
+import pytest
+from playwright.async_api import Browser, expect
+
+from conftest import Serve
+from xinflight.errors import leaves
+from xinflight.protocol import CancelOutcome, Step, UpstreamState
+from xinflight.web.words import FillWords, Words
+
+pytest_plugins = ["page_fixtures"]
+
+AWAY = "http://127.0.0.1:9"
+WORDS = Path(__file__).parent.parent / "client_static" / "assets" / "words"
+
+
+async def page_of(url: str, *, query: str = "", **headers: str) -> tuple[str, str]:
+    """Return the language of the page, and the text of its button."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with aiohttp.ClientSession() as http, http.get(url + query, headers=names) as answer:
+        assert "Cookie" in answer.headers["Vary"]
+        page = await answer.text()
+    lang, button = re.search(r'<html lang="([^"]+)"', page), re.search(r'data-t="form.generate">([^<]*)<', page)
+    assert lang
+    assert button
+    return lang[1], unescape(button[1])
+
+
+async def test_the_page_comes_with_its_words(serve: Serve) -> None:
+    url = await serve(xinference_url=AWAY)
+    english, chinese = ("en", "Generate"), ("zh-CN", "生成")
+    assert await page_of(url) == english
+    assert await page_of(url, Accept_Language="fr, zh-TW;q=0.5") == chinese
+    assert await page_of(url, Accept_Language="zh", Cookie="xinflight-lang=en") == english
+    assert await page_of(url, Cookie="xinflight-lang=zh-CN") == chinese
+    assert await page_of(url, query="?lang=zh", Cookie="xinflight-lang=en") == chinese
+    assert await page_of(url, Cookie="xinflight-lang=klingon") == english
+
+
+def test_a_third_language_is_one_more_file(tmp_path: Path) -> None:
+    """What it has no text for is shown in English."""
+    folder = shutil.copytree(WORDS, tmp_path / "words")
+    french = {"language.name": "Français", "language.show": "Afficher en français", "act.cancel": "Annuler"}
+    (folder / "fr.json").write_text(json.dumps(french))
+    words = Words(folder)
+    assert [language.tag for language in words.languages] == ["en", "fr", "zh-CN"]
+    assert words.languages[1].name == "Français"
+    assert words.texts["fr"]["act.cancel"] == "Annuler"
+    assert words.texts["fr"]["act.delete"] == words.texts["en"]["act.delete"]
+
+
+@pytest.mark.parametrize("content", ["[]", "not JSON", '{"act.cancel": 1}'])
+def test_a_file_without_texts(tmp_path: Path, content: str) -> None:
+    (tmp_path / "en.json").write_text(content)
+    with pytest.raises(ValueError, match=r"en\.json"):
+        Words(tmp_path)
+
+
+def test_a_folder_without_english(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"en\.json"):
+        Words(tmp_path)
+
+
+def filled(source: str, texts: dict[str, str]) -> str:
+    environment = jinja2.Environment(extensions=[FillWords], autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(source).render(texts=texts)
+
+
+def test_texts_take_their_places_in_the_template() -> None:
+    texts = {"a.b": "One & <two>", "hint": '"Hint"'}
+    assert filled('<p data-t="a.b" class="x"></p>', texts) == '<p data-t="a.b" class="x">One &amp; &lt;two&gt;</p>'
+    assert filled('<input data-t-hint="hint">', texts).endswith(' placeholder="&#34;Hint&#34;">')
+    label = filled('<a data-t-label="a.b" data-t-title="hint" href="x">i</a>', texts)
+    assert 'aria-label="One &amp; &lt;two&gt;" title="&#34;Hint&#34;">i</a>' in label
+    assert filled('<p data-testid="a">kept</p>', texts) == '<p data-testid="a">kept</p>'
+
+
+def test_an_element_with_a_text_of_its_own_gets_no_other() -> None:
+    with pytest.raises(jinja2.TemplateSyntaxError, match="must be empty"):
+        filled('<p data-t="a.b">text</p>', {"a.b": "x"})
+    with pytest.raises(jinja2.UndefinedError):
+        filled('<p data-t="missing"></p>', {})
+
+
+def test_the_page_has_words_for_everything_the_server_says() -> None:
+    texts = Words(WORDS).texts["en"]
+    needed = [f"code.{error.code}" for error in leaves()]
+    needed += [f"step.{step}" for step in Step]
+    needed += [f"end.{end}" for end in CancelOutcome]
+    needed += [f"upstream.{state}" for state in UpstreamState]
+    assert [key for key in needed if not texts.get(key)] == []
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "Generate"), ("zh-CN", "生成")])
+async def test_is_readable_before_any_script_runs(serve: Serve, browser: Browser, lang: str, word: str) -> None:
+    url = await serve(xinference_url=AWAY)
+    context = await browser.new_context(locale=lang, java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(url)
+    await expect(page.get_by_test_id("generate")).to_contain_text(word)
+    assert await page.get_by_test_id("prompt").get_attribute("placeholder")
