@@ -28,6 +28,7 @@ PUBLIC = {
     ("GET", "/healthz"): "the state of the server; nothing of an owner",
     ("GET", "/readyz"): "the state of the server; nothing of an owner",
     ("GET", "/shared/{secret}"): "what an owner has shared, for whoever was given the secret (test_shares)",
+    ("GET", "/shared/{secret}/thumbnail"): "the same",
     ("POST", "/login"): "exchanges the caller's own token for a cookie",
     ("POST", "/logout"): "deletes the caller's own cookie",
 }
@@ -69,6 +70,7 @@ OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/tasks/{task_id}/outputs/{index}"): of_tasks("/outputs/0"),
     ("GET", "/api/v1/tasks/{task_id}/messages"): of_tasks("/messages"),
     ("GET", "/outputs/{output_id}"): lambda ids: [(f"/outputs/{ids.output}", {})],
+    ("GET", "/outputs/{output_id}/thumbnail"): lambda ids: [(f"/outputs/{ids.output}/thumbnail", {})],
     ("GET", "/api/v1/models"): one("/api/v1/models"),
     ("GET", "/v1/models"): one("/v1/models"),
     ("GET", "/v1/models/{model}"): one("/v1/models/painter"),

@@ -37,6 +37,7 @@ ORDER = [
     "upstream",
     "storage",
     "uploads",
+    "thumbnails",
     "journal",
     "tasks",
     "render",

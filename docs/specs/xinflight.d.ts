@@ -644,6 +644,8 @@ export interface TaskInfo {
 export interface OutputRef {
   /** URL of the file. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
+  /** URL of a WebP of at most 512 pixels on its longer side, for which the same holds as for `url`. Absent for videos and texts, for images that are as small, and if the server can't make any: use `url` then. */
+  thumbnail_url?: string;
   /** Id of the output, for `image`, `images` and `mask` of a `generate`. */
   output_id?: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */
@@ -876,6 +878,8 @@ export interface OutputEvent {
   index: number;
   /** URL of the file. Requires the credentials of its owner, or is signed, and then expires. */
   url: string;
+  /** URL of a WebP of at most 512 pixels on its longer side, for which the same holds as for `url`. Absent for videos and texts, for images that are as small, and if the server can't make any: use `url` then. */
+  thumbnail_url?: string;
   /** Id of the output, for `image`, `images` and `mask` of a `generate`. */
   output_id?: string;
   /** The file itself, if requested: base64 in JSON, bytes in MessagePack. */

@@ -155,6 +155,7 @@ def setup(
 def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None:
     """Add all routes but those of the page and the log-in."""
     rest, streams, openai, shares = Rest(context), Streams(context), OpenAi(context), Shares(context)
+    files = Files(context)
     account, uploads, submissions = AccountApi(context), UploadApi(context), Submissions(context)
     queue, admin, images = OwnQueue(context), Admin(context), OpenAiImagesApi(context)
     websocket, health = WebSocket(context), HealthCheck(context)
@@ -188,7 +189,8 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/queue", queue.queue),
             _Route("GET", f"{TASK}/events", streams.task_events),
             _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
-            _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", Files(context).output, "outputs"),
+            _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", files.output, "outputs"),
+            _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}/thumbnail", files.thumbnail),
             _Route("POST", "/api/v1/uploads", uploads.add, "uploads"),
             _Route("GET", "/api/v1/uploads", uploads.page),
             _Route("GET", f"/api/v1/uploads/{{upload_id:{OUTPUT_ID}}}", uploads.file, "upload"),
@@ -197,6 +199,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/shares", shares.page),
             _Route("DELETE", "/api/v1/shares/{share_id}", shares.revoke),
             _Route("GET", f"/shared/{{secret:{OUTPUT_ID}}}", shares.file, "shared"),
+            _Route("GET", f"/shared/{{secret:{OUTPUT_ID}}}/thumbnail", shares.thumbnail),
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("GET", "/api/v1/account", account.show, "account"),
             _Route("DELETE", "/api/v1/account", account.erase),

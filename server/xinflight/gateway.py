@@ -39,6 +39,7 @@ from xinflight.storage import Blobs, Retention, Sharing, Store
 from xinflight.supervise import Supervisor
 from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands, accepted, accepting
 from xinflight.telemetry import UNCOUNTED, Telemetry
+from xinflight.thumbnails import Thumbnails
 from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
 
@@ -93,6 +94,7 @@ class Gateway:
         )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
+        self.thumbnails = Thumbnails(blobs, settings)
         self.refusals = RefusalLog(clock, telemetry)
         self.limits = RequestLimits(settings, clock)
         self.draining = False
@@ -363,11 +365,14 @@ class Gateway:
             audit(identity, "read output", owner=owner, output=output_id)
         return True
 
-    def render_context(self, lang: str, output_url: Callable[[str], str]) -> RenderContext:
+    def render_context(
+        self, lang: str, output_url: Callable[[str], str], thumbnail_url: Callable[[str], str] | None = None
+    ) -> RenderContext:
         """Return what messages to one client are rendered with."""
         return RenderContext(
             lang=lang,
             output_url=output_url,
+            thumbnail_url=thumbnail_url,
             output_bytes=self.blobs.read,
             inline_bytes=self.settings.inline_bytes,
             written=self.deliveries.written,

@@ -25,6 +25,7 @@ from xinflight.protocol import (
     Upstream,
     UpstreamState,
 )
+from xinflight.thumbnails import worth_a_thumbnail
 
 __all__ = ["RenderContext", "error_message", "render", "render_task", "upstream_notice", "upstream_status"]
 
@@ -36,8 +37,9 @@ _READY = {"video/mp4": "output.video", "text/plain": "output.text"}
 class RenderContext(Struct, frozen=True, kw_only=True):
     """What messages to one client are rendered with.
 
-    `output_url` returns the URL of an output's id, `output_bytes` its bytes for requests with `b64_json`; a message
-    contains at most `inline_bytes` of them. `written` must be called with an event and what was rendered of it, once
+    `output_url` returns the URL of an output's id, `thumbnail_url` that of its thumbnail, and is None where there are
+    no thumbnails; `output_bytes` returns the bytes for requests with `b64_json`, of which a message contains at most
+    `inline_bytes`. `written` must be called with an event and what was rendered of it, once
     the client's socket has taken it.
     """
 
@@ -46,6 +48,7 @@ class RenderContext(Struct, frozen=True, kw_only=True):
     output_bytes: Callable[[str], Awaitable[bytes | None]]
     inline_bytes: int
     written: Callable[[Event, ServerMessage], None]
+    thumbnail_url: Callable[[str], str] | None = None
 
 
 async def render(event: Event, render_context: RenderContext) -> EventMessage:
@@ -58,9 +61,9 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
             return replace(message, message=translate(message.state if by_state else message.step, lang))
         case OutputEvent():
             b64_json, _ = await _inline(message, render_context, render_context.inline_bytes)
-            url = message.url and render_context.output_url(message.url)
             word = _READY.get(message.media_type, "output")
-            return replace(message, message=translate(word, lang), url=url, b64_json=b64_json)
+            urls = _urls(message, render_context)
+            return replace(message, message=translate(word, lang), **urls, b64_json=b64_json)
         case Delta():
             return message
         case Accepted():
@@ -78,9 +81,7 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
 
 def _with_urls(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
     """Fill in the URLs of an end; bytes are left out, since each `output` carried them to whoever requested them."""
-    return [
-        replace(output, url=output.url and render_context.output_url(output.url), b64_json=None) for output in outputs
-    ]
+    return [replace(output, **_urls(output, render_context), b64_json=None) for output in outputs]
 
 
 async def _with_bytes(outputs: list[OutputRef], render_context: RenderContext) -> list[OutputRef]:
@@ -89,9 +90,18 @@ async def _with_bytes(outputs: list[OutputRef], render_context: RenderContext) -
     rendered = []
     for output in outputs:
         b64_json, room = await _inline(output, render_context, room)
-        url = output.url and render_context.output_url(output.url)
-        rendered.append(replace(output, url=url, b64_json=b64_json))
+        rendered.append(replace(output, **_urls(output, render_context), b64_json=b64_json))
     return rendered
+
+
+def _urls(output: OutputRef | OutputEvent, render_context: RenderContext) -> dict[str, str | None]:
+    """Return the URLs of an output's file and thumbnail. A text has neither."""
+    if not output.url:
+        return {}
+    thumbnail_url = render_context.thumbnail_url
+    if thumbnail_url is None or not worth_a_thumbnail(output.media_type, output.width, output.height, output.bytes):
+        return {"url": render_context.output_url(output.url)}
+    return {"url": render_context.output_url(output.url), "thumbnail_url": thumbnail_url(output.url)}
 
 
 async def _inline(

@@ -8,17 +8,33 @@ from importlib.util import find_spec
 from xinflight.errors import ImagesUnsupported
 from xinflight.imaging.sizes import Size
 
-__all__ = ["check_pillow", "composite", "prepare_image", "prepare_mask", "upright_size"]
+__all__ = ["check_pillow", "composite", "has_pillow", "prepare_image", "prepare_mask", "thumbnail", "upright_size"]
 
 
 HAS_PILLOW = find_spec("PIL") is not None
 """Looked for once, since that reads folders."""
 
 
+def has_pillow() -> bool:
+    """Return whether Pillow is installed."""
+    return HAS_PILLOW
+
+
 def check_pillow() -> None:
     """Raise ImagesUnsupported if Pillow is not installed."""
     if not HAS_PILLOW:
         raise ImagesUnsupported(limit="pip install 'xinflight[images]'")
+
+
+def thumbnail(data: bytes, side: int, *, max_pixels: int) -> bytes:
+    """Return an image as a WebP in sRGB, upright, whose longer side has at most `side` pixels.
+
+    Raises:
+        BadImage: it is no JPEG, PNG or WebP, damaged, animated, or has more than `max_pixels`.
+    """
+    from xinflight.imaging import pixels
+
+    return pixels.thumbnail(data, side, max_pixels)
 
 
 def upright_size(data: bytes) -> Size:

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image, ImageCms
 from xinflight.errors import BadImage, UpstreamGarbage
 from xinflight.imaging.sizes import Size, covered_box
 
-__all__ = ["composite", "prepare_image", "prepare_mask", "upright_size"]
+__all__ = ["composite", "prepare_image", "prepare_mask", "thumbnail", "upright_size"]
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 """What Pillow may try: it has decoders for some forty more formats, few of them looked at by anybody."""
@@ -19,6 +19,10 @@ GAP = 2.0
 """An image is reduced cheaply to no less than this many times its size before it is scaled well (`reducing_gap`)."""
 UPSTREAM_LEVEL = 1
 """zlib's level for what is sent to Xinference and thrown away: a fifth of the time of the default."""
+QUALITY = 80
+"""WebP's quality of a thumbnail, at which it shows no trace of compression beside the image."""
+EFFORT = 2
+"""WebP's `method`: three quarters of the time of the default, for files that are a tenth larger."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,6 +91,24 @@ def composite(start: bytes, mask: bytes, made: bytes) -> bytes:
     if painted.size != kept.size:
         painted = painted.resize(kept.size, Image.Resampling.LANCZOS)
     return _as_png(Image.composite(painted, kept, white))
+
+
+def thumbnail(data: bytes, side: int, max_pixels: int) -> bytes:
+    """Return an image as a WebP in sRGB, upright, whose longer side has at most `side` pixels."""
+    with _damage():
+        image = _opened(data, max_pixels)
+        orientation = _orientation(image, data)
+        profile = image.info.get("icc_profile")
+        scale = min(1.0, side / max(image.size))
+        wanted = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        image.draft(None, (round(wanted[0] * GAP), round(wanted[1] * GAP)))
+        image = _upright(_scaled(_flexible(image), wanted), orientation)
+        # Colours with alpha are left as they are: `_in_srgb` would make them opaque.
+        image = image if "A" in image.getbands() else _in_srgb(image, profile)
+        image.info.clear()
+        out = io.BytesIO()
+        image.save(out, "WEBP", quality=QUALITY, method=EFFORT)
+        return out.getvalue()
 
 
 @contextmanager

@@ -45,6 +45,7 @@ __all__ = [
     "TaskState",
     "Temperature",
     "Text",
+    "ThumbnailUrl",
     "Timestamp",
     "TopP",
     "UnixSeconds",
@@ -117,6 +118,13 @@ CancelledIndices = Annotated[list[int], Meta(description="Indices of the images 
 FileUrl = Annotated[
     str,
     Meta(description="URL of the file. Requires the credentials of its owner, or is signed, and then expires."),
+]
+ThumbnailUrl = Annotated[
+    str | None,
+    Meta(
+        description="URL of a WebP of at most 512 pixels on its longer side, for which the same holds as for `url`. "
+        "Absent for videos and texts, for images that are as small, and if the server can't make any: use `url` then."
+    ),
 ]
 InlineFile = Annotated[
     bytes | None, Meta(description="The file itself, if requested: base64 in JSON, bytes in MessagePack.")

@@ -36,6 +36,7 @@ from xinflight.protocol.fields import (
     TaskIdText,
     TaskState,
     Text,
+    ThumbnailUrl,
     Timestamp,
     WaitingCount,
     Width,
@@ -250,6 +251,7 @@ class OutputEvent(TaskEvent, tag="output", kw_only=True):
 
     index: OutputIndex
     url: FileUrl = ""
+    thumbnail_url: ThumbnailUrl = None
     output_id: OutputId = ""
     b64_json: InlineFile = None
     seed: Seed = None

@@ -35,6 +35,7 @@ from xinflight.protocol.fields import (
     TaskState,
     Temperature,
     Text,
+    ThumbnailUrl,
     TopP,
     UnixSeconds,
     Width,
@@ -160,6 +161,7 @@ class OutputRef(Struct, omit_defaults=True, kw_only=True):
     """
 
     url: FileUrl = ""
+    thumbnail_url: ThumbnailUrl = None
     output_id: OutputId = ""
     b64_json: InlineFile = None
     index: OutputIndex

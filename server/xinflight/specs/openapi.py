@@ -1,9 +1,12 @@
 """The HTTP APIs as OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1)."""
 
 from xinflight.errors import (
+    BadImage,
+    ImagesUnsupported,
     NotAcceptable,
     NotFound,
     OutOfBounds,
+    RateLimited,
     TaskUnfinished,
     TooManyConnections,
     WrongShape,
@@ -260,6 +263,11 @@ def _following(start: str) -> list[Schema]:
 
 def _server() -> dict[str, Schema]:
     image = {"description": "The file.", "content": {"image/*": {}}}
+    thumbnail = {"description": "At most 512 pixels on its longer side.", "content": {"image/webp": {}}}
+    signed = [
+        query("expires", "Of a signed URL: when it expires, Unix seconds."),
+        query("signature", "Of a signed URL. Takes the place of credentials."),
+    ]
     output_id = {
         "name": "output_id",
         "in": "path",
@@ -294,10 +302,18 @@ def _server() -> dict[str, Schema]:
                 "Get an image file, as its owner or by a signed URL",
                 {"200": image},
                 errors=(NotFound,),
-                parameters=[
-                    query("expires", "Of a signed URL: when it expires, Unix seconds."),
-                    query("signature", "Of a signed URL. Takes the place of credentials."),
-                ],
+                parameters=signed,
+                about="server",
+            ),
+        },
+        "/outputs/{output_id}/thumbnail": {
+            "parameters": [output_id],
+            "get": operation(
+                "thumbnail",
+                "Get the thumbnail of an image, as its owner or by a signed URL",
+                {"200": thumbnail},
+                errors=(NotFound, BadImage, ImagesUnsupported, RateLimited),
+                parameters=signed,
                 about="server",
             ),
         },

@@ -1,6 +1,16 @@
 """The part of the OpenAPI document about share links."""
 
-from xinflight.errors import BadTaskId, NotAcceptable, NotFound, OutOfBounds, TooManyShares, WrongShape
+from xinflight.errors import (
+    BadImage,
+    BadTaskId,
+    ImagesUnsupported,
+    NotAcceptable,
+    NotFound,
+    OutOfBounds,
+    RateLimited,
+    TooManyShares,
+    WrongShape,
+)
 from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, parameters, path
 from xinflight.specs.schema import Schema
 
@@ -46,6 +56,19 @@ def share_paths() -> dict[str, Schema]:
                     "Get a shared image; the link is the only credential",
                     {"200": {"description": "The file.", "content": {"image/*": {}}}},
                     errors=(NotFound,),
+                    about="shares",
+                ),
+                "security": [{}],
+            },
+        },
+        "/shared/{secret}/thumbnail": {
+            "parameters": path("secret"),
+            "get": {
+                **operation(
+                    "sharedThumbnail",
+                    "Get the thumbnail of a shared image; the link is the only credential",
+                    {"200": {"description": "The thumbnail.", "content": {"image/webp": {}}}},
+                    errors=(NotFound, BadImage, ImagesUnsupported, RateLimited),
                     about="shares",
                 ),
                 "security": [{}],

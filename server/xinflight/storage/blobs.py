@@ -27,6 +27,10 @@ class StoredFile(Struct, frozen=True, kw_only=True):
 class Blobs(Protocol):
     """Keep files of outputs under ids that can't be guessed. Ids are ours: letters, digits, - and _."""
 
+    @property
+    def thumbnail_bytes(self) -> int:
+        """Bytes of all thumbnails, which count as part of the history."""
+
     async def open(self) -> None:
         """Prepare the place, once the store is open and its lock held.
 
@@ -51,13 +55,23 @@ class Blobs(Protocol):
     async def read(self, output_id: str) -> bytes | None:
         """Return the bytes of a file, or None for an unknown id."""
 
+    async def thumbnail(self, output_id: str) -> StoredFile | None:
+        """Return the thumbnail of a file, or None while there is none."""
+
+    async def put_thumbnail(self, output_id: str, data: bytes) -> None:
+        """Keep a thumbnail, a WebP file, of an image. Keeps nothing if the image is not there any more.
+
+        Raises OSError: it can't be kept now.
+        """
+
     async def delete(self, output_id: str) -> None:
-        """Delete a file. An unknown id is not an error."""
+        """Delete a file and its thumbnail. An unknown id is not an error."""
 
     async def sweep(self, known: Collection[str], now: float) -> int:
         """Set aside every file whose name has the form of an id but is not known; return how many there were.
 
-        What was set aside long before `now`, in Unix seconds, is deleted. Raises nothing: what can't be moved stays.
+        What was set aside long before `now`, in Unix seconds, is deleted, and so are thumbnails of unknown files.
+        Raises nothing: what can't be moved stays.
         """
 
 

@@ -13,6 +13,8 @@ from xinflight.errors import UpstreamGarbage
 from xinflight.model import MediaInfo, identify, media_type_of
 from xinflight.storage.blobs import OWN_ID, StoredFile
 from xinflight.storage.private_files import open_private, sync_folder
+from xinflight.storage.thumbnail_files import ThumbnailFiles
+from xinflight.threads import on_thread
 
 __all__ = ["FileBlobs"]
 
@@ -22,6 +24,8 @@ LOST = "lost"
 """The folder beside the others for files that no task names. Its name is longer than any that an id gives."""
 EARLIER_NAME = "pictures"
 """What earlier versions called the folder of all files."""
+THUMBNAILS = "thumbnails"
+"""The folder beside that of the files."""
 LOST_AGE = 30 * 86400.0
 """Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
 WHOLE_BYTES = 2**18
@@ -37,6 +41,9 @@ class FileBlobs:
     def __init__(self, folder: Path, *, full: bool) -> None:
         self._folder = folder
         self._full = full
+        self._thumbnails = ThumbnailFiles(folder.with_name(THUMBNAILS))
+        # Counted on the event loop, since threads would need a lock.
+        self._thumbnail_bytes = 0
 
     def path(self, output_id: str) -> Path:
         """Return where the file of an id is, if there is one."""
@@ -134,9 +141,28 @@ class FileBlobs:
         except OSError:
             return None
 
+    @property
+    def thumbnail_bytes(self) -> int:
+        """Bytes of all thumbnails, once `sweep` has counted them."""
+        return self._thumbnail_bytes
+
+    async def thumbnail(self, output_id: str) -> StoredFile | None:
+        """Return the thumbnail of a file."""
+        data = await asyncio.to_thread(self._thumbnails.read, output_id)
+        return None if data is None else StoredFile(media_type="image/webp", data=data)
+
+    async def put_thumbnail(self, output_id: str, data: bytes) -> None:
+        """Write a thumbnail; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
+        self._thumbnail_bytes += await on_thread(self._thumbnails.write, output_id, data, self.path(output_id))
+
     async def delete(self, output_id: str) -> None:
-        """Delete a file, if it is there."""
-        await asyncio.to_thread(self.path(output_id).unlink, missing_ok=True)
+        """Delete a file and its thumbnail, if they are there."""
+        self._thumbnail_bytes -= await on_thread(self._delete, output_id)
+
+    def _delete(self, output_id: str) -> int:
+        # The file first: whoever keeps a thumbnail looks for it afterwards.
+        self.path(output_id).unlink(missing_ok=True)
+        return self._thumbnails.delete(output_id)
 
     async def sweep(self, known: Collection[str], now: float) -> int:
         """Move every file whose name has the form of an id but is not known into `folder`/lost.
@@ -144,6 +170,7 @@ class FileBlobs:
         A file may be unknown because the database was lost or replaced, so it is not deleted before LOST_AGE.
         Files of any other name or place are somebody else's and are never touched.
         """
+        self._thumbnail_bytes = await asyncio.to_thread(self._thumbnails.sweep, known)
         return await asyncio.to_thread(self._sweep, known, now)
 
     def _sweep(self, known: Collection[str], now: float) -> int:

@@ -16,6 +16,13 @@ class MemoryBlobs:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._files: dict[str, StoredFile] = {}
+        self._thumbnails: dict[str, StoredFile] = {}
+        self._thumbnail_bytes = 0
+
+    @property
+    def thumbnail_bytes(self) -> int:
+        """Bytes of all thumbnails."""
+        return self._thumbnail_bytes
 
     async def open(self) -> None:
         """Do nothing: memory needs no preparation."""
@@ -26,8 +33,7 @@ class MemoryBlobs:
         await self.delete(output_id)
         self._files[output_id] = StoredFile(media_type=info.media_type, data=data)
         self._bytes += len(data)
-        while self._bytes > self._max_bytes and len(self._files) > 1:
-            await self.delete(next(iter(self._files)))
+        await self._shrink()
         return info
 
     async def identify(self, output_id: str) -> MediaInfo | None:
@@ -51,8 +57,30 @@ class MemoryBlobs:
             await self.delete(output_id)
         return len(unknown)
 
+    async def thumbnail(self, output_id: str) -> StoredFile | None:
+        """Return the thumbnail of a file."""
+        return self._thumbnails.get(output_id)
+
+    async def put_thumbnail(self, output_id: str, data: bytes) -> None:
+        """Keep a thumbnail; with the files it counts towards the maximum."""
+        if output_id in self._files:
+            self._forget_thumbnail(output_id)
+            self._thumbnails[output_id] = StoredFile(media_type="image/webp", data=data)
+            self._thumbnail_bytes += len(data)
+            await self._shrink()
+
     async def delete(self, output_id: str) -> None:
-        """Delete a file."""
+        """Delete a file and its thumbnail."""
         kept = self._files.pop(output_id, None)
         if kept is not None and kept.data is not None:
             self._bytes -= len(kept.data)
+        self._forget_thumbnail(output_id)
+
+    async def _shrink(self) -> None:
+        while self._bytes + self._thumbnail_bytes > self._max_bytes and len(self._files) > 1:
+            await self.delete(next(iter(self._files)))
+
+    def _forget_thumbnail(self, output_id: str) -> None:
+        kept = self._thumbnails.pop(output_id, None)
+        if kept is not None and kept.data is not None:
+            self._thumbnail_bytes -= len(kept.data)

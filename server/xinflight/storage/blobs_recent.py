@@ -64,8 +64,21 @@ class RecentBlobs:
         recent = self._recent.get(output_id)
         return await self._blobs.read(output_id) if recent is None else recent.data
 
+    @property
+    def thumbnail_bytes(self) -> int:
+        """Bytes of all thumbnails."""
+        return self._blobs.thumbnail_bytes
+
+    async def thumbnail(self, output_id: str) -> StoredFile | None:
+        """Return the thumbnail of a file. None is in memory: browsers keep them."""
+        return await self._blobs.thumbnail(output_id)
+
+    async def put_thumbnail(self, output_id: str, data: bytes) -> None:
+        """Keep a thumbnail."""
+        await self._blobs.put_thumbnail(output_id, data)
+
     async def delete(self, output_id: str) -> None:
-        """Delete a file."""
+        """Delete a file and its thumbnail."""
         self._forget(output_id)
         await self._blobs.delete(output_id)
 

@@ -128,7 +128,7 @@ class Retention:
         steady = self._clock_is_steady()
         ended_before = self._clock.time() - age if age is not None and steady else 0.0
         while gone := await self._store.prune(
-            keep_bytes=self._settings.history_bytes,
+            keep_bytes=max(self._settings.history_bytes - self._blobs.thumbnail_bytes, 0),
             keep_tasks=self._settings.history_tasks,
             ended_before=ended_before,
         ):

@@ -17,6 +17,7 @@ from xinflight.protocol import AccountInfo, ErasedInfo, UsageInfo
 from xinflight.tasks import limits
 from xinflight.web.context import HttpContext, choose_type
 from xinflight.web.downloads import Download
+from xinflight.web.headers import CLEAR_CACHE
 
 __all__ = ["AccountApi"]
 
@@ -107,7 +108,7 @@ class AccountApi:
         owner = await self._context.owner(request)
         choose_type(request, (PLAIN,))
         erased = await self._gateway.account.erase(owner)
-        return _respond(
+        response = _respond(
             ErasedInfo(
                 complete=not erased.unfinished,
                 tasks=erased.tasks,
@@ -117,6 +118,8 @@ class AccountApi:
                 running_on=erased.running_on,
             )
         )
+        response.headers.update(CLEAR_CACHE)
+        return response
 
 
 def _respond(content: msgspec.Struct) -> web.Response:

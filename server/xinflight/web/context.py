@@ -175,14 +175,15 @@ class HttpContext:
         url = self.addresses.public(request).url + self._outputs
         signer = self.gateway.signer
 
-        def signed_url(output_id: str) -> str:
-            return f"{url}{output_id}?{signer.query(output_id)}"
+        def signed_url(end: str, output_id: str) -> str:
+            return f"{url}{output_id}{end}?{signer.query(output_id)}"
 
-        def plain_url(output_id: str) -> str:
-            return f"{url}{output_id}"
+        def plain_url(end: str, output_id: str) -> str:
+            return f"{url}{output_id}{end}"
 
-        output_url = signed_url if signed or self.addresses.foreign(request) else plain_url
-        return self.gateway.render_context(self.lang(request), output_url)
+        address = signed_url if signed or self.addresses.foreign(request) else plain_url
+        thumbnail_url = partial(address, "/thumbnail") if self.gateway.thumbnails.available else None
+        return self.gateway.render_context(self.lang(request), partial(address, ""), thumbnail_url)
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:

@@ -13,10 +13,11 @@ from aiohttp.abc import AbstractStreamWriter
 
 from xinflight.errors import NotFound
 from xinflight.storage import StoredFile
+from xinflight.thumbnails import THUMBNAIL_SIDE
 from xinflight.web.context import HttpContext, write_whole
 from xinflight.web.headers import PLAYABLE
 
-__all__ = ["OUTPUT_ID", "Files", "file_response"]
+__all__ = ["OUTPUT_ID", "Files", "file_response", "thumbnail_response"]
 
 OUTPUT_ID = "[A-Za-z0-9_-]+"
 """Characters of an output's id. No other part of a path may reach the file system."""
@@ -26,8 +27,12 @@ PIECE = 2**19
 the hand-overs to threads cost as much as the rest."""
 
 
+KEPT_SECONDS = 30 * 86400
+"""Seconds for which a browser keeps a thumbnail without asking again. Who signs out has it delete what it keeps."""
+
+
 class Files:
-    """Serve the files of outputs."""
+    """Serve the files of outputs, and their thumbnails."""
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
@@ -40,23 +45,7 @@ class Files:
         """
         gateway = self._context.gateway
         output_id = request.match_info["output_id"]
-        # Most requests have no query, and parsing none costs as much as parsing one.
-        query = request.query if request.query_string else {}
-        left = gateway.signer.seconds_left(output_id, query.get("expires", ""), query.get("signature", ""))
-        if left:
-            headers = {
-                hdrs.CACHE_CONTROL: f"private, max-age={int(left)}, immutable",
-                # The page that was given the address may embed the file.
-                "Cross-Origin-Resource-Policy": "cross-origin",
-            }
-            reader = None
-        else:
-            headers = {hdrs.CACHE_CONTROL: "private, no-cache"}
-            # Counted by address only: a gallery asks for hundreds of them at once.
-            identity = (await self._context.grant(request)).identity
-            reader = identity.id
-            if not await gateway.may_read(identity, output_id):
-                raise NotFound(field="output_id")
+        headers, reader = await self._admit(request, output_id)
         if _is_known(request, output_id):
             return _not_modified(output_id, headers)
         stored = await gateway.blobs.get(output_id)
@@ -68,6 +57,52 @@ class Files:
         if awaited and await write_whole(request, response, self._context.cors(request)):
             gateway.deliveries.fetched(output_id)
         return response
+
+    async def thumbnail(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /outputs/{output_id}/thumbnail: return a thumbnail to whoever may have the file.
+
+        Browsers don't ask for it again: a page of thousands would otherwise take thousands of requests each time.
+        """
+        output_id = request.match_info["output_id"]
+        headers, reader = await self._admit(request, output_id)
+        if reader is not None:
+            headers[hdrs.CACHE_CONTROL] = f"private, max-age={KEPT_SECONDS}, immutable"
+        return await thumbnail_response(self._context, request, output_id, headers)
+
+    async def _admit(self, request: web.Request, output_id: str) -> tuple[dict[str, str], str | None]:
+        """Return the headers of a response with an output, and the owner who asks; None by a signed address.
+
+        Raises:
+            NotFound: the caller may not read it, or it does not exist.
+        """
+        gateway = self._context.gateway
+        # Most requests have no query, and parsing none costs as much as parsing one.
+        query = request.query if request.query_string else {}
+        left = gateway.signer.seconds_left(output_id, query.get("expires", ""), query.get("signature", ""))
+        if left:
+            # The page that was given the address may embed the file.
+            cache = f"private, max-age={int(left)}, immutable"
+            return {hdrs.CACHE_CONTROL: cache, "Cross-Origin-Resource-Policy": "cross-origin"}, None
+        # Counted by address only: a gallery asks for hundreds of them at once.
+        identity = (await self._context.grant(request)).identity
+        if not await gateway.may_read(identity, output_id):
+            raise NotFound(field="output_id")
+        return {hdrs.CACHE_CONTROL: "private, no-cache"}, identity.id
+
+
+async def thumbnail_response(
+    context: HttpContext, request: web.Request, output_id: str, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Return a response with the thumbnail of an output. Errors as `Thumbnails.get`."""
+
+    def wanted() -> bool:
+        return request.transport is not None and not request.transport.is_closing()
+
+    # An ETag of its own: the address of the file may be known to the same cache.
+    etag = f"{output_id}.{THUMBNAIL_SIDE}"
+    if _is_known(request, etag):
+        return _not_modified(etag, headers)
+    return file_response(request, etag, await context.gateway.thumbnails.get(output_id, wanted), headers)
 
 
 def file_response(

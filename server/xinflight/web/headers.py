@@ -13,12 +13,14 @@ from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
 from xinflight.web.request_ids import echo_request_id
 
-__all__ = ["PLAYABLE", "PROTECTION", "protect", "protect_all"]
+__all__ = ["CLEAR_CACHE", "PLAYABLE", "PROTECTION", "protect", "protect_all"]
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Policy for all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for."""
 PLAYABLE = {"Content-Security-Policy": f"{NOTHING}; media-src 'self'"}
 """For films: a browser that opens the address of one makes a page around it, which loads the film from there."""
+CLEAR_CACHE = {"Clear-Site-Data": '"cache"'}
+"""Lets a browser delete what it keeps of this server's files (https://www.w3.org/TR/clear-site-data/)."""
 PROTECTION = {
     # Pages have policies of their own.
     "Content-Security-Policy": NOTHING,

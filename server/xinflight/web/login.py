@@ -12,6 +12,7 @@ from xinflight.errors import Forbidden, FrameTooLarge, TokenExpired, Unauthorise
 from xinflight.settings import Settings
 from xinflight.web.address import Addresses
 from xinflight.web.context import LoginMode, body_in_time
+from xinflight.web.headers import CLEAR_CACHE
 from xinflight.web.origins import SAFE
 
 __all__ = ["Authenticate", "HostsLogin", "Login"]
@@ -156,10 +157,13 @@ class Login:
         return response
 
     async def end_session(self, request: web.Request) -> web.StreamResponse:
-        """Handle POST /logout: remove the cookie; raise Forbidden if not from a page of this server."""
+        """Handle POST /logout: remove the cookie; raise Forbidden if not from a page of this server.
+
+        The browser deletes the thumbnails that it keeps, too, before somebody else uses it.
+        """
         self._check_own_page(request)
         removed = self._cookie(request, Session("", self._clock.time()))
-        return web.Response(status=204, headers={hdrs.SET_COOKIE: removed})
+        return web.Response(status=204, headers={hdrs.SET_COOKIE: removed, **CLEAR_CACHE})
 
     def _credentials(self, request: web.Request) -> Credentials:
         return Credentials(

@@ -8,11 +8,20 @@ from xinflight.model import Share
 from xinflight.protocol import ListShares, NewShare, ShareBody, ShareInfo, SharePage, from_json, from_texts
 from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type
-from xinflight.web.files import file_response
+from xinflight.web.files import file_response, thumbnail_response
 
 __all__ = ["Shares"]
 
 PAGING = ("cursor", "limit", "task_id")
+HEADERS = {
+    # Revalidated on every use, so that a revoked link stops working at once.
+    hdrs.CACHE_CONTROL: "no-cache",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    # The address is the only credential: it must not reach other websites or search engines.
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex",
+}
+"""Headers of whatever is shared."""
 
 
 class Shares:
@@ -53,19 +62,22 @@ class Shares:
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /shared/{secret}: return a shared image to anybody."""
-        share = await self._gateway.sharing.find(request.match_info["secret"])
-        stored = None if share is None else await self._gateway.blobs.get(share.output_id)
-        if share is None or stored is None:
+        share = await self._shared(request)
+        stored = await self._gateway.blobs.get(share.output_id)
+        if stored is None:
             raise NotFound(field="secret")
-        headers = {
-            # Revalidated on every use, so that a revoked link stops working at once.
-            hdrs.CACHE_CONTROL: "no-cache",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-            # The address is the only credential: it must not reach other websites or search engines.
-            "Referrer-Policy": "no-referrer",
-            "X-Robots-Tag": "noindex",
-        }
-        return file_response(request, share.output_id, stored, headers)
+        return file_response(request, share.output_id, stored, dict(HEADERS))
+
+    async def thumbnail(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /shared/{secret}/thumbnail: return the thumbnail of a shared image to anybody."""
+        share = await self._shared(request)
+        return await thumbnail_response(self._context, request, share.output_id, dict(HEADERS))
+
+    async def _shared(self, request: web.Request) -> Share:
+        share = await self._gateway.sharing.find(request.match_info["secret"])
+        if share is None:
+            raise NotFound(field="secret")
+        return share
 
 
 def _info(share: Share) -> ShareInfo:
