@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from xinflight.model import Event
 from xinflight.protocol import State
 from xinflight.storage import SqliteStore, sqlite_database
 from xinflight.storage.sqlite_database import SqliteDatabase
+from xinflight.storage.worker_thread import WorkerThread
 
 
 @pytest.fixture
@@ -206,11 +206,11 @@ async def test_a_checkpoint_that_fails_is_told_and_tried_again(
     told: list[str] = []
     monkeypatch.setattr(sqlite_database.log, "exception", lambda event, **_: told.append(event))
     database = sqlite._database
-    executor, database._checkpointer = database._checkpointer, ThreadPoolExecutor(1)
-    database._checkpointer.shutdown()
+    worker, database._checkpointer = database._checkpointer, WorkerThread("closed")
+    database._checkpointer.close()
     await finished(sqlite, "a")
     await eventually(lambda: told and database._checkpoint is None)
-    database._checkpointer = executor
+    database._checkpointer = worker
     await finished(sqlite, "b")
     await eventually(lambda: database._checkpoint is None)
     assert set(told) == {"WAL not checkpointed"}

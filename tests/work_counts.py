@@ -17,13 +17,18 @@ import pytest
 from msgspec import Struct, field
 
 from clients import Json, WireClient
+from xinflight.storage.worker_thread import WorkerThread
 
 __all__ = ["WorkCounts", "counted", "generate"]
 
 FILES = {"open", "os.rename", "os.mkdir", "os.remove"}
 """The audit events of what is done with files (docs.python.org/3/library/audit_events.html)."""
-POOLS = {"xinflight store writer": "commit", "xinflight store reader": "read", "xinflight store checkpoint": "check"}
-"""Pools of threads of which each call is one transaction, by the names of their threads."""
+CALLS = {
+    "xinflight store writer": "commit",
+    "xinflight store reader": "read",
+    "xinflight store checkpoint": "check",
+}
+"""What a call on a thread of the store is, by the name of the thread: one transaction."""
 
 
 class WorkCounts(Struct):
@@ -68,11 +73,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkCounts]:
     """Count what is done inside the block, in all threads."""
     counts = WorkCounts()
     loop = asyncio.get_running_loop()
-    submit = ThreadPoolExecutor.submit
+    submit, call = ThreadPoolExecutor.submit, WorkerThread.call
 
-    def counting_submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
-        counts.hand_overs[POOLS.get(str(pool._thread_name_prefix)) or _name(call)] += 1
-        return submit(pool, call, *args, **kw)
+    def counting_submit(pool: ThreadPoolExecutor, work: Callable[..., Any], /, *args: Any, **kw: Any) -> Future[Any]:
+        counts.hand_overs[_name(work)] += 1
+        return submit(pool, work, *args, **kw)
+
+    def counting_call(thread: WorkerThread, function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        counts.hand_overs[CALLS[thread.name]] += 1
+        return call(thread, function, *args)
 
     def counting_tasks(loop: asyncio.AbstractEventLoop, coro: Any, **kw: Any) -> Any:
         counts.tasks[coro.__qualname__] += 1
@@ -81,6 +90,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkCounts]:
     _auditor.hook()
     with monkeypatch.context() as patch:
         patch.setattr(ThreadPoolExecutor, "submit", counting_submit)
+        patch.setattr(WorkerThread, "call", counting_call)
         patch.setattr(_auditor, "counting", counts)
         loop.set_task_factory(counting_tasks)
         try:

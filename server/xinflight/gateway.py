@@ -46,9 +46,6 @@ from xinflight.upstream import Xinference
 __all__ = ["Gateway", "Position"]
 log = structlog.stdlib.get_logger(__name__)
 
-COMMIT_SPACING = 0.005
-"""Seconds from one commit to the next: a generation waits for three of them, which nobody notices."""
-
 
 class Position(msgspec.Struct, frozen=True):
     """Where a cursor points: the seq to replay after, and whether nothing is missing from there on."""
@@ -75,8 +72,7 @@ class Gateway:
         self.telemetry = telemetry
         self.supervisor = Supervisor(clock, telemetry)
         self.connections = ConnectionRegistry(clock)
-        spacing = COMMIT_SPACING if store.durable else 0.0
-        self.journal = Journal(store, bus, clock, self.supervisor, telemetry, spacing=spacing)
+        self.journal = Journal(store, bus, clock, self.supervisor, telemetry)
         self.upstream = Xinference(settings, clock, self.supervisor, self._upstream_changed, telemetry)
         self._retention = Retention(store, blobs, settings, clock, self.supervisor)
         self.uploads = Uploads(store, blobs, settings, clock, self.supervisor)

@@ -30,7 +30,7 @@ RETRY = 1.0
 """Seconds between two tries to store what could not be stored."""
 
 CHARGE_SECONDS = 1.0
-"""Seconds that a charge may wait for another write to be stored with: what a kill then takes back is a moment's."""
+"""Seconds that a charge waits for others to be stored with: what a kill then takes back is a moment's."""
 
 COMPACTED = 1024
 """Tasks that are remembered after their deltas were deleted: a page that was read before may be on its way."""
@@ -58,8 +58,8 @@ class Journal:
 
     `broken` is true while the store accepts nothing: new tasks are refused then, ends wait.
 
-    A commit begins no sooner than `spacing` seconds after the one before, so that under load what comes in that time
-    is one commit, and one call on a thread. After a pause the first one begins at once.
+    A commit begins as soon as the one before is published, so that under load what came meanwhile is one commit, and
+    one call on a thread. To wait for more would cost a timer and two turns of the loop for each.
     """
 
     def __init__(
@@ -69,8 +69,6 @@ class Journal:
         clock: Clock,
         supervisor: Supervisor,
         telemetry: Telemetry = UNCOUNTED,
-        *,
-        spacing: float = 0.0,
     ) -> None:
         self.store = store
         self.bus = bus
@@ -84,15 +82,12 @@ class Journal:
         # Bounded by what is unfinished: a task has its acceptance, its outputs and its end to store, and while the
         # store accepts nothing no new task is accepted.
         self._pending: list[_Pending] = []
-        # Charges that wait for the next batch, at most CHARGE_SECONDS. Bounded by what ends in that time.
+        # Charges that wait for CHARGE_SECONDS, counted from the first one. Bounded by what ends in that time.
         self._charges: list[_Pending] = []
         self._charge_timer: Timer | None = None
         # The latest charge; those before it are stored before it.
         self._charged: asyncio.Future[Outcome] | None = None
         self._wake = asyncio.Event()
-        self._spacing = spacing
-        # When the latest commit began, by the loop.
-        self._began = float("-inf")
         # Of owners who have subscribers; an owner without one is read from the store.
         self._positions: dict[str, _Position] = {}
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
@@ -112,7 +107,7 @@ class Journal:
     async def close(self) -> None:
         """Commit all that waits, if the store accepts it, then close the store."""
         self._closing.set()
-        self._wake.set()
+        self._store_charges_now()
         await self._supervisor.finish("journal")
         await self.store.close()
 
@@ -164,10 +159,20 @@ class Journal:
         return self._put(Save(task=task, fence=fence))
 
     def charge(self, charge: Charge) -> None:
-        """Store what an owner used: with the next other write, or after CHARGE_SECONDS without one."""
+        """Store what an owner used, within CHARGE_SECONDS, together with what others used."""
         self._charges.append(self._charge(charge))
         if self._charge_timer is None:
-            self._charge_timer = self._clock.call_later(CHARGE_SECONDS, self._wake.set)
+            self._charge_timer = self._clock.call_later(CHARGE_SECONDS, self._store_charges_now)
+
+    def _store_charges_now(self) -> None:
+        """Let all charges join the next batch."""
+        if self._charge_timer is not None:
+            self._charge_timer.cancel()
+            self._charge_timer = None
+        # Behind older ones that could not be stored: the last one's finish tag counts.
+        self._pending += self._charges
+        self._charges = []
+        self._wake.set()
 
     def _charge(self, charge: Charge) -> _Pending:
         self._charged = asyncio.get_running_loop().create_future()
@@ -178,7 +183,7 @@ class Journal:
         if self._charged is not None and not self._charged.done():
             charged = self._charged
             if not self.broken:
-                self._wake.set()
+                self._store_charges_now()
                 await asyncio.wait([charged])
             if self.broken or charged.cancelled():
                 raise StorageUnavailable(detail="charges are not stored yet")
@@ -207,8 +212,8 @@ class Journal:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch = await self._next_batch()
-            while batch:
+            while self._pending:
+                batch, self._pending = self._pending, []
                 if not await self._commit(batch):
                     if self._closing.is_set():
                         log.error("not stored; it goes on after the next start", writes=len(self._pending))
@@ -216,31 +221,11 @@ class Journal:
                     await self._clock.sleep(RETRY)
                     # With nothing left to try again, the next new task shows whether storage is back.
                     self.broken = bool(self._pending)
-                # Charges alone wait for what comes.
-                batch = await self._next_batch() if self._pending or self._closing.is_set() else []
             if self._closing.is_set():
                 return
 
-    async def _next_batch(self) -> list[_Pending]:
-        """Return all that waits, the charges too, once the next commit may begin."""
-        # By the loop's own time: this is about the machine, whatever clock the host has.
-        early = self._began + self._spacing - asyncio.get_running_loop().time()
-        if early > 0:
-            try:
-                async with asyncio.timeout(early):
-                    await self._closing.wait()
-            except TimeoutError:
-                pass
-        batch = self._charges + self._pending
-        self._charges, self._pending = [], []
-        if self._charge_timer is not None:
-            self._charge_timer.cancel()
-            self._charge_timer = None
-        return batch
-
     async def _commit(self, batch: list[_Pending]) -> bool:
         """Store and publish a batch, or put it back; return whether it was stored."""
-        self._began = asyncio.get_running_loop().time()
         began = self._clock.monotonic()
         try:
             outcomes = await self.store.commit([pending.write for pending in batch])

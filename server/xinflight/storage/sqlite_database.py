@@ -10,7 +10,6 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.storage.sqlite_schema import connect, explain, make_private, migrate
+from xinflight.storage.worker_thread import WorkerThread
 
 __all__ = ["PAGES_AT_ONCE", "SPARE_PAGES", "SqliteDatabase"]
 
@@ -54,9 +54,9 @@ class SqliteDatabase:
         self._holder = folder / "lock.holder"
         self._full = full
         self.made_new = False
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="xinflight store reader")
-        self._checkpointer = ThreadPoolExecutor(1, thread_name_prefix="xinflight store checkpoint")
+        self._writer = WorkerThread("xinflight store writer")
+        self._reader = WorkerThread("xinflight store reader")
+        self._checkpointer = WorkerThread("xinflight store checkpoint")
         self._write: sqlite3.Connection | None = None
         self._read: sqlite3.Connection | None = None
         self._check: sqlite3.Connection | None = None
@@ -72,7 +72,7 @@ class SqliteDatabase:
             StoreUnusable: the text says what to do.
         """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._writer, self._open)
+            return await self._writer.call(self._open)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             await self.close()
             raise StoreUnusable(explain(self._path, error)) from None
@@ -148,10 +148,10 @@ class SqliteDatabase:
             await asyncio.wait([self._checkpoint])
         used = ((self._checkpointer, self._check), (self._reader, self._read), (self._writer, self._write))
         self._write = self._read = self._check = None
-        for executor, connection in used:
+        for worker, connection in used:
             if connection is not None:
-                await asyncio.get_running_loop().run_in_executor(executor, connection.close)
-            executor.shutdown(wait=False)
+                await worker.call(connection.close)
+            worker.close()
         self._lock.release()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -183,7 +183,7 @@ class SqliteDatabase:
         return result
 
     async def _run(
-        self, work: Callable[[sqlite3.Connection], T], executor: ThreadPoolExecutor, connection: sqlite3.Connection
+        self, work: Callable[[sqlite3.Connection], T], worker: WorkerThread, connection: sqlite3.Connection
     ) -> tuple[T, int]:
         """Return what work returns, and how many rows it changed."""
 
@@ -194,7 +194,7 @@ class SqliteDatabase:
             return result, connection.total_changes - before
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, transact)
+            return await worker.call(transact)
         except sqlite3.Error as error:
             raise StorageUnavailable(detail=str(error)) from None
 
@@ -220,11 +220,10 @@ class SqliteDatabase:
             _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             return int(pages)
 
-        loop = asyncio.get_running_loop()
         limit = WAL_PAGES if pages is None else pages
         try:
-            if await loop.run_in_executor(self._checkpointer, checkpoint, check, "PASSIVE") > limit:
-                await loop.run_in_executor(self._writer, checkpoint, writer, "TRUNCATE")
+            if await self._checkpointer.call(checkpoint, check, "PASSIVE") > limit:
+                await self._writer.call(checkpoint, writer, "TRUNCATE")
         except sqlite3.Error as error:
             log.warning("WAL not checkpointed", error=str(error))
         except Exception:
