@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { Attachment, StoredImage } from "../../client_static/assets/page/attachment.js";
+import { Attachment, StoredImage } from "../../client_static/assets/page/dock/attachment.js";
 import { settled } from "./fake_socket.js";
 
 const HOUR = 3600;

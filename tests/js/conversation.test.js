@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { Emitter } from "../../client_static/assets/client/emitter.js";
 import { Task } from "../../client_static/assets/client/task.js";
-import { groupOf, isChat, textOf, titleOf } from "../../client_static/assets/page/conversation.js";
-import { Conversations } from "../../client_static/assets/page/conversations.js";
+import { groupOf, isChat, textOf, titleOf } from "../../client_static/assets/page/chat/conversation.js";
+import { Conversations } from "../../client_static/assets/page/chat/conversations.js";
 import { info } from "./factories.js";
 
 const user = (content) => ({ role: "user", content });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countsText } from "../../client_static/assets/page/counts.js";
+import { countsText } from "../../client_static/assets/page/board/counts.js";
 import "./languages.js";
-import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { OutputState } from "../../client_static/assets/page/store/output_state.js";
 import { output, progress } from "./factories.js";
 
 function made({ running = 0, queued = 0, unsent = 0, ready = 0 }) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Draft } from "../../client_static/assets/page/draft.js";
+import { Draft } from "../../client_static/assets/page/store/draft.js";
 import { Storage } from "./storage.js";
 
 beforeEach(() => {

@@ -22,6 +22,7 @@ const rules = {
 };
 
 export default [
+  { ignores: ["client_static/assets/vendor/**"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   { rules },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
 import { Emitter } from "../../client_static/assets/client/emitter.js";
-import { remember } from "../../client_static/assets/page/memory.js";
+import { remember } from "../../client_static/assets/page/store/memory.js";
 import { Task } from "../../client_static/assets/client/task.js";
 import { PARAMS } from "./factories.js";
 import { Storage } from "./storage.js";

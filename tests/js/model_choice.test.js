@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ModelChoice } from "../../client_static/assets/page/model_choice.js";
+import { ModelChoice } from "../../client_static/assets/page/dock/model_choice.js";
 
 const IMAGES = ["text2image", "image2image", "inpainting"];
 const model = (id, fields) => ({ id, kinds: IMAGES, default_for: [], size: "64x64", steps: 9, ...fields });

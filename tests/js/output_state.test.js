@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { OutputState } from "../../client_static/assets/page/store/output_state.js";
 import { output, progress } from "./factories.js";
 
 test("only a new attempt may show less, and being back in the queue begins one", () => {

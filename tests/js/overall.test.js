@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Overall } from "../../client_static/assets/page/overall.js";
-import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { Overall } from "../../client_static/assets/page/store/overall.js";
+import { OutputState } from "../../client_static/assets/page/store/output_state.js";
 import { output, progress } from "./factories.js";
 
 function at(percent) {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Task } from "../../client_static/assets/client/task.js";
 import { Tasks } from "../../client_static/assets/client/tasks.js";
-import { OutputState } from "../../client_static/assets/page/output_state.js";
+import { OutputState } from "../../client_static/assets/page/store/output_state.js";
 import { accepted, output, progress, result } from "./factories.js";
 
 const asked = (fields) => new Task({ prompt: "a boat", n: 3, task_id: "t", ...fields });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { presets, sideAllowed } from "../../client_static/assets/page/sizes.js";
+import { presets, sideAllowed } from "../../client_static/assets/page/dock/sizes.js";
 
 const LIMITS = { size_min: 64, size_max: 2048, size_multiple: 16 };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { toBlackAndWhite } from "../../client_static/assets/page/mask_image.js";
-import { Strokes } from "../../client_static/assets/page/strokes.js";
+import { toBlackAndWhite } from "../../client_static/assets/page/dock/mask_image.js";
+import { Strokes } from "../../client_static/assets/page/dock/strokes.js";
 
 /** A canvas that notes what is drawn on it. */
 function canvas() {

@@ -1,28 +1,28 @@
 // @ts-check
 import { Xinflight } from "../client/xinflight.js";
 import { changeLang, errorText, lang, nextLanguage, onLang, percent, plural, readWords, t } from "../words/words.js";
-import { Account } from "./account.js";
-import { Announcer } from "./announcer.js";
-import { Confirm } from "./confirm.js";
-import { Chat } from "./chat.js";
-import { isChat } from "./conversation.js";
-import { rememberChoice } from "./choices.js";
-import { byId } from "./dom.js";
-import { Draft } from "./draft.js";
-import { Form } from "./form.js";
-import { Gallery } from "./gallery.js";
-import { remember } from "./memory.js";
-import { More } from "./more.js";
-import { PauseButton } from "./pause.js";
-import { takeToken } from "./session.js";
-import { StatusBar } from "./status.js";
-import { keep, readKept } from "./storage.js";
-import { Tabs } from "./tabs.js";
-import { shortened } from "./tile_words.js";
-import { Title } from "./title.js";
-import { Viewer } from "./viewer.js";
-
-/** @typedef {import("./tile.js").Tile} Tile */
+import { Account } from "./account/account.js";
+import { Announcer } from "./status/announcer.js";
+import { Confirm } from "./ui/confirm.js";
+import { Chat } from "./chat/chat.js";
+import { isChat } from "./chat/conversation.js";
+import { Board } from "./board/board.js";
+import { byId } from "./ui/dom.js";
+import { Draft } from "./store/draft.js";
+import { Form } from "./dock/form.js";
+import { Gallery } from "./sheet/gallery.js";
+import { remember } from "./store/memory.js";
+import { More } from "./sheet/more.js";
+import { PauseButton } from "./board/pause.js";
+import { takeToken } from "./account/session.js";
+import { StatusBar } from "./status/status.js";
+import { keep, readKept } from "./store/storage.js";
+import { Tabs } from "./ui/tabs.js";
+import { shortened } from "./store/output_words.js";
+import { rememberChoice } from "./store/choices.js";
+import { Store } from "./store/store.js";
+import { Title } from "./status/title.js";
+import { Viewer } from "./view/viewer.js";
 
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
@@ -35,7 +35,8 @@ readWords();
 
 const client = new Xinflight(wsPath, { lang: lang() });
 const announcer = new Announcer();
-const title = new Title();
+const store = new Store(client, tell);
+const title = new Title(store);
 const viewer = new Viewer();
 const draft = new Draft(wsPath);
 const form = new Form(draft, (image, options) => client.upload(image, options), (params) => {
@@ -44,7 +45,7 @@ const form = new Form(draft, (image, options) => client.upload(image, options), 
 });
 const confirm = new Confirm();
 const status = new StatusBar(client, () => account.focus());
-const account = new Account(client, /** @type {import("./sign_in.js").Mode} */ (auth), wsPath, {
+const account = new Account(client, /** @type {import("./account/sign_in.js").Mode} */ (auth), wsPath, {
   forget,
   failed: (refusal) => status.complain(refusal),
 });
@@ -62,28 +63,26 @@ function forget() {
 }
 
 /**
- * Announce a change of a tile, and count it in the title.
- * @param {Tile} tile
- * @param {"ready" | "failed" | "cancelled" | "progress"} what
+ * Announce a change of an output, and count it in the title.
+ * @param {import("./store/generation_state.js").GenerationOutput} output
+ * @param {import("./store/generation_state.js").News} what
  */
-function tell(tile, what) {
-  const { name, state } = tile;
+function tell({ name, state }, what) {
   if (what === "ready" || what === "failed") title.count(what);
   if (what === "progress") {
     if (state.shown) announcer.mention(t("say.progress", { name, percent: percent(state.shown) }), QUIET);
   } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
 }
 
-const gallery = new Gallery(client, {
+const gallery = new Gallery(client, store, {
   reuse: (params, image) => form.fill(params, image),
   start: (image) => form.startFrom(image),
   open: (tile, all) => viewer.open(tile, all),
   mayDelete: (prompt, n) => confirm.ask(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
   problem: (error) => status.complain(error),
   grown: (n) => announcer.say(plural("say.more", n)),
-  news: tell,
-  changed: (states) => title.show(states),
 });
+new Board(client, store);
 
 const tabs = new Tabs((name) => keep(tabPlace, name));
 const tabPlace = `xinflight.tab ${wsPath}`;

@@ -21,8 +21,9 @@ POLICY = (
     # blob: is an image that somebody has chosen and not uploaded yet.
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {outputs}; "
     "media-src 'self' {outputs}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like.
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+    # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like, except of the
+    # fixed templates of lit-html.
+    "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 CUSTOM_POLICY = "object-src 'none'; frame-ancestors 'none'"
 """What can be had of a page that may have scripts of its own, inline ones too, from anywhere."""

@@ -1,0 +1,35 @@
+// @ts-check
+import { effect } from "../../vendor/signals-core/signals-core.js";
+import { onLang } from "../../words/words.js";
+import { byId, keepFocus, showText } from "../ui/dom.js";
+import { countsText } from "./counts.js";
+
+/** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../store/store.js").Store} Store */
+
+/** The board beside the sheet: what is in flight, and what is done to all of it. */
+export class Board {
+  #store;
+  #counts = byId("counts", HTMLElement);
+  #cancelAll = byId("cancel-all", HTMLButtonElement);
+
+  /**
+   * @param {Xinflight} client
+   * @param {Store} store
+   */
+  constructor(client, store) {
+    this.#store = store;
+    this.#cancelAll.addEventListener("click", () => client.cancelAll());
+    effect(() => this.#render());
+    onLang(() => this.#render());
+  }
+
+  #render() {
+    const { generations, unfinished, live, more } = this.#store;
+    for (const { revision } of unfinished.value) revision.value;
+    const states = generations.value.flatMap(({ outputs }) => outputs.map(({ state }) => state));
+    showText(this.#counts, countsText(states, { live: live.value, more: more.value === true }));
+    const hide = () => (this.#cancelAll.hidden = unfinished.value.length === 0);
+    keepFocus(this.#cancelAll, hide, () => byId("gallery", HTMLElement));
+  }
+}

@@ -1,0 +1,92 @@
+// @ts-check
+import { duration, errorText, isKey, measured, ordinal, percent, t } from "../../words/words.js";
+
+/** @typedef {import("../store/output_state.js").OutputState} OutputState */
+/** @typedef {import("../../client/xinflight.js").Progress} Progress */
+
+/**
+ * Describe the current step of an output.
+ * @param {OutputState} state
+ * @returns {string}
+ */
+export function stepText(state) {
+  if (state.ended) return "";
+  if (state.cancelling) return t("step.cancelling");
+  if (state.phase !== "active" || !state.progress) return t(phaseKey(state));
+  const { step, step_index: i, step_count: n, position, message } = state.progress;
+  if (step === "queued" && position === 1) return t("step.queued_next");
+  if (step === "queued" && position) return t("step.queued_at", { place: ordinal(position) });
+  if (step === "generating" && i && n) return t("step.generating_at", { i, n });
+  const key = `step.${step}`;
+  return isKey(key) ? t(key) : message || step;
+}
+
+/** @param {OutputState} state */
+function phaseKey({ phase }) {
+  if (phase === "offline" || phase === "sending") return /** @type {const} */ (`step.${phase}`);
+  return "step.accepted";
+}
+
+/**
+ * Describe the time left; empty if it is unknown.
+ * @param {OutputState} state
+ * @param {number} now in milliseconds
+ */
+export function etaText(state, now) {
+  const left = state.remaining(now);
+  if (left === null) return "";
+  if (left < 1) return state.waiting ? "" : t("eta.soon");
+  return t(state.waiting ? "eta.wait" : "eta.left", { time: duration(left) });
+}
+
+/**
+ * Format the progress, with `≈` if it is an estimate; empty before the computation starts.
+ * @param {OutputState} state
+ * @param {number} now in milliseconds
+ */
+export function figureText(state, now) {
+  const shown = state.shownAt(now);
+  if (state.ended || !state.progress || shown.percent === 0) return "";
+  return (shown.estimate || state.progress.source === "estimate" ? "≈ " : "") + percent(shown.percent);
+}
+
+/**
+ * Explain why an output failed or was cancelled; empty for any other state.
+ * @param {OutputState} state
+ */
+export function verdictText(state) {
+  if (state.error) return errorText(state.error);
+  if (state.phase === "failed" || state.phase === "expired") return t("end.failed");
+  if (state.phase !== "cancelled") return "";
+  if (!state.outcome) return t("end.image");
+  const { upstream, seconds } = state.outcome;
+  return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
+}
+
+/**
+ * Explain why an output is being retried; empty during the first attempt.
+ * @param {OutputState} state
+ */
+export function noteText(state) {
+  if (state.ended || state.attempt < 2) return "";
+  const code = state.progress?.details?.retry_reason ?? "";
+  const nth = ordinal(state.attempt);
+  if (!isKey(`code.${code}`)) return t("step.attempt_plain", { nth });
+  return t("step.attempt", { nth, why: errorText({ code }) });
+}
+
+/**
+ * Return the accessible name of an output.
+ * @param {string} prompt
+ * @param {number} index
+ * @param {number} count
+ */
+export function tileName(prompt, index, count) {
+  const short = shortened(prompt);
+  return count > 1 ? t("tile.name", { prompt: short, i: index + 1, n: count }) : t("tile.name_one", { prompt: short });
+}
+
+/** Shorten a prompt to at most 40 characters. @param {string} prompt */
+export function shortened(prompt) {
+  return prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
+}
