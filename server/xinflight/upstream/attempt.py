@@ -319,6 +319,8 @@ class Attempt:
     async def _watch_for_end(self) -> None:
         """Presume the end when the model's processes were replaced, or after `timeouts.silence` without progress."""
         seen, since = self.estimator.progress, self._clock.monotonic()
+        # Most requests end before: then nothing is asked, and nothing is written before the abort.
+        await self._clock.sleep(FIRST_PAUSE)
         before = await self._processes()
         # Measured by the clock, since each check may take as long as a call that is not answered.
         while (left := since + self._kind.timeouts.silence - self._clock.monotonic()) > 0:
