@@ -130,7 +130,7 @@ async def serving(
         if settings.auth == "tokens" and make_token:
             token = await asyncio.to_thread(_first_token, data_folder(settings, demo=demo))
         connections = Connections(most_connections(settings.connections), SystemClock())
-        app = web.Application(middlewares=[connections.middleware])
+        app = web.Application()
         protect_all(app)
         gateway = setup(app, settings, page=True)
         gateway.on_drain = on_drain

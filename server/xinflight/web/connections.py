@@ -8,18 +8,17 @@ is bounded well below the limit; when it is reached, a new connection replaces t
 import asyncio
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import cast
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
 
 from xinflight.clock import Clock
 from xinflight.refusals import RefusalLog
 from xinflight.request_ids import HEADER, choose_request_id
 from xinflight.web.headers import PROTECTION
-from xinflight.web.protocol import ProtocolProxy
 
 __all__ = ["Connections", "most_connections", "raise_descriptor_limit"]
 
@@ -35,6 +34,7 @@ IDLE = 75.0
 """Seconds that a connection may stay open without a complete request: before, within and between requests."""
 SILENCE = 60.0
 """Seconds between two log lines about connections above the bound."""
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
     b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
@@ -78,11 +78,7 @@ def most_connections(connections: int) -> int:
 
 
 class Connections:
-    """Accept connections for an aiohttp server, at most `most` at a time.
-
-    `middleware` must be the outermost middleware of the application: it tracks which connections are handling a
-    request.
-    """
+    """Accept connections for an aiohttp server, at most `most` at a time."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
@@ -92,11 +88,13 @@ class Connections:
         self._idle: dict[web.RequestHandler, asyncio.Transport] = {}
         self._surplus = 0
         self._logged = -SILENCE
-        self._refusals = RefusalLog(clock)
+        self.refusals = RefusalLog(clock)
 
     async def listen(self, server: web.Server, host: str, port: int) -> asyncio.Server:
         """Listen on a host and a port, 0 for any free one; raise OSError if the address can't be bound."""
         loop = asyncio.get_running_loop()
+        # Rather than a middleware, which takes three coroutines of every idle WebSocket.
+        server.request_handler = self._tracking(server.request_handler)
         listening = await loop.create_server(lambda: self._accept(server, loop), host, port, backlog=AT_ONCE)
         for listener in listening.sockets:
             # asyncio uses `backlog` also as the number of connections to accept in one iteration, so it is set here.
@@ -104,15 +102,18 @@ class Connections:
                 same.listen(BACKLOG)
         return listening
 
-    @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    def _tracking(self, handle: Handle) -> Handle:
         """Mark a connection as busy while its request is handled. Sending the rest of a response counts as idle."""
-        self._idle.pop(request.protocol, None)
-        try:
-            return await handler(request)
-        finally:
-            if request.transport is not None:
-                self._idle[request.protocol] = request.transport
+
+        async def tracked(request: web.BaseRequest) -> web.StreamResponse:
+            self._idle.pop(request.protocol, None)
+            try:
+                return await handle(request)
+            finally:
+                if request.transport is not None:
+                    self._idle[request.protocol] = request.transport
+
+        return tracked
 
     def _accept(self, server: web.Server, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
         """Return the protocol of a new connection, and abort the longest idle one if the bound is reached."""
@@ -122,7 +123,7 @@ class Connections:
                 return _Refusal()
             self._idle.pop(next(iter(self._idle))).abort()
         self._open += 1
-        return _Connection(self, _RequestHandler(server, loop, self._refusals))
+        return _RequestHandler(server, loop, self)
 
     def _log_surplus(self) -> None:
         self._surplus += 1
@@ -147,9 +148,9 @@ class _RequestHandler(web.RequestHandler):
     aiohttp logs a traceback for each request that is no HTTP, and its answer names its version and that of Python.
     """
 
-    __slots__ = ("_refusals",)
+    __slots__ = ("_connections",)
 
-    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, refusals: RefusalLog) -> None:
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, connections: Connections) -> None:
         super().__init__(
             server,
             loop=loop,
@@ -157,7 +158,17 @@ class _RequestHandler(web.RequestHandler):
             auto_decompress=False,
             keepalive_timeout=IDLE,
         )
-        self._refusals = refusals
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        self._connections.made(self, cast(asyncio.Transport, transport))
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the request that is handled, if there is one."""
+        super().connection_lost(exc)
+        self._connections.lost(self)
 
     def handle_error(
         self,
@@ -170,7 +181,7 @@ class _RequestHandler(web.RequestHandler):
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
         request_id = choose_request_id()
-        self._refusals.note(
+        self._connections.refusals.note(
             "malformed request", remote=request.remote, error=type(exc).__name__, request_id=request_id
         )
         # aiohttp would add its own name and version if there were no Server, and no hook is called to remove it.
@@ -179,23 +190,6 @@ class _RequestHandler(web.RequestHandler):
         response.headers.update(PROTECTION)
         response.force_close()
         return response
-
-
-class _Connection(ProtocolProxy):
-    """Reports the beginning and the end of a connection."""
-
-    def __init__(self, connections: Connections, handler: web.RequestHandler) -> None:
-        super().__init__(handler)
-        self._connections = connections
-        self._handler = handler
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._connections.made(self._handler, cast(asyncio.Transport, transport))
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._connections.lost(self._handler)
 
 
 class _Refusal(asyncio.Protocol):
