@@ -8,8 +8,7 @@ stands for everybody.
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import lru_cache
 
 from xinflight.clock import Clock
@@ -22,6 +21,8 @@ __all__ = ["ClientMeter", "Quotas", "RequestLimits", "address_key", "rate_limit_
 Quotas = dict[str, Quota]
 """The quotas that a request was counted against, by name."""
 
+ALL = ""
+"""The key under which all connections are counted."""
 REFUSED_PER_MINUTE = 300
 """Messages beyond the limit that one connection may send per minute, each answered by an error; with one more the
 connection is a flood, which is closed."""
@@ -50,8 +51,8 @@ class RequestLimits:
         self._clock = clock
         self._by_owner = _limit(settings.requests_per_minute)
         self._by_address = _limit(settings.requests_per_minute_per_address)
-        # Both bounded by `connections`.
-        self._open = 0
+        # All bounded by `connections`.
+        self._open: Counter[str] = Counter()
         self._open_by_owner: Counter[str] = Counter()
         self._open_by_address: Counter[str] = Counter()
 
@@ -73,26 +74,22 @@ class RequestLimits:
             quotas["owner"] = self._by_owner.use(owner, self._clock.monotonic())
             _check("owner", quotas["owner"])
 
-    @contextmanager
-    def connection(self, address: str | None) -> Iterator[None]:
-        """Count a connection inside the block; raise TooManyConnections if there are too many, or of its address.
+    def connection(self, address: str | None) -> AbstractContextManager[None]:
+        """Count a connection in the block that follows; may raise TooManyConnections, also for its address alone.
 
         For WebSockets from the handshake on, before it is known whose they are, and for streaming responses.
         """
-        if self._open >= self._settings.connections:
-            raise TooManyConnections(limit=f"{self._settings.connections} connections")
-        self._open += 1
-        try:
-            with _one_more(
-                self._open_by_address, address_key(address), self._settings.connections_per_address, "address"
-            ):
-                yield
-        finally:
-            self._open -= 1
+        _check_room(self._open, ALL, self._settings.connections, "connections")
+        key = address_key(address)
+        if key is None:
+            return _Counted((self._open, ALL))
+        _check_room(self._open_by_address, key, self._settings.connections_per_address, "connections per address")
+        return _Counted((self._open, ALL), (self._open_by_address, key))
 
     def connection_of(self, owner: str) -> AbstractContextManager[None]:
-        """Count a connection of an owner inside the block; may raise TooManyConnections if it has too many."""
-        return _one_more(self._open_by_owner, owner, self._settings.connections_per_owner, "owner")
+        """Count a connection of an owner in the block that follows; may raise TooManyConnections."""
+        _check_room(self._open_by_owner, owner, self._settings.connections_per_owner, "connections per owner")
+        return _Counted((self._open_by_owner, owner))
 
 
 def _limit(per_minute: int | None, before: RateLimit | None = None) -> RateLimit | None:
@@ -106,21 +103,31 @@ def _check(name: str, quota: Quota) -> None:
         raise RateLimited(limit=f"{quota.limit} per minute and {name}", retry_after=quota.retry_after)
 
 
-@contextmanager
-def _one_more(count: Counter[str], key: str | None, most: int | None, whose: str) -> Iterator[None]:
-    if key is None:
-        yield
-        return
-    # Counted without a limit, too: there may be one tomorrow.
+def _check_room(count: Counter[str], key: str, most: int | None, what: str) -> None:
     if most and count[key] >= most:
-        raise TooManyConnections(limit=f"{most} connections per {whose}")
-    count[key] += 1
-    try:
-        yield
-    finally:
-        count[key] -= 1
-        if not count[key]:
-            del count[key]
+        raise TooManyConnections(limit=f"{most} {what}")
+
+
+class _Counted(AbstractContextManager[None]):
+    """Count one more of each key inside the block. Without a limit, too: there may be one tomorrow.
+
+    A generator with `contextmanager` would take 500 bytes of every idle connection.
+    """
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, *counts: tuple[Counter[str], str]) -> None:
+        self._counts = counts
+
+    def __enter__(self) -> None:
+        for count, key in self._counts:
+            count[key] += 1
+
+    def __exit__(self, *_: object) -> None:
+        for count, key in self._counts:
+            count[key] -= 1
+            if not count[key]:
+                del count[key]
 
 
 class ClientMeter:

@@ -63,27 +63,29 @@ class Access:
             # The subscriptions and the client's cursor are the present owner's.
             raise Forbidden(field="token", limit="a token of the same owner")
         host = self._host
-        self._stop()
+        self.unwatch()
         self._grant = grant
         if host is not None:
-            self._start(host)
+            self.watch(host)
 
     @contextmanager
     def watched(self, host: AccessHost) -> Iterator[None]:
         """Notify the host inside the block: EXPIRES_SOON or less before the expiry, then, and of a revocation."""
-        self._start(host)
+        self.watch(host)
         try:
             yield
         finally:
-            self._stop()
+            self.unwatch()
 
-    def _start(self, host: AccessHost) -> None:
+    def watch(self, host: AccessHost) -> None:
+        """Do what `watched` does until `unwatch`: its generator takes 500 bytes, and most connections are idle."""
         self._host = host
         self._notified = False
         self._stop_watching = self._on_revoked(self._grant, lambda: self._end(Unauthorised()))
         self._check()
 
-    def _stop(self) -> None:
+    def unwatch(self) -> None:
+        """Notify nobody from now on."""
         self._host = None
         self._stop_watching()
         self._stop_watching = lambda: None
@@ -107,6 +109,6 @@ class Access:
 
     def _end(self, error: TokenExpired | Unauthorised) -> None:
         host = self._host
-        self._stop()
+        self.unwatch()
         if host is not None:
             host.access_ended(error)

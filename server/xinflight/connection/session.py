@@ -2,8 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import Token
 from typing import Any
 
@@ -115,15 +114,15 @@ class Session:
         """Queue a notice."""
         self.outbox.put(notice)
 
-    @contextmanager
-    def registered(self) -> Iterator[None]:
-        """Be one of the gateway's connections inside the block, and end when the credentials expire."""
+    def register(self) -> None:
+        """Become one of the gateway's connections, and end when the credentials expire, until `unregister`."""
         self._gateway.connections.register(self)
-        try:
-            with self._access.watched(self):
-                yield
-        finally:
-            self._gateway.connections.unregister(self)
+        self._access.watch(self)
+
+    def unregister(self) -> None:
+        """Be none of the gateway's connections any more."""
+        self._access.unwatch()
+        self._gateway.connections.unregister(self)
 
     def close(self) -> None:
         """Close the connection once everything that is queued now is sent."""

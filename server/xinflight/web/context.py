@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, Protocol
 
 from aiohttp import hdrs, web
@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OutputUrl = Callable[[str], str]
 
 QUOTAS = web.RequestKey("quotas", Quotas)
 """The quotas that a request was counted against; the response says what is left of them."""
@@ -82,6 +84,8 @@ class HttpContext:
         self.addresses = addresses
         # The path of all outputs, once it is known where the application is mounted.
         self._outputs: str | None = None
+        # Most clients use the same address, and each idle connection keeps what it has. Bounded.
+        self._output_urls = lru_cache(maxsize=64)(self._make_output_urls)
 
     def check_allowed(self, request: web.Request) -> None:
         """Raise HTTPForbidden, with the setting that would allow it, for a Host or Origin that isn't allowed."""
@@ -173,6 +177,11 @@ class HttpContext:
             marker = "0"
             self._outputs = self.path(request, "outputs", output_id=marker).removesuffix(marker)
         url = self.addresses.public(request).url + self._outputs
+        output_url, thumbnail_url = self._output_urls(url, signed=signed or self.addresses.foreign(request))
+        return self.gateway.render_context(self.lang(request), output_url, thumbnail_url)
+
+    def _make_output_urls(self, url: str, *, signed: bool) -> tuple[OutputUrl, OutputUrl | None]:
+        """Return what makes the addresses of outputs, and of their thumbnails if there are any, below a URL."""
         signer = self.gateway.signer
 
         def signed_url(end: str, output_id: str) -> str:
@@ -181,9 +190,10 @@ class HttpContext:
         def plain_url(end: str, output_id: str) -> str:
             return f"{url}{output_id}{end}"
 
-        address = signed_url if signed or self.addresses.foreign(request) else plain_url
+        address = signed_url if signed else plain_url
         thumbnail_url = partial(address, "/thumbnail") if self.gateway.thumbnails.available else None
-        return self.gateway.render_context(self.lang(request), partial(address, ""), thumbnail_url)
+        return partial(address, ""), thumbnail_url
+
 
 
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:

@@ -168,10 +168,11 @@ class WebSocket:
         session.welcome()
         started = gateway.clock.monotonic()
         writer = asyncio.create_task(_write(gateway, session, ws, request), name=f"writer {session.connection_id}")
+        session.register()
         try:
-            with session.registered():
-                frames = await _read(session, ws, meter, gateway.clock)
+            frames = await _read(session, ws, meter, gateway.clock)
         finally:
+            session.unregister()
             # Else the connection would be aborted before the client has read why, and what to do.
             if not session.ended:
                 writer.cancel()
