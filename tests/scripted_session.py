@@ -1,7 +1,7 @@
 """A session without sockets: frames of one client, whatever they are made of, to the parts of a scripted gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from scripted_gateway import ScriptedGateway
@@ -39,8 +39,8 @@ async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tu
     gateway = put_together(parts)
     sent: list[bytes] = []
 
-    async def send(frame: bytes) -> None:
-        sent.append(frame)
+    async def send(frames: Sequence[bytes]) -> None:
+        sent.extend(frames)
 
     subscriber = await gateway.subscribe("ann")
     context = gateway.render_context("en", str)

@@ -166,7 +166,7 @@ async def test_a_server_that_stops_does_not_wait_for_tokens(tmp_path: Path) -> N
     async with aiohttp.ClientSession() as http:
         async with guarded_server(tmp_path) as guarded:
             ws = await http.ws_connect(f"{guarded.url}ws/generate")
-            await eventually(lambda: guarded.gateway.limits._open == 1)
+            await eventually(lambda: guarded.gateway.limits._open.total() == 1)
             await asyncio.sleep(0.05)
         assert await outcome(ws) == (1012, "restarting")
         await ws.close()

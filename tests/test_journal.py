@@ -287,9 +287,9 @@ class Line:
         self.outbox = Outbox(self._send, lambda size: False, subscriber, context, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")
 
-    async def _send(self, frame: bytes) -> None:
+    async def _send(self, frames: Sequence[bytes]) -> None:
         await self.free.wait()
-        self.sent.append(frame)
+        self.sent += frames
 
     async def end(self) -> None:
         """Stop, whatever waits."""

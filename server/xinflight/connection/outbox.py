@@ -1,11 +1,13 @@
 """The outgoing messages of one connection: replies first, then the subscriber's events, sent by a single writer.
 
+What waits when the writer has its turn is sent together: a write is a system call, and wakes up the client.
+
 A peer that sends requests faster than it reads replies isn't disconnected for that: its requests are left unread
 until there is room, so the queue is bounded in count and bytes. It is disconnected when it reads nothing at all.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,6 +23,8 @@ WAITING_ANSWERS = 256
 """Messages that may be queued. Notices are queued whether the peer reads or not, so `room` can't bound them."""
 WAITING_BYTES = 2**20
 """Bytes of queued messages above which one more is too many."""
+TOGETHER_BYTES = 2**15
+"""Bytes above which what waits is not sent together any more: a copy of it costs more than another write."""
 ROOM_ANSWERS = 64
 """Queued replies above which no further request is read: enough to keep a socket busy."""
 ROOM_BYTES = 2**18
@@ -41,15 +45,15 @@ class _Frame(NamedTuple):
 
 
 class Outbox:
-    """Send messages in order. `send` passes a frame to the transport and waits while its buffer is full.
+    """Send messages in order. `send` passes frames to the transport; with one, it waits while its buffer is full.
 
     Only `run` calls `send`. One frame may take `patience` seconds. `takes` returns whether the transport certainly
-    takes so many bytes without waiting: most frames need no timer.
+    takes so many bytes without waiting: most frames need no timer, and go together.
     """
 
     def __init__(
         self,
-        send: Callable[[bytes], Awaitable[None]],
+        send: Callable[[Sequence[bytes]], Awaitable[None]],
         takes: Callable[[int], bool],
         subscriber: Subscriber,
         render_context: RenderContext,
@@ -123,11 +127,12 @@ class Outbox:
         try:
             while True:
                 await self._subscriber.wake.wait()
-                frame = await self._next()
-                if frame is not None:
-                    await self._transmit(frame.data)
-                    if frame.rendered is not None:
-                        self._render_context.written(*frame.rendered)
+                frames = await self._next_together()
+                if frames:
+                    await self._transmit([frame.data for frame in frames])
+                    for frame in frames:
+                        if frame.rendered is not None:
+                            self._render_context.written(*frame.rendered)
                 elif self._closing:
                     return
                 # Even without a frame: the end of a replay makes room, too.
@@ -142,15 +147,32 @@ class Outbox:
             self._sent.set()
             self._sent = None
 
-    async def _transmit(self, frame: bytes) -> None:
-        if self._takes(len(frame)):
-            await self._send(frame)
+    async def _transmit(self, frames: list[bytes]) -> None:
+        if self._takes(sum(map(len, frames))):
+            await self._send(frames)
             return
-        try:
-            async with self._clock.timeout(self._patience):
-                await self._send(frame)
-        except TimeoutError:
-            raise SlowReader from None
+        for frame in frames:
+            try:
+                async with self._clock.timeout(self._patience):
+                    await self._send([frame])
+            except TimeoutError:
+                raise SlowReader from None
+
+    async def _next_together(self) -> list[_Frame]:
+        """Return the next frame, and those behind it that go with it; none if there is nothing to send."""
+        frames: list[_Frame] = []
+        size = 0
+        while not frames or (size < TOGETHER_BYTES and self._has_more() and self._takes(size)):
+            frame = await self._next()
+            if frame is None:
+                break
+            frames.append(frame)
+            size += len(frame.data)
+        return frames
+
+    def _has_more(self) -> bool:
+        """Return whether there is something to send, without a look at the store."""
+        return bool(self._answers) or (self._events and not self._holds and self._subscriber.ready)
 
     async def _next(self) -> _Frame | None:
         if self._overflow:

@@ -4,7 +4,6 @@ What is buffered for a subscriber is bounded. One that falls behind loses nothin
 store again when it has room, and of its snapshots only the newest count.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from xinflight.journal.buffer import Buffer, SentTexts, buffer, merged
 from xinflight.journal.bus import Bus
+from xinflight.journal.wake import Wake
 from xinflight.model import Event, OwnerQueue
 from xinflight.protocol import Progress, Queue, ServerMessage
 from xinflight.storage import Store
@@ -81,7 +81,7 @@ class Subscriber:
 
     def __init__(self, journal: Source, owner: str) -> None:
         self.owner = owner
-        self.wake = asyncio.Event()
+        self.wake = Wake()
         self._journal = journal
         # Live events in order; a newer snapshot takes its older one out, a newer delta extends one. Bounded by
         # BUFFERED_EVENTS and, in bytes of its stored events, by BUFFERED_BYTES.
@@ -108,6 +108,11 @@ class Subscriber:
     def replays(self) -> int:
         """Return how many replays were asked for and are not over."""
         return len(self._replays)
+
+    @property
+    def ready(self) -> bool:
+        """Return whether `next_item` reads nothing from the store."""
+        return bool(self._page) or bool(self._live and not self._replays)
 
     def subscribe(
         self, uids: Sequence[str], running: Collection[str], *, after: int | None, done: ServerMessage | None = None

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from contextlib import suppress
-from functools import partial
 
 import structlog
 from aiohttp import WSMsgType, hdrs, web
@@ -27,7 +26,7 @@ from xinflight.render import RenderContext
 from xinflight.request_limits import ClientMeter
 from xinflight.web.context import HttpContext
 from xinflight.web.first_message import FirstMessages
-from xinflight.web.protocol import takes_at_once
+from xinflight.web.frames import FrameSender
 from xinflight.web.request_ids import bind_request
 
 __all__ = ["WebSocket"]
@@ -155,11 +154,9 @@ class WebSocket:
             await ws.close(code=CloseCode.FULL, message=b"try again")
             return
 
-        send = partial(ws.send_frame, opcode=WSMsgType.BINARY if codec.binary else WSMsgType.TEXT)
+        sender = FrameSender(request, ws, binary=codec.binary)
         patience = gateway.settings.heartbeat
-        outbox = Outbox(
-            send, partial(takes_at_once, request), subscriber, render_context, codec, gateway.clock, patience
-        )
+        outbox = Outbox(sender.send, sender.takes, subscriber, render_context, codec, gateway.clock, patience)
         meter = self._context.meter(request, identity.id)
         access = self._context.access(request, grant)
         session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
