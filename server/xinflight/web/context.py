@@ -195,7 +195,6 @@ class HttpContext:
         return partial(address, ""), thumbnail_url
 
 
-
 def choose_type(request: web.Request, offered: tuple[str, ...]) -> str:
     """Return which of the offered media types a request prefers; raise NotAcceptable if it accepts none."""
     chosen = preferred_type(request.headers.getall(hdrs.ACCEPT, []), offered)
