@@ -119,7 +119,7 @@ async def test_an_error_fails_at_once_and_leaks_nothing(client: WireClient, engi
     """Upstream text, with its addresses and pids, reaches nobody; one attempt is made."""
     engine.faults = Faults(error="CUDA out of memory at /srv/models", requests=1)
     end = await end_of(client, "a")
-    assert (end["type"], end["code"], end["state"]) == ("error", "upstream_failed", "failed")
+    assert (end["type"], end["code"], end["state"]) == ("error", "upstream_out_of_memory", "failed")
     assert end.get("retryable", False) is False
     assert len(engine.posts) == 1
     told = json.dumps(client.seen)

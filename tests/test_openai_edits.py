@@ -117,11 +117,11 @@ async def test_a_failure_has_the_code_of_the_protocol(api: openai.AsyncOpenAI, e
     engine.faults = Faults(error="CUDA out of memory.")
     with pytest.raises(openai.APIStatusError) as failed:
         await api.images.edit(image=START, prompt="make it green")
-    assert failed.value.code == "upstream_failed"
+    assert failed.value.code == "upstream_out_of_memory"
     stream = await api.images.edit(image=START, prompt="make it green", stream=True)
     with pytest.raises(openai.APIError) as broken:
         await anext(stream)
-    assert broken.value.code == "upstream_failed"
+    assert broken.value.code == "upstream_out_of_memory"
 
 
 async def test_closing_cancels(api: openai.AsyncOpenAI, engine: Recorder, client: WireClient) -> None:

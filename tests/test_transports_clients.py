@@ -241,12 +241,12 @@ async def test_openai_errors_have_their_classes(ai: AsyncOpenAI, engine: Recorde
     engine.faults = Faults(error="CUDA out of memory at /srv/models")
     with pytest.raises(openai.InternalServerError) as failed:
         await ai.images.generate(prompt="boat")
-    assert (failed.value.status_code, failed.value.code) == (502, "upstream_failed")
+    assert (failed.value.status_code, failed.value.code) == (502, "upstream_out_of_memory")
     assert "CUDA" not in str(failed.value)
     with pytest.raises(openai.APIError) as streamed:
         async for _ in await ai.images.generate(prompt="boat", stream=True):
             pass
-    assert streamed.value.code == "upstream_failed"
+    assert streamed.value.code == "upstream_out_of_memory"
     # Its client would have sent the failed one again, twice.
     assert len(engine.posts) == 2
 

@@ -130,7 +130,7 @@ async def test_errors_have_a_message_and_a_time(talk: Script, engine: Recorder) 
         assert message["message"]
         assert isinstance(message["timestamp"], float)
     assert refused["message"] == translate("prompt_missing", "en")
-    assert failed["message"] == translate("upstream_failed", "en")
+    assert failed["message"] == translate("upstream_out_of_memory", "en")
     assert failed["state"] == "failed"
     assert "state" not in refused
 

@@ -1,6 +1,7 @@
 """Calls of the upstream that are answered as none should be: with anything, too much, from elsewhere, never."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -176,6 +177,22 @@ async def test_bytes_that_are_hardly_an_answer(answer: bytes) -> None:
 def test_when_to_come_back(said: str, seconds: float | None) -> None:
     """What an upstream says is believed up to five minutes."""
     assert failure(503, b"", said).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "upstream_out_of_memory"),
+        ("MPS backend out of memory (MPS allocated: 17 GB)", "upstream_out_of_memory"),
+        ("[address=127.0.0.1:1, pid=2] DefaultCPUAllocator: can't allocate memory", "upstream_out_of_memory"),
+        ("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes", "upstream_out_of_memory"),
+        ("CUDA error: an illegal memory access was encountered", "upstream_failed"),
+        ("the model has no memory of that", "upstream_failed"),
+    ],
+)
+def test_too_little_memory_is_told_from_other_failures(text: str, code: str) -> None:
+    error = failure(500, json.dumps({"detail": text}).encode())
+    assert (error.code, error.retryable, error.status) == (code, False, 502)
 
 
 def test_a_failure_without_words_is_told_by_its_status() -> None:

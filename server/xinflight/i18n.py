@@ -80,6 +80,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "upstream_busy": ("The model server is busy", "模型服务器暂时繁忙"),
     "upstream_died": ("The model stopped during the generation", "模型中途停止"),
     "upstream_failed": ("The model failed", "模型生成失败"),
+    "upstream_out_of_memory": ("The model has too little memory for this", "显存或内存不足，模型无法生成"),
     "upstream_garbage": ("The model server sent an invalid response", "模型服务器返回了无法识别的内容"),
     "timeout": ("This generation timed out", "生成已超时"),
     "interrupted": ("The text broke off", "文本中断了"),

@@ -48,6 +48,7 @@ XinflightError
     ├── UpstreamBusy         upstream_busy
     ├── UpstreamDied         upstream_died
     ├── UpstreamFailed       upstream_failed
+    │   └── UpstreamOutOfMemory upstream_out_of_memory
     └── UpstreamGarbage      upstream_garbage
 """
 
@@ -109,6 +110,7 @@ from xinflight.errors.upstream import (
     UpstreamError,
     UpstreamFailed,
     UpstreamGarbage,
+    UpstreamOutOfMemory,
     UpstreamUnreachable,
 )
 
@@ -160,6 +162,7 @@ __all__ = [
     "UpstreamError",
     "UpstreamFailed",
     "UpstreamGarbage",
+    "UpstreamOutOfMemory",
     "UpstreamUnreachable",
     "WrongShape",
     "XinflightError",

@@ -9,6 +9,7 @@ __all__ = [
     "UpstreamError",
     "UpstreamFailed",
     "UpstreamGarbage",
+    "UpstreamOutOfMemory",
     "UpstreamUnreachable",
 ]
 
@@ -56,6 +57,12 @@ class UpstreamFailed(UpstreamError):
 
     upstream_status: int | None = None
     """HTTP status of Xinference's response, if there was one."""
+
+
+class UpstreamOutOfMemory(UpstreamFailed):
+    """The model's device has too little memory for what was asked: the same request would fail again."""
+
+    code = "upstream_out_of_memory"
 
 
 class UpstreamGarbage(UpstreamError):

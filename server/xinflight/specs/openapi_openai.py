@@ -12,13 +12,14 @@ from xinflight.errors import (
     UpstreamDied,
     UpstreamFailed,
     UpstreamGarbage,
+    UpstreamOutOfMemory,
 )
 from xinflight.specs.operations import JSON, PREFIX, SSE, SUBMIT, Errors, answer, header, operation
 from xinflight.specs.schema import Schema
 
 __all__ = ["add_openai_schemas", "openai_paths"]
 
-_END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamGarbage, TaskTimeout)
+_END: Errors = (TaskCancelled, UpstreamDied, UpstreamFailed, UpstreamOutOfMemory, UpstreamGarbage, TaskTimeout)
 
 
 _FORM_FIELDS = ("prompt", "stream", "model", "n", "size", "response_format", "strength", "steps", "seed")

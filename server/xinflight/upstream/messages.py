@@ -17,6 +17,7 @@ from xinflight.errors import (
     UpstreamDied,
     UpstreamFailed,
     UpstreamGarbage,
+    UpstreamOutOfMemory,
     XinflightError,
 )
 
@@ -129,6 +130,8 @@ _T = TypeVar("_T")
 
 _PREFIX = re.compile(r"^\[address=[^\]]*\]\s*")
 _DIED = re.compile(r"remote server .*closed:|actor not found")
+_OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|insufficient memory")
+"""PyTorch's texts: of CUDA, ROCm, MPS and XPU the first; of the CPU's allocator the others."""
 _RECOVERING = ("connect call failed", "connection refused", "stopping state")
 
 
@@ -148,7 +151,7 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
         text = body[:500].decode("utf-8", "replace")
     text = _PREFIX.sub("", text)[:500] or f"HTTP {status}"
     low = text.lower()
-    failed = UpstreamFailed(detail=text)
+    failed = (UpstreamOutOfMemory if _OUT_OF_MEMORY.search(low) else UpstreamFailed)(detail=text)
     failed.upstream_status = status
     if _is_abort(failed):
         return failed
