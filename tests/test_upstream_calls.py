@@ -13,12 +13,14 @@ from clients import FakeClock, Recorder, WireClient, eventually, hosted
 from conftest import Serve
 from scripted_gateway import ANSWER, ScriptedGateway, turns
 from xinflight.demo import Faults, emulator_app
+from xinflight.errors import UpstreamFailed, XinflightError
 from xinflight.protocol import Result, UpstreamState
 from xinflight.settings import Settings
 from xinflight.supervise import Supervisor
 from xinflight.tasks import runner
 from xinflight.upstream import NotSent, Xinference, failure
 from xinflight.upstream import client as xinference
+from xinflight.upstream.messages import generation_failure
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -191,7 +193,10 @@ def test_when_to_come_back(said: str, seconds: float | None) -> None:
     ],
 )
 def test_too_little_memory_is_told_from_other_failures(text: str, code: str) -> None:
-    error = failure(500, json.dumps({"detail": text}).encode())
+    failed = failure(500, json.dumps({"detail": text}).encode())
+    assert isinstance(failed, UpstreamFailed)
+    error = generation_failure(failed, None)
+    assert isinstance(error, XinflightError)
     assert (error.code, error.retryable, error.status) == (code, False, 502)
 
 

@@ -1577,10 +1577,11 @@ export type UpstreamState = "ready" | "loading" | "no_model" | "unreachable" | "
  * - `upstream_unreachable`: Xinference can't be reached
  * - `upstream_busy`: Xinference accepts no more work: 503, or 429 for its rate limit
  * - `upstream_died`: The model process died (its 500 says so), or the response was lost on the way
+ * - `upstream_failed`: Xinference reported any other failure
  * - `upstream_out_of_memory`: The model's device has too little memory for what was asked: the same request would fail again
  * - `upstream_garbage`: Xinference answered 200 with a body that can't be decoded
  */
-export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "image_not_found" | "bad_image" | "too_many_uploads" | "images_unsupported" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "account_busy" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "interrupted" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_out_of_memory" | "upstream_garbage" | (string & {});
+export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_too_large" | "binary_frame" | "text_frame" | "unsupported_type" | "body_timeout" | "not_acceptable" | "out_of_bounds" | "prompt_missing" | "bad_task_id" | "lora_tag" | "unauthorised" | "token_expired" | "ambiguous_credentials" | "forbidden" | "not_found" | "image_not_found" | "bad_image" | "too_many_uploads" | "images_unsupported" | "task_id_conflict" | "too_many_tasks" | "rate_limited" | "quota_exceeded" | "too_many_shares" | "too_many_connections" | "model_not_found" | "model_unsuitable" | "task_unfinished" | "account_busy" | "storage_unavailable" | "shutting_down" | "timeout" | "cancelled" | "interrupted" | "internal" | "upstream_auth" | "upstream_unreachable" | "upstream_busy" | "upstream_died" | "upstream_failed" | "upstream_out_of_memory" | "upstream_garbage" | (string & {});
 
 /**
  * WebSocket close codes. Below 4400: reconnect after a pause. From 4400: don't reconnect.

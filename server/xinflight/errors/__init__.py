@@ -48,7 +48,7 @@ XinflightError
     ├── UpstreamBusy         upstream_busy
     ├── UpstreamDied         upstream_died
     ├── UpstreamFailed       upstream_failed
-    │   └── UpstreamOutOfMemory upstream_out_of_memory
+    ├── UpstreamOutOfMemory  upstream_out_of_memory
     └── UpstreamGarbage      upstream_garbage
 """
 

@@ -59,10 +59,11 @@ class UpstreamFailed(UpstreamError):
     """HTTP status of Xinference's response, if there was one."""
 
 
-class UpstreamOutOfMemory(UpstreamFailed):
+class UpstreamOutOfMemory(UpstreamError):
     """The model's device has too little memory for what was asked: the same request would fail again."""
 
     code = "upstream_out_of_memory"
+    status = 502
 
 
 class UpstreamGarbage(UpstreamError):

@@ -151,7 +151,7 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
         text = body[:500].decode("utf-8", "replace")
     text = _PREFIX.sub("", text)[:500] or f"HTTP {status}"
     low = text.lower()
-    failed = (UpstreamOutOfMemory if _OUT_OF_MEMORY.search(low) else UpstreamFailed)(detail=text)
+    failed = UpstreamFailed(detail=text)
     failed.upstream_status = status
     if _is_abort(failed):
         return failed
@@ -169,12 +169,15 @@ def failure(status: int, body: bytes, retry_after: str | None = None) -> Xinflig
 def generation_failure(error: UpstreamFailed, route_missing: str | None) -> Exception:
     """Return the exception for a failed generation; the same failure of another call means nothing special.
 
-    Aborted for an abort, RouteMissing for a text that contains `route_missing`, otherwise the error itself.
+    Aborted for an abort, RouteMissing for a text that contains `route_missing`, UpstreamOutOfMemory for one that says
+    so, otherwise the error itself.
     """
     if _is_abort(error):
         return Aborted(error.detail)
     if route_missing is not None and route_missing in error.detail.lower():
         return RouteMissing(error.detail)
+    if _OUT_OF_MEMORY.search(error.detail.lower()):
+        return UpstreamOutOfMemory(detail=error.detail)
     return error
 
 
