@@ -39,7 +39,7 @@ test("rows keep their order while estimates waver, and change it for a clear rea
   assert.deepEqual(ids(inOrder([a, output("b", { left: 4 })], [], shown)), ["a", "b"]);
   assert.deepEqual(ids(inOrder([a, output("b", { left: 2 })], [], shown)), ["b", "a"]);
   // What ended leaves, and what begins comes in by its time.
-  const c = output("c", { left: 3 });
+  const c = output("c", { left: 1 });
   assert.deepEqual(ids(inOrder([b, c], [], [b, a])), ["c", "b"]);
   assert.deepEqual(ids(inOrder([a, c], [], [b, a])), ["c", "a"]);
 });
