@@ -12,10 +12,10 @@ from scripted_gateway import turns
 from xinflight.connection import Outbox, SlowReader
 from xinflight.connection.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS
 from xinflight.journal import Journal, MemoryBus, Subscriber
-from xinflight.model import Event, Task
+from xinflight.model import Event, Task, accepted_message
 from xinflight.protocol import JSON, Pong
 from xinflight.render import RenderContext
-from xinflight.storage import MemoryStore, Outcome, Write
+from xinflight.storage import Accept, MemoryStore, Outcome, Write
 from xinflight.supervise import Supervisor
 
 
@@ -81,6 +81,11 @@ async def subscribed(journal: Journal, task: Task) -> Subscriber:
     subscriber = await journal.subscribe("ann")
     subscriber.subscribe([task.uid], [task.uid], after=None)
     return subscriber
+
+
+async def stored_before(store: GatedStore, task: Task) -> None:
+    """Store a task as an earlier process did: of its owner this one knows nothing."""
+    await store.commit([Accept(task=task, message=accepted_message(task), content=None)])
 
 
 # Append
@@ -191,7 +196,7 @@ async def test_an_event_that_is_stored_but_not_published_yet_comes_once(
 ) -> None:
     """Who subscribes then reads a position ahead of what was published: the replay brings it, the bus no more."""
     task = make_task("a")
-    await journal.accept(task)
+    await stored_before(store, task)
     store.stored.clear()
     appended = journal.append(task, output_event(task), FENCE)
     await turns()
@@ -216,7 +221,7 @@ async def test_an_event_that_is_published_while_a_position_is_read_is_not_lost(
 ) -> None:
     """The store answers with what was the newest then; the newer of the two stands."""
     task = make_task("a")
-    await journal.accept(task)
+    await stored_before(store, task)
     store.read.clear()
     subscribing = asyncio.create_task(journal.subscribe("ann"), name="subscribe")
     await turns()
@@ -253,7 +258,7 @@ async def test_who_comes_later_moves_nobodys_cursor_past_an_event(journal: Journ
 
 async def test_two_who_subscribe_at_the_same_moment_share_a_position(journal: Journal, store: GatedStore) -> None:
     task = make_task("a")
-    await journal.accept(task)
+    await stored_before(store, task)
     store.read.clear()
     subscribing = [asyncio.create_task(journal.subscribe("ann"), name="subscribe") for _ in range(3)]
     await turns()

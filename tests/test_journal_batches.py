@@ -157,7 +157,7 @@ async def test_owners_who_went_are_forgotten_and_go_on_above_what_they_saw() -> 
     for number in range(100):
         await visit(f"owner {number}")
     assert not journal.has_subscriber("ann")
-    assert not journal._positions
+    assert not journal._positions._positions
     assert not journal._snapshots
     assert (await visit("ann"))[0] >= seen
     await journal.close()

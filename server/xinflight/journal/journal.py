@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from xinflight.clock import Clock, Timer
 from xinflight.errors import ImageNotFound, StorageUnavailable
 from xinflight.journal.bus import Bus
+from xinflight.journal.positions import Positions
 from xinflight.journal.subscriber import Subscriber
 from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_message
 from xinflight.protocol import Delta, Progress
@@ -43,14 +44,6 @@ class _Pending(Struct):
 
     write: Write
     done: asyncio.Future[Outcome]
-
-
-class _Position(Struct):
-    """The newest published seq of an owner, while somebody needs it. Until it is `known`, nobody has subscribed."""
-
-    seq: int = 0
-    known: bool = False
-    users: int = 0
 
 
 class Journal:
@@ -88,8 +81,7 @@ class Journal:
         # The latest charge; those before it are stored before it.
         self._charged: asyncio.Future[Outcome] | None = None
         self._wake = asyncio.Event()
-        # Of owners who have subscribers; an owner without one is read from the store.
-        self._positions: dict[str, _Position] = {}
+        self._positions = Positions(store)
         # The newest snapshot of each output of the unfinished tasks: owner, task, index.
         self._snapshots: dict[str, dict[str, dict[int, Event]]] = {}
         # Tasks whose deltas are being deleted, and the latest COMPACTED of those whose end is published.
@@ -269,9 +261,7 @@ class Journal:
                 pending.done.set_exception(StorageUnavailable(detail=error.detail))
 
     def _publish(self, event: Event) -> None:
-        position = self._positions.get(event.owner)
-        if position is not None:
-            position.seq = max(event.seq, position.seq)
+        self._positions.publish(event)
         if event.ends:
             self._note_compacted(event.uid)
             of_owner = self._snapshots.get(event.owner, {})
@@ -293,41 +283,31 @@ class Journal:
 
         Raises StorageUnavailable when the owner's position can't be read.
         """
-        position = self._positions.setdefault(owner, _Position())
-        position.users += 1
-        try:
-            if not position.known:
-                seq = await self.store.last_seq(owner)
-                # Once: a seq that is stored and not published yet would be ahead of those who have subscribed.
-                if not position.known:
-                    # An event may have been published while this read: the newer of the two stands.
-                    position.seq = max(seq, position.seq)
-                    position.known = True
-        except BaseException:
-            self._release(owner)
-            raise
+        await self._positions.join(owner)
         return Subscriber(self, owner)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Deliver nothing more to a subscriber, and drop what waits for it."""
         subscriber.close()
-        self._release(subscriber.owner)
-
-    def _release(self, owner: str) -> None:
-        position = self._positions[owner]
-        position.users -= 1
-        if position.users == 0:
-            del self._positions[owner]
+        self._positions.leave(subscriber.owner)
+        if not self._positions.subscribed(subscriber.owner):
             # Nobody keeps it up to date: whoever comes next must not be sent places of long ago.
-            self._queues.pop(owner, None)
+            self._queues.pop(subscriber.owner, None)
 
     def has_subscriber(self, owner: str) -> bool:
         """Tell whether anybody receives an owner's events here."""
-        return owner in self._positions
+        return self._positions.subscribed(owner)
 
     def subscribed_owners(self) -> list[str]:
         """Return the owners who have subscribers here."""
-        return list(self._positions)
+        return self._positions.subscribed_owners()
+
+    async def skip_forgotten(self, owner: str) -> None:
+        """Move on the position of an owner whom the store forgot, so that no cursor points to before that.
+
+        Raises StorageUnavailable.
+        """
+        await self._positions.skip_forgotten(owner)
 
     def queue(self, owner: str) -> OwnerQueue | None:
         """Return the newest queue of an owner; None if nothing has been told since somebody watches."""
@@ -335,21 +315,15 @@ class Journal:
 
     def position(self, owner: str) -> int:
         """Return the newest published seq of an owner who has a subscriber."""
-        return self._positions[owner].seq
+        return self._positions.of_owner(owner)
+
+    def newest(self, owner: str, uid: str) -> int | None:
+        """Return the newest published seq of a task; None if only the store knows it, or if the task has ended."""
+        return self._positions.of_task(owner, uid)
 
     def cursor(self, owner: str) -> str:
         """Return the position of an owner who has a subscriber, as a cursor."""
         return f"{self.epoch}:{self.position(owner)}"
-
-    async def skip_forgotten(self, owner: str) -> None:
-        """Move on the position of an owner whom the store forgot, so that no cursor points to before that.
-
-        Raises StorageUnavailable.
-        """
-        seq = await self.store.last_seq(owner)
-        position = self._positions.get(owner)
-        if position is not None:
-            position.seq = max(seq, position.seq)
 
     def running(self, owner: str) -> list[str]:
         """Return the uids of the owner's tasks that have snapshots."""

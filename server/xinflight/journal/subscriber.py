@@ -43,6 +43,9 @@ class Source(Protocol):
     def position(self, owner: str) -> int:
         """Return the owner's newest published seq."""
 
+    def newest(self, owner: str, uid: str) -> int | None:
+        """Return the newest published seq of a task, if that is known."""
+
     def running(self, owner: str) -> list[str]:
         """Return the uids of the owner's tasks that have snapshots."""
 
@@ -349,7 +352,13 @@ class Subscriber:
             return await store.events_of_owner(self.owner, after=after, upto=upto, limit=PAGE)
         if uids is None:
             uids = tuple(self._since)
+        uids = tuple(uid for uid in uids if self._may_have_events(uid, after))
         return await store.events_of_tasks(uids, after=after, upto=upto, limit=PAGE) if uids else []
+
+    def _may_have_events(self, uid: str, after: int) -> bool:
+        """Return false if a task is known to have no published event above a seq: most who come back missed none."""
+        newest = self._journal.newest(self.owner, uid)
+        return newest is None or newest > after
 
     def _wants(self, replay: _Replay, event: Event) -> bool:
         """Leave out of what was missed what was not subscribed yet, and of a replay what was sent live."""
