@@ -97,14 +97,19 @@ async def find_the_line(page: Page) -> None:
     await live(page)
 
 
+async def open_settings(page: Page) -> None:
+    """Unfold what of the dock is not always on the screen."""
+    settings = page.get_by_test_id("settings")
+    if await settings.get_attribute("open") is None:
+        await settings.locator("summary").click()
+
+
 async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> Locator:
     """Ask for images by the form; return the new generation."""
     # Others that come meanwhile, from other windows, have other prompts.
     alike = page.get_by_test_id("generation").filter(has_text=prompt)
     known = await alike.count()
-    settings = page.get_by_test_id("settings")
-    if await settings.get_attribute("open") is None:
-        await settings.locator("summary").click()
+    await open_settings(page)
     await page.get_by_test_id("prompt").fill(prompt)
     await page.get_by_test_id("steps").fill(str(steps))
     await page.get_by_test_id("n").fill(str(n))

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, tiles
+from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, open_settings, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -95,6 +95,7 @@ async def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     page = await studio.visit()
     await tab_to(page, "prompt")
     await page.keyboard.type(f"a quiet harbour{FROZEN}5")
+    await open_settings(page)
     await tab_to(page, "steps")
     await page.keyboard.type("10")
     await page.keyboard.press("Control+Enter")
@@ -107,6 +108,7 @@ async def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     # The button is gone, and the keyboard has not been sent back to the top of the page.
     await expect(tile.get_by_test_id("retry")).to_be_focused()
 
+    await open_settings(page)
     await tab_to(page, "steps", back=True)
     await page.keyboard.type("2")
     await tab_to(page, "generate")

@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from clients import Json, Recorder, painter
 from conftest import Serve
-from page_kit import QUICK, Open, Studio, generate, live
+from page_kit import QUICK, Open, Studio, generate, live, open_settings
 
 pytest_plugins = ["page_fixtures"]
 
@@ -14,6 +14,7 @@ pytest_plugins = ["page_fixtures"]
 async def test_a_chosen_model_stays_chosen_when_it_goes_away(open_page: Open, emulate: Serve, serve: Serve) -> None:
     engine = Recorder([QUICK, painter(uid="other", step_seconds=0.0, decode_seconds=0.0)])
     page = await open_page(await serve(xinference_url=await emulate(engine), default_size="64x64"))
+    await open_settings(page)
     model = page.get_by_test_id("model")
     await model.select_option("other")
     await tell_models(page, [known("painter", default=True)])
@@ -32,6 +33,7 @@ async def test_a_chosen_model_stays_chosen_when_it_goes_away(open_page: Open, em
 async def test_who_chose_no_model_goes_with_the_default(open_page: Open, emulate: Serve, serve: Serve) -> None:
     engine = Recorder([QUICK, painter(uid="other")])
     page = await open_page(await serve(xinference_url=await emulate(engine)))
+    await open_settings(page)
     model = page.get_by_test_id("model")
     await expect(model).to_have_value("painter")
     await tell_models(page, [known("other", default=True)])
@@ -42,6 +44,7 @@ async def test_who_chose_no_model_goes_with_the_default(open_page: Open, emulate
 
 async def test_a_model_that_is_gone_for_good_is_refused_at_its_field(studio: Studio) -> None:
     page = await studio.visit()
+    await open_settings(page)
     await tell_models(page, [known("painter", default=True), known("gone")])
     await page.get_by_test_id("model").select_option("gone")
     await page.get_by_test_id("prompt").fill("a stone")
@@ -78,6 +81,7 @@ async def test_a_reload_keeps_what_was_typed_in_this_tab_only(open_page: Open, e
     engine = Recorder([QUICK, painter(uid="other")])
     url = await serve(xinference_url=await emulate(engine), default_size="64x64")
     page = await open_page(url)
+    await open_settings(page)
     await page.get_by_test_id("negative-fold").locator("summary").click()
     for field, value in TYPED.items():
         await page.get_by_test_id(field).fill(value)
@@ -103,6 +107,7 @@ async def test_a_reload_keeps_what_was_typed_in_this_tab_only(open_page: Open, e
 
 async def test_a_drawn_seed_and_values_used_again_survive_a_reload(studio: Studio) -> None:
     page = await studio.visit()
+    await open_settings(page)
     await page.get_by_test_id("dice").click()
     seed = await page.get_by_test_id("seed").input_value()
     await page.reload()

@@ -11,7 +11,7 @@ from playwright.async_api import FilePayload, Page, expect
 
 from clients import Recorder, painter
 from conftest import Serve
-from page_kit import Open, Studio, find_the_line, fits, generate, is_shown, live, lose_the_line, tiles
+from page_kit import Open, Studio, find_the_line, fits, generate, is_shown, live, lose_the_line, open_settings, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -91,6 +91,7 @@ async def test_an_image_is_brought_and_started_from(atelier: Studio, way: str) -
 
 async def test_only_what_a_model_can_is_offered(atelier: Studio) -> None:
     page = await atelier.visit()
+    await open_settings(page)
     model = page.get_by_test_id("model")
     assert await models(page) == ["painter", "plain"]
     await model.select_option("plain")

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from clients import Recorder, painter
 from conftest import Serve
-from page_kit import FROZEN, Open, Studio, fits, generate, has_state, tiles
+from page_kit import FROZEN, Open, Studio, fits, generate, has_state, open_settings, tiles
 from xinflight.demo import EmulatedModel
 
 pytest_plugins = ["page_fixtures"]
@@ -34,6 +34,7 @@ async def cinema(open_page: Open, emulate: Serve, serve: Serve) -> AsyncIterator
 
 async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     page = await cinema.visit()
+    await open_settings(page)
     await expect(page.get_by_test_id("frames")).to_be_hidden()
     await page.get_by_test_id("model").select_option("animator")
     await page.get_by_test_id("frames").fill("10")
@@ -57,6 +58,7 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
 
 async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studio) -> None:
     page = await cinema.visit()
+    await open_settings(page)
     options = page.get_by_test_id("model").locator("option")
     await expect(options).to_have_count(2)
     drawn = await generate(page, "a boat", steps=2)
@@ -67,6 +69,7 @@ async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studi
 
 async def test_a_video_that_was_begun_is_discarded_and_that_is_said(cinema: Studio) -> None:
     page = await cinema.visit()
+    await open_settings(page)
     await page.get_by_test_id("model").select_option("animator")
     await expect(page.get_by_test_id("model-hint")).to_contain_text("Videos can’t be stopped")
     made = await generate(page, f"a boat on a lake{FROZEN}2", steps=4)
@@ -79,7 +82,7 @@ async def test_a_video_that_was_begun_is_discarded_and_that_is_said(cinema: Stud
 
 async def test_a_video_fits_a_phone(cinema: Studio) -> None:
     page = await cinema.visit(width=360)
-    await page.get_by_test_id("settings").locator("summary").click()
+    await open_settings(page)
     await page.get_by_test_id("model").select_option("animator")
     await fits(page)
     await expect(tiles(await generate(page, "a boat", steps=2))).to_have_attribute("data-loaded", "true")

@@ -18,6 +18,7 @@ import { takeToken } from "./account/session.js";
 import { StatusBar } from "./status/status.js";
 import { keep, readKept } from "./store/storage.js";
 import { Tabs } from "./ui/tabs.js";
+import { ThemeButton } from "./ui/theme.js";
 import { shortened } from "./store/output_words.js";
 import { rememberChoice } from "./store/choices.js";
 import { Store } from "./store/store.js";
@@ -34,6 +35,7 @@ const token = takeToken();
 readWords();
 
 const client = new Xinflight(wsPath, { lang: lang() });
+new ThemeButton();
 const announcer = new Announcer();
 const store = new Store(client, tell);
 const title = new Title(store);

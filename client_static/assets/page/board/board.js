@@ -10,6 +10,7 @@ import { countsText } from "./counts.js";
 /** The board beside the sheet: what is in flight, and what is done to all of it. */
 export class Board {
   #store;
+  #board = byId("board", HTMLElement);
   #counts = byId("counts", HTMLElement);
   #cancelAll = byId("cancel-all", HTMLButtonElement);
 
@@ -25,11 +26,14 @@ export class Board {
   }
 
   #render() {
-    const { generations, unfinished, live, more } = this.#store;
+    const { generations, unfinished, live, more, queue } = this.#store;
     for (const { revision } of unfinished.value) revision.value;
     const states = generations.value.flatMap(({ outputs }) => outputs.map(({ state }) => state));
     showText(this.#counts, countsText(states, { live: live.value, more: more.value === true }));
-    const hide = () => (this.#cancelAll.hidden = unfinished.value.length === 0);
-    keepFocus(this.#cancelAll, hide, () => byId("gallery", HTMLElement));
+    const hide = () => {
+      this.#cancelAll.hidden = unfinished.value.length === 0;
+      this.#board.hidden = unfinished.value.length === 0 && !queue.value.paused;
+    };
+    keepFocus(this.#board, hide, () => byId("gallery", HTMLElement));
   }
 }

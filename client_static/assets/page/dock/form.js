@@ -75,7 +75,6 @@ export class Form {
       this.#seed.value = String(Math.floor(Math.random() * 2 ** 32));
       this.#keep();
     });
-    byId("settings", HTMLDetailsElement).open = matchMedia("(min-width: 700px)").matches;
     this.#restore(draft.load() ?? {});
     onLang(() => this.#showModels());
     // The form's `change` listener runs after those of the fields. `toggle` does not bubble, hence the capture phase.
@@ -91,6 +90,8 @@ export class Form {
     if (this.#submitButton.getAttribute("aria-disabled") === "true") return;
     const params = this.read();
     if (!params) return;
+    // Unfolded settings would cover what was asked for.
+    for (const fold of this.#folds) fold.open = false;
     if (!this.#start.given.image) {
       generate(params);
       return;
