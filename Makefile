@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 
+# Each worker would compile every test and every package anew, which takes longer than many of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal soak specs plots clean
 

@@ -7,23 +7,25 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 import xinflight
 
 PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
-TREES = {
-    ".".join(("xinflight", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): ast.parse(
-        path.read_text("utf-8")
-    )
+FILES = {
+    ".".join(("xinflight", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-MODULES = sorted(TREES.keys() - {"xinflight"})
+MODULES = sorted(FILES.keys() - {"xinflight"})
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Return the syntax tree of each module. Not made while tests are collected, which every worker does."""
+    return {module: ast.parse(path.read_text("utf-8")) for module, path in FILES.items()}
 
 
 def defined(module: str) -> Iterator[str]:
     """Yield the functions and classes of a module whose names are public."""
-    for node in TREES[module].body:
+    for node in trees()[module].body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             yield node.name
 
@@ -32,11 +34,11 @@ def defined(module: str) -> Iterator[str]:
 def imported() -> dict[str, set[str]]:
     """Return per module the names that other modules import from it."""
     names: defaultdict[str, set[str]] = defaultdict(set)
-    for tree in TREES.values():
+    for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module is not None:
                 names[node.module] |= {
-                    alias.name for alias in node.names if f"{node.module}.{alias.name}" not in TREES
+                    alias.name for alias in node.names if f"{node.module}.{alias.name}" not in FILES
                 }
     return names
 
@@ -45,28 +47,31 @@ def exported(module: str) -> list[str]:
     return list(importlib.import_module(module).__all__)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_what_is_exported_exists(module: str) -> None:
-    names = exported(module)
-    assert len(names) == len(set(names))
-    for name in names:
-        assert hasattr(importlib.import_module(module), name)
-        assert not name.startswith("_")
+# One test for all modules: a test for each would take longer to collect than to run.
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_what_is_public_is_exported(module: str) -> None:
+def test_what_is_exported_exists() -> None:
+    for module in MODULES:
+        names = exported(module)
+        assert len(names) == len(set(names)), module
+        missing = [name for name in names if not hasattr(importlib.import_module(module), name)]
+        assert missing == [], module
+        assert [name for name in names if name.startswith("_")] == [], module
+
+
+def test_what_is_public_is_exported() -> None:
     """A function or class that is for its own module alone begins with an underscore."""
-    assert set(defined(module)) - set(exported(module)) == set()
+    hidden = {module: set(defined(module)) - set(exported(module)) for module in MODULES}
+    assert {module: names for module, names in hidden.items() if names} == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_what_others_import_is_exported(module: str) -> None:
-    assert imported().get(module, set()) - set(exported(module)) == set()
+def test_what_others_import_is_exported() -> None:
+    private = {module: imported().get(module, set()) - set(exported(module)) for module in MODULES}
+    assert {module: names for module, names in private.items() if names} == {}
 
 
 def test_the_package_exports_what_it_imports() -> None:
     taken = {
-        alias.name for node in TREES["xinflight"].body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.name for node in trees()["xinflight"].body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert sorted(xinflight.__all__) == sorted(taken)

@@ -4,10 +4,9 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from configparser import ConfigParser
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "server" / "xinflight"
 
@@ -80,13 +79,18 @@ def imports(path: Path) -> Iterator[str]:
 
 
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-IMPORTS = {name: set(imports(path)) for name, path in FILES.items()}
 PACKAGES = {package_of(path) for name, path in FILES.items() if name != "__init__.py"}
+
+
+@cache
+def imports_of_files() -> dict[str, set[str]]:
+    """Return what each file imports. Not read while tests are collected, which every worker does."""
+    return {name: set(imports(path)) for name, path in FILES.items()}
 
 
 def targets(name: str) -> set[str]:
     """Return the packages of ours that a file imports from, without its own."""
-    found = {wanted.split(".")[1] for wanted in IMPORTS[name] if wanted.startswith("xinflight.")}
+    found = {wanted.split(".")[1] for wanted in imports_of_files()[name] if wanted.startswith("xinflight.")}
     return (found & PACKAGES) - {package_of(FILES[name])}
 
 
@@ -107,60 +111,70 @@ def test_every_package_is_shipped() -> None:
     }
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_packages_import_downwards(name: str) -> None:
+def may_import(name: str, target: str) -> bool:
+    """Tell whether a file may import from another package."""
     package = package_of(FILES[name])
-    for target in targets(name):
-        if package in WINGS:
-            assert target in {"protocol", *GROUND, *WINGS[package]}, f"{name} must not import {target}"
-        elif target in WINGS:
-            assert name in MAY_IMPORT_WINGS, f"{name} must not import {target}"
-        else:
-            assert ORDER.index(target) < ORDER.index(package), f"{name} must not import {target}"
-            assert (package, target) not in STRANGERS, f"{name} must not import {target}"
+    if package in WINGS:
+        return target in {"protocol", *GROUND, *WINGS[package]}
+    if target in WINGS:
+        return name in MAY_IMPORT_WINGS
+    return ORDER.index(target) < ORDER.index(package) and (package, target) not in STRANGERS
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_other_packages_are_imported_by_their_face(name: str) -> None:
+# One test for all files: a test for each would take longer to collect than to run.
+
+
+def test_packages_import_downwards() -> None:
+    wrong = [(name, target) for name in MODULES for target in targets(name) if not may_import(name, target)]
+    assert wrong == []
+
+
+def test_other_packages_are_imported_by_their_face() -> None:
     """One way of imports: what a package gives to others stands in its `__init__`."""
-    package = package_of(FILES[name])
-    for wanted in IMPORTS[name]:
-        parts = wanted.split(".")
-        if parts[0] == "xinflight" and parts[1] in PACKAGES - {package} and (PACKAGE / parts[1]).is_dir():
-            assert len(parts) <= 3, f"{name}: import {parts[-1]} from xinflight.{parts[1]}"
+    wrong = []
+    for name in MODULES:
+        for wanted in imports_of_files()[name]:
+            ours, package, *path = [*wanted.split("."), ""]
+            elsewhere = package in PACKAGES - {package_of(FILES[name])}
+            if ours == "xinflight" and elsewhere and (PACKAGE / package).is_dir() and len(path) > 2:
+                wrong.append((name, wanted))
+    assert wrong == []
 
 
 def test_inside_a_package_they_point_one_way_too() -> None:
-    modules = {f"xinflight.{name.removesuffix('.py').replace('/', '.')}": names for name, names in IMPORTS.items()}
+    modules = {
+        f"xinflight.{name.removesuffix('.py').replace('/', '.')}": names for name, names in imports_of_files().items()
+    }
     graph: defaultdict[str, set[str]] = defaultdict(set)
     for module, names in modules.items():
         graph[module] |= {found for name in names if (found := name.rpartition(".")[0]) in modules} - {module}
     TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_nothing_imports_the_root(name: str) -> None:
+def test_nothing_imports_the_root() -> None:
     """`xinflight` imports everything: a module below it that did the same would make a circle."""
-    taken = {
-        wanted.removeprefix("xinflight.").partition(".")[0] for wanted in IMPORTS[name] if "xinflight." in wanted
+    wanted = {(name, wanted) for name in MODULES for wanted in imports_of_files()[name]}
+    assert not {(name, module) for name, module in wanted if module == "xinflight"}
+    taken = {(name, module.split(".")[1]) for name, module in wanted if module.startswith("xinflight.")}
+    assert not {(name, package) for name, package in taken if package not in PACKAGES}
+
+
+def test_the_pure_packages_do_no_io() -> None:
+    pure = [name for name in MODULES if package_of(FILES[name]) in PURE]
+    assert pure
+    assert not {
+        (name, wanted) for name in pure for wanted in imports_of_files()[name] if wanted.split(".")[0] in LOOP_OR_IO
     }
-    assert taken <= PACKAGES
-    assert "xinflight" not in IMPORTS[name]
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if package_of(FILES[name]) in PURE])
-def test_the_pure_packages_do_no_io(name: str) -> None:
-    assert not {wanted.split(".")[0] for wanted in IMPORTS[name]} & LOOP_OR_IO
 
 
 def test_the_web_framework_stays_in_the_handlers() -> None:
-    found = {name for name, names in IMPORTS.items() if any("aiohttp.web" in wanted for wanted in names)}
+    found = {name for name, names in imports_of_files().items() if any("aiohttp.web" in wanted for wanted in names)}
     assert found
     assert {package_of(FILES[name]) for name in found} <= set(WEB)
 
 
 def test_only_the_application_knows_where_things_are_stored() -> None:
-    for name, names in IMPORTS.items():
+    for name, names in imports_of_files().items():
         if name != "app.py" and not name.endswith("__init__.py"):
             assert not {wanted.rpartition(".")[2] for wanted in names} & CONCRETE, name
 
