@@ -62,9 +62,10 @@ class Studio:
 async def open_studio(
     stack: AsyncExitStack, emulate: Serve, serve: Serve, *models: EmulatedModel, **settings: Any
 ) -> Studio:
-    """Serve some models, by default all of them, and connect."""
+    """Serve some models, by default all of them, and connect. The same request makes the same bytes."""
     engine = Recorder(models or (ALL, PLAIN, EDITOR))
-    url = await serve(**{"xinference_url": await emulate(engine), "default_size": "64x64", **settings})
+    given = {"xinference_url": await emulate(engine), "default_size": "64x64", "file_metadata": "none"}
+    url = await serve(**given | settings)
     http = await stack.enter_async_context(aiohttp.ClientSession())
     client = await stack.enter_async_context(WireClient.connect(url))
     return Studio(engine, f"{url.rstrip('/')}/", http, client)

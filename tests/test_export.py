@@ -299,7 +299,7 @@ def test_names_are_speaking_and_harmless(prompt: str, slug: str) -> None:
     task = make_task(prompt=prompt, created=1_795_289_600.0)
     draw(task)
     name = file_name(task, task.outputs[0])
-    assert name == f"outputs/2026-11-21/193320_{slug}_{task.uid}_0.jpg"
+    assert name == f"outputs/2026-11-21/193320_{slug}_seed-{task.outputs[0].seed}_{task.uid}_0.jpg"
     assert len(PurePosixPath(name).parts) == 3
     assert len(PurePosixPath(name).name.encode()) < 255
 

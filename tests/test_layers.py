@@ -33,6 +33,7 @@ ORDER = [
     "imaging",
     "protocol",
     "model",
+    "file_metadata",
     "upstream",
     "storage",
     "uploads",
@@ -55,7 +56,7 @@ WINGS = {"specs": set[str](), "demo": set[str](), "testing": {"demo", "app"}}
 MAY_IMPORT_WINGS = ("web/docs.py", "cli/commands.py", "cli/demo.py", "cli/server.py")
 
 # Neither I/O nor a loop: these can be reasoned about, and tested, without either.
-PURE = ("errors", "negotiation", "i18n", "forwarded", "rate_limit", "imaging", "protocol", "model")
+PURE = ("errors", "negotiation", "i18n", "forwarded", "rate_limit", "imaging", "protocol", "model", "file_metadata")
 LOOP_OR_IO = {"asyncio", "aiohttp", "socket", "sqlite3", "threading", "subprocess", "os", "time"}
 WEB = ("web", "app", "cli", "demo")
 CONCRETE = {"MemoryStore", "SqliteStore", "MemoryBlobs", "FileBlobs", "RecentBlobs", "MemoryBus"}

@@ -172,7 +172,7 @@ def broken_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_past_the_limit_it_is_made_again_when_the_disk_is_back(front: Front, broken_disk: list[str]) -> None:
     """What can't be held is not made again and again meanwhile: the model would work for nothing."""
     size = len(draw(prompt="a", negative_prompt="", width=64, height=64, steps=10, guidance=0.0, seed=1))
-    engine, client = await front(painter(replicas=2), unsaved_bytes=size)
+    engine, client = await front(painter(replicas=2), unsaved_bytes=size, file_metadata="none")
     broken_disk.append("Read-only file system")
     # Nothing more is accepted once the first can't be written.
     engine.faults = Faults(freeze=3, requests=2)

@@ -44,6 +44,9 @@ async def test_the_owner_of_each_output_is_known_from_the_acceptance_on(store: S
     assert {await store.output_owner(output.output_id) for output in ann.outputs} == {"ann"}
     assert await store.output_owner(bob.outputs[0].output_id) == "bob"
     assert await store.output_owner("nothing") is None
+    assert await store.task_of_output(ann.outputs[2].output_id) == ann
+    assert await store.task_of_output(bob.outputs[0].output_id) == bob
+    assert await store.task_of_output("nothing") is None
 
 
 async def test_a_task_that_was_known_adds_no_outputs(store: Store) -> None:
@@ -59,6 +62,7 @@ async def test_outputs_and_shares_go_with_their_task(store: Store) -> None:
     assert await store.shares.add(share_of(other, "t"), b"2", at_most=9)
     await store.delete(task.uid)
     assert await store.output_owner(task.outputs[0].output_id) is None
+    assert await store.task_of_output(task.outputs[0].output_id) is None
     assert await store.shares.find(b"1", now=100.0) is None
     assert await store.shares.find(b"2", now=100.0) == share_of(other, "t")
     assert await page(store) == ["t"]

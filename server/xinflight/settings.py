@@ -40,7 +40,7 @@ RELOADABLE = frozenset(
     timeout video_timeout timeout_max tasks_per_owner tasks_per_address seconds_per_day pending_bytes chat_bytes
     chat_messages upload_bytes upload_pixels uploads_per_owner uploads_bytes tasks requests_per_minute
     requests_per_minute_per_address connections_per_owner connections_per_address history_bytes history_tasks
-    history_age inline_bytes drain log_level
+    history_age file_metadata content_producer inline_bytes drain log_level
     """.split()
 )
 """Settings that can change while a gateway runs: each is read anew whenever it matters."""
@@ -194,6 +194,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Maximum age of ended generations; None means no limit. Applied once the clock has run evenly for an hour."""
     durability: Literal["normal", "full"] = "normal"
     """What a commit survives: normal a crash of the server, full also a power failure."""
+    file_metadata: Literal["full", "origin", "none"] = "full"
+    """What files say of themselves: full, origin (only that a model made them, no prompt), or none."""
+    content_producer: Annotated[str, Meta(min_length=1, max_length=200)] = "xinflight"
+    """Name or code of whoever provides this service, for the label in files."""
     inline_bytes: Annotated[int, Meta(ge=0)] = 4194304
     """Maximum bytes of images that one message contains as base64, if requested."""
     unsaved_bytes: Annotated[int, Meta(ge=0)] = 134217728

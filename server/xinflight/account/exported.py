@@ -1,13 +1,11 @@
 """What an export has of each task: its line in `tasks.jsonl`, and the names of its files. No I/O."""
 
-import mimetypes
-import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from xinflight.model import Output, Share, Task, TaskInput, Upload
+from xinflight.model import Output, Share, Task, TaskInput, Upload, prompt_slug, suffix_of
 from xinflight.protocol import ChatContent, ChatEnd, Params, State
 
 __all__ = [
@@ -24,9 +22,6 @@ __all__ = [
     "utc",
 ]
 
-SLUG_LENGTH = 40
-"""Characters of a prompt in the name of a file: with four bytes each, the name fits every file system."""
-
 README = """\
 All that xinflight keeps of you
 ===============================
@@ -35,7 +30,7 @@ tasks.jsonl     your generations, one JSON object per line, newest first: parame
                 `file` of an output is the path of its image in this archive; of a chat there are its messages in
                 `content` and the answer in `text`.
 outputs/        the images of the generations that had ended when this export began, in a folder per day (UTC):
-                time, beginning of the prompt, id of the generation, index.
+                time, beginning of the prompt, seed, id of the generation, index.
 uploads.jsonl   the images that you uploaded to start from, while they are kept: `file` is the path of each.
 uploads/        these images.
 usage.csv       what you used per day (UTC): compute seconds, images, bytes.
@@ -182,7 +177,7 @@ def exported_upload(upload: Upload) -> ExportedUpload:
 
 def upload_name(upload: Upload) -> str:
     """Return the path of an upload in the archive."""
-    return f"uploads/{upload.upload_id}{mimetypes.guess_extension(upload.media_type) or ''}"
+    return f"uploads/{upload.upload_id}{suffix_of(upload.media_type)}"
 
 
 def exported_share(share: Share) -> ExportedShare:
@@ -197,19 +192,8 @@ def file_name(task: Task, output: Output) -> str:
     """Return the path of a completed output in the archive: when it was asked for, and what for."""
     assert output.file is not None  # of completed outputs only
     moment = datetime.fromtimestamp(task.created, UTC)
-    suffix = mimetypes.guess_extension(output.file.media_type) or ""
-    name = f"{moment:%H%M%S}_{_slug(task.params.prompt)}_{task.uid}_{output.index}{suffix}"
-    return f"outputs/{moment:%Y-%m-%d}/{name}"
-
-
-def _slug(prompt: str) -> str:
-    """Return the beginning of a prompt as part of a file name: letters and digits of any script, parted by dashes.
-
-    Nothing else of it may get into a path: no separators, no dots, no control or direction characters.
-    """
-    text = unicodedata.normalize("NFC", prompt[: 4 * SLUG_LENGTH])
-    kept = "".join(char if char.isalnum() or unicodedata.category(char) in ("Mn", "Mc") else " " for char in text)
-    return "-".join(kept.split())[:SLUG_LENGTH].strip("-") or "image"
+    name = f"{moment:%H%M%S}_{prompt_slug(task)}_seed-{output.seed}_{task.uid}_{output.index}"
+    return f"outputs/{moment:%Y-%m-%d}/{name}{suffix_of(output.file.media_type)}"
 
 
 def utc(time: float) -> str:

@@ -13,6 +13,7 @@ from xinflight.model.event import (
     output_message,
     output_ref,
 )
+from xinflight.model.file_names import download_name, prompt_slug, suffix_of
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.share import Share
 from xinflight.model.task import ENDED, MOVES, InputRole, Output, Task, TaskInput
@@ -40,6 +41,7 @@ __all__ = [
     "day_of",
     "decode_content",
     "digest",
+    "download_name",
     "encode_content",
     "end_message",
     "has_content",
@@ -48,4 +50,6 @@ __all__ = [
     "merge_deltas",
     "output_message",
     "output_ref",
+    "prompt_slug",
+    "suffix_of",
 ]

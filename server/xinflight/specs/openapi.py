@@ -302,7 +302,10 @@ def _server() -> dict[str, Schema]:
                 "Get an image file, as its owner or by a signed URL",
                 {"200": image},
                 errors=(NotFound,),
-                parameters=signed,
+                parameters=[
+                    *signed,
+                    query("download", "`1`: browsers save the file, under a name with date, prompt and seed."),
+                ],
                 about="server",
             ),
         },

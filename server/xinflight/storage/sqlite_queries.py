@@ -55,6 +55,7 @@ __all__ = [
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
     "OUTPUT_OWNER",
+    "OUTPUT_TASK",
     "OVERDUE",
     "PAUSED_OWNERS",
     "PAUSE_OWNER",
@@ -165,6 +166,7 @@ OVERDUE = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0 
 # Outputs and shares
 
 OUTPUT_OWNER = "SELECT owner FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
+OUTPUT_TASK = "SELECT uid, body FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
 ADD_SHARE = (
     "INSERT INTO shares (id, digest, owner, output_id, created, expires) "
     "SELECT :id, :digest, :owner, output_id, :created, :expires FROM outputs WHERE output_id = :output_id"

@@ -203,6 +203,9 @@ class Store(Protocol):
     async def output_owner(self, output_id: str) -> str | None:
         """Return whose task an output is of, or None for an unknown one."""
 
+    async def task_of_output(self, output_id: str) -> Task | None:
+        """Return the task that an output is of, or None for an unknown one."""
+
     async def output_ids(self) -> set[str]:
         """Return the ids of all outputs that have a file, or may have one since their task is unfinished."""
 

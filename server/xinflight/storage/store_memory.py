@@ -62,8 +62,8 @@ class MemoryStore:
         self._trimmed: dict[str, int] = {}
         # By uid; goes with the task.
         self._contents: dict[str, bytes] = {}
-        # The owner of each output, by its id.
-        self._output_owners: dict[str, str] = {}
+        # Owner and task id of each output, by its id.
+        self._output_tasks: dict[str, tuple[str, str]] = {}
         # Ended tasks by uid in the order of their ends, and what each takes; bounded by commit.
         self._ended: dict[str, Task] = {}
         self._sizes: dict[str, int] = {}
@@ -129,7 +129,7 @@ class MemoryStore:
         if isinstance(write, Accept) and not self.uploads.hold(task):
             return None
         if known is None:
-            self._output_owners.update((output.output_id, task.owner) for output in task.outputs)
+            self._output_tasks.update((output.output_id, (task.owner, task.task_id)) for output in task.outputs)
             if isinstance(write, Accept) and write.content is not None:
                 self._contents[task.uid] = write.content
         number = next(self._numbers) if known is None else known.number
@@ -166,7 +166,7 @@ class MemoryStore:
         del self._rows[owner][task.task_id]
         output_ids = {output.output_id for output in task.outputs}
         for output_id in output_ids:
-            del self._output_owners[output_id]
+            del self._output_tasks[output_id]
         self.shares.drop(owner, output_ids)
         self._not_kept.pop(task.uid, None)
         self._contents.pop(task.uid, None)
@@ -245,7 +245,15 @@ class MemoryStore:
 
     async def output_owner(self, output_id: str) -> str | None:
         """Return the owner of an output."""
-        return self._output_owners.get(output_id)
+        owner, _ = self._output_tasks.get(output_id, (None, ""))
+        return owner
+
+    async def task_of_output(self, output_id: str) -> Task | None:
+        """Return a copy of the task of an output."""
+        if output_id not in self._output_tasks:
+            return None
+        owner, task_id = self._output_tasks[output_id]
+        return _copied(self._rows[owner][task_id].task)
 
     async def output_ids(self) -> set[str]:
         """Return the ids of the outputs of all tasks."""

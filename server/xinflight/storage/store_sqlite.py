@@ -189,6 +189,11 @@ class SqliteStore:
         row = await self._database.read(lambda db: db.execute(sql.OUTPUT_OWNER, (output_id,)).fetchone())
         return None if row is None else str(row[0])
 
+    async def task_of_output(self, output_id: str) -> Task | None:
+        """Return the task of an output."""
+        rows = await self._database.read(lambda db: db.execute(sql.OUTPUT_TASK, (output_id,)).fetchall())
+        return next(iter((await self._readable(rows)).values()), None)
+
     async def output_ids(self) -> set[str]:
         """Read them from all tasks; a start does that once."""
         rows = await self._database.read(lambda db: db.execute(sql.WITH_FILES).fetchall())

@@ -16,6 +16,7 @@ from xinflight.storage import Blobs, Outcome, PoolTags
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
+from xinflight.tasks.file_labels import FileLabels
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.ledger import Ledger
 from xinflight.tasks.pool_load import PoolLoad
@@ -57,6 +58,7 @@ class PoolRunner:
         durations: DurationHistory,
         unsaved: UnsavedBytes,
         images: ImageInputs,
+        labels: FileLabels,
         clock: Clock,
         supervisor: Supervisor,
         fence: int,
@@ -76,7 +78,7 @@ class PoolRunner:
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate, self._costs.share)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
-        self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, images, clock)
+        self._runner = Runner(upstream, self.ledger, journal.store, blobs, durations, unsaved, images, labels, clock)
         self._recovery = Recovery(
             pool, upstream, self.ledger, self._scheduler, self._slots, self._enqueue, on_waiting
         )

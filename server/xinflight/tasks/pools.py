@@ -20,6 +20,7 @@ from xinflight.settings import Settings
 from xinflight.storage import Blobs, Outcome
 from xinflight.supervise import Supervisor
 from xinflight.tasks.costs import UNKNOWN
+from xinflight.tasks.file_labels import FileLabels
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.paused_owners import PausedOwners
 from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
@@ -58,6 +59,7 @@ class Pools:
         self._journal = journal
         self._blobs = blobs
         self._images = ImageInputs(uploads, settings)
+        self._labels = FileLabels(settings, clock)
         self._clock = clock
         self._supervisor = supervisor
         self._telemetry = telemetry
@@ -103,6 +105,7 @@ class Pools:
                 self._durations,
                 self.unsaved,
                 self._images,
+                self._labels,
                 self._clock,
                 self._supervisor,
                 fence,

@@ -20,6 +20,7 @@ from xinflight.errors import (
 from xinflight.model import MediaInfo
 from xinflight.protocol import CancelOutcome, State, UpstreamState, parse_size
 from xinflight.storage import Blobs, Store
+from xinflight.tasks.file_labels import FileLabels
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.inputs import TaskInputs
 from xinflight.tasks.ledger import Ledger
@@ -63,10 +64,12 @@ class Runner:
         durations: DurationHistory,
         unsaved: UnsavedBytes,
         images: ImageInputs,
+        labels: FileLabels,
         clock: Clock,
     ) -> None:
         self._inputs = TaskInputs(store, images)
         self._images = images
+        self._labels = labels
         self._upstream = upstream
         self._ledger = ledger
         self._blobs = blobs
@@ -167,9 +170,11 @@ class Runner:
         with attempting(run, model.uid) as span:
             made = await self._ask(run, model, inputs, span.traceparent)
             answered(span, made)
-        if kind.finish is not None and isinstance(made, bytes):
-            return await self._images.finish(kind.finish, inputs, made)
-        return made
+        if not isinstance(made, bytes):
+            return made
+        if kind.finish is not None:
+            made = await self._images.finish(kind.finish, inputs, made)
+        return await self._labels.add(run.task, run.output, model.uid, made)
 
     async def _ask(self, run: OutputRun, model: Model, inputs: Inputs, traceparent: str | None) -> Made:
         """Send one request, as part of a trace, and learn from its times. Raises what `Attempt.run` raises."""

@@ -1,10 +1,9 @@
 """The files of outputs, for their owners and for whoever has a signed address."""
 
 import asyncio
-import mimetypes
 import os
 from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -12,10 +11,11 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
 from xinflight.errors import NotFound
+from xinflight.model import download_name, suffix_of
 from xinflight.storage import StoredFile
 from xinflight.thumbnails import THUMBNAIL_SIDE
 from xinflight.web.context import HttpContext, write_whole
-from xinflight.web.headers import PLAYABLE
+from xinflight.web.headers import PLAYABLE, content_disposition
 
 __all__ = ["OUTPUT_ID", "Files", "file_response", "thumbnail_response"]
 
@@ -40,6 +40,8 @@ class Files:
     async def output(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /outputs/{output_id}: return an output's file to its owner, or to anybody by a signed address.
 
+        With `?download=1` browsers save it, under a name that tells when, what for, and the seed.
+
         To others an output does not exist. Browsers revalidate the owner's copy on every use, so that whoever comes
         after them at the same browser doesn't see it.
         """
@@ -51,12 +53,22 @@ class Files:
         stored = await gateway.blobs.get(output_id)
         if stored is None:
             raise NotFound(field="output_id")
+        if request.query_string and request.query.get("download") == "1":
+            headers[hdrs.CONTENT_DISPOSITION] = await self._as_download(output_id)
         response = file_response(request, output_id, stored, headers)
         # An admin who looks at it takes no delivery for its owner.
         awaited = gateway.deliveries.awaits(output_id, by=reader)
         if awaited and await write_whole(request, response, self._context.cors(request)):
             gateway.deliveries.fetched(output_id)
         return response
+
+    async def _as_download(self, output_id: str) -> str:
+        """Return the header under which a file is saved; raise NotFound if it was deleted meanwhile."""
+        task = await self._context.gateway.journal.store.task_of_output(output_id)
+        files = [] if task is None else [output for output in task.files if output.output_id == output_id]
+        if task is None or not files:
+            raise NotFound(field="output_id")
+        return content_disposition(download_name(task, files[0]))
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /outputs/{output_id}/thumbnail: return a thumbnail to whoever may have the file.
@@ -113,7 +125,7 @@ def file_response(
         return _not_modified(output_id, headers)
     headers = {
         hdrs.CONTENT_TYPE: stored.media_type,
-        hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{_suffix(stored.media_type)}"',
+        hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix_of(stored.media_type)}"',
         hdrs.ACCEPT_RANGES: "bytes",
         hdrs.ETAG: f'"{output_id}"',
         **(PLAYABLE if stored.media_type.startswith("video/") else {}),
@@ -134,11 +146,6 @@ def _is_known(request: web.Request, output_id: str) -> bool:
 def _not_modified(output_id: str, headers: dict[str, str]) -> web.Response:
     """Return the response to a client that has the file (RFC 9110 section 15.4.5)."""
     return web.Response(status=304, headers={hdrs.ETAG: f'"{output_id}"', **headers})
-
-
-@lru_cache(maxsize=32)
-def _suffix(media_type: str) -> str:
-    return mimetypes.guess_extension(media_type) or ""
 
 
 class _Part(NamedTuple):

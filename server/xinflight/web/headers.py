@@ -4,8 +4,11 @@ There is no Strict-Transport-Security: it binds a whole host name for months, wi
 is for whoever terminates TLS to decide, which is never this server.
 """
 
+import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from functools import partial
+from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -13,7 +16,7 @@ from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
 from xinflight.web.request_ids import echo_request_id
 
-__all__ = ["CLEAR_CACHE", "PLAYABLE", "PROTECTION", "protect", "protect_all"]
+__all__ = ["CLEAR_CACHE", "PLAYABLE", "PROTECTION", "content_disposition", "protect", "protect_all"]
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Policy for all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for."""
@@ -33,6 +36,14 @@ PROTECTION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+
+def content_disposition(name: str) -> str:
+    """Return the header that lets a browser save a response under a name of any script (RFC 6266, RFC 8187)."""
+    plain = name if name.isascii() else unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    # What is left of a name without ASCII letters are the signs between them.
+    header = f'attachment; filename="{re.sub("[-_]*_[-_]*", "_", plain)}"'
+    return header if name.isascii() else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def protect(app: web.Application, resources: Iterable[web.AbstractResource]) -> None:

@@ -4,8 +4,11 @@ import msgspec
 from aiohttp import hdrs, web
 
 from xinflight.errors import NotFound
+from xinflight.file_metadata import without_parameters
 from xinflight.model import Share
 from xinflight.protocol import ListShares, NewShare, ShareBody, ShareInfo, SharePage, from_json, from_texts
+from xinflight.storage import StoredFile
+from xinflight.threads import on_thread
 from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type
 from xinflight.web.files import file_response, thumbnail_response
@@ -61,12 +64,16 @@ class Shares:
         return web.Response(status=204)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /shared/{secret}: return a shared image to anybody."""
+        """Handle GET /shared/{secret}: return a shared image to anybody, without the prompt that is in its file."""
         share = await self._shared(request)
         stored = await self._gateway.blobs.get(share.output_id)
-        if stored is None:
+        try:
+            shared = None if stored is None else await on_thread(_for_others, stored)
+        except OSError:
+            shared = None
+        if shared is None:
             raise NotFound(field="secret")
-        return file_response(request, share.output_id, stored, dict(HEADERS))
+        return file_response(request, f"{share.output_id}.shared", shared, dict(HEADERS))
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /shared/{secret}/thumbnail: return the thumbnail of a shared image to anybody."""
@@ -78,6 +85,17 @@ class Shares:
         if share is None:
             raise NotFound(field="secret")
         return share
+
+
+def _for_others(stored: StoredFile) -> StoredFile:
+    """Return an image without its parameters; a video has none. Raises OSError: its file is gone."""
+    if not stored.media_type.startswith("image/"):
+        return stored
+    data = stored.data
+    if data is None:
+        assert stored.path is not None  # either bytes or a path
+        data = stored.path.read_bytes()
+    return StoredFile(media_type=stored.media_type, data=without_parameters(data))
 
 
 def _info(share: Share) -> ShareInfo:
