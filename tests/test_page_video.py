@@ -1,5 +1,6 @@
 """Videos on the page: asked for by frames, shown with controls, saved as MP4, and honest about a cancel."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,9 +46,9 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     video = tile.get_by_test_id("video")
     facts = "v => [v.controls, v.muted, v.loop, v.playsInline, v.autoplay, v.videoWidth, v.videoHeight]"
     assert await video.evaluate(facts) == [True, True, True, True, False, 96, 64]
-    name = await tile.get_by_test_id("download").get_attribute("download")
-    assert name is not None
-    assert name.endswith(".mp4")
+    async with page.expect_download() as download:
+        await tile.get_by_test_id("download").click()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_a-boat-on-a-lake_seed-\d+\.mp4", (await download.value).suggested_filename)
     # It is no image: neither is it opened as one, nor started from.
     await expect(tile.get_by_test_id("open")).to_be_hidden()
     await expect(tile.get_by_test_id("use-as-start")).to_be_hidden()

@@ -114,6 +114,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * An output: a file, or the text of a chat, which has no URL, seed, width and height.
  * @typedef {object} OutputRef
  * @property {string} url
+ * @property {string} [thumbnail_url] a smaller copy of an image, if there is one worth it
  * @property {string} output_id for `image`, `images` and `mask` of a request
  * @property {number} index
  * @property {number} seed

@@ -2,7 +2,7 @@
 import { percent, t } from "../../words/words.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
 import { etaText, figureText, noteText, stepText, verdictText } from "../store/output_words.js";
-import { fileName } from "../view/viewer.js";
+import { downloadUrl } from "../ui/downloads.js";
 
 /** @typedef {"cancel" | "retry" | "open" | "seed" | "start"} TileAction */
 
@@ -136,9 +136,9 @@ export class Tile {
     seed.title = t("act.use_seed", { seed: String(output.seed) });
     seed.setAttribute("aria-label", seed.title);
     seedText.textContent = String(output.seed);
-    if (download.getAttribute("href") === output.url) return;
-    download.href = output.url;
-    download.download = fileName(output.seed, output.media_type);
+    const saved = downloadUrl(output.url);
+    if (download.getAttribute("href") === saved) return;
+    download.href = saved;
     this.#load();
   }
 

@@ -1,5 +1,6 @@
 // @ts-check
 import { byId, part } from "../ui/dom.js";
+import { downloadUrl } from "../ui/downloads.js";
 import { ShareLinks } from "./share.js";
 
 /** @typedef {import("../sheet/tile.js").Tile} Tile */
@@ -58,24 +59,14 @@ export class Viewer {
     const tile = this.#tiles[this.#at + by];
     if (!tile?.state.output) return;
     this.#at += by;
-    const { url, seed, width, height, media_type } = tile.state.output;
+    const { url, seed, width, height } = tile.state.output;
     this.#dialog.classList.remove("actual");
     this.#image.src = url;
     this.#image.alt = tile.name;
-    this.#download.href = url;
-    this.#download.download = fileName(seed, media_type);
+    this.#download.href = downloadUrl(url);
     this.#caption.textContent = `${tile.output.generation.prompt} · ${width} × ${height} · ${seed}`;
     this.#shareLinks.use(tile.output.generation.task.id, tile.output.index);
     this.#previous.disabled = this.#at === 0;
     this.#next.disabled = this.#at === this.#tiles.length - 1;
   }
-}
-
-/**
- * Return the file name of a downloaded image or video.
- * @param {number} seed
- * @param {string} mediaType
- */
-export function fileName(seed, mediaType) {
-  return `xinflight-${seed}.${mediaType.replace(/^.*\//, "").replace("jpeg", "jpg")}`;
 }
