@@ -106,6 +106,8 @@ async def test_signing_out_removes_the_cookie(guarded: Guarded) -> None:
     async with aiohttp.ClientSession(headers=headers) as http, http.post(f"{guarded.url}logout") as response:
         removed = cookie_of(response)
         assert response.status == 204
+        # What the browser keeps for the next one to see.
+        assert response.headers["Clear-Site-Data"] == '"cache"'
     assert removed is not None
     scope = (removed.key, removed.value, removed["path"], removed["max-age"], removed["secure"])
     assert scope == ("__Host-xinflight-443", "", "/", "0", True)

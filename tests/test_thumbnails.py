@@ -5,6 +5,7 @@ import io
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -227,13 +228,13 @@ async def test_they_count_as_part_of_the_history(monkeypatch: pytest.MonkeyPatch
 # Over HTTP
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
 async def http(
-    request: pytest.FixtureRequest, engine: Recorder, emulate: Serve, clock: ShiftedClock, tmp_path: Path
+    engine: Recorder, emulate: Serve, clock: ShiftedClock, tmp_path: Path
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Give a session with a server of several owners."""
-    folder = None if request.param == "memory" else str(tmp_path)
-    settings = {"xinference_url": await emulate(engine), "data_dir": folder, "allow_origins": ("https://a.example",)}
+    settings: dict[str, Any] = {"data_dir": str(tmp_path), "allow_origins": ("https://a.example",)}
+    settings["xinference_url"] = await emulate(engine)
     async with shared_server(**settings) as (url, _), aiohttp.ClientSession(url) as session:
         yield session
 
