@@ -154,6 +154,11 @@ async def lease(store: Store, *pools: str) -> None:
         assert await store.lease(pool) == FENCE
 
 
+async def stored_before(store: Store, task: Task) -> None:
+    """Store a task as an earlier process did: of its owner the journal of this one knows nothing."""
+    await store.commit([Accept(task=task, message=accepted_message(task), content=None)])
+
+
 async def finished(store: Store, task_id: str, *, at: float = 1010.0, size: int = 100, owner: str = "ann") -> Task:
     """Store the whole life of a task of one output, three events, in a pool with the fence FENCE."""
     task = make_task(task_id, owner)

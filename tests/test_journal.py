@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from clients import FakeClock, eventually
-from factories import FENCE, POOL, end, make_task, output_event, progress, result
+from factories import FENCE, POOL, end, make_task, output_event, progress, result, stored_before
 from scripted_gateway import turns
 from xinflight.connection import Outbox, SlowReader
 from xinflight.connection.outbox import ROOM_ANSWERS, ROOM_REPLAYS, WAITING_ANSWERS
 from xinflight.journal import Journal, MemoryBus, Subscriber
-from xinflight.model import Event, Task, accepted_message
+from xinflight.model import Event, Task
 from xinflight.protocol import JSON, Pong
 from xinflight.render import RenderContext
-from xinflight.storage import Accept, MemoryStore, Outcome, Write
+from xinflight.storage import MemoryStore, Outcome, Write
 from xinflight.supervise import Supervisor
 
 
@@ -81,11 +81,6 @@ async def subscribed(journal: Journal, task: Task) -> Subscriber:
     subscriber = await journal.subscribe("ann")
     subscriber.subscribe([task.uid], [task.uid], after=None)
     return subscriber
-
-
-async def stored_before(store: GatedStore, task: Task) -> None:
-    """Store a task as an earlier process did: of its owner this one knows nothing."""
-    await store.commit([Accept(task=task, message=accepted_message(task), content=None)])
 
 
 # Append

@@ -1,13 +1,18 @@
-"""What it costs to come back, counted: reads of the database, each of which is a call on a thread."""
+"""What it costs to come back, counted: reads of the database, each of which is a call on a thread, and steps."""
 
 from contextlib import AsyncExitStack
 
 import pytest
 
 from bench.fake_upstream import FakeUpstream
-from clients import WireClient
+from clients import FakeClock, Steps, WireClient
 from conftest import Serve
 from work_counts import counted
+from xinflight.journal import Journal, MemoryBus
+from xinflight.model import OwnerQueue
+from xinflight.protocol import Pong, Queue, QueuedOutput
+from xinflight.storage import MemoryStore
+from xinflight.supervise import Supervisor
 
 ENDLESS = 3600.0
 
@@ -30,3 +35,36 @@ async def test_whoever_missed_nothing_of_an_unfinished_task_is_back_without_a_re
                 assert client.of("a", "accepted") == [accepted][:missed]
                 assert client.of("a", "progress")
         assert counts.hand_overs == reads
+
+
+async def test_the_places_of_one_task_cost_the_same_however_many_wait() -> None:
+    """Thousands who come back at once would each pass over all that waits."""
+
+    async def steps(waiting: int) -> int:
+        clock = FakeClock()
+        journal = Journal(MemoryStore(100), MemoryBus(), clock, Supervisor(clock))
+        await journal.open()
+        first, second = await journal.subscribe("ann"), await journal.subscribe("ann")
+        uids = [f"uid {number}" for number in range(waiting)]
+        journal.publish_queue(
+            OwnerQueue(
+                owner="ann",
+                timestamp=0.0,
+                at=0.0,
+                uids=tuple(uids),
+                outputs=tuple(QueuedOutput(task_id=uid, index=0, position=1) for uid in uids),
+                places={uid: [place] for place, uid in enumerate(uids)},
+                paused=False,
+                news=frozenset(uids),
+            )
+        )
+        with Steps() as counted:
+            second.subscribe(uids[50:51], uids[50:51], after=None, done=Pong(nonce="there"))
+            told = [await second.next_item(), await second.next_item()]
+        assert [output.task_id for item in told if isinstance(item, Queue) for output in item.outputs] == ["uid 50"]
+        for subscriber in (first, second):
+            journal.unsubscribe(subscriber)
+        await journal.close()
+        return counted.count
+
+    assert await steps(100) == await steps(5000)

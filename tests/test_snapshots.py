@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from clients import FakeClock
-from factories import FENCE, POOL, draw, end, make_task, progress
+from factories import FENCE, POOL, draw, end, make_task, progress, stored_before
 from scripted_gateway import turns
 from xinflight.journal import Journal, MemoryBus
 from xinflight.model import Event, end_message
@@ -38,7 +38,7 @@ async def test_no_snapshot_follows_an_end_that_is_not_published_yet(*, everythin
     await journal.open()
     await store.lease(POOL)
     task = make_task()
-    await journal.accept(task)
+    await stored_before(store, task)
     journal.snapshot(task, progress(task, 50))
     store.go.clear()
     draw(task)

@@ -129,10 +129,7 @@ class Outbox:
                 await self._subscriber.wake.wait()
                 frames = await self._next_together()
                 if frames:
-                    await self._transmit([frame.data for frame in frames])
-                    for frame in frames:
-                        if frame.rendered is not None:
-                            self._render_context.written(*frame.rendered)
+                    await self._transmit(frames)
                 elif self._closing:
                     return
                 # Even without a frame: the end of a replay makes room, too.
@@ -147,16 +144,24 @@ class Outbox:
             self._sent.set()
             self._sent = None
 
-    async def _transmit(self, frames: list[bytes]) -> None:
-        if self._takes(sum(map(len, frames))):
-            await self._send(frames)
+    async def _transmit(self, frames: list[_Frame]) -> None:
+        """Send frames, and note what was written. Not part of `run`, which would keep the last one while it waits."""
+        if self._takes(sum(len(frame.data) for frame in frames)):
+            await self._send([frame.data for frame in frames])
+            self._note_written(frames)
             return
         for frame in frames:
             try:
                 async with self._clock.timeout(self._patience):
-                    await self._send([frame])
+                    await self._send([frame.data])
             except TimeoutError:
                 raise SlowReader from None
+            self._note_written([frame])
+
+    def _note_written(self, frames: list[_Frame]) -> None:
+        for frame in frames:
+            if frame.rendered is not None:
+                self._render_context.written(*frame.rendered)
 
     async def _next_together(self) -> list[_Frame]:
         """Return the next frame, and those behind it that go with it; none if there is nothing to send."""

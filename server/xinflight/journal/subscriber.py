@@ -291,23 +291,20 @@ class Subscriber:
 
     def _queue_message(self, queue: OwnerQueue) -> Queue | None:
         """Return what waits of what is subscribed now; None if that has not changed."""
-        outputs = list(queue.outputs)
+        waiting, outputs = len(queue.outputs), list(queue.outputs[:QUEUED_OUTPUTS])
         if self._since_all is None:
             if not self._since and self._told == NOTHING_WAITS:
                 return None
-            outputs = [output for uid, output in zip(queue.uids, outputs, strict=True) if uid in self._since]
-            concerned = any(uid in self._since for uid in queue.news)
+            # Not a pass over all that waits: of thousands who come back at once each subscribes to its own.
+            places = sorted(place for uid in self._since for place in queue.places.get(uid, ()))
+            waiting, outputs = len(places), [queue.outputs[place] for place in places[:QUEUED_OUTPUTS]]
+            concerned = not queue.news.isdisjoint(self._since)
             # What waited and has ended is subscribed no more, so it is not among the news.
-            if not concerned and (len(outputs), queue.paused) == self._told:
+            if not concerned and (waiting, queue.paused) == self._told:
                 return None
-        self._told = len(outputs), queue.paused
+        self._told = waiting, queue.paused
         self._leave_queue()
-        return Queue(
-            timestamp=queue.timestamp,
-            outputs=outputs[:QUEUED_OUTPUTS],
-            waiting=len(outputs),
-            paused=queue.paused,
-        )
+        return Queue(timestamp=queue.timestamp, outputs=outputs, waiting=waiting, paused=queue.paused)
 
     def _live_goes_first(self, replay: _Replay) -> bool:
         """Tell whether a stored event is buffered that was published before the replay was asked for.

@@ -102,8 +102,9 @@ def merge_deltas(older: Event, newer: Event) -> Event | None:
 class OwnerQueue(Struct, frozen=True, kw_only=True):
     """What waits of one owner's, the next output first, as a snapshot on its way to subscribers.
 
-    `uids` are the tasks of `outputs`, in the same order. `news` are the tasks of which something changed since the
-    snapshot before. `at` is in monotonic seconds, `timestamp` in Unix seconds.
+    `uids` are the tasks of `outputs`, in the same order, and `places` the indices of each task there. `news` are the
+    tasks of which something changed since the snapshot before. `at` is in monotonic seconds, `timestamp` in Unix
+    seconds.
     """
 
     uid: ClassVar[str] = ""
@@ -114,6 +115,7 @@ class OwnerQueue(Struct, frozen=True, kw_only=True):
     at: float
     uids: tuple[str, ...]
     outputs: tuple[QueuedOutput, ...]
+    places: dict[str, list[int]]
     paused: bool
     news: frozenset[str]
 

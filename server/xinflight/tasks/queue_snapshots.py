@@ -103,13 +103,17 @@ class QueueSnapshots:
         known, paused, now = self._journal.queue(owner), owner in self._paused, self._clock.monotonic()
         told = {} if known is None else dict(zip(_keys(known), known.outputs, strict=True))
         passed = 0.0 if known is None else now - known.at
-        uids, outputs, news = [], [], set()
+        uids: list[str] = []
+        outputs: list[QueuedOutput] = []
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        news = set()
         for number, run in enumerate(runs, 1):
             if number % SLICE == 0:
                 await asyncio.sleep(0)
             if not run.waits:
                 continue
             output = queued_output(run)
+            places[run.task.uid].append(len(outputs))
             uids.append(run.task.uid)
             outputs.append(output)
             before = told.pop((run.task.uid, output.index), None)
@@ -127,6 +131,7 @@ class QueueSnapshots:
                     at=now,
                     uids=tuple(uids),
                     outputs=tuple(outputs),
+                    places=places,
                     paused=paused,
                     news=frozenset(news),
                 )
