@@ -10,6 +10,10 @@ from xinflight.forwarded import Network, in_networks
 __all__ = ["Authenticator", "Everyone", "Proxy", "identity_of"]
 
 
+def _do_nothing() -> None:
+    """Stop to wait for the revocation of what can't be revoked: a lambda for each idle connection takes memory."""
+
+
 class Authenticator:
     """Decides who a request is from. One per mounted gateway; independent of aiohttp."""
 
@@ -46,7 +50,7 @@ class Authenticator:
 
     def on_revoked(self, grant: Grant, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once if the token behind a grant is revoked. Call the returned function to stop that."""
-        return lambda: None
+        return _do_nothing
 
 
 class Everyone(Authenticator):

@@ -44,7 +44,7 @@ class Access:
         self._host: AccessHost | None = None
         self._notified = False
         self._timer: Timer | None = None
-        self._stop_watching: Callable[[], None] = lambda: None
+        self._stop_watching: Callable[[], None] | None = None
 
     @property
     def identity(self) -> Identity:
@@ -87,8 +87,9 @@ class Access:
     def unwatch(self) -> None:
         """Notify nobody from now on."""
         self._host = None
-        self._stop_watching()
-        self._stop_watching = lambda: None
+        if self._stop_watching is not None:
+            self._stop_watching()
+            self._stop_watching = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
