@@ -33,18 +33,25 @@ def access_of(owner: str, clock: Clock) -> Access:
     return Access(grant, refuse, lambda grant, callback: lambda: None, clock)
 
 
+class _Sender:
+    def __init__(self, sent: list[bytes]) -> None:
+        self._sent = sent
+
+    def takes(self, size: int) -> bool:
+        return True
+
+    async def send(self, messages: Sequence[bytes]) -> None:
+        self._sent.extend(messages)
+
+
 @asynccontextmanager
 async def conversation(parts: ScriptedGateway, codec: Codec) -> AsyncIterator[tuple[Session, list[bytes]]]:
     """Give a session of "ann" and what it sends; at the end of the block all that waits is sent."""
     gateway = put_together(parts)
     sent: list[bytes] = []
-
-    async def send(frames: Sequence[bytes]) -> None:
-        sent.extend(frames)
-
     subscriber = await gateway.subscribe("ann")
     context = gateway.render_context("en", str)
-    outbox = Outbox(send, lambda size: True, subscriber, context, codec, parts.clock, patience=5.0)
+    outbox = Outbox(_Sender(sent), subscriber, context, codec, parts.clock, patience=5.0)
     writer = asyncio.create_task(outbox.run(), name="writer")
     meter = ClientMeter(gateway.limits, "ann", None, parts.clock)
     yield Session(gateway, access_of("ann", parts.clock), subscriber, outbox, context, codec, meter), sent

@@ -284,12 +284,15 @@ class Line:
         context = RenderContext(
             lang="en", output_url=str, output_bytes=no_bytes, inline_bytes=0, written=lambda event, message: None
         )
-        self.outbox = Outbox(self._send, lambda size: False, subscriber, context, JSON, self.clock, patience=5.0)
+        self.outbox = Outbox(self, subscriber, context, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")
 
-    async def _send(self, frames: Sequence[bytes]) -> None:
+    def takes(self, size: int) -> bool:
+        return False
+
+    async def send(self, messages: Sequence[bytes]) -> None:
         await self.free.wait()
-        self.sent += frames
+        self.sent += messages
 
     async def end(self) -> None:
         """Stop, whatever waits."""

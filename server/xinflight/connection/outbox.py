@@ -7,9 +7,9 @@ until there is room, so the queue is bounded in count and bytes. It is disconnec
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from xinflight.clock import Clock
 from xinflight.journal import Subscriber
@@ -17,7 +17,7 @@ from xinflight.model import Event
 from xinflight.protocol import Codec, ServerMessage
 from xinflight.render import RenderContext, render
 
-__all__ = ["Outbox", "SlowReader"]
+__all__ = ["Outbox", "Sender", "SlowReader"]
 
 WAITING_ANSWERS = 256
 """Messages that may be queued. Notices are queued whether the peer reads or not, so `room` can't bound them."""
@@ -33,6 +33,16 @@ ROOM_REPLAYS = 8
 """Pending replays above which no further request is read: each holds the ids of up to 1,000 tasks."""
 
 
+class Sender(Protocol):
+    """A transport of messages."""
+
+    def takes(self, size: int) -> bool:
+        """Return whether so many bytes are certainly sent without waiting for the client to read."""
+
+    async def send(self, messages: Sequence[bytes]) -> None:
+        """Send one message, waiting while the client does not read, or several that are taken at once."""
+
+
 class SlowReader(Exception):
     """The peer keeps the connection open without reading. It may reconnect and resume."""
 
@@ -45,24 +55,18 @@ class _Frame(NamedTuple):
 
 
 class Outbox:
-    """Send messages in order. `send` passes frames to the transport; with one, it waits while its buffer is full.
-
-    Only `run` calls `send`. One frame may take `patience` seconds. `takes` returns whether the transport certainly
-    takes so many bytes without waiting: most frames need no timer, and go together.
-    """
+    """Send messages in order, by `run` alone. One may take `patience` seconds; most are taken at once."""
 
     def __init__(
         self,
-        send: Callable[[Sequence[bytes]], Awaitable[None]],
-        takes: Callable[[int], bool],
+        sender: Sender,
         subscriber: Subscriber,
         render_context: RenderContext,
         codec: Codec,
         clock: Clock,
         patience: float,
     ) -> None:
-        self._send = send
-        self._takes = takes
+        self._sender = sender
         self._subscriber = subscriber
         self._render_context = render_context
         self._codec = codec
@@ -146,14 +150,14 @@ class Outbox:
 
     async def _transmit(self, frames: list[_Frame]) -> None:
         """Send frames, and note what was written. Not part of `run`, which would keep the last one while it waits."""
-        if self._takes(sum(len(frame.data) for frame in frames)):
-            await self._send([frame.data for frame in frames])
+        if self._sender.takes(sum(len(frame.data) for frame in frames)):
+            await self._sender.send([frame.data for frame in frames])
             self._note_written(frames)
             return
         for frame in frames:
             try:
                 async with self._clock.timeout(self._patience):
-                    await self._send([frame.data])
+                    await self._sender.send([frame.data])
             except TimeoutError:
                 raise SlowReader from None
             self._note_written([frame])
@@ -167,7 +171,7 @@ class Outbox:
         """Return the next frame, and those behind it that go with it; none if there is nothing to send."""
         frames: list[_Frame] = []
         size = 0
-        while not frames or (size < TOGETHER_BYTES and self._has_more() and self._takes(size)):
+        while not frames or (size < TOGETHER_BYTES and self._has_more() and self._sender.takes(size)):
             frame = await self._next()
             if frame is None:
                 break

@@ -36,10 +36,9 @@ log = structlog.stdlib.get_logger(__name__)
 MAX_FRAME = 2**20
 """Bytes above which the socket is closed with 1009 (RFC 6455). From `limits.frame_bytes` up to here a frame is
 answered with an error. More if `limits.chat_bytes` is."""
-
-
 FLOOD_CLOSE = 1.0
 """Seconds that a flooding client has to close the connection from its side."""
+_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 
 class WebSocket:
@@ -156,7 +155,7 @@ class WebSocket:
 
         sender = FrameSender(request, ws, binary=codec.binary)
         patience = gateway.settings.heartbeat
-        outbox = Outbox(sender.send, sender.takes, subscriber, render_context, codec, gateway.clock, patience)
+        outbox = Outbox(sender, subscriber, render_context, codec, gateway.clock, patience)
         meter = self._context.meter(request, identity.id)
         access = self._context.access(request, grant)
         session = Session(gateway, access, subscriber, outbox, render_context, codec, meter)
@@ -189,7 +188,8 @@ async def _read(session: Session, ws: web.WebSocketResponse, meter: ClientMeter,
     discarded.
     """
     frames = 0
-    async for frame in ws:
+    # Not `async for`: that would be one more coroutine of every idle connection.
+    while (frame := await ws.receive()).type not in _ENDS:
         frames += 1
         if meter.flooding:
             log.info("flooding client disconnected", owner=session.owner, frames=frames)
