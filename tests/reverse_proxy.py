@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from clients import hosted
 
 USER = "X-Forwarded-User"
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "content-encoding"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length"}
 
 
 class LogInProxy:

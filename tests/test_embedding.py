@@ -1,6 +1,7 @@
 """Inside somebody else's application: prefixes, sub-applications, several gateways, owners, and a clean end."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -67,7 +68,10 @@ async def test_in_a_sub_application(settings: Settings) -> None:
     gateway = setup(sub, settings, prefix="/v1", page=True)
     app.add_subapp("/art", sub)
     async with hosted(app) as url:
-        assert 'src="assets/page/main.js"' in await page(f"{url}art/v1/")
+        html = await page(f"{url}art/v1/")
+        module = re.search(r'src="(assets/[^"]+/page/main.js)"', html)
+        assert module
+        assert "import" in await page(f"{url}art/v1/{module[1]}")
         assert "import" in await page(f"{url}art/v1/assets/page/main.js")
         async with WireClient.connect(f"{url}art/v1") as client:
             end = await draw(client)

@@ -24,6 +24,7 @@ from xinflight.web import (
     Admin,
     Assets,
     Authenticate,
+    CustomFiles,
     CustomPage,
     Docs,
     Endpoint,
@@ -266,7 +267,7 @@ def _add_page(app: web.Application, context: HttpContext, prefix: str, *, own: b
             raise BadSettings(f"There is no page at {index} (setting page).")
         app.router.add_get(f"{prefix}/", CustomPage(context, index).index, name=f"{context.name}:page")
         if page.is_dir():
-            app.router.add_get(f"{prefix}/{{file:.+}}", Assets(page).file)
+            app.router.add_get(f"{prefix}/{{file:.+}}", CustomFiles(page).file)
     elif own:
         app.router.add_get(f"{prefix}/", Page(app, context, version("xinflight")).index, name=f"{context.name}:page")
-        app.router.add_get(f"{prefix}/assets/{{file:.+}}", Assets().file, name=f"{context.name}:assets")
+        app.router.add_get(f"{prefix}/assets/{{file:.+}}", Assets(context).file, name=f"{context.name}:assets")

@@ -28,7 +28,7 @@ import { Viewer } from "./view/viewer.js";
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
 
-const { auth = "none", arrived } = document.documentElement.dataset;
+const { auth = "none", trusted } = document.documentElement.dataset;
 // Relative to the page, like all of its addresses: a proxy may have put it below a prefix.
 const wsPath = new URL("ws/generate", location.href).pathname;
 const token = takeToken();
@@ -163,4 +163,4 @@ addEventListener("hashchange", () => {
 });
 
 remember(client, wsPath);
-await account.begin(token, arrived === "none" || arrived === "same-origin");
+await account.begin(token, trusted === "true");

@@ -3,8 +3,10 @@
 from xinflight.web.account import AccountApi
 from xinflight.web.address import Addresses
 from xinflight.web.admin import Admin
+from xinflight.web.assets import Assets
 from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
 from xinflight.web.context import Handler, HttpContext, RequestLogin
+from xinflight.web.custom_page import CustomFiles, CustomPage
 from xinflight.web.docs import DOCUMENT, Docs
 from xinflight.web.errors import Endpoint, ErrorBody
 from xinflight.web.files import OUTPUT_ID, Files
@@ -17,7 +19,7 @@ from xinflight.web.openai_chat import OpenAiChats
 from xinflight.web.openai_images import OpenAiImagesApi
 from xinflight.web.openai_reader import openai_error
 from xinflight.web.origins import host_allowed, is_loopback, origin_allowed
-from xinflight.web.pages import Assets, CustomPage, Page
+from xinflight.web.pages import Page
 from xinflight.web.preflight import Preflight
 from xinflight.web.queue import OwnQueue
 from xinflight.web.rest import Rest
@@ -36,6 +38,7 @@ __all__ = [
     "Assets",
     "Authenticate",
     "Connections",
+    "CustomFiles",
     "CustomPage",
     "Docs",
     "Endpoint",

@@ -1,7 +1,7 @@
 """What all handlers share: the gateway, who a request is from, and whether it is allowed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from functools import lru_cache, partial
 from typing import Literal, Protocol
 
@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from xinflight.auth import Grant, Identity
 from xinflight.clock import Clock
 from xinflight.connection import Access
-from xinflight.errors import BodyTimeout, Forbidden, NotAcceptable
+from xinflight.errors import BodyTimeout, Forbidden, NotAcceptable, XinflightError
 from xinflight.gateway import Gateway
 from xinflight.i18n import choose_language
 from xinflight.negotiation import preferred_type
@@ -131,6 +131,12 @@ class HttpContext:
         """Return who a request is from. Errors as `RequestLogin.grant`."""
         request[GRANT] = await self.login.grant(request)
         return request[GRANT]
+
+    async def ensure_identity(self, request: web.Request) -> None:
+        """Give a new browser its anonymous identity with the page, whose first requests would each get another."""
+        if self.login.mode == "anonymous":
+            with suppress(XinflightError):
+                await self.grant(request)
 
     async def identity(self, request: web.Request) -> Identity:
         """Return who a request is from, and count it. Errors as `grant`, and RateLimited."""

@@ -1,21 +1,20 @@
-"""The browser page, a custom page in its place, and their static files."""
+"""The gateway's own page."""
 
-import asyncio
-from contextlib import suppress
-from importlib.resources import files
-from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import hdrs, web
 
-from xinflight.errors import XinflightError
 from xinflight.i18n import choose_language
+from xinflight.web.assets import own_assets
+from xinflight.web.client_static import CLIENT_STATIC
 from xinflight.web.context import HttpContext
+from xinflight.web.static_content import StaticContent
 from xinflight.web.words import FillWords, Words
 
-__all__ = ["Assets", "CustomPage", "Page"]
+__all__ = ["Page"]
 
 POLICY = (
     # blob: is an image that somebody has chosen and not uploaded yet.
@@ -25,38 +24,51 @@ POLICY = (
     # fixed templates of lit-html.
     "require-trusted-types-for 'script'; trusted-types lit-html"
 )
-CUSTOM_POLICY = "object-src 'none'; frame-ancestors 'none'"
-"""What can be had of a page that may have scripts of its own, inline ones too, from anywhere."""
-REVALIDATE = {"Cache-Control": "no-cache"}
-"""Revalidate on every load (304 while unchanged): a mix of old and new modules would break the page."""
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
+ENTRY = "page/main.js"
+THEMES = ("light", "dark")
 
 
-def _client_static() -> Path:
-    """Return the folder of the browser's files, in a checkout as in an installed wheel."""
-    return Path(str(files("xinflight.client_static")))
+class _Variant(NamedTuple):
+    """What the page depends on.
+
+    `theme` is one of THEMES, or empty for that of the system. `trusted` is whether the page was opened from itself or
+    by its address: a link on another website could bring somebody else's token.
+    """
+
+    lang: str
+    theme: str
+    trusted: bool
 
 
 class Page:
-    """The gateway's own page, rendered from a template."""
+    """The gateway's own page, rendered from a template: once for each variant, of which there are few."""
 
     def __init__(self, app: web.Application, context: HttpContext, version: str) -> None:
         self._context = context
         self._version = version
-        self._words = Words(_client_static() / "assets" / "words")
+        self._words = Words(CLIENT_STATIC / "assets" / "words")
         public = urlsplit(context.gateway.settings.public_url or "")
-        self._policy = POLICY.format(outputs=f"{public.scheme}://{public.netloc}" if public.netloc else "")
+        outputs = f"{public.scheme}://{public.netloc}" if public.netloc else ""
+        self._headers = {
+            # The page names the version of its modules, so that it must not be an old one.
+            hdrs.CACHE_CONTROL: "no-cache",
+            "Content-Security-Policy": POLICY.format(outputs=outputs),
+            hdrs.VARY: "Accept-Language, Cookie, Sec-Fetch-Site",
+        }
+        self._rendered: dict[_Variant, StaticContent] = {}
         if TEMPLATES not in app:
             # Under a key of its own, beside any templates of the host.
-            loader = jinja2.FileSystemLoader(_client_static() / "templates")
             environment = aiohttp_jinja2.setup(
                 app,
                 app_key=TEMPLATES,
-                loader=loader,
+                loader=jinja2.FileSystemLoader(CLIENT_STATIC / "templates"),
                 autoescape=True,
                 auto_reload=False,
                 extensions=[FillWords],
                 undefined=jinja2.StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
             )
             # Load it now: the first request would read the file on the event loop.
             environment.get_template("index.html")
@@ -64,80 +76,49 @@ class Page:
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /: return the page in the language of the request. Its links are relative, for any prefix."""
         self._context.check_allowed(request)
-        await _identify(self._context, request)
-        lang = self._lang(request)
-        languages = self._words.languages
-        position = [language.tag for language in languages].index(lang)
-        variables = {
-            "lang": lang,
+        await self._context.ensure_identity(request)
+        variant = _Variant(
+            lang=self._lang(request),
+            theme=_one_of(THEMES, self._chosen(request, "theme")),
+            trusted=request.headers.get("Sec-Fetch-Site") in ("none", "same-origin"),
+        )
+        if variant not in self._rendered:
+            page = aiohttp_jinja2.render_string("index.html", request, self._variables(variant), app_key=TEMPLATES)
+            self._rendered[variant] = StaticContent(page.encode(), "text/html; charset=utf-8")
+        return await self._rendered[variant].respond(request, self._headers)
+
+    def _variables(self, variant: _Variant) -> dict[str, object]:
+        languages, texts = self._words.languages, self._words.texts[variant.lang]
+        position = [language.tag for language in languages].index(variant.lang)
+        assets = own_assets()
+        return {
+            "lang": variant.lang,
+            "theme": variant.theme,
             "gateway": self._context.name,
-            "texts": self._words.texts[lang],
+            "auth": self._context.login.mode,
+            "trusted": variant.trusted,
+            "version": self._version,
+            "assets": f"assets/{assets.version}",
+            "modules": assets.modules(ENTRY),
+            "texts": texts,
             "words": {
-                "lang": lang,
+                "lang": variant.lang,
                 "languages": [language._asdict() for language in languages],
-                "texts": self._words.texts[lang],
+                "texts": texts,
             },
             "next_language": languages[(position + 1) % len(languages)],
-            "auth": self._context.login.mode,
-            # A link on another website could bring somebody else's token; an address that was typed does not.
-            "arrived": request.headers.get("Sec-Fetch-Site", ""),
-            "version": self._version,
         }
-        response = aiohttp_jinja2.render_template("index.html", request, variables, app_key=TEMPLATES)
-        response.headers["Content-Security-Policy"] = self._policy
-        response.headers.update(REVALIDATE)
-        response.headers["Vary"] = "Accept-Language, Cookie, Sec-Fetch-Site"
-        return response
 
     def _lang(self, request: web.Request) -> str:
         """Return the language asked for in the query, else chosen here before, else the one the browser prefers."""
-        chosen = request.cookies.get(f"{self._context.name}-lang")
+        chosen = self._chosen(request, "lang")
         wanted = request.query.get("lang") or chosen or request.headers.get(hdrs.ACCEPT_LANGUAGE)
         return choose_language(wanted, self._context.gateway.settings.lang, list(self._words.texts))
 
-
-class CustomPage:
-    """The HTML file of the setting `page`."""
-
-    def __init__(self, context: HttpContext, file: Path) -> None:
-        self._context = context
-        self._file = file
-
-    async def index(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET /: return the file."""
-        self._context.check_allowed(request)
-        await _identify(self._context, request)
-        return web.FileResponse(self._file, headers={**REVALIDATE, "Content-Security-Policy": CUSTOM_POLICY})
+    def _chosen(self, request: web.Request, what: str) -> str:
+        """Return what the page has remembered of a choice (`choices.js`), in a cookie of this gateway."""
+        return request.cookies.get(f"{self._context.name}-{what}", "")
 
 
-class Assets:
-    """The files below a folder, by default the scripts and styles of the gateway's own page."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or _client_static() / "assets"
-        # A custom folder may have further pages.
-        self._headers = REVALIDATE if folder is None else {**REVALIDATE, "Content-Security-Policy": CUSTOM_POLICY}
-
-    async def file(self, request: web.Request) -> web.StreamResponse:
-        """Handle GET of a file; raise HTTPNotFound for what is not a file below the folder."""
-        file = await asyncio.to_thread(_file_below, self._folder, request.match_info["file"])
-        if file is None:
-            raise web.HTTPNotFound(text="There is no such file.\n")
-        return web.FileResponse(file, headers=self._headers)
-
-
-async def _identify(context: HttpContext, request: web.Request) -> None:
-    """Give a new browser its anonymous identity now: the page's first requests would each get one of their own."""
-    if context.login.mode == "anonymous":
-        with suppress(XinflightError):
-            await context.grant(request)
-
-
-def _file_below(folder: Path, name: str) -> Path | None:
-    """Return the file with this path below the folder, or None; symbolic links can't lead out of the folder."""
-    try:
-        file = (folder / name).resolve()
-        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
-    except (OSError, RuntimeError, ValueError):
-        # The name is too long or has a null byte, or links form a loop.
-        return None
+def _one_of(offered: tuple[str, ...], asked: str) -> str:
+    return asked if asked in offered else ""
