@@ -9,17 +9,19 @@ import uvloop
 from clients import WireClient
 from server_process import LOOPS, running
 from xinflight.cli.server import event_loop_factory
+from xinflight.settings import Settings
 
 
 def test_the_loop_of_uvloop() -> None:
-    """It is used where the extra `speed` is installed."""
-    assert event_loop_factory() is uvloop.new_event_loop
+    """It is used where the extra `speed` is installed, unless the setting says otherwise."""
+    assert event_loop_factory(Settings()) is uvloop.new_event_loop
+    assert event_loop_factory(Settings(speed=False)) is None
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server starts all the same, on asyncio's loop."""
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert event_loop_factory() is None
+    assert event_loop_factory(Settings()) is None
 
 
 @pytest.mark.process

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 import test_http_connections
 import test_http_exchanges
 import test_http_faults
-from clients import eventually
+from clients import FakeClock, eventually
 from http_peer import BODY, OK, Line, chunked, fetch, opened, peer, sized
 from xinflight.settings import Settings
 from xinflight.upstream import ResponseLost
-from xinflight.upstream.client import create_transport, server_of
+from xinflight.upstream.client import Client, create_transport, server_of
 from xinflight.upstream.http import Response
 from xinflight.upstream.http_aiohttp import AiohttpTransport
 from xinflight.upstream.http_connection import OVERHEAD_BYTES, Connection
@@ -29,7 +29,9 @@ HINTS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_which_transport(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Httptools where it is installed, else aiohttp."""
+    """Httptools where it is installed and wanted, else aiohttp."""
+    assert isinstance(Client(Settings(), FakeClock())._transport, HttptoolsTransport)
+    assert isinstance(Client(Settings(speed=False), FakeClock())._transport, AiohttpTransport)
     server = server_of(Settings(xinference_url="http://127.0.0.1:9"))
     assert isinstance(create_transport(server), HttptoolsTransport)
     monkeypatch.setitem(sys.modules, "httptools", None)

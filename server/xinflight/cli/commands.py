@@ -76,7 +76,7 @@ def serve(demo: bool, config_file: str | None, **flags: Any) -> None:
     settings = load(config_file, given)
     set_up_logs(settings.log_level, secrets_of(settings))
     try:
-        with asyncio.Runner(loop_factory=event_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=event_loop_factory(settings)) as runner:
             runner.run(
                 run(
                     settings,

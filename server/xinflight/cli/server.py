@@ -43,8 +43,10 @@ class CantListen(Exception):
     """The server can't listen on its address; the message says why, and what to try."""
 
 
-def event_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the server's event loop: uvloop's if that is installed, else None, which is asyncio's."""
+def event_loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the server's event loop: uvloop's if it is installed and wanted, else None: asyncio's."""
+    if not settings.speed:
+        return None
     try:
         from uvloop import new_event_loop
     except ImportError:

@@ -50,7 +50,8 @@ class Client:
 
     def __init__(self, settings: Settings, clock: Clock, transport: Transport | None = None) -> None:
         self.clock = clock
-        self._transport = transport or create_transport(server_of(settings))
+        create = create_transport if settings.speed else AiohttpTransport
+        self._transport = transport or create(server_of(settings))
 
     def open(self) -> None:
         """Prepare for calls; no request is sent yet."""
