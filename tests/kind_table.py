@@ -235,7 +235,7 @@ def events_of(client: WireClient, task_id: str) -> list[Json]:
 
 def without_urls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_urls(inner) for key, inner in value.items() if key != "url"}
+        return {key: without_urls(inner) for key, inner in value.items() if key not in ("url", "thumbnail_url")}
     return [without_urls(inner) for inner in value] if isinstance(value, list) else value
 
 
