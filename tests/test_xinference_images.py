@@ -24,8 +24,8 @@ FIELDS: dict[str, Any] = {"model": MODEL, "steps": 4, "guidance_scale": 3.5, "se
 
 @pytest.fixture
 async def studio(real_xinference: RealXinference, serve: Serve, stack: AsyncExitStack) -> Studio:
-    """Give a xinflight in front of the real server."""
-    url = await serve(xinference_url=real_xinference.url)
+    """Give a xinflight in front of the real server. The same request makes the same bytes."""
+    url = await serve(xinference_url=real_xinference.url, file_metadata="none")
     http = await stack.enter_async_context(aiohttp.ClientSession())
     client = await stack.enter_async_context(WireClient.connect(url))
     # What the real one was asked is not recorded.

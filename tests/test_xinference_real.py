@@ -29,10 +29,10 @@ Connect = Callable[..., Awaitable[WireClient]]
 
 @pytest.fixture
 async def connect(serve: Serve, stack: AsyncExitStack) -> Connect:
-    """Start xinflight with some settings and connect to it."""
+    """Start xinflight with some settings and connect to it. The same request makes the same bytes."""
 
     async def start(**settings: Any) -> WireClient:
-        url = await serve(**{"model": MODEL} | settings)
+        url = await serve(**{"model": MODEL, "file_metadata": "none"} | settings)
         return await stack.enter_async_context(WireClient.connect(url))
 
     return start

@@ -11,6 +11,7 @@ from clients import Json, WireClient
 from xinference_kinds import ANIMATOR
 from xinference_real import RealXinference
 from xinflight.cli import serving
+from xinflight.file_metadata import GENERATED, Provenance, embed
 from xinflight.model import identify
 from xinflight.settings import Settings
 
@@ -19,13 +20,18 @@ pytestmark = [pytest.mark.xinference, pytest.mark.timeout(300)]  # the first one
 
 SHORT: Json = {"kind": "video", "size": "64x64", "frames": 9, "fps": 5, "steps": 4, "seed": 7}
 LONG: Json = {**SHORT, "size": "128x128", "frames": 17, "steps": 40}
+PROVENANCE = Provenance(
+    source_type=GENERATED, producer="xinflight", produce_id="a-0", tool="xinflight", system=ANIMATOR, created=0.0
+)
 
 
 class Life:
     """Lives of a xinflight in front of the real server, with one client."""
 
     def __init__(self, folder: Path, xinference: str) -> None:
-        self._settings = Settings(port=0, data_dir=str(folder), xinference_url=xinference, drain=0.0)
+        # The same request makes the same bytes.
+        same: dict[str, Any] = {"file_metadata": "none", "drain": 0.0}
+        self._settings = Settings(port=0, data_dir=str(folder), xinference_url=xinference, **same)
         self.client: WireClient
 
     async def begin(self, stack: AsyncExitStack) -> None:
@@ -59,6 +65,9 @@ async def test_videos(real_xinference_kinds: RealXinference, tmp_path: Path) -> 
         told, film = await life.film("a")
         assert (told["media_type"], told["width"], told["height"], told["duration"]) == ("video/mp4", 64, 64, 1.8)
         assert identify(film).bytes == told["bytes"]
+        labelled = embed(film, PROVENANCE, None)
+        assert b"mdtaAIGC" in labelled, "its header is last"
+        assert identify(labelled).duration == told["duration"]
         # Were it sent while the other one works on, both would fail.
         await life.ask("b", **LONG)
         await life.running("b")
