@@ -42,8 +42,8 @@ LONG = 60.0
 
 PAINTER = EmulatedModel(
     uid="painter",
-    step_seconds=0.02,
-    decode_seconds=0.02,
+    step_seconds=0.005,
+    decode_seconds=0.005,
     default_generate_config={"num_inference_steps": 10, "guidance_scale": 0.0},
 )
 """A model quick enough for tests, and slow enough to cancel."""

@@ -6,17 +6,21 @@ import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
-from clients import Recorder, painter
+from clients import painter
 from kind_table import ANIMATOR, WRITER
+from xinflight.cli import serving
+from xinflight.demo import Emulator, serve_emulator
 from xinflight.errors import leaves
 from xinflight.protocol import CODECS
+from xinflight.settings import Settings
 from xinflight.testing import (
     OPERATORS,
     BadPattern,
@@ -43,19 +47,32 @@ CASES = [
 ]
 
 
-@pytest.fixture
-async def engine() -> Recorder:
-    """Give an emulator with a model that takes its time over many steps, and models for videos and chats."""
+on_one_server = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Give the base URL of one server for all exchanges, as those have who run the kit.
+
+    Its engine has a model that takes its time over many steps, and models for videos and chats.
+    """
     abilities = ("text2image", "image2image", "inpainting")
-    return Recorder([painter(step_seconds=0.01, decode_seconds=0.01, abilities=abilities), ANIMATOR, WRITER])
+    models = [painter(step_seconds=0.01, decode_seconds=0.01, abilities=abilities), ANIMATOR, WRITER]
+    folder = str(tmp_path_factory.mktemp("server"))
+    async with serve_emulator(Emulator(models)) as engine:
+        settings = Settings(port=0, data_dir=folder, drain=0.0, xinference_url=engine, default_size="64x64")
+        async with serving(settings, demo=False) as (url, _):
+            yield url
 
 
-@pytest.fixture
-async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
-    return await stack.enter_async_context(aiohttp.ClientSession())
+@pytest_asyncio.fixture(loop_scope="module")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
 
 
 @pytest.mark.parametrize(("exchange", "subprotocol"), CASES)
+@on_one_server
 async def test_our_server_keeps_it(
     exchange: Exchange, subprotocol: str, server: str, http: aiohttp.ClientSession
 ) -> None:
@@ -213,6 +230,7 @@ LIES: list[tuple[str, Lie, str]] = [
 
 
 @pytest.mark.parametrize(("title", "lie", "told"), LIES)
+@on_one_server
 async def test_a_server_that_does_something_else_is_found_out(
     title: str, lie: Lie, told: str, server: str, http: aiohttp.ClientSession
 ) -> None:
@@ -230,6 +248,7 @@ async def deceive(honest: Connect, offer: Sequence[str] | None, lie: Lie) -> Asy
         yield Liar(line, lie)
 
 
+@on_one_server
 async def test_a_refusal_that_nobody_expects_fails_at_once(server: str, http: aiohttp.ClientSession) -> None:
     steps = [Step(send={"action": "generate", "prompt": ""}), Step(expect={"type": "ack"})]
     exchange = Exchange(number=1, title="wrong", section="", steps=steps)
@@ -237,6 +256,7 @@ async def test_a_refusal_that_nobody_expects_fails_at_once(server: str, http: ai
         await run_exchange(exchange, connector(http, f"{server}ws/generate"))
 
 
+@on_one_server
 async def test_a_close_is_told(server: str, http: aiohttp.ClientSession) -> None:
     connect = connector(http, f"{server}ws/generate")
     refused = Exchange(number=1, title="", section="", steps=[Step(expect={"type": "welcome"}, offer=["nobody"])])
@@ -331,6 +351,7 @@ def test_patterns_that_make_no_sense(pattern: Message) -> None:
 
 
 @pytest.mark.process
+@on_one_server
 async def test_the_command(server: str) -> None:
     url = f"{server.replace('http', 'ws', 1)}ws/generate"
     said, code = await told(url, "--only", "3", "--only", "4", "--only", "30", "--msgpack")

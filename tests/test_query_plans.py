@@ -1,9 +1,10 @@
 """What SQLite does for each statement of the store: nothing that serves a request reads more than what it returns."""
 
 import ast
+import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -62,14 +63,19 @@ INDEXES = {
 """Which index what is asked most is read by."""
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
     """Give an empty database of this version."""
-    store = SqliteStore(tmp_path, full=False)
+    folder = tmp_path_factory.mktemp("database")
+    asyncio.run(_make(folder))
+    with closing(sqlite3.connect(folder / "xinflight.db")) as connection:
+        yield connection
+
+
+async def _make(folder: Path) -> None:
+    store = SqliteStore(folder, full=False)
     await store.open()
     await store.close()
-    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
-        yield connection
 
 
 def plan(database: sqlite3.Connection, statement: str) -> list[str]:

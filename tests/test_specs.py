@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from xinflight import setup
 from xinflight.errors import XinflightError, leaves
 from xinflight.protocol import JSON, CancelOutcome, CloseCode, ServerMessage, State, Step, UpstreamState
 from xinflight.settings import Settings
-from xinflight.specs import CLIENT, HTTP, MEMBERS, SERVER, documents, schemas, tag
+from xinflight.specs import CLIENT, HTTP, MEMBERS, SERVER, schemas, tag
+from xinflight.specs import documents as make_documents
 
 pytest_plugins = ["page_fixtures"]
 
@@ -32,23 +34,31 @@ FOLDER = ROOT / "docs" / "specs"
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text("utf-8")
 
 
+NAMES = sorted(file.name for file in FOLDER.iterdir())
+
+documents = cache(make_documents)
+
+
 def document(name: str) -> Json:
     found: Json = json.loads(documents()[name])
     return found
 
 
-SCHEMA = document("messages.schema.json")
+@cache
+def schema() -> Json:
+    """Return the schema of the messages. Not made while tests are collected, which every worker does."""
+    return document("messages.schema.json")
 
 
 def validator(name: str) -> Draft202012Validator:
     """Return what holds a value against one schema of the messages."""
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": SCHEMA["$defs"]})
+    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": schema()["$defs"]})
 
 
 # As committed, and as told
 
 
-@pytest.mark.parametrize("name", documents())
+@pytest.mark.parametrize("name", NAMES)
 def test_the_committed_files_are_what_is_made_now(name: str) -> None:
     assert (FOLDER / name).read_bytes() == documents()[name], "run `make specs` and commit docs/specs"
 
@@ -65,7 +75,7 @@ def descriptions(found: Any) -> Iterator[str]:
                 yield from descriptions(value)
 
 
-@pytest.mark.parametrize("name", [name for name in documents() if name.endswith(".json")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".json")])
 def test_no_description_is_indented(name: str) -> None:
     """Python 3.13 strips the indentation of docstrings itself, older ones don't; in Markdown it makes code blocks."""
     texts = list(descriptions(document(name)))
@@ -73,8 +83,8 @@ def test_no_description_is_indented(name: str) -> None:
     assert [text for text in texts if text != inspect.cleandoc(text)] == []
 
 
-def test_nothing_else_is_committed_beside_them() -> None:
-    assert {file.name for file in FOLDER.iterdir()} == set(documents())
+def test_all_are_committed_and_nothing_else() -> None:
+    assert set(NAMES) == set(documents())
 
 
 def below(struct: type[Any]) -> Iterator[type[Any]]:
@@ -104,7 +114,7 @@ def test_every_word_has_a_meaning(enum: type[Enum]) -> None:
 
 def test_every_code_is_told() -> None:
     codes = [leaf.code for leaf in leaves()]
-    assert SCHEMA["$defs"]["ErrorCode"]["examples"] == codes
+    assert schema()["$defs"]["ErrorCode"]["examples"] == codes
     assert [told["code"] for told in document("asyncapi.json")["x-error-codes"]] == codes
     declarations = documents()["xinflight.d.ts"].decode()
     for code in codes:
@@ -115,7 +125,7 @@ def test_every_code_is_told() -> None:
 
 
 def test_the_schema_is_one() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator.check_schema(schema())
 
 
 def transcript(side: str) -> list[str]:
