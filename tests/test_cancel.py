@@ -264,7 +264,8 @@ async def test_on_the_other_route_an_abort_is_never_sent(
     assert engine.in_flight["painter"] == 1, "nobody waited for it"
     engine.thaw()
     await draws(client)
-    await start(client, "late", steps=20, timeout=0.2)
+    engine.faults = Faults(slow=40, requests=1)
+    await start(client, "late", timeout=0.2)
     assert (await client.ends("late"))["late"]["state"] == "expired"
     await draws(client, "last")
     assert engine.aborts == []

@@ -44,7 +44,8 @@ async def draws(client: WireClient) -> None:
 
 async def test_a_model_that_dies_is_tried_again_in_sight(client: WireClient, engine: Recorder) -> None:
     """The second attempt has a number and a reason, starts at 0 again, and completes."""
-    engine.faults = Faults(die=15, requests=1)
+    # It is asked for its progress before that.
+    engine.faults = Faults(die=15, slow=8, requests=1)
     assert (await end_of(client, "a", steps=20))["type"] == "result"
     shown = client.of("a", "progress")
     assert {m["details"].get("attempt", 1) for m in shown if "details" in m} >= {1, 2}

@@ -22,7 +22,7 @@ from scripted_gateway import ScriptedGateway, turns
 from xinflight.app import setup
 from xinflight.auth import Identity
 from xinflight.connection.outbox import WAITING_ANSWERS
-from xinflight.demo import Faults
+from xinflight.demo import Emulator, Faults
 from xinflight.errors import StorageUnavailable
 from xinflight.gateway import Gateway
 from xinflight.metrics.labels import OTHER, UNASSIGNED, Names
@@ -120,9 +120,11 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
     url = await serve(xinference_url=await emulate(engine), default_size="64x64", metrics=True)
     async with WireClient.connect(url) as client:
         start = client.seen[0]["cursor"]
+        engine.script = [Faults(freeze=3), Faults(freeze=3)]
         await client.ask(action="generate", prompt="boat", task_id="a")
+        await client.until(lambda m: m["type"] == "progress" and m["progress"] > 0)
+        Emulator.thaw(engine)
         await client.ends("a")
-        engine.faults = Faults(freeze=3)
         await client.ask(action="generate", prompt="boat", task_id="b")
         await client.until(lambda m: m["type"] == "progress" and m["task_id"] == "b" and m["progress"] > 0)
         running = Series(await scrape(url))

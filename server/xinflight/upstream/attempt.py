@@ -106,8 +106,8 @@ class Attempt:
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
         if self._kind.streams:
             self._start(self._hang_up(post), "hang up")
+        ends: set[asyncio.Future[Any]] = {post, self._presumed_ended}
         try:
-            ends: set[asyncio.Future[Any]] = {post, self._presumed_ended}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if not post.done():
                 raise UpstreamDied(detail="presumed to have ended: no progress")
@@ -130,6 +130,9 @@ class Attempt:
             raise UpstreamDied(detail=f"the response was lost: {type(error).__name__} {error}") from None
         finally:
             await self._finish(post)
+            # The traceback of a failure has this frame: with the task of the same failure in it, all that belongs to
+            # the request would be a reference cycle, and stay until a full collection, which is rare.
+            del post, ends
 
     def abort(self) -> None:
         """Abort the upstream request where its route allows that. Returns at once; idempotent.
@@ -179,6 +182,8 @@ class Attempt:
         for task in ours:
             task.cancel()
         await asyncio.gather(*ours, return_exceptions=True)
+        # Their tracebacks have frames with this attempt, a reference cycle.
+        self._helpers.clear()
 
     async def _post(self) -> Made:
         """Send the request and read its response; once it is aborted, its text is no longer told."""

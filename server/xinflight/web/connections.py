@@ -169,6 +169,9 @@ class _RequestHandler(web.RequestHandler):
         """End the request that is handled, if there is one."""
         super().connection_lost(exc)
         self._connections.lost(self)
+        # The callback of a WebSocket, which refers to its request, and that to this: a reference cycle, which would
+        # stay until a full garbage collection.
+        self._data_received_cb = None
 
     def handle_error(
         self,

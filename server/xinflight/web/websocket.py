@@ -93,6 +93,8 @@ class WebSocket:
         except (Unauthorised, TokenExpired, AmbiguousCredentials, RateLimited, TooManyConnections) as error:
             context.gateway.refusals.write("connection refused", error)
             await ws.close(code=_close_code(error), message=_close_reason(error))
+        finally:
+            _break_cycle(ws)
         return ws
 
     async def close_waiting(self, app: web.Application) -> None:
@@ -251,6 +253,16 @@ def _close_reason(error: XinflightError) -> bytes:
     """Return the reason of a refusal in English, at most 123 bytes (RFC 6455 section 5.5)."""
     text = translate(error.code, "en")
     return (f"{text}: {error.limit}" if error.limit else text).encode()[:123]
+
+
+def _break_cycle(ws: web.WebSocketResponse) -> None:
+    """Drop the tracebacks of the exception that a lost connection leaves in its response.
+
+    Their frames refer to the response, and it to the request and its transport: without this, all of them would stay
+    until a full garbage collection, which is rare.
+    """
+    if (error := ws.exception()) is not None:
+        error.__traceback__ = error.__context__ = None
 
 
 def _abort(request: web.Request) -> None:
