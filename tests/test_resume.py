@@ -255,7 +255,7 @@ async def test_list_filters_and_tells_all(client: WireClient, engine: Recorder) 
     tasks = {task["task_id"]: task for task in (await client.ask(action="list"))["tasks"]}
     assert tasks["done"]["metadata"] == {"album": 3}
     assert tasks["done"]["params"]["prompt"] == "done"
-    assert tasks["bad"]["code"] == "upstream_failed"
+    assert tasks["bad"]["code"] == "upstream_out_of_memory"
     assert tasks["bad"]["failed"] == [0]
     assert tasks["gone"]["cancelled"] == [0]
     assert tasks["done"]["created"] <= tasks["done"]["ended"]

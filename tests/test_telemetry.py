@@ -79,7 +79,7 @@ async def test_an_output_is_told_from_its_acceptance_to_its_end() -> None:
         # Its result was the first that anybody saw of it.
         assert telemetry.of("first_progress")[1] == ["m", KIND, took]
         writes = sum(writes for _, writes in telemetry.of("committed"))
-        assert writes >= 2 * len(("accept", "sending", "output", "end", "charge")) - 1
+        assert writes >= 2 * len(("accept", "sending", "output", "end"))
         assert not telemetry.of("commit_failed")
 
 
