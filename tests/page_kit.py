@@ -98,10 +98,9 @@ async def find_the_line(page: Page) -> None:
 
 
 async def open_settings(page: Page) -> None:
-    """Unfold what of the dock is not always on the screen."""
-    settings = page.get_by_test_id("settings")
-    if await settings.get_attribute("open") is None:
-        await settings.locator("summary").click()
+    """Show what of the dock is not always on the screen."""
+    if not await page.get_by_test_id("settings").is_visible():
+        await page.get_by_test_id("settings-open").click()
 
 
 async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> Locator:

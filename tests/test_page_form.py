@@ -14,7 +14,6 @@ pytest_plugins = ["page_fixtures"]
 async def test_a_chosen_model_stays_chosen_when_it_goes_away(open_page: Open, emulate: Serve, serve: Serve) -> None:
     engine = Recorder([QUICK, painter(uid="other", step_seconds=0.0, decode_seconds=0.0)])
     page = await open_page(await serve(xinference_url=await emulate(engine), default_size="64x64"))
-    await open_settings(page)
     model = page.get_by_test_id("model")
     await model.select_option("other")
     await tell_models(page, [known("painter", default=True)])
@@ -33,7 +32,6 @@ async def test_a_chosen_model_stays_chosen_when_it_goes_away(open_page: Open, em
 async def test_who_chose_no_model_goes_with_the_default(open_page: Open, emulate: Serve, serve: Serve) -> None:
     engine = Recorder([QUICK, painter(uid="other")])
     page = await open_page(await serve(xinference_url=await emulate(engine)))
-    await open_settings(page)
     model = page.get_by_test_id("model")
     await expect(model).to_have_value("painter")
     await tell_models(page, [known("other", default=True)])
@@ -44,7 +42,6 @@ async def test_who_chose_no_model_goes_with_the_default(open_page: Open, emulate
 
 async def test_a_model_that_is_gone_for_good_is_refused_at_its_field(studio: Studio) -> None:
     page = await studio.visit()
-    await open_settings(page)
     await tell_models(page, [known("painter", default=True), known("gone")])
     await page.get_by_test_id("model").select_option("gone")
     await page.get_by_test_id("prompt").fill("a stone")
@@ -82,15 +79,15 @@ async def test_a_reload_keeps_what_was_typed_in_this_tab_only(open_page: Open, e
     url = await serve(xinference_url=await emulate(engine), default_size="64x64")
     page = await open_page(url)
     await open_settings(page)
-    await page.get_by_test_id("negative-fold").locator("summary").click()
+    await page.get_by_test_id("guidance").fill("1.5")
     for field, value in TYPED.items():
         await page.get_by_test_id(field).fill(value)
-    await page.get_by_test_id("guidance").fill("1.5")
     await page.get_by_test_id("model").select_option("other")
     await page.get_by_test_id("size").select_option("custom")
     await page.get_by_test_id("width").fill("96")
     await page.reload()
     await live(page)
+    await open_settings(page)
     for field, value in {**TYPED, "guidance": "1.5", "model": "other", "size": "custom", "width": "96"}.items():
         await expect(page.get_by_test_id(field)).to_have_value(value)
         await expect(page.get_by_test_id(field)).to_be_visible()

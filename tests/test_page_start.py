@@ -111,11 +111,11 @@ async def test_only_what_a_model_can_is_offered(atelier: Studio) -> None:
 
 async def test_where_no_model_starts_from_images_none_can_be_brought(studio: Studio) -> None:
     page = await studio.visit()
-    await expect(page.get_by_test_id("start-field")).to_be_hidden()
+    await expect(page.get_by_test_id("image-choose")).to_be_hidden()
     data = base64.b64encode(picture()["buffer"]).decode()
     # A dropped file never takes the place of the page.
     assert await page.evaluate(f"([way, data]) => ({BRING})(way, data)", ["drop", data])
-    await expect(page.get_by_test_id("start-field")).to_be_hidden()
+    await expect(page.get_by_test_id("image-choose")).to_be_hidden()
 
 
 async def test_any_image_can_be_started_from_again(atelier: Studio) -> None:

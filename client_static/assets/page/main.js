@@ -10,6 +10,7 @@ import { Board } from "./board/board.js";
 import { byId } from "./ui/dom.js";
 import { Draft } from "./store/draft.js";
 import { Form } from "./dock/form.js";
+import { learnTimes } from "./dock/times.js";
 import { Gallery } from "./sheet/gallery.js";
 import { remember } from "./store/memory.js";
 import { More } from "./sheet/more.js";
@@ -41,9 +42,16 @@ const store = new Store(client, tell);
 const title = new Title(store);
 const viewer = new Viewer();
 const draft = new Draft(wsPath);
-const form = new Form(draft, (image, options) => client.upload(image, options), (params) => {
-  client.generate({ ...params, lang: lang() });
-  gallery.showNewest();
+const times = learnTimes(client, wsPath, () => form.renderCost());
+const form = new Form(draft, {
+  upload: (image, options) => client.upload(image, options),
+  generate: (requests) => {
+    for (const request of requests) client.generate({ ...request, lang: lang() });
+    gallery.showNewest();
+  },
+  earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
+  lastSeed: () => store.newestSeed,
+  seconds: (work) => times.seconds(work),
 });
 const confirm = new Confirm();
 const status = new StatusBar(client, () => account.focus());

@@ -2,7 +2,7 @@
 /** @typedef {keyof typeof import("./en.json")} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
- * @typedef {"act.cancel_generation" | "connection.resumed" | "delete.text" | "meta.frames" | "meta.steps"
+ * @typedef {"act.cancel_generation" | "connection.resumed" | "dock.lines" | "delete.text" | "meta.frames" | "meta.steps"
  *   | "say.accepted" | "say.more"} Plural
  */
 /**

@@ -1,10 +1,17 @@
 // @ts-check
 import { MAX_SEED } from "../../client/xinflight.js";
-import { onLang, t } from "../../words/words.js";
+import { onLang, plural, t } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
+import { Chips } from "./chips.js";
+import { changesText, costText } from "./dock_words.js";
+import { gridRequests } from "./grid.js";
+import { GridFields } from "./grid_fields.js";
 import { hasSize, startsFromImages } from "./kinds.js";
 import { ModelChoice } from "./model_choice.js";
 import { showOptions } from "./model_options.js";
+import { NumberFields } from "./number_fields.js";
+import { Problems } from "./problems.js";
+import { PromptField } from "./prompt_field.js";
 import { SizeField } from "./size_field.js";
 import { StartImage } from "./start_image.js";
 import { StrengthField } from "./strength_field.js";
@@ -14,92 +21,98 @@ import { StrengthField } from "./strength_field.js";
 /** @typedef {import("../../client/xinflight.js").GenerateParams} GenerateParams */
 /** @typedef {import("../../client/xinflight.js").Limits} Limits */
 /** @typedef {import("../../client/xinflight.js").ModelInfo} ModelInfo */
+/** @typedef {import("./number_fields.js").NumberName} NumberName */
 /** @typedef {import("./start_image.js").Known} Known */
 
-/** Fraction of the allowed prompt length above which a counter is shown. */
-const COUNT_FROM = 0.8;
-
-/** Most frames per second that the protocol allows. */
-const MOST_FPS = 120;
+/**
+ * What the dock asks of the page.
+ * @typedef {object} FormHost
+ * @property {import("./attachment.js").Uploader} upload
+ * @property {(requests: GenerateParams[]) => void} generate
+ * @property {() => Iterable<string>} earlier prompts that were asked for, the newest first
+ * @property {() => number | null} lastSeed the seed of the newest image
+ * @property {(work: import("./run_times.js").Work) => number | null} seconds that one output will probably take
+ */
 
 /**
- * The form for a new generation: prompt, start image and settings, checked against the server's limits. What it asks for
- * follows from what is given and from the model.
+ * The dock, a form for new generations: prompt, start image and settings, checked against the server's limits. What it
+ * asks for follows from what is given and from the model.
  */
 export class Form {
   #form = byId("form", HTMLFormElement);
-  #prompt = byId("prompt", HTMLTextAreaElement);
+  #prompt;
   #negative = byId("negative_prompt", HTMLTextAreaElement);
   #model = byId("model", HTMLSelectElement);
-  #size = new SizeField();
-  #n = byId("n", HTMLInputElement);
-  #steps = byId("steps", HTMLInputElement);
-  #guidance = byId("guidance_scale", HTMLInputElement);
-  #seed = byId("seed", HTMLInputElement);
-  #frames = byId("frames", HTMLInputElement);
-  #fps = byId("fps", HTMLInputElement);
   #submitButton = byId("generate", HTMLButtonElement);
+  #settings = byId("settings", HTMLElement);
+  #problems = new Problems(this.#form);
+  #numbers = new NumberFields(this.#problems);
+  #size = new SizeField();
   #strength = new StrengthField();
-  #start;
   #choice = new ModelChoice();
+  #chips;
+  #grid;
+  #start;
   /** @type {ModelInfo[]} */
   #models = [];
-  #folds = [byId("negative-fold", HTMLDetailsElement), byId("settings", HTMLDetailsElement)];
   #draft;
+  #host;
   /** @type {Limits | null} */
   #limits = null;
 
   /**
    * @param {Draft} draft keeps the form's content over a reload
-   * @param {import("./attachment.js").Uploader} upload
-   * @param {(params: GenerateParams) => void} generate
+   * @param {FormHost} host
    */
-  constructor(draft, upload, generate) {
+  constructor(draft, host) {
     this.#draft = draft;
-    this.#start = new StartImage(upload, () => this.#started());
+    this.#host = host;
+    this.#prompt = new PromptField(host.earlier);
+    this.#start = new StartImage(host.upload, () => this.#started());
+    const changed = () => this.#changed();
+    this.#chips = new Chips(this.#size, { changed, lastSeed: host.lastSeed, openSize: () => this.#openSize() });
+    this.#grid = new GridFields(this.#numbers, this.#problems, { changed, suggested: () => this.#suggested });
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#submit(generate);
+      this.#submit();
     });
     this.#form.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      this.#submit(generate);
+      this.#submit();
     });
-    this.#form.addEventListener("input", () => this.#count());
     this.#model.addEventListener("change", () => {
       this.#choice.chosen = this.#model.value;
       this.#showModels();
     });
     byId("dice", HTMLButtonElement).addEventListener("click", () => {
-      this.#seed.value = String(Math.floor(Math.random() * 2 ** 32));
-      this.#keep();
+      this.#numbers.set("seed", Math.floor(Math.random() * 2 ** 32));
+      this.#changed();
     });
+    byId("settings-reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
     this.#restore(draft.load() ?? {});
     onLang(() => this.#showModels());
-    // The form's `change` listener runs after those of the fields. `toggle` does not bubble, hence the capture phase.
-    for (const name of ["input", "change"]) this.#form.addEventListener(name, () => this.#keep());
-    this.#form.addEventListener("toggle", () => this.#keep(), true);
+    // The form's listeners run after those of the fields.
+    for (const name of ["input", "change"]) this.#form.addEventListener(name, () => this.#changed());
+    new ResizeObserver(() => {
+      document.documentElement.style.setProperty("--dock", `${this.#form.offsetHeight}px`);
+    }).observe(this.#form);
   }
 
-  /**
-   * Ask for what the form says, once the server has the start image.
-   * @param {(params: GenerateParams) => void} generate
-   */
-  async #submit(generate) {
+  /** Ask for what the form says, once the server has the start image. */
+  async #submit() {
     if (this.#submitButton.getAttribute("aria-disabled") === "true") return;
-    const params = this.read();
-    if (!params) return;
-    // Unfolded settings would cover what was asked for.
-    for (const fold of this.#folds) fold.open = false;
+    const requests = this.read();
+    if (!requests) return;
+    this.#settings.hidePopover();
     if (!this.#start.given.image) {
-      generate(params);
+      this.#host.generate(requests);
       return;
     }
     this.#submitButton.setAttribute("aria-disabled", "true");
     try {
       const { image, mask } = await this.#start.ids();
-      generate({ ...params, image, mask });
+      this.#host.generate(requests.map((request) => ({ ...request, image, mask })));
     } catch {
       // The problem is shown beside the image.
     }
@@ -112,6 +125,16 @@ export class Form {
     this.#keep();
   }
 
+  #changed() {
+    this.#render();
+    this.#keep();
+  }
+
+  #openSize() {
+    this.#settings.showPopover();
+    this.#size.focus();
+  }
+
   /** Start from an image that the server has. @param {Known} known */
   startFrom(known) {
     this.#start.use(known);
@@ -121,49 +144,60 @@ export class Form {
   /** Reset every field, because the content belongs to another user. */
   clear() {
     this.#choice.chosen = null;
-    this.#strength.text = "";
     this.#start.clear();
-    this.#form.reset();
-    this.#size.set("");
-    this.#showModels();
+    this.#prompt.value = "";
+    this.#reset();
   }
 
-  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} fields whose raw value is saved, by name */
+  /** Go back to the model's defaults in all settings. */
+  #reset() {
+    const { value, mode } = this.#prompt;
+    this.#form.reset();
+    this.#prompt.value = value;
+    this.#prompt.mode = mode;
+    this.#strength.text = "";
+    this.#grid.clear();
+    this.#problems.clear();
+    this.#showModels();
+    this.#size.set("");
+    this.#changed();
+  }
+
+  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} settings whose raw value is saved, by name */
   get #typed() {
-    const numbers = [this.#n, this.#steps, this.#guidance, this.#seed, this.#frames, this.#fps];
-    const fields = [this.#prompt, this.#negative, ...numbers];
-    return Object.fromEntries(fields.map((field) => [field.name, field]));
+    return { ...this.#numbers.inputs, negative_prompt: this.#negative };
   }
 
   #keep() {
     const texts = Object.entries(this.#typed).map(([name, { value }]) => [name, value]);
-    const folds = this.#folds.map(({ id, open }) => [id, open ? "open" : ""]);
-    const model = this.#choice.chosen ?? "";
-    const others = { model, size: this.#size.value, strength: this.#strength.text, start: this.#start.text };
-    this.#draft.save({ ...Object.fromEntries([...texts, ...folds]), ...others });
+    const { value: prompt, mode } = this.#prompt;
+    const others = { prompt, mode, model: this.#choice.chosen ?? "", size: this.#size.value, grid: this.#grid.text };
+    const start = { strength: this.#strength.text, start: this.#start.text };
+    this.#draft.save({ ...Object.fromEntries(texts), ...others, ...start });
   }
 
   /** @param {Values} values of a saved draft */
   #restore(values) {
     for (const [name, field] of Object.entries(this.#typed)) field.value = values[name] ?? field.value;
-    for (const fold of this.#folds) fold.open = (values[fold.id] ?? (fold.open ? "open" : "")) === "open";
+    this.#prompt.value = values.prompt ?? "";
+    this.#prompt.mode = values.mode ?? "";
     this.#choice.chosen = values.model || null;
     this.#strength.text = values.strength ?? "";
+    this.#grid.text = values.grid ?? "";
     this.#showModels();
     this.#size.set(values.size ?? "");
     this.#start.text = values.start ?? "";
+    this.#render();
   }
 
   /** @param {Limits} limits */
   setLimits(limits) {
     this.#limits = limits;
-    this.#n.max = String(limits.outputs);
-    this.#steps.max = String(limits.steps);
-    this.#guidance.max = String(limits.guidance_scale);
-    this.#frames.max = String(limits.frames);
+    this.#numbers.setLimits(limits);
+    this.#prompt.limit = limits.prompt_length;
     this.#size.setLimits(limits);
     this.#offerStart();
-    this.#count();
+    this.#showModels();
   }
 
   /** @param {ModelInfo[]} models that make images or videos */
@@ -187,20 +221,18 @@ export class Form {
   fill(params, image) {
     if (params.image) this.#start.use({ ...image, id: params.image }, params.mask);
     else this.#start.clear();
+    this.#problems.clear();
+    this.#grid.clear();
     this.#prompt.value = params.prompt ?? "";
+    this.#prompt.mode = "";
     this.#negative.value = params.negative_prompt ?? "";
     this.#choice.chosen = params.model ?? this.#choice.chosen;
     this.#showModels();
     this.#size.set(params.size ?? "");
-    this.#n.value = String(params.n ?? 1);
-    this.#steps.value = String(params.steps ?? "");
-    this.#guidance.value = String(params.guidance_scale ?? "");
-    this.#seed.value = String(params.seed ?? "");
-    this.#frames.value = String(params.frames ?? "");
-    this.#fps.value = String(params.fps ?? "");
+    for (const name of /** @type {NumberName[]} */ (Object.keys(this.#numbers.inputs))) this.#numbers.set(name, params[name]);
+    this.#numbers.set("n", params.n ?? 1);
     this.#strength.text = String(params.strength ?? "");
-    this.#count();
-    this.#keep();
+    this.#changed();
     this.#prompt.focus();
   }
 
@@ -212,65 +244,100 @@ export class Form {
   complain(field, text) {
     const name = field === "mask" ? "image" : field;
     if (name === "image") this.#start.sendAgain();
-    const place = document.getElementById(`${name}-problem`);
-    const input = this.#form.elements.namedItem(name);
-    if (!place || !(input instanceof HTMLElement)) return false;
-    showText(place, text);
-    input.setAttribute("aria-invalid", "true");
-    const fold = input.closest("details");
-    if (fold) fold.open = true;
-    input.focus();
-    return true;
+    return this.#problems.show(name, text);
+  }
+
+  /** Show the number and time of what is asked for, the settings that are not the model's own, and what follows. */
+  #render() {
+    const { kind, info } = this.#choice;
+    const guidance = this.#numbers.value("guidance_scale") ?? info?.guidance_scale;
+    this.#negative.disabled = guidance === 0;
+    byId("negative-off", HTMLElement).hidden = !this.#negative.disabled;
+    const sized = hasSize(kind) && !this.#start.given.image;
+    this.#chips.render({ sized, video: kind === "video", most: this.#limits?.outputs ?? 1 });
+    this.#grid.render();
+    this.#prompt.render();
+    const steps = this.#numbers.value("steps") ?? info?.steps;
+    byId("settings-text", HTMLElement).textContent = steps ? plural("meta.steps", steps) : t("form.settings");
+    byId("changed-text", HTMLElement).textContent = this.#changes;
+    byId("changed", HTMLElement).hidden = this.#changes === "";
+    this.renderCost();
+  }
+
+  /** What differs from the model's defaults, in words: on a phone the chips don't all fit. */
+  get #changes() {
+    const { info } = this.#choice;
+    const { negative_prompt: negative, strength, seed, ...params } = this.#params(this.#size.value || undefined);
+    const own = (/** @type {"steps" | "guidance_scale" | "frames" | "fps"} */ name) => params[name] === info?.[name];
+    const changed = /** @type {const} */ (["steps", "guidance_scale", "frames", "fps"]).filter((name) => !own(name));
+    const settings = Object.fromEntries(changed.map((name) => [name, params[name]]));
+    return changesText({ ...settings, size: params.size, seed, strength, negative: negative !== undefined });
+  }
+
+  /** Show how much is asked for, and how long it will take as far as is known now. */
+  renderCost() {
+    const { id: model, info, kind } = this.#choice;
+    const frames = kind === "video" ? (this.#numbers.value("frames") ?? info?.frames) : undefined;
+    const steps = this.#numbers.value("steps") ?? info?.steps;
+    const seconds = this.#host.seconds({ model, size: this.#size.value || info?.size, steps, frames });
+    const n = this.#grid.cells || this.#numbers.value("n") || 1;
+    showText(byId("cost", HTMLElement), costText(n * this.#prompt.prompts.length, seconds));
+  }
+
+  /** @returns {import("./grid_fields.js").Suggested} */
+  get #suggested() {
+    const { info, options } = this.#choice;
+    const models = options.flatMap(({ id, kind }) => (kind === this.#choice.kind ? id : []));
+    return { steps: this.#numbers.value("steps") ?? info?.steps ?? 20, guidance: info?.guidance_scale || 1, models };
   }
 
   /**
-   * Return the form's values, or null after showing the problem of the first invalid field.
-   * @returns {GenerateParams | null}
+   * Return what the form asks for, or null after showing the problem of the first invalid field.
+   * @returns {GenerateParams[] | null}
    */
   read() {
-    this.#clearProblems();
-    const prompt = this.#prompt.value.trim();
-    const negative = this.#negative.value.trim();
-    const size = this.#size.read();
-    const limits = this.#limits;
+    this.#problems.clear();
     const { kind } = this.#choice;
     const video = kind === "video";
+    const size = this.#size.read();
     const fine =
       this.#checkModel() &&
-      this.#checkPrompt("prompt", prompt, kind !== "image2image") &&
-      this.#checkPrompt("negative_prompt", negative, false) &&
+      this.#prompt.prompts.every((prompt) => this.#checkPrompt("prompt", prompt, kind !== "image2image")) &&
+      this.#checkPrompt("negative_prompt", this.#negative.value.trim(), false) &&
       (!hasSize(kind) || this.#checkSize(size)) &&
-      (!video || this.#checkNumber(this.#frames, 1, limits?.frames ?? 10_000)) &&
-      (!video || this.#checkNumber(this.#fps, 1, MOST_FPS)) &&
-      this.#checkNumber(this.#n, 1, limits?.outputs ?? 64) &&
-      this.#checkNumber(this.#steps, 1, limits?.steps ?? 1000) &&
-      this.#checkNumber(this.#guidance, 0, limits?.guidance_scale ?? 100) &&
-      this.#checkNumber(this.#seed, 0, MAX_SEED);
-    if (!fine) return null;
+      (!video || (this.#numbers.check("frames") && this.#numbers.check("fps"))) &&
+      /** @type {const} */ (["n", "steps", "guidance_scale", "seed"]).every((name) => this.#numbers.check(name));
+    const axes = fine ? this.#grid.read() : null;
+    if (!axes) return null;
+    const params = this.#params((hasSize(kind) && size) || undefined);
+    const requests = this.#prompt.prompts.map((prompt) => ({ ...params, prompt: prompt || undefined }));
+    if (axes.length === 0) return requests;
+    const own = { id: Math.random().toString(36).slice(2, 10), seed: Math.floor(Math.random() * MAX_SEED) };
+    return requests.flatMap((request) => gridRequests(request, axes, own));
+  }
+
+  /** @param {string | undefined} size @returns {GenerateParams} */
+  #params(size) {
+    const { kind, id: model } = this.#choice;
+    const value = (/** @type {NumberName} */ name) => this.#numbers.value(name);
     return {
-      prompt: prompt || undefined,
-      negative_prompt: negative || undefined,
+      negative_prompt: (!this.#negative.disabled && this.#negative.value.trim()) || undefined,
       kind: kind === null || kind === "text2image" || kind === "chat" ? undefined : kind,
-      model: this.#choice.id,
+      model,
       strength: this.#strength.value,
-      size: (hasSize(kind) && size) || undefined,
-      frames: video ? number(this.#frames) : undefined,
-      fps: video ? number(this.#fps) : undefined,
-      n: number(this.#n),
-      steps: number(this.#steps),
-      guidance_scale: number(this.#guidance),
-      seed: number(this.#seed),
+      size,
+      frames: kind === "video" ? value("frames") : undefined,
+      fps: kind === "video" ? value("fps") : undefined,
+      n: value("n"),
+      steps: value("steps"),
+      guidance_scale: value("guidance_scale"),
+      seed: value("seed"),
     };
   }
 
   /** Complain if no model here can do what is asked. */
   #checkModel() {
     return !this.#choice.none || !this.complain("image", t("problem.no_model"));
-  }
-
-  #clearProblems() {
-    for (const place of this.#form.querySelectorAll(".problem")) if (place instanceof HTMLElement) showText(place, "");
-    for (const input of this.#form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
   }
 
   /**
@@ -284,30 +351,10 @@ export class Form {
     return [...text].length <= limit || !this.complain(field, t("problem.prompt_long", { limit }));
   }
 
-  /**
-   * @param {HTMLInputElement} input
-   * @param {number} min
-   * @param {number} max
-   */
-  #checkNumber(input, min, max) {
-    const value = number(input) ?? min;
-    const whole = input.step === "any" || Number.isInteger(value);
-    if (!input.validity.badInput && whole && value >= min && value <= max) return true;
-    return !this.complain(input.name, t("problem.range", { min, max }));
-  }
-
   /** @param {string | null} size */
   #checkSize(size) {
-    if (size !== null) return true;
-    this.complain("size", this.#size.rule);
-    this.#size.focus();
-    return false;
-  }
-
-  #count() {
-    const limit = this.#limits?.prompt_length ?? Infinity;
-    const n = [...this.#prompt.value].length;
-    showText(byId("prompt-count", HTMLElement), n > limit * COUNT_FROM ? t("form.prompt_count", { n, limit }) : "");
+    if (size === null) this.#problems.show("size", this.#size.rule, this.#size.wrong);
+    return size !== null;
   }
 
   /** Fill the model list, and show the fields that matter for it with the model's defaults as placeholders. */
@@ -318,10 +365,9 @@ export class Form {
     this.#model.value = id ?? "";
     byId("model-field", HTMLElement).hidden = options.length < 2 && !away;
     const own = t("form.model_own");
-    this.#steps.placeholder = String(info?.steps ?? own);
-    this.#guidance.placeholder = String(info?.guidance_scale ?? own);
-    this.#frames.placeholder = String(info?.frames ?? own);
-    this.#fps.placeholder = String(info?.fps ?? own);
+    for (const name of /** @type {const} */ (["steps", "guidance_scale", "frames", "fps"])) {
+      this.#numbers.inputs[name].placeholder = String(info?.[name] ?? own);
+    }
     const hints = [];
     if (away) hints.push(t("form.model_away_hint"));
     if (this.#choice.none) hints.push(t("problem.no_model"));
@@ -330,23 +376,18 @@ export class Form {
     showText(byId("model-hint", HTMLElement), hints.join(" "));
     this.#showFields(kind);
     this.#size.offer(info?.size ?? "1024x1024", kind !== "video" && this.#start.given.image);
-    this.#count();
+    this.#render();
   }
 
   /** @param {import("./kinds.js").Kind | null} kind */
   #showFields(kind) {
     this.#strength.use(kind);
     byId("size-field", HTMLElement).hidden = !hasSize(kind);
-    for (const field of [this.#frames, this.#fps]) {
-      const place = field.closest(".field");
+    for (const name of /** @type {const} */ (["frames", "fps"])) {
+      const place = this.#numbers.inputs[name].closest(".field");
       if (place instanceof HTMLElement) place.hidden = kind !== "video";
     }
     byId("n-label", HTMLElement).textContent = t(kind === "video" ? "form.n_videos" : "form.n");
-    this.#prompt.placeholder = t(kind === "edit" ? "form.prompt_hint_edit" : "form.prompt_hint");
+    this.#prompt.hint = t(kind === "edit" ? "form.prompt_hint_edit" : "form.prompt_hint");
   }
-}
-
-/** @param {HTMLInputElement} input @returns {number | undefined} */
-function number(input) {
-  return input.value === "" ? undefined : input.valueAsNumber;
 }

@@ -11,7 +11,10 @@ const CUSTOM = "custom";
 export class SizeField {
   #select = byId("size", HTMLSelectElement);
   #sides = [byId("width", HTMLInputElement), byId("height", HTMLInputElement)];
-  #own = "1024x1024";
+  /** The model's own size. */
+  own = "1024x1024";
+  /** The other sizes that are offered. @type {string[]} */
+  presets = [];
   /** Whether the default is the size of a start image. */
   #asImage = false;
   /** @type {Limits | null} */
@@ -38,10 +41,10 @@ export class SizeField {
    */
   offer(own, asImage) {
     const chosen = this.value;
-    this.#own = own;
+    this.own = own;
     this.#asImage = asImage;
-    const sizes = this.#limits ? presets(own, this.#limits) : [];
-    if (asImage) sizes.unshift(own);
+    this.presets = this.#limits ? presets(own, this.#limits) : [];
+    const sizes = asImage ? [own, ...this.presets] : this.presets;
     this.#select.replaceChildren(
       new Option(asImage ? t("form.size_image") : t("form.size_default", { size: written(own) }), "", true),
       ...sizes.map((size) => new Option(written(size), size)),
@@ -52,7 +55,7 @@ export class SizeField {
 
   /** Select a size. @param {string} size empty for the model's own */
   set(size) {
-    const value = size === this.#own && !this.#asImage ? "" : size;
+    const value = size === this.own && !this.#asImage ? "" : size;
     const offered = [...this.#select.options].some((option) => option.value === value);
     this.#select.value = offered ? value : CUSTOM;
     if (!offered) this.#type(value);
@@ -62,7 +65,7 @@ export class SizeField {
   /** Return the size, checked. @returns {string | null} empty for the model's own, null if it is not allowed */
   read() {
     if (this.#select.value !== CUSTOM) return this.#select.value;
-    return this.#wrongSide ? null : this.#typed;
+    return this.wrong.length ? null : this.#typed;
   }
 
   /** The text that describes which sizes are allowed. */
@@ -76,18 +79,18 @@ export class SizeField {
     return this.#select.value === CUSTOM ? this.#typed : this.#select.value;
   }
 
-  /** Focus the invalid side, or the list if both are valid. */
+  /** The inputs to mark if the size is not allowed. */
+  get wrong() {
+    const limits = this.#limits;
+    return limits ? this.#sides.filter((side) => !sideAllowed(side.valueAsNumber, limits)) : [];
+  }
+
   focus() {
-    (this.#wrongSide ?? this.#select).focus();
+    this.#select.focus();
   }
 
   get #typed() {
     return this.#sides.map(({ value }) => value).join("x");
-  }
-
-  get #wrongSide() {
-    const limits = this.#limits;
-    return limits && this.#sides.find((side) => !sideAllowed(side.valueAsNumber, limits));
   }
 
   /** @param {string} size */
@@ -102,7 +105,7 @@ export class SizeField {
       const field = side.closest(".field");
       if (field instanceof HTMLElement) field.hidden = !custom;
     }
-    if (custom && this.#sides.every(({ value }) => value === "")) this.#type(this.#own);
+    if (custom && this.#sides.every(({ value }) => value === "")) this.#type(this.own);
   }
 }
 

@@ -29,7 +29,6 @@ export class StartImage {
   #field = byId("start-field", HTMLElement);
   #choose = byId("image", HTMLButtonElement);
   #chooseText = byId("image-choose", HTMLElement);
-  #card = byId("start-card", HTMLElement);
   #preview = byId("start-preview", HTMLCanvasElement);
   #status = byId("start-status", HTMLElement);
   #problem = byId("image-problem", HTMLElement);
@@ -186,10 +185,9 @@ export class StartImage {
 
   #render() {
     const shown = this.#shown;
-    this.#field.hidden = !shown && !(this.#offered.image && this.#limit);
+    this.#field.hidden = !shown;
     this.#choose.hidden = !this.#limit || !this.#offered.image;
-    this.#chooseText.textContent = t(shown ? "start.other" : "start.choose");
-    this.#card.hidden = !shown;
+    this.#chooseText.textContent = this.#choose.title = t(shown ? "start.other" : "start.choose");
     this.#paint.hidden = !shown?.picture || !shown.width || !(this.#offered.mask || shown.mask);
     this.#paint.textContent = t(shown?.mask ? "mask.change" : "mask.open");
     this.#preview.setAttribute("aria-label", t(shown?.mask ? "start.preview_masked" : "start.preview"));

@@ -1,6 +1,7 @@
 // @ts-check
 import { effect } from "../../vendor/signals-core/signals-core.js";
 import { onLang } from "../../words/words.js";
+import { requestOf } from "../store/requests.js";
 import { byId } from "../ui/dom.js";
 import { Generation } from "./generation.js";
 import { More } from "./more.js";
@@ -181,17 +182,6 @@ export class Gallery {
     if (made && !(await this.#host.mayDelete(prompt, made))) return;
     await this.#client.delete(task.id).catch(this.#host.problem);
   }
-}
-
-/**
- * Return what of a generation's parameters makes the same again, but for its number and seed.
- * @param {GenerationState["params"]} params
- * @returns {GenerateParams}
- */
-function requestOf({ kind, prompt, negative_prompt, model, image, images, mask, strength, size, frames, fps, ...others }) {
-  const { steps, guidance_scale } = others;
-  const settings = { negative_prompt, model, strength, size, frames, fps, steps, guidance_scale };
-  return { prompt, kind: kind === "chat" ? undefined : kind, image, images, mask, ...settings };
 }
 
 /** Return those images of tiles that can be started from. @param {Tile[]} tiles @returns {Known[]} */

@@ -63,6 +63,15 @@ export class Store {
     setInterval(() => this.#tick(), 1000);
   }
 
+  /** The seed of the newest image; null if there is none. */
+  get newestSeed() {
+    for (const { outputs } of this.generations.value) {
+      const made = outputs.findLast(({ state }) => state.output !== null);
+      if (made?.state.output) return made.state.output.seed;
+    }
+    return null;
+  }
+
   /** All outputs of unfinished generations, ended ones too. */
   get unfinishedOutputs() {
     return this.unfinished.value.flatMap(({ outputs }) => outputs);

@@ -1,0 +1,89 @@
+// @ts-check
+import { onLang, plural, t } from "../../words/words.js";
+import { byId, showText } from "../ui/dom.js";
+import { promptLines } from "./batch.js";
+import { PromptHistory } from "./prompt_history.js";
+
+/** Fraction of the allowed prompt length above which a counter is shown. */
+const COUNT_FROM = 0.8;
+
+/**
+ * The prompt: it grows with its text, arrow up fetches earlier prompts, and of several lines each can be a prompt of its
+ * own.
+ */
+export class PromptField {
+  #text = byId("prompt", HTMLTextAreaElement);
+  #counter = byId("prompt-count", HTMLElement);
+  #offer = byId("lines", HTMLElement);
+  #each = byId("lines-on", HTMLInputElement);
+  #history;
+  /** The most characters of one prompt. */
+  limit = Infinity;
+
+  /** @param {() => Iterable<string>} earlier returns the prompts that were asked for, the newest first */
+  constructor(earlier) {
+    this.#history = new PromptHistory(earlier);
+    this.#text.addEventListener("keydown", (event) => this.#walk(event));
+    onLang(() => this.render());
+  }
+
+  get value() {
+    return this.#text.value;
+  }
+
+  set value(value) {
+    this.#text.value = value;
+    this.render();
+  }
+
+  /** What of several lines becomes of a reload: whether each is a prompt. @returns {string} */
+  get mode() {
+    return this.#each.checked ? "lines" : "";
+  }
+
+  set mode(mode) {
+    this.#each.checked = mode === "lines";
+    this.render();
+  }
+
+  /** The prompts to ask for: one, or one for each line. @returns {string[]} */
+  get prompts() {
+    const lines = promptLines(this.value);
+    return this.#each.checked && lines.length > 1 ? lines : [this.value.trim()];
+  }
+
+  set hint(/** @type {string} */ hint) {
+    this.#text.placeholder = hint;
+  }
+
+  focus() {
+    this.#text.focus();
+  }
+
+  render() {
+    const n = [...this.value].length;
+    const { limit } = this;
+    showText(this.#counter, n > limit * COUNT_FROM ? t("form.prompt_count", { n, limit }) : "");
+    const lines = promptLines(this.value).length;
+    this.#offer.hidden = lines < 2;
+    byId("lines-text", HTMLElement).textContent = plural("dock.lines", lines);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #walk(event) {
+    const { key, altKey, ctrlKey, metaKey, shiftKey, isComposing } = event;
+    if (altKey || ctrlKey || metaKey || shiftKey || isComposing) return;
+    const { value, selectionStart: start, selectionEnd: end } = this.#text;
+    if (start !== end) return;
+    // Within a text of several lines the arrows move the caret first.
+    const up = key === "ArrowUp" && !value.slice(0, start).includes("\n");
+    const down = key === "ArrowDown" && !value.slice(end).includes("\n");
+    const next = up ? this.#history.older(value) : down ? this.#history.newer(value) : null;
+    if (next === null) return;
+    event.preventDefault();
+    this.#text.value = next;
+    const caret = up ? 0 : next.length;
+    this.#text.setSelectionRange(caret, caret);
+    this.#text.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
