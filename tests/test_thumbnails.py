@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import xinflight.thumbnails as made_here
-from clients import FakeClock, Recorder, ShiftedClock
+from clients import LONG, FakeClock, Recorder, ShiftedClock
 from conftest import Serve
 from image_files import animation, image_file, turned
 from streams import all_lines, shared_server
@@ -239,10 +239,12 @@ async def http(
         yield session
 
 
-async def drawn(http: aiohttp.ClientSession, size: str = "640x320", **headers: str) -> dict[str, str]:
+async def drawn(
+    http: aiohttp.ClientSession, size: str = "640x320", *, store: bool = True, **headers: str
+) -> dict[str, str]:
     """Let ann generate an image; return its output."""
     sent = {**ANN, "Accept": "application/x-ndjson", **headers}
-    body = {"prompt": "boat", "steps": 1, "size": size, "task_id": "a"}
+    body = {"prompt": "boat", "steps": 1, "size": size, "task_id": "a", "store": store}
     async with http.post("/api/v1/tasks", json=body, headers=sent) as response:
         messages = [line.data for line in await all_lines(response)]
     event = next(each for each in messages if each["type"] == "output")
@@ -293,6 +295,25 @@ async def test_a_share_has_one_until_it_is_revoked(http: aiohttp.ClientSession) 
 
 async def test_a_small_image_needs_none(http: aiohttp.ClientSession) -> None:
     assert "thumbnail_url" not in await drawn(http, "64x64")
+
+
+async def test_looking_at_it_is_no_delivery(http: aiohttp.ClientSession) -> None:
+    """What is not to be kept stays until the file itself was fetched."""
+    output = await drawn(http, store=False)
+    for url, status in ((output["thumbnail_url"], 200), (output["url"], 200), (output["thumbnail_url"], 404)):
+        async with http.get(url, headers=ANN) as response:
+            assert (response.status, await response.read() != b"") == (status, True)
+            if status == 200 and url == output["url"]:
+                await gone(http, output["url"])
+
+
+async def gone(http: aiohttp.ClientSession, url: str) -> None:
+    """Wait until a file is deleted."""
+    async with asyncio.timeout(LONG):
+        while True:
+            async with http.head(url, headers=ANN) as response:
+                if response.status == 404:
+                    return
 
 
 async def test_without_pillow_none_is_told_of(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
