@@ -92,7 +92,7 @@ def test_any_message(message: dict[str, Any]) -> None:
 @given(st.sampled_from(FIELDS), VALUES, st.sampled_from(ACTIONS))
 def test_the_error_names_the_field_at_fault(field: str, value: Any, action: str) -> None:
     """With one wrong field, that one is named, whatever text is in it."""
-    good = {"task_id": "a", "after": "0:0", "token": "t"}
+    good = {"task_id": "a", "after": "0:0", "token": "t", "index": 0}
     kind = next(kind for kind in protocol.Request.__args__ if kind.__struct_config__.tag == action)
     fields = {name: good[name] for name in kind.__struct_encode_fields__ if name in good}
     answer = decoded(json.dumps({"action": action, **fields, field: value}))

@@ -40,6 +40,8 @@ SERVER = (
     | protocol.Ok
     | protocol.Recovered
     | protocol.Tasks
+    | protocol.PreferencesMessage
+    | protocol.Marked
     | protocol.Pong
     | protocol.Error
     | protocol.Accepted

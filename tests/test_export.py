@@ -242,7 +242,9 @@ async def store() -> Store:
 async def exported(store: Store, blobs: Blobs) -> zipfile.ZipFile:
     clock = FakeClock()
     uploads = Uploads(store, blobs, Settings(), clock, Supervisor(clock))
-    return read(b"".join([part async for part in Export(store, blobs, uploads, "ann", 2000.0).parts()]))
+    return read(
+        b"".join([part async for part in Export(store, blobs, uploads, "ann", 2000.0, lambda task: task).parts()])
+    )
 
 
 async def test_what_comes_and_goes_while_it_is_made(store: Store) -> None:

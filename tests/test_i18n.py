@@ -28,6 +28,8 @@ KEYS = [
         "deleted",
         "erased",
         "expiring",
+        "marked",
+        "preferences",
         "unknown",
     ),
 ]

@@ -63,6 +63,7 @@ OWN: dict[tuple[str, str], Probes] = {
         for params in (
             *({}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"limit": "1"}),
             *({"group": ids.group}, {"group": ids.group, "state": "completed"}),
+            *({"search": "poem"}, {"search": ids.owner, "starred": "true"}, {"tag": "sea"}, {"since": "1"}),
         )
     ],
     ("GET", "/api/v1/tasks/{task_id}"): of_tasks(),
@@ -103,6 +104,11 @@ OWN: dict[tuple[str, str], Probes] = {
         *of_tasks("/move", json={"before": ids.waiting})(ids),
         *of_tasks("/move", json={"to": "first"}, params={"owner": ids.owner})(ids),
     ],
+    ("POST", "/api/v1/tasks/{task_id}/mark"): of_tasks("/mark", json={"starred": True, "tags": ["mine"]}),
+    ("DELETE", "/api/v1/tasks/{task_id}/outputs/{index}"): of_tasks("/outputs/0"),
+    ("POST", "/api/v1/tasks/{task_id}/outputs/{index}/restore"): of_tasks("/outputs/0/restore"),
+    ("GET", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences"),
+    ("PATCH", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences", json={"theme": "dark"}),
     ("POST", "/api/v1/groups/{group}/cancel"): lambda ids: for_owner(f"/api/v1/groups/{ids.group}/cancel")(ids),
     ("POST", "/api/v1/tasks/{task_id}/pause"): of_tasks("/pause"),
     ("POST", "/api/v1/tasks/{task_id}/unpause"): of_tasks("/unpause"),
@@ -142,7 +148,11 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "list": lambda ids: [
         *({}, {"cursor": "1"}, {"cursor": "999"}, {"state": "unfinished"}, {"state": "completed"}),
         {"group": ids.group},
+        *({"search": "poem"}, {"search": ids.owner}, {"starred": True}, {"tag": "sea"}, {"kind": "text2image"}),
     ],
+    "mark": lambda ids: [{"task_id": ids.done, "starred": True}, {"task_id": ids.running, "index": 0, "tags": ["a"]}],
+    "restore": lambda ids: [{"task_id": ids.done, "index": 0}],
+    "prefer": lambda _: [{}, {"change": {"theme": "light"}}],
     "follow": lambda ids: [
         {"task_id": ids.done},
         {"task_id": ids.running},
@@ -175,7 +185,7 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     ],
     "pause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
     "unpause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
-    "delete": lambda ids: [{"task_id": ids.done}, {"task_id": ids.running}],
+    "delete": lambda ids: [{"task_id": ids.done, "index": 0}, {"task_id": ids.done}, {"task_id": ids.running}],
     "chat": lambda ids: [
         {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.done},
         {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.running},

@@ -282,7 +282,12 @@ class Line:
         self.free = asyncio.Event()
         self.subscriber = subscriber
         context = RenderContext(
-            lang="en", output_url=str, output_bytes=no_bytes, inline_bytes=0, written=lambda event, message: None
+            lang="en",
+            output_url=str,
+            output_bytes=no_bytes,
+            inline_bytes=0,
+            hidden=lambda uid: (),
+            written=lambda event, message: None,
         )
         self.outbox = Outbox(self, subscriber, context, JSON, self.clock, patience=5.0)
         self.running = asyncio.create_task(self.outbox.run(), name="outbox")

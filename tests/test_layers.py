@@ -21,6 +21,7 @@ GROUND = (
     "refusals",
     "request_ids",
     "supervise",
+    "key_locks",
     "threads",
     "rate_limit",
     "tracing",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scripted_gateway import ScriptedGateway, turns
 from scripted_session import conversation
-from xinflight.protocol import JSON, MSGPACK, Codec
+from xinflight.protocol import JSON, MSGPACK, Codec, ListTasks
 
 pytestmark = pytest.mark.slow
 
@@ -40,10 +40,10 @@ async def answers(codec: Codec, frames: list[bytes]) -> tuple[list[Any], set[str
                 await session.receive(frame if codec.binary else frame.decode())
             await turns()
         decode = msgspec.msgpack.decode if codec.binary else msgspec.json.decode
-        tasks, _ = await parts.front.page("ann", cursor=None, limit=200, state=None)
+        rows, _ = await parts.front.page("ann", ListTasks(limit=200))
         told = [decode(frame) for frame in sent]
         return [m for m in told if "seq" not in m and m["type"] not in ("progress", "queue")], {
-            task.task_id for task in tasks
+            row.task.task_id for row in rows
         }
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import xinflight.storage.library_queries as library
 import xinflight.storage.sqlite_queries as sql
 from xinflight.storage import SqliteStore
 
 PACKAGE = Path(sql.__file__).parent
-STATEMENTS = {name: text for name, text in vars(sql).items() if name.isupper()}
+STATEMENTS = {name: text for module in (sql, library) for name, text in vars(module).items() if name.isupper()}
 
 SCANS = {
     "WITH_FILES": "SCAN tasks",
@@ -30,7 +31,12 @@ SCANS = {
     # Of a backup, in its own copy.
     "COUNT_TASKS": "SCAN tasks USING COVERING INDEX sqlite_autoindex_tasks_1",
     "UPLOAD_SIZES": "SCAN uploads",
+    # What of the index of words has these words, or this number: 192:M1 is "MATCH, in the order of the rowid".
+    "FLOOR_BY_WORDS": "SCAN search VIRTUAL TABLE INDEX 192:M1<",
+    "FOUND_BY_WORDS": "SCAN search VIRTUAL TABLE INDEX 192:M1<>",
+    "DROP_WORDS": "SCAN search VIRTUAL TABLE INDEX 0:=",
     # The list that is asked for.
+    "MARKS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
     "EVENTS_OF_TASKS": "SCAN wanted VIRTUAL TABLE INDEX 1:",
 }
 """The only scans: of a start, of a timer, of a backup, or of what a caller gave."""
@@ -58,6 +64,15 @@ INDEXES = {
     "UPLOADS": "uploads_of_owner (owner=? AND number<?)",
     "UPLOAD_TOTALS": "COVERING INDEX uploads_of_owner (owner=?)",
     "UNUSED_UPLOADS": "uploads_expiring (expires<?)",
+    "FLOOR_BY_OWNER": "COVERING INDEX tasks_of_owner (owner=? AND number<?)",
+    "FOUND_BY_OWNER": "tasks_of_owner (owner=? AND number>? AND number<?)",
+    "FLOOR_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number<?)",
+    "FOUND_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number>? AND number<?)",
+    "FOUND_BY_WORDS": "tasks USING INTEGER PRIMARY KEY (rowid=?)",
+    "MARKS_OF_TASKS": "outputs_of_task (uid=?)",
+    "DELETED_OUTPUTS": "outputs_deleted (deleted>?)",
+    "NEW_TASKS": "INTEGER PRIMARY KEY (rowid>?)",
+    "DROP_MARKED": "events_of_task (uid=?)",
     "USAGE_OF_ALL": "usage_of_day ((day,owner)>(?,?) AND day<?)",
 }
 """Which index what is asked most is read by."""
@@ -113,6 +128,8 @@ def texts(module: Path) -> Iterator[str]:
         "sqlite_backup",
         "shares_sqlite",
         "uploads_sqlite",
+        "library_rows",
+        "library_sqlite",
     ],
 )
 def test_no_statement_is_anywhere_else(module: str) -> None:
@@ -123,4 +140,4 @@ def test_no_statement_is_anywhere_else(module: str) -> None:
 
 
 def test_every_statement_is_listed() -> None:
-    assert sorted(sql.__all__) == sorted(STATEMENTS)
+    assert sorted(sql.__all__ + library.__all__) == sorted(STATEMENTS)

@@ -199,7 +199,9 @@ async def test_what_a_server_says_is_valid(client: WireClient) -> None:
     await client.ends("b")
     for message in (
         {"action": "resume", "scope": "all", "after": client.seen[0]["cursor"]},
+        {"action": "mark", "task_id": "a", "starred": True, "tags": ["sea"]},
         {"action": "list"},
+        {"action": "prefer", "change": {"theme": "dark", "dock": {"n": 2}}},
         {"action": "ping", "nonce": "1"},
         {"action": "generate", "prompt": " "},
         {"action": "delete", "task_id": "b"},

@@ -322,14 +322,14 @@ async def test_a_task_that_can_not_be_encoded_harms_nobody_else(
     client: WireClient, engine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours in one batch refuses who is new and lets the others live."""
-    encode = sqlite_batch._row
+    encode = sqlite_batch.row_of_task
 
     def fail(task: Task) -> dict[str, object]:
         if task.task_id == "poison":
             raise OverflowError("too large")
         return encode(task)
 
-    monkeypatch.setattr(sqlite_batch, "_row", fail)
+    monkeypatch.setattr(sqlite_batch, "row_of_task", fail)
     engine.faults = Faults(freeze=1, requests=1)
     assert (await start(client, "a"))["type"] == "ack"
     await refused(client, "poison")

@@ -253,7 +253,11 @@ export interface Unfollow {
   scope?: "all" | null;
 }
 
-/** List the tasks of the owner or of one group, newest first. `cursor` is the `next` of the previous page. */
+/**
+ * List the tasks of the owner, newest first, all or those to which every given field applies.
+ *
+ * `cursor` is the `next` of the previous page.
+ */
 export interface ListTasks {
   /** Kind of the request. */
   action: "list";
@@ -267,9 +271,23 @@ export interface ListTasks {
   state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | null;
   /** Only tasks of this group. Default: all. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   group?: string | null;
+  /** Only tasks with all of these words in prompt, model and tags. Default: all. (1 to 200 characters) */
+  search?: string | null;
+  /** Only tasks with a starred output. (default False) */
+  starred?: boolean;
+  /** Only tasks with an output that has this tag. Default: all. (1 to 40 characters) */
+  tag?: string | null;
+  /** Only tasks of this model. Default: all. (1 to 200 characters) */
+  model?: string | null;
+  /** Only tasks of this kind. Default: all. */
+  kind?: "chat" | "edit" | "image2image" | "inpainting" | "text2image" | "video" | null;
+  /** Only tasks accepted at this Unix time or later. Default: all. (0 to 100000000000) */
+  since?: number | null;
+  /** Only tasks accepted before this Unix time. Default: all. (0 to 100000000000) */
+  until?: number | null;
 }
 
-/** Delete an ended task and its images. */
+/** Delete an ended task and its images for ever, or one finished output, which `restore` can bring back. */
 export interface Delete {
   /** Kind of the request. */
   action: "delete";
@@ -277,6 +295,60 @@ export interface Delete {
   ref?: string | null;
   /** Id of the task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   task_id: string;
+  /** Delete only this output. Default: the whole task. (integer; 0 to 63) */
+  index?: number | null;
+}
+
+/** Star or tag the finished outputs of a task. */
+export interface Mark {
+  /** Kind of the request. */
+  action: "mark";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** Id of the task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id: string;
+  /** Only this output. Default: all outputs of the task that are finished. (integer; 0 to 63) */
+  index?: number | null;
+  /** Whether they are starred. Default: as before. */
+  starred?: boolean | null;
+  /** All of their tags, in place of those before. Default: as before. (up to 16 entries) */
+  tags?: string[] | null;
+}
+
+/** Bring back an output that was deleted less than `limits.undo_seconds` ago. */
+export interface Restore {
+  /** Kind of the request. */
+  action: "restore";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** Id of the task. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
+  task_id: string;
+  /** Index of the output. (integer; 0 to 63) */
+  index: number;
+}
+
+/** Get the preferences of the owner, after changing some of them. */
+export interface Prefer {
+  /** Kind of the request. */
+  action: "prefer";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** What to change first. Default: nothing, only get them. */
+  change?: PreferencesChange | null;
+}
+
+/** Fields of the preferences to replace as a whole, or with null to remove. Others stay as they are. */
+export interface PreferencesChange {
+  /** Colours of the page. */
+  theme?: "dark" | "light" | "system" | null;
+  /** Language of the page. (up to 35 characters) */
+  language?: string | null;
+  /** Whether to notify of what is finished. */
+  notifications?: boolean | null;
+  /** Whether to play a sound with that. */
+  sound?: boolean | null;
+  /** Settings of the form for the next generation, by name. */
+  dock?: Record<string, unknown> | null;
 }
 
 /** Request a `pong` with the same nonce. */
@@ -367,6 +439,8 @@ export interface Limits {
   history_bytes: number;
   /** Maximum number of ended tasks. Above it, the oldest are deleted. (integer) */
   history_tasks: number;
+  /** Seconds for which an output that was deleted can be restored. */
+  undo_seconds: number;
   /** Seconds after which ended tasks are deleted. Null means never. */
   history_age: number | null;
   /** Maximum size of an upload, in bytes. Absent: images can't be uploaded here. (integer) */
@@ -443,7 +517,7 @@ export interface Notice {
   /** Kind of the message. */
   type: "notice";
   /** What the notice is about. */
-  kind: "deleted" | "draining" | "erased" | "expiring" | "host" | "upstream";
+  kind: "deleted" | "draining" | "erased" | "expiring" | "host" | "preferences" | "upstream";
   /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
   /** Unix time in seconds, with fractions. */
@@ -456,6 +530,24 @@ export interface Notice {
   task_id?: string;
   /** Kind `expiring` only: seconds until the credentials expire. */
   seconds?: number;
+  /** Kind `preferences` only: as in the message `preferences`. (integer) */
+  version?: number;
+  /** Kind `preferences` only: all that is set now. */
+  preferences?: Preferences;
+}
+
+/** What a person has set for pages like that of the server, on whichever device. What is absent is not set. */
+export interface Preferences {
+  /** Colours of the page. */
+  theme?: "dark" | "light" | "system";
+  /** Language of the page, such as `zh-CN`. (up to 35 characters) */
+  language?: string;
+  /** Whether to notify of what is finished. */
+  notifications?: boolean;
+  /** Whether to play a sound with that. */
+  sound?: boolean;
+  /** Settings of the form for the next generation, by name. */
+  dock?: Record<string, unknown>;
 }
 
 /** A generation is accepted. Sent before any other message about the task. */
@@ -624,6 +716,8 @@ export interface TaskInfo {
   failed?: number[];
   /** Indices of the images that were cancelled. */
   cancelled?: number[];
+  /** Indices of the outputs that were deleted. */
+  deleted?: number[];
   /** For a failed task: error code, as in `error`. */
   code?: ErrorCode;
   /** Whether its waiting images are held until an `unpause`. */
@@ -672,6 +766,10 @@ export interface OutputRef {
   chat?: ChatEnd;
   /** Chat: true if the text broke off, since the task failed or was cancelled. */
   incomplete?: boolean;
+  /** Whether the owner starred it. */
+  starred?: boolean;
+  /** The owner's tags of it, in the order in which they were given. */
+  tags?: string[];
 }
 
 /** How a chat ended: why it stopped, the tokens it took, and what the model wants to call. */
@@ -694,6 +792,18 @@ export interface TokenUsage {
   completion_tokens: number;
   /** Their sum. (integer) */
   total_tokens: number;
+}
+
+/** The preferences of the owner. `version` rises with each change; the last change of a field counts. */
+export interface PreferencesMessage {
+  /** Kind of the message. */
+  type: "preferences";
+  /** Echoed in the direct answer. */
+  ref?: string;
+  /** Rises with each change. 0: nothing was ever set. (integer) */
+  version: number;
+  /** What is set. */
+  preferences: Preferences;
 }
 
 /** The answer to a ping. */
@@ -902,6 +1012,40 @@ export interface OutputEvent {
   reasoning?: string;
   /** Chat: how it ended. */
   chat?: ChatEnd;
+  /** True if it was deleted since: then it has no URL and no text. */
+  deleted?: boolean;
+}
+
+/**
+ * Outputs of a task were starred, tagged, deleted or restored. It may follow the end of the task.
+ *
+ * It has all marks of the task, and takes the place of the one before, which is not replayed any more.
+ */
+export interface Marked {
+  /** Kind of the message. */
+  type: "marked";
+  /** Id of the task. */
+  task_id: string;
+  /** Position in the order of the owner's events. Increases; gaps have no meaning. (integer) */
+  seq: number;
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
+  message: string;
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** Outputs with a star or tags, and those that were deleted; no others. */
+  outputs: OutputMarks[];
+}
+
+/** What the owner noted of an output, and whether it was deleted. */
+export interface OutputMarks {
+  /** Index of the output in its task, from 0. (integer) */
+  index: number;
+  /** Whether the owner starred it. */
+  starred?: boolean;
+  /** The owner's tags of it, in the order in which they were given. */
+  tags?: string[];
+  /** True: it was deleted. `restore` may bring it back. */
+  deleted?: boolean;
 }
 
 /** The end of a completed task, which has at least one image. */
@@ -982,6 +1126,24 @@ export interface MoveBody {
   before?: string | null;
   /** Move it before or behind all others of the owner. */
   to?: "first" | "last" | null;
+}
+
+/** The body of a mark: stars and tags of one output of the task, or of all finished ones. */
+export interface MarkBody {
+  /** Only this output. Default: all outputs of the task that are finished. (integer; 0 to 63) */
+  index?: number | null;
+  /** Whether they are starred. Default: as before. */
+  starred?: boolean | null;
+  /** All of their tags, in place of those before. Default: as before. (up to 16 entries) */
+  tags?: string[] | null;
+}
+
+/** The preferences of the owner. `version` rises with each change; the last change of a field counts. */
+export interface PreferencesInfo {
+  /** Rises with each change. 0: nothing was ever set. (integer) */
+  version: number;
+  /** What is set. */
+  preferences: Preferences;
 }
 
 /** A notice from an admin to one owner, or to everyone if `owner` is absent. */
@@ -1601,7 +1763,7 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
 export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4402 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
-export type ClientMessage = Generate | Chat | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Ping | Authenticate;
+export type ClientMessage = Generate | Chat | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Mark | Restore | Prefer | Ping | Authenticate;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
-export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | Pong | Error | Accepted | Progress | Queue | Delta | OutputEvent | Result | Cancelled;
+export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | PreferencesMessage | Pong | Error | Accepted | Progress | Queue | Delta | OutputEvent | Marked | Result | Cancelled;

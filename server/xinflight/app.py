@@ -35,6 +35,7 @@ from xinflight.web import (
     HostsLogin,
     HttpContext,
     Login,
+    Marks,
     MetricsApi,
     OpenAi,
     OpenAiChats,
@@ -56,6 +57,7 @@ from xinflight.web import (
 __all__ = ["setup"]
 
 TASK = "/api/v1/tasks/{task_id:[^/]+}"
+OUTPUT = f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}"
 
 
 class _Route(NamedTuple):
@@ -159,7 +161,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
     files = Files(context)
     account, uploads, submissions = AccountApi(context), UploadApi(context), Submissions(context)
     queue, admin, images = OwnQueue(context), Admin(context), OpenAiImagesApi(context)
-    websocket, health = WebSocket(context), HealthCheck(context)
+    websocket, health, marks = WebSocket(context), HealthCheck(context), Marks(context)
     app.on_shutdown.append(websocket.close_waiting)
     # These handle errors and CORS themselves: text for browsers and close codes in place of problem details.
     for path, handler, name in (
@@ -189,7 +191,10 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("POST", "/api/v1/groups/{group}/cancel", rest.cancel_group),
             _Route("GET", "/api/v1/queue", queue.queue),
             _Route("GET", f"{TASK}/events", streams.task_events),
-            _Route("GET", f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}", rest.output),
+            _Route("GET", OUTPUT, rest.output),
+            _Route("DELETE", OUTPUT, marks.delete),
+            _Route("POST", f"{OUTPUT}/restore", marks.restore),
+            _Route("POST", f"{TASK}/mark", marks.mark),
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}", files.output, "outputs"),
             _Route("GET", f"/outputs/{{output_id:{OUTPUT_ID}}}/thumbnail", files.thumbnail),
             _Route("POST", "/api/v1/uploads", uploads.add, "uploads"),
@@ -204,6 +209,8 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("GET", "/api/v1/account", account.show, "account"),
             _Route("DELETE", "/api/v1/account", account.erase),
+            _Route("GET", "/api/v1/account/preferences", marks.preferences),
+            _Route("PATCH", "/api/v1/account/preferences", marks.change),
             _Route("GET", "/api/v1/account/usage", account.usage),
             _Route("GET", "/api/v1/account/export", account.export),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),

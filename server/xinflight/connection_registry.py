@@ -10,12 +10,13 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.i18n import translate
 from xinflight.protocol import Notice
+from xinflight.storage import StoredPreferences
 
 __all__ = ["Connection", "ConnectionRegistry"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-NoticeKind = Literal["host", "draining", "deleted", "erased"]
+NoticeKind = Literal["host", "draining", "deleted", "erased", "preferences"]
 CLOSE_SECONDS = 5.0
 """Seconds within which clients must read their last messages."""
 
@@ -74,12 +75,21 @@ class ConnectionRegistry:
         return tuple(self._by_owner.get(owner, ()))
 
     def notify(
-        self, owner: str | None, task_id: str | None = None, *, kind: NoticeKind, text: str | None = None
+        self,
+        owner: str | None,
+        task_id: str | None = None,
+        *,
+        kind: NoticeKind,
+        text: str | None = None,
+        preferences: StoredPreferences | None = None,
     ) -> None:
         """Notify the connections of an owner, or with None all; without `text` in the language of each."""
         for connection in self.all() if owner is None else self.of_owner(owner):
             message = translate(kind, connection.lang) if text is None else text
-            connection.notify(Notice(kind=kind, message=message, timestamp=self._clock.time(), task_id=task_id))
+            notice = Notice(kind=kind, message=message, timestamp=self._clock.time(), task_id=task_id)
+            if preferences is not None:
+                notice.version, notice.preferences = preferences.version, preferences.preferences
+            connection.notify(notice)
 
     async def close(self) -> None:
         """Close every connection once what it has queued is sent, waiting up to CLOSE_SECONDS."""

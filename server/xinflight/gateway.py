@@ -18,14 +18,15 @@ from xinflight.clock import Clock
 from xinflight.connection_registry import ConnectionRegistry
 from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.host_reader import HostReader, encode_request
-from xinflight.journal import Bus, Journal, Subscriber
-from xinflight.model import EventMessage, Task, Upload
+from xinflight.journal import Bus, Journal, Position, Subscriber
+from xinflight.model import EventMessage, Task, Upload, without_outputs
 from xinflight.protocol import (
     JSON,
     CancelledTask,
     Chat,
     ChatContent,
     Generate,
+    ListTasks,
     OutputEvent,
     Queue,
     TaskRequest,
@@ -35,23 +36,16 @@ from xinflight.refusals import RefusalLog
 from xinflight.render import RenderContext
 from xinflight.request_limits import RequestLimits, address_key
 from xinflight.settings import Settings
-from xinflight.storage import Blobs, Retention, Sharing, Store
+from xinflight.storage import Blobs, FoundTask, Retention, Sharing, Store
 from xinflight.supervise import Supervisor
-from xinflight.tasks import Deliveries, Front, PoolLoad, Pools, QueueCommands, accepted, accepting
+from xinflight.tasks import Deliveries, Front, Marking, PoolLoad, Pools, QueueCommands, accepted, accepting
 from xinflight.telemetry import UNCOUNTED, Telemetry
 from xinflight.thumbnails import Thumbnails
 from xinflight.uploads import Uploads
 from xinflight.upstream import Xinference
 
-__all__ = ["Gateway", "Position"]
+__all__ = ["Gateway"]
 log = structlog.stdlib.get_logger(__name__)
-
-
-class Position(msgspec.Struct, frozen=True):
-    """Where a cursor points: the seq to replay after, and whether nothing is missing from there on."""
-
-    after: int
-    recovered: bool
 
 
 class Gateway:
@@ -85,8 +79,11 @@ class Gateway:
         )
         self._front = Front(settings, self.upstream, self.journal, self._pools, self._retention, self.uploads, clock)
         self.queue = QueueCommands(self._front, self._pools, clock)
+        self.marking = Marking(
+            self._front, self.journal, self._retention, clock, self.supervisor, partial(tell, kind="deleted")
+        )
         self.account = Account(
-            self._front, self.journal, self._retention, blobs, self.uploads, clock, partial(tell, kind="erased")
+            self._front, self.journal, self._retention, blobs, self.uploads, self.marking, clock, tell
         )
         self.signer = UrlSigner(None if settings.data_dir is None else Path(settings.data_dir), clock)
         self.sharing = Sharing(store, clock)
@@ -123,6 +120,7 @@ class Gateway:
                 await self.uploads.open()
                 await self._front.open()
                 await self.deliveries.open()
+                await self.marking.open()
             except (StorageUnavailable, OSError, msgspec.DecodeError) as error:
                 raise StoreUnusable(
                     f"What the data folder {self.settings.data_dir} keeps can't be read ({error}). "
@@ -176,6 +174,7 @@ class Gateway:
             await self._front.close()
             await self.connections.close()
         await self.deliveries.close()
+        await self.marking.close()
         await self._retention.close()
 
     @property
@@ -225,8 +224,12 @@ class Gateway:
         return task, fresh
 
     async def find(self, owner: str, task_id: str) -> Task | None:
-        """Return a task of an owner, finished or not, or None; may raise StorageUnavailable."""
-        return await self._front.find(owner, task_id)
+        """Return a task of an owner, finished or not, or None; may raise StorageUnavailable.
+
+        Outputs that were deleted are marked as such, though they may be restored.
+        """
+        task = await self._front.find(owner, task_id)
+        return None if task is None else without_outputs(task, self.marking.hidden(task.uid))
 
     async def content(self, task: Task) -> ChatContent | None:
         """Return the messages and tools of a chat, None for other tasks; may raise StorageUnavailable."""
@@ -257,11 +260,10 @@ class Gateway:
             self.connections.notify(owner, task_id, kind="deleted")
         return task
 
-    async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
-    ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page or None."""
-        return await self._front.page(owner, cursor=cursor, limit=limit, state=state, group=group)
+    async def page(self, owner: str, wanted: ListTasks) -> tuple[list[FoundTask], str | None]:
+        """Return a page of an owner's tasks, newest first, and the cursor of the next page or None."""
+        rows, following = await self._front.page(owner, wanted)
+        return [row for row in rows if self.marking.visible(row.task) is not None], following
 
     # Events
 
@@ -371,6 +373,7 @@ class Gateway:
             thumbnail_url=thumbnail_url,
             output_bytes=self.blobs.read,
             inline_bytes=self.settings.inline_bytes,
+            hidden=self.marking.hidden,
             written=self.deliveries.written,
         )
 

@@ -15,6 +15,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "output": ("An image is ready", "一张图片已完成"),
     "output.video": ("A video is ready", "一个视频已完成"),
     "output.text": ("The text is complete", "文本已完成"),
+    "marked": ("Stars, tags or deleted images changed", "收藏、标签或已删除的图片有变化"),
     "completed": ("Completed", "已完成"),
     # Steps
     "queued": ("Waiting in the queue", "排队中"),
@@ -73,6 +74,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "erased": ("All data of this account was deleted", "此账户的全部数据已删除"),
     "storage_unavailable": ("The server can't store anything right now", "服务器暂时无法保存数据"),
     "expiring": ("Your sign-in expires soon", "登录即将过期"),
+    "preferences": ("Your settings were changed", "您的设置已更改"),
     "deleted": ("A generation was deleted", "一个生成任务已被删除"),
     "shutting_down": ("The server is shutting down", "服务器正在关闭"),
     "upstream_auth": ("The model server rejects the API key", "模型服务器拒绝了密钥"),

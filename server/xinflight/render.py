@@ -1,18 +1,19 @@
 """The last step before encoding: fill in what depends on the client, its language and its URLs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from xinflight.errors import XinflightError
 from xinflight.i18n import translate
-from xinflight.model import Event, EventMessage, Task, output_ref
+from xinflight.model import Event, EventMessage, Marks, Task, output_ref, without_output, without_outputs
 from xinflight.protocol import (
     Accepted,
     Cancelled,
     Delta,
     Error,
+    Marked,
     ModelInfo,
     Notice,
     OutputEvent,
@@ -39,14 +40,16 @@ class RenderContext(Struct, frozen=True, kw_only=True):
 
     `output_url` returns the URL of an output's id, `thumbnail_url` that of its thumbnail, and is None where there are
     no thumbnails; `output_bytes` returns the bytes for requests with `b64_json`, of which a message contains at most
-    `inline_bytes`. `written` must be called with an event and what was rendered of it, once
-    the client's socket has taken it.
+    `inline_bytes`. `hidden` returns the indices of the outputs of a task, by its uid, that were deleted: nothing
+    tells of them. `written` must be called with an event and what was rendered of it, once the client's socket has
+    taken it.
     """
 
     lang: str
     output_url: Callable[[str], str]
     output_bytes: Callable[[str], Awaitable[bytes | None]]
     inline_bytes: int
+    hidden: Callable[[str], Collection[int]]
     written: Callable[[Event, ServerMessage], None]
     thumbnail_url: Callable[[str], str] | None = None
 
@@ -55,6 +58,8 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
     """Return the event's message for one client. The event is shared between subscribers and is not changed."""
     lang = event.lang or render_context.lang
     message = event.message
+    for index in render_context.hidden(event.uid):
+        message = without_output(message, index) or message
     match message:
         case Progress():
             by_state = message.state in (State.CANCELLING, State.FAILED, State.CANCELLED, State.EXPIRED)
@@ -66,6 +71,8 @@ async def render(event: Event, render_context: RenderContext) -> EventMessage:
             return replace(message, message=translate(word, lang), **urls, b64_json=b64_json)
         case Delta():
             return message
+        case Marked():
+            return replace(message, message=translate("marked", lang))
         case Accepted():
             return replace(message, message=translate("accepted", lang))
         case Result():
@@ -116,8 +123,9 @@ async def _inline(
     return data, room - len(data)
 
 
-def _describe(task: Task) -> TaskInfo:
+def _describe(task: Task, marks: Sequence[Marks]) -> TaskInfo:
     """Return a task as in the protocol, with ids of outputs in place of URLs."""
+    marked = {each.index: each for each in marks}
     failed = [output for output in task.outputs if output.state in (State.FAILED, State.EXPIRED)]
     return TaskInfo(
         task_id=task.task_id,
@@ -125,18 +133,23 @@ def _describe(task: Task) -> TaskInfo:
         created=task.created,
         ended=task.ended_at,
         params=task.params,
-        data=[output_ref(task, output) for output in task.shown],
+        data=[_noted(output_ref(task, output), marked.get(output.index)) for output in task.shown],
         failed=[output.index for output in failed],
         cancelled=[output.index for output in task.outputs if output.state is State.CANCELLED],
+        deleted=[output.index for output in task.outputs if output.deleted],
         code=failed[0].code if failed and task.state is not State.COMPLETED else None,
         paused=task.paused and not task.ended,
         metadata=task.metadata,
     )
 
 
-async def render_task(task: Task, render_context: RenderContext) -> TaskInfo:
-    """Return the description of a task for one client."""
-    info = _describe(task)
+def _noted(output: OutputRef, marks: Marks | None) -> OutputRef:
+    return output if marks is None else replace(output, starred=marks.starred, tags=marks.tags)
+
+
+async def render_task(task: Task, render_context: RenderContext, marks: Sequence[Marks] = ()) -> TaskInfo:
+    """Return the description of a task for one client, with the marks of its outputs."""
+    info = _describe(without_outputs(task, render_context.hidden(task.uid)), marks)
     return replace(info, data=await _with_bytes(info.data, render_context))
 
 

@@ -1,6 +1,6 @@
-"""What owners can do with all that is theirs: see what they used, export it, erase it.
+"""What owners can do with all that is theirs: see what they used, export it, erase it, set preferences.
 
-`Account` is entered for all three; one export or erasure of an owner runs at a time.
+`Account` is entered for all; one export or erasure of an owner runs at a time.
 """
 
 from xinflight.account.account import Account

@@ -4,17 +4,19 @@ import asyncio
 import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 
 import structlog
 
 from xinflight.account.erasure import Erased, Erasure
 from xinflight.account.export import Export
+from xinflight.account.preferences import OwnPreferences
 from xinflight.clock import Clock
 from xinflight.errors import AccountBusy
 from xinflight.journal import Journal
 from xinflight.model import Usage
 from xinflight.storage import Blobs, Retention
-from xinflight.tasks import Front
+from xinflight.tasks import Front, Marking
 from xinflight.uploads import Uploads
 
 __all__ = ["Account"]
@@ -26,7 +28,10 @@ USAGE_PAGE = 500
 
 
 class Account:
-    """Usage, exports and erasures of owners. `on_erased` is called with each owner who was erased."""
+    """Usage, exports, erasures and preferences of owners.
+
+    `notify` notifies the connections of an owner who was erased, or has new preferences.
+    """
 
     def __init__(
         self,
@@ -35,15 +40,18 @@ class Account:
         retention: Retention,
         blobs: Blobs,
         uploads: Uploads,
+        marking: Marking,
         clock: Clock,
-        on_erased: Callable[[str], None],
+        notify: Callable[..., None],
     ) -> None:
+        self.preferences = OwnPreferences(journal.store, notify)
+        self._marking = marking
         self._journal = journal
         self._store = journal.store
         self._blobs = blobs
         self._uploads = uploads
         self._clock = clock
-        self._erasure = Erasure(front, journal, retention, uploads, clock, on_erased)
+        self._erasure = Erasure(front, journal, retention, uploads, clock, partial(notify, kind="erased"))
         # Owners with an export or an erasure under way; bounded by the connections that wait for them.
         self._busy: set[str] = set()
         self._erasing: set[asyncio.Task[Erased]] = set()
@@ -103,7 +111,7 @@ class Account:
         """
         with self._alone(owner):
             await self._journal.store_charges()
-            export = Export(self._store, self._blobs, self._uploads, owner, self._clock.time())
+            export = Export(self._store, self._blobs, self._uploads, owner, self._clock.time(), self._marking.visible)
             async with aclosing(export.parts()) as parts:
                 async for part in parts:
                     yield part

@@ -1,11 +1,12 @@
 """Export all that an owner has as one ZIP, piece by piece, while everything else goes on."""
 
 import io
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import IO
 
 import msgspec
+from msgspec.structs import replace
 
 from xinflight.account.archive import Archive
 from xinflight.account.csv import CSV_HEADER, csv_line
@@ -21,8 +22,7 @@ from xinflight.account.exported import (
 )
 from xinflight.errors import ImageNotFound
 from xinflight.model import Task, Upload, decode_content
-from xinflight.protocol import State
-from xinflight.storage import Blobs, Store, StoredFile
+from xinflight.storage import Blobs, FoundTask, Store, StoredFile, TaskQuery
 from xinflight.threads import on_thread
 from xinflight.uploads import Uploads
 
@@ -67,14 +67,24 @@ class _File:
 class Export:
     """One export of one owner; `parts` is called once. Files and compression are handled on threads.
 
-    `now` is Unix seconds. Tasks that are accepted later are left out. Of those that had not ended when they were
-    listed, no files are in the archive: the list comes first, and names all that are.
+    `now` is Unix seconds; `visible` returns a task without what of it is hidden, or None. Tasks that are
+    accepted later are left out. Of those that had not ended when they were listed, no files are in the archive: the
+    list comes first, and names all that are.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, uploads: Uploads, owner: str, now: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        uploads: Uploads,
+        owner: str,
+        now: float,
+        visible: Callable[[Task], Task | None],
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._uploads = uploads
+        self._visible = visible
         self._owner = owner
         self._now = now
         self._archive = Archive()
@@ -92,7 +102,7 @@ class Export:
         """
         waiting = bytearray()
         try:
-            lists = (self._readme, self._tasks, self._uploads_list, self._shares, self._usage)
+            lists = (self._readme, self._tasks, self._uploads_list, self._shares, self._usage, self._preferences)
             for section in (*lists, self._files, self._upload_files, self._end):
                 async with aclosing(section()) as pieces:
                     async for piece in pieces:
@@ -110,23 +120,25 @@ class Export:
     async def _tasks(self) -> AsyncGenerator[bytes, None]:
         yield await on_thread(self._archive.begin, "tasks.jsonl", self._now, compressed=True)
         async with aclosing(self._pages()) as pages:
-            async for tasks in pages:
-                listed: list[tuple[Task, bytes | None]] = []
+            async for rows in pages:
+                listed: list[tuple[FoundTask, bytes | None]] = []
                 size = 0
-                for task in tasks:
-                    listed.append((task, await self._store.content(task.uid) if task.content_bytes else None))
+                for row in rows:
+                    task = row.task
+                    listed.append((row, await self._store.content(task.uid) if task.content_bytes else None))
                     size += task.content_bytes
                     # Not the whole page at once: 50 long conversations are 50 MB.
-                    if size > PART or task is tasks[-1]:
+                    if size > PART or row is rows[-1]:
                         yield await on_thread(self._list, listed)
                         listed, size = [], 0
         yield await on_thread(self._archive.end)
 
-    def _list(self, tasks: list[tuple[Task, bytes | None]]) -> bytes:
+    def _list(self, rows: list[tuple[FoundTask, bytes | None]]) -> bytes:
         lines = bytearray()
-        for task, stored in tasks:
+        for row, stored in rows:
+            task = row.task
             content = None if stored is None else decode_content(stored)
-            lines += msgspec.json.encode(exported_task(task, content, with_files=task.ended)) + b"\n"
+            lines += msgspec.json.encode(exported_task(task, row.marks, content, with_files=task.ended)) + b"\n"
             self._manifest.tasks += 1
             if task.ended:
                 self._manifest.files_listed += len(task.files)
@@ -166,8 +178,8 @@ class Export:
 
     async def _files(self) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._pages()) as pages:
-            async for tasks in pages:
-                for task in tasks:
+            async for rows in pages:
+                for task in [row.task for row in rows]:
                     if task.ended and task.uid not in self._unfinished:
                         async with aclosing(self._files_of(task)) as pieces:
                             async for piece in pieces:
@@ -219,11 +231,20 @@ class Export:
         archive = self._archive
         return archive.begin(name, self._now, compressed=True) + archive.write(data) + archive.end()
 
-    async def _pages(self) -> AsyncGenerator[list[Task], None]:
+    async def _preferences(self) -> AsyncGenerator[bytes, None]:
+        stored = await self._store.library.preferences(self._owner)
+        if stored is not None:
+            data = msgspec.json.format(msgspec.json.encode(stored.preferences), indent=2)
+            yield await on_thread(self._entry, "preferences.json", data)
+
+    async def _pages(self) -> AsyncGenerator[list[FoundTask], None]:
         """Yield the owner's tasks, the newest first; the second time without those that were accepted meanwhile."""
         before = self._before
-        while rows := await self._store.tasks(self._owner, before=before, limit=PAGE, states=set(State)):
+        while rows := (await self._store.library.find(self._owner, TaskQuery(), before=before, limit=PAGE)).tasks:
             if self._before is None:
                 self._before = rows[0].number + 1
-            yield [row.task for row in rows]
+            visible = [(row, self._visible(row.task)) for row in rows]
+            found = [replace(row, task=task) for row, task in visible if task is not None]
+            if found:
+                yield found
             before = rows[-1].number

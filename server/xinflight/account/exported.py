@@ -1,11 +1,12 @@
 """What an export has of each task: its line in `tasks.jsonl`, and the names of its files. No I/O."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from xinflight.model import Output, Share, Task, TaskInput, Upload, prompt_slug, suffix_of
+from xinflight.model import Marks, Output, Share, Task, TaskInput, Upload, prompt_slug, suffix_of
 from xinflight.protocol import ChatContent, ChatEnd, Params, State
 
 __all__ = [
@@ -35,6 +36,7 @@ uploads.jsonl   the images that you uploaded to start from, while they are kept:
 uploads/        these images.
 usage.csv       what you used per day (UTC): compute seconds, images, bytes.
 shares.jsonl    your share links. Their secrets are not kept, so the addresses can't be told.
+preferences.json what you set for the page, if anything.
 manifest.json   written last: what this archive has. If it is not there, the download is incomplete.
 
 Generations that were started after the export began are not in it. Images that were deleted while it was made are
@@ -50,6 +52,7 @@ uploads.jsonl   您上传或取用且尚未过期的图片。
 uploads/        这些图片。
 usage.csv       每天（UTC）的用量：计算秒数、图片数、字节数。
 shares.jsonl    您的分享链接（不保存其密钥，因此无法给出地址）。
+preferences.json 您为页面做的设置（如有）。
 manifest.json   最后写入：此压缩包的内容。若缺少此文件，则下载不完整。
 """
 
@@ -69,6 +72,9 @@ class _ExportedOutput(Struct, omit_defaults=True, kw_only=True):
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
+    starred: bool = False
+    tags: list[str] = []
+    deleted: bool = False
 
 
 class ExportedTask(Struct, omit_defaults=True, kw_only=True):
@@ -125,8 +131,11 @@ class Manifest(Struct, kw_only=True):
     shares: int = 0
 
 
-def exported_task(task: Task, content: ChatContent | None, *, with_files: bool) -> ExportedTask:
+def exported_task(
+    task: Task, marks: Sequence[Marks], content: ChatContent | None, *, with_files: bool
+) -> ExportedTask:
     """Return the line of a task; `with_files` tells whether its files are in the archive."""
+    marked = {each.index: each for each in marks}
     return ExportedTask(
         task_id=task.task_id,
         state=task.state,
@@ -139,11 +148,13 @@ def exported_task(task: Task, content: ChatContent | None, *, with_files: bool) 
         metadata=task.metadata,
         inputs=task.inputs,
         content=content,
-        outputs=[_exported_output(task, output, with_files) for output in task.outputs],
+        outputs=[_exported_output(task, output, marked.get(output.index), with_files) for output in task.outputs],
     )
 
 
-def _exported_output(task: Task, output: Output, with_file: bool) -> _ExportedOutput:
+def _exported_output(task: Task, output: Output, marks: Marks | None, with_file: bool) -> _ExportedOutput:
+    if output.deleted:
+        return _ExportedOutput(index=output.index, state=output.state, seed=output.seed, deleted=True)
     exported = _ExportedOutput(
         index=output.index,
         state=output.state,
@@ -153,6 +164,8 @@ def _exported_output(task: Task, output: Output, with_file: bool) -> _ExportedOu
         reasoning=output.reasoning,
         chat=output.chat,
     )
+    if marks is not None:
+        exported.starred, exported.tags = marks.starred, marks.tags
     if with_file and output.state is State.COMPLETED and output.file is not None:
         exported.file = file_name(task, output)
         exported.media_type = output.file.media_type

@@ -40,14 +40,18 @@ from xinflight.protocol import (
     Follow,
     Generate,
     ListTasks,
+    Mark,
     Move,
     Notice,
     Ok,
     Pause,
     Ping,
     Pong,
+    Prefer,
+    PreferencesMessage,
     Recovered,
     Request,
+    Restore,
     Resume,
     ServerMessage,
     TaskRequest,
@@ -218,6 +222,12 @@ class Session:
                 return await self._list(message)
             case Delete():
                 return await self._delete(message)
+            case Mark():
+                return await self._mark(message)
+            case Restore():
+                return await self._restore(message)
+            case Prefer():
+                return await self._preferences(message)
             case Ping():
                 return Pong(ref=message.ref, nonce=message.nonce)
             case Authenticate():
@@ -323,18 +333,33 @@ class Session:
     async def _list(self, message: ListTasks) -> Tasks:
         # Before the page: what happens while it is read must come again with a resume, not be skipped.
         cursor = self._gateway.journal.cursor(self.owner)
-        tasks, following = await self._gateway.page(
-            self.owner, cursor=message.cursor, limit=message.limit, state=message.state, group=message.group
-        )
+        rows, following = await self._gateway.page(self.owner, message)
         # A page is one message: with the bytes of all its outputs inline its size would be unbounded.
         render_context = replace(self._render_context, inline_bytes=0)
-        infos = [await render_task(task, render_context) for task in tasks]
+        infos = [await render_task(row.task, render_context, row.marks) for row in rows]
         return Tasks(ref=message.ref, tasks=infos, next=following, cursor=cursor)
 
     async def _delete(self, message: Delete) -> Ok:
+        if message.index is not None:
+            deleted = await self._gateway.marking.delete(self.owner, message.task_id, message.index)
+            return Ok(ref=message.ref, tasks=[deleted])
         task = await self._gateway.delete(self.owner, message.task_id)
         was = "unknown" if task is None else task.state
         return Ok(ref=message.ref, tasks=[CancelledTask(task_id=message.task_id, was=was)])
+
+    async def _mark(self, message: Mark) -> Ok:
+        marked = await self._gateway.marking.mark(
+            self.owner, message.task_id, message.index, starred=message.starred, tags=message.tags
+        )
+        return Ok(ref=message.ref, tasks=[marked])
+
+    async def _restore(self, message: Restore) -> Ok:
+        restored = await self._gateway.marking.restore(self.owner, message.task_id, message.index)
+        return Ok(ref=message.ref, tasks=[restored])
+
+    async def _preferences(self, message: Prefer) -> PreferencesMessage:
+        found = await self._gateway.account.preferences.change(self.owner, message.change)
+        return PreferencesMessage(ref=message.ref, version=found.version, preferences=found.preferences)
 
 
 def _bind_ref(ref: str | None) -> Mapping[str, Token[Any]]:

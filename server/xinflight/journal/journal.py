@@ -17,9 +17,9 @@ from xinflight.errors import ImageNotFound, StorageUnavailable
 from xinflight.journal.bus import Bus
 from xinflight.journal.positions import Positions
 from xinflight.journal.subscriber import Subscriber
-from xinflight.model import Event, OwnerQueue, StoredMessage, Task, accepted_message
-from xinflight.protocol import Delta, Progress
-from xinflight.storage import Accept, Append, Charge, Extend, Outcome, Save, Store, Write
+from xinflight.model import Event, Marks, OwnerQueue, StoredMessage, Task, accepted_message
+from xinflight.protocol import Delta, Marked, Progress
+from xinflight.storage import Accept, Append, Charge, Extend, Mark, Outcome, Save, Store, Write
 from xinflight.supervise import Supervisor
 from xinflight.telemetry import UNCOUNTED, Telemetry
 
@@ -146,6 +146,10 @@ class Journal:
         """Store the next delta of a task, without the task, then publish it. Otherwise as `append`."""
         return self._put(Extend(task=task, message=message, fence=fence))
 
+    async def mark(self, task: Task, message: Marked, marks: list[Marks]) -> Outcome:
+        """Store all marks of a task, then publish them; None if it is gone. Otherwise as `accept`."""
+        return await asyncio.shield(self._put(Mark(task=task, message=message, marks=marks)))
+
     def save(self, task: Task, fence: int) -> asyncio.Future[Outcome]:
         """Store the task as it stands, without an event."""
         return self._put(Save(task=task, fence=fence))
@@ -242,7 +246,7 @@ class Journal:
         return True
 
     def _put_back(self, batch: list[_Pending], error: StorageUnavailable) -> None:
-        """Refuse the new tasks of a batch that was not stored, and let the rest wait at the front."""
+        """Refuse what clients wait for of a batch that was not stored, and let the rest wait at the front."""
         self._failed_at = self._clock.monotonic()
         self._telemetry.commit_failed()
         if not self.broken:
@@ -255,7 +259,7 @@ class Journal:
                 # For whoever waits for it: it is stored when the store accepts anything again.
                 pending.done.cancel()
                 self._pending.append(self._charge(pending.write))
-            elif not isinstance(pending.write, Accept):
+            elif not isinstance(pending.write, Accept | Mark):
                 self._pending.append(pending)
             elif not pending.done.done():
                 pending.done.set_exception(StorageUnavailable(detail=error.detail))

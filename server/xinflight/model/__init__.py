@@ -14,6 +14,7 @@ from xinflight.model.event import (
     output_ref,
 )
 from xinflight.model.file_names import download_name, prompt_slug, suffix_of
+from xinflight.model.marks import UNDO_SECONDS, DeletedOutput, Marks, marked_message, without_output, without_outputs
 from xinflight.model.media import HEADER_BYTES, MediaInfo, identify, media_type_of
 from xinflight.model.share import Share
 from xinflight.model.task import ENDED, MOVES, InputRole, Output, Task, TaskInput
@@ -24,10 +25,13 @@ __all__ = [
     "ENDED",
     "HEADER_BYTES",
     "MOVES",
+    "UNDO_SECONDS",
     "UPLOAD_SECONDS",
+    "DeletedOutput",
     "Event",
     "EventMessage",
     "InputRole",
+    "Marks",
     "MediaInfo",
     "Output",
     "OwnerQueue",
@@ -46,10 +50,13 @@ __all__ = [
     "end_message",
     "has_content",
     "identify",
+    "marked_message",
     "media_type_of",
     "merge_deltas",
     "output_message",
     "output_ref",
     "prompt_slug",
     "suffix_of",
+    "without_output",
+    "without_outputs",
 ]

@@ -13,6 +13,7 @@ from xinflight.protocol import (
     Delta,
     Error,
     Failure,
+    Marked,
     OutputEvent,
     OutputRef,
     Progress,
@@ -34,7 +35,7 @@ __all__ = [
     "output_ref",
 ]
 
-StoredMessage = Accepted | Delta | OutputEvent | Result | Cancelled | Error
+StoredMessage = Accepted | Delta | OutputEvent | Marked | Result | Cancelled | Error
 """What is stored, and draws a `seq`."""
 EVENT_BYTES = 1024
 """Bytes of memory of an event without prompts, or of a reference to an output; metadata is about as long at most."""
@@ -72,6 +73,8 @@ class Event(Struct, frozen=True, kw_only=True):
                 return DELTA_BYTES + 4 * len(text)
             case OutputEvent(text=str() as text, reasoning=reasoning):
                 return EVENT_BYTES + 4 * (len(text) + len(reasoning or ""))
+            case Marked(outputs=outputs):
+                return EVENT_BYTES + sum(4 * len(tag) for output in outputs for tag in output.tags)
             case Result(data=ResultData(data=outputs)) | Cancelled(data=outputs) | Error(data=outputs):
                 texts = sum(len(output.text or "") + len(output.reasoning or "") for output in outputs)
                 return EVENT_BYTES * (1 + len(outputs)) + 4 * texts

@@ -36,7 +36,7 @@ class Output(Struct, kw_only=True):
 
     `abortable` tells whether an abort may be sent for its latest request, so that a restart knows. What was made is
     `file`, whose bytes are stored under `output_id`, or `text`, which grows while a chat runs; `reasoning` is what
-    came before it, and `chat` tells how it ended.
+    came before it, and `chat` tells how it ended. One that was `deleted` has neither file nor text any more.
     """
 
     index: int
@@ -55,6 +55,7 @@ class Output(Struct, kw_only=True):
     text: str | None = None
     reasoning: str | None = None
     chat: ChatEnd | None = None
+    deleted: bool = False
 
     @property
     def ended(self) -> bool:
@@ -155,12 +156,16 @@ class Task(Struct, kw_only=True):
     @property
     def files(self) -> list[Output]:
         """Return the outputs whose files are stored, in the order of their index."""
-        return [output for output in self.completed if output.file is not None]
+        return [output for output in self.completed if output.file is not None and not output.deleted]
 
     @property
     def shown(self) -> list[Output]:
         """Return the outputs with something to show: those that were made, and texts that broke off or still grow."""
-        return [output for output in self.outputs if output.state is State.COMPLETED or output.has_text]
+        return [
+            output
+            for output in self.outputs
+            if (output.state is State.COMPLETED or output.has_text) and not output.deleted
+        ]
 
     def outcome(self) -> State | None:
         """Return how the task ends, or None while an output is still on its way.

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, WrongShape, XinflightError
 from xinflight.protocol.chat import Chat
+from xinflight.protocol.library import Mark, Prefer, Restore
 from xinflight.protocol.messages import ServerMessage
 from xinflight.protocol.requests import (
     Authenticate,
@@ -55,12 +56,18 @@ Request = (
     | Unfollow
     | ListTasks
     | Delete
+    | Mark
+    | Restore
+    | Prefer
     | Ping
     | Authenticate
 )
 """Any request that a client may send."""
 
-ACTIONS = "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
+ACTIONS = (
+    "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, mark, restore, "
+    "prefer, ping, authenticate"
+)
 
 _FORMS = {
     "size": "WIDTHxHEIGHT",

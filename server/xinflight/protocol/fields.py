@@ -12,6 +12,7 @@ __all__ = [
     "CancelledIndices",
     "Code",
     "ConnectionId",
+    "DeletedIndices",
     "Duration",
     "EstimatedTime",
     "EventCursor",
@@ -40,7 +41,9 @@ __all__ = [
     "RetryAfter",
     "Retryable",
     "Seed",
+    "Starred",
     "Strength",
+    "TagList",
     "TaskIdText",
     "TaskState",
     "Temperature",
@@ -100,6 +103,9 @@ Text = Annotated[str | None, Meta(description="Chat: the whole text, in place of
 Reasoning = Annotated[
     str | None, Meta(description="Chat: what the model thought before, if it tells that apart from its text.")
 ]
+Starred = Annotated[bool, Meta(description="Whether the owner starred it.")]
+TagList = Annotated[list[str], Meta(description="The owner's tags of it, in the order in which they were given.")]
+DeletedIndices = Annotated[list[int], Meta(description="Indices of the outputs that were deleted.")]
 Incomplete = Annotated[
     bool, Meta(description="Chat: true if the text broke off, since the task failed or was cancelled.")
 ]

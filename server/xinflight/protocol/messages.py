@@ -41,6 +41,7 @@ from xinflight.protocol.fields import (
     WaitingCount,
     Width,
 )
+from xinflight.protocol.library import OutputMarks, Preferences
 from xinflight.protocol.parts import (
     CancelledTask,
     ChatDetails,
@@ -65,10 +66,12 @@ __all__ = [
     "Cancelled",
     "Delta",
     "Error",
+    "Marked",
     "Notice",
     "Ok",
     "OutputEvent",
     "Pong",
+    "PreferencesMessage",
     "Progress",
     "Queue",
     "Recovered",
@@ -160,11 +163,18 @@ class Pong(Answer, tag="pong", kw_only=True):
     nonce: Annotated[str | None, Meta(description="Echoed in the answer.")] = None
 
 
+class PreferencesMessage(Answer, tag="preferences", kw_only=True):
+    """The preferences of the owner. `version` rises with each change; the last change of a field counts."""
+
+    version: Annotated[int, Meta(description="Rises with each change. 0: nothing was ever set.")]
+    preferences: Annotated[Preferences, Meta(description="What is set.")]
+
+
 class Notice(ServerMessage, tag="notice", kw_only=True):
     """Information for a connection, an owner or everyone that belongs to no task."""
 
     kind: Annotated[
-        Literal["draining", "upstream", "deleted", "erased", "expiring", "host"],
+        Literal["draining", "upstream", "deleted", "erased", "expiring", "preferences", "host"],
         Meta(description="What the notice is about."),
     ]
     message: MessageText
@@ -177,6 +187,12 @@ class Notice(ServerMessage, tag="notice", kw_only=True):
     seconds: Annotated[
         float | None, Meta(description="Kind `expiring` only: seconds until the credentials expire.")
     ] = None
+    version: Annotated[int | None, Meta(description="Kind `preferences` only: as in the message `preferences`.")] = (
+        None
+    )
+    preferences: Annotated[Preferences | None, Meta(description="Kind `preferences` only: all that is set now.")] = (
+        None
+    )
 
 
 class TaskEvent(ServerMessage, kw_only=True):
@@ -263,6 +279,20 @@ class OutputEvent(TaskEvent, tag="output", kw_only=True):
     text: Text = None
     reasoning: Reasoning = None
     chat: ChatDetails = None
+    deleted: Annotated[bool, Meta(description="True if it was deleted since: then it has no URL and no text.")] = (
+        False
+    )
+
+
+class Marked(TaskEvent, tag="marked", kw_only=True):
+    """Outputs of a task were starred, tagged, deleted or restored. It may follow the end of the task.
+
+    It has all marks of the task, and takes the place of the one before, which is not replayed any more.
+    """
+
+    outputs: Annotated[
+        list[OutputMarks], Meta(description="Outputs with a star or tags, and those that were deleted; no others.")
+    ]
 
 
 class Delta(TaskEvent, tag="delta", kw_only=True):

@@ -9,6 +9,7 @@ from xinflight.protocol.fields import (
     AdjustedFields,
     CancelledIndices,
     Code,
+    DeletedIndices,
     Duration,
     EstimatedTime,
     FailedIndices,
@@ -30,7 +31,9 @@ from xinflight.protocol.fields import (
     QueuePosition,
     Reasoning,
     Seed,
+    Starred,
     Strength,
+    TagList,
     TaskIdText,
     TaskState,
     Temperature,
@@ -175,6 +178,8 @@ class OutputRef(Struct, omit_defaults=True, kw_only=True):
     reasoning: Reasoning = None
     chat: ChatDetails = None
     incomplete: Incomplete = False
+    starred: Starred = False
+    tags: TagList = msgspec.field(default_factory=list)
 
 
 FinishedOutputs = Annotated[
@@ -199,6 +204,7 @@ class TaskInfo(Struct, omit_defaults=True, kw_only=True):
     data: FinishedOutputs = msgspec.field(default_factory=list)
     failed: FailedIndices = msgspec.field(default_factory=list)
     cancelled: CancelledIndices = msgspec.field(default_factory=list)
+    deleted: DeletedIndices = msgspec.field(default_factory=list)
     code: Annotated[str | None, Meta(description="For a failed task: error code, as in `error`.")] = None
     paused: Annotated[bool, Meta(description="Whether its waiting images are held until an `unpause`.")] = False
     metadata: Metadata = None
@@ -353,6 +359,7 @@ class Limits(Struct, omit_defaults=True, kw_only=True):
     history_tasks: Annotated[
         int, Meta(description="Maximum number of ended tasks. Above it, the oldest are deleted.")
     ]
+    undo_seconds: Annotated[float, Meta(description="Seconds for which an output that was deleted can be restored.")]
     history_age: Annotated[
         float | None, Meta(description="Seconds after which ended tasks are deleted. Null means never.")
     ]

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from xinflight.protocol.terms import Kind
+
 __all__ = [
     "Authenticate",
     "Cancel",
@@ -18,6 +20,7 @@ __all__ = [
     "Pause",
     "Ping",
     "Resume",
+    "Tag",
     "TaskId",
     "Unfollow",
     "Unpause",
@@ -38,6 +41,8 @@ ForOwner = Annotated[
     Meta(description="Admins only: act for this owner. Default: the caller."),
 ]
 Index = Annotated[int, Meta(ge=0, le=63)]
+Tag = Annotated[str, Meta(min_length=1, max_length=40)]
+Moment = Annotated[float, Meta(ge=0, le=100_000_000_000)]
 
 
 class ClientMessage(Struct, tag_field="action", forbid_unknown_fields=False, kw_only=True):
@@ -98,7 +103,10 @@ class Unfollow(ClientMessage, tag="unfollow", kw_only=True):
 
 
 class ListTasks(ClientMessage, tag="list", kw_only=True):
-    """List the tasks of the owner or of one group, newest first. `cursor` is the `next` of the previous page."""
+    """List the tasks of the owner, newest first, all or those to which every given field applies.
+
+    `cursor` is the `next` of the previous page.
+    """
 
     cursor: Annotated[
         Annotated[str, Meta(pattern=r"^[0-9]{1,16}\Z")] | None,
@@ -110,12 +118,30 @@ class ListTasks(ClientMessage, tag="list", kw_only=True):
         Meta(description="Only tasks in this state. Default: all."),
     ] = None
     group: Annotated[Group | None, Meta(description="Only tasks of this group. Default: all.")] = None
+    search: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(description="Only tasks with all of these words in prompt, model and tags. Default: all."),
+    ] = None
+    starred: Annotated[bool, Meta(description="Only tasks with a starred output.")] = False
+    tag: Annotated[Tag | None, Meta(description="Only tasks with an output that has this tag. Default: all.")] = None
+    model: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(description="Only tasks of this model. Default: all."),
+    ] = None
+    kind: Annotated[Kind | None, Meta(description="Only tasks of this kind. Default: all.")] = None
+    since: Annotated[
+        Moment | None, Meta(description="Only tasks accepted at this Unix time or later. Default: all.")
+    ] = None
+    until: Annotated[Moment | None, Meta(description="Only tasks accepted before this Unix time. Default: all.")] = (
+        None
+    )
 
 
 class Delete(ClientMessage, tag="delete", kw_only=True):
-    """Delete an ended task and its images."""
+    """Delete an ended task and its images for ever, or one finished output, which `restore` can bring back."""
 
     task_id: Annotated[TaskId, Meta(description="Id of the task.")]
+    index: Annotated[Index | None, Meta(description="Delete only this output. Default: the whole task.")] = None
 
 
 class Move(ClientMessage, tag="move", kw_only=True):

@@ -24,6 +24,9 @@ _ANSWERS = {
     "unfollow": "ok",
     "list": "tasks",
     "delete": "ok",
+    "mark": "ok",
+    "restore": "ok",
+    "prefer": "preferences",
     "ping": "pong",
     "authenticate": "ok",
 }

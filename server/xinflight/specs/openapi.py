@@ -11,9 +11,10 @@ from xinflight.errors import (
     TooManyConnections,
     WrongShape,
 )
-from xinflight.protocol import PROTOCOL_VERSION
+from xinflight.protocol import PROTOCOL_VERSION, ListTasks
 from xinflight.specs.openapi_account import account_paths
 from xinflight.specs.openapi_admin import admin_paths
+from xinflight.specs.openapi_marks import deletion, mark_paths
 from xinflight.specs.openapi_openai import add_openai_schemas, openai_paths
 from xinflight.specs.openapi_shares import share_paths
 from xinflight.specs.openapi_uploads import upload_paths
@@ -145,6 +146,7 @@ def _tasks() -> dict[str, Schema]:
         f"{tasks}/{{task_id}}/cancel": {"parameters": path("task_id"), "post": _cancel()},
         "/api/v1/groups/{group}/cancel": {"parameters": path("group"), "post": _cancel_group()},
         **queue_paths(tasks),
+        **mark_paths(tasks),
         f"{tasks}/{{task_id}}/messages": {
             "parameters": path("task_id"),
             "get": operation(
@@ -155,7 +157,11 @@ def _tasks() -> dict[str, Schema]:
             ),
         },
         f"{tasks}/{{task_id}}/events": {"parameters": path("task_id"), "get": _task_events()},
-        f"{tasks}/{{task_id}}/outputs/{{index}}": {"parameters": path("task_id", "index"), "get": _task_output()},
+        f"{tasks}/{{task_id}}/outputs/{{index}}": {
+            "parameters": path("task_id", "index"),
+            "get": _task_output(),
+            "delete": deletion(),
+        },
         "/api/v1/events": {
             "get": operation(
                 "events",
@@ -202,7 +208,7 @@ def _list() -> Schema:
             )
         },
         errors=(OutOfBounds, WrongShape, NotAcceptable),
-        parameters=parameters("ListTasks", "cursor", "limit", "state", "group"),
+        parameters=parameters("ListTasks", *ListTasks.__struct_fields__[1:]),
     )
 
 

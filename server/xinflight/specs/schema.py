@@ -38,6 +38,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Ok,
     protocol.Recovered,
     protocol.Tasks,
+    protocol.PreferencesMessage,
     protocol.Pong,
     protocol.Error,
     protocol.Accepted,
@@ -45,6 +46,7 @@ SERVER: tuple[type[Struct], ...] = (
     protocol.Queue,
     protocol.Delta,
     protocol.OutputEvent,
+    protocol.Marked,
     protocol.Result,
     protocol.Cancelled,
 )
@@ -53,6 +55,8 @@ SERVER: tuple[type[Struct], ...] = (
 HTTP: tuple[type[Struct], ...] = (
     protocol.CancelBody,
     protocol.MoveBody,
+    protocol.MarkBody,
+    protocol.PreferencesInfo,
     protocol.NoticeBody,
     protocol.ShareBody,
     protocol.NewShare,
@@ -87,6 +91,8 @@ _REQUESTS: tuple[type[Struct], ...] = (
     *CLIENT,
     protocol.CancelBody,
     protocol.MoveBody,
+    protocol.MarkBody,
+    protocol.PreferencesChange,
     protocol.NoticeBody,
     protocol.ShareBody,
     protocol.ChatContent,

@@ -5,16 +5,30 @@ from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.blobs_recent import RecentBlobs
+from xinflight.storage.library import FoundTask, FoundTasks, Library, StoredPreferences, TaskQuery
 from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
 from xinflight.storage.sharing import SHARES_PER_OWNER, Sharing
 from xinflight.storage.sqlite_schema import MIGRATIONS, schema_of
-from xinflight.storage.store import Accept, Append, Charge, Extend, Outcome, PoolTags, Save, StaleFence, Store, Write
+from xinflight.storage.store import (
+    Accept,
+    Append,
+    Charge,
+    Extend,
+    Mark,
+    Outcome,
+    PoolTags,
+    Save,
+    StaleFence,
+    Store,
+    Write,
+)
 from xinflight.storage.store_memory import MemoryStore
 from xinflight.storage.store_sqlite import SqliteStore
 from xinflight.storage.upload_files import IncomingFile, UploadFiles
 from xinflight.storage.uploads import StoredUploads, UploadRow
+from xinflight.storage.words import phrases
 
 __all__ = [
     "MIGRATIONS",
@@ -28,7 +42,11 @@ __all__ = [
     "Charge",
     "Extend",
     "FileBlobs",
+    "FoundTask",
+    "FoundTasks",
     "IncomingFile",
+    "Library",
+    "Mark",
     "MemoryBlobs",
     "MemoryStore",
     "Outcome",
@@ -44,10 +62,13 @@ __all__ = [
     "StaleFence",
     "Store",
     "StoredFile",
+    "StoredPreferences",
     "StoredUploads",
+    "TaskQuery",
     "UploadFiles",
     "UploadRow",
     "Write",
     "draw_id",
+    "phrases",
     "schema_of",
 ]

@@ -6,11 +6,13 @@ import structlog
 from xinflight.clock import Clock
 from xinflight.errors import StorageUnavailable
 from xinflight.model import ENDED, Task, day_of
-from xinflight.protocol import State
+from xinflight.protocol import ListTasks, State
 from xinflight.settings import Settings
 from xinflight.storage.blobs import Blobs
+from xinflight.storage.library import FoundTask, TaskQuery
 from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.store import Store
+from xinflight.storage.words import phrases
 from xinflight.supervise import Supervisor
 
 __all__ = ["Retention"]
@@ -67,38 +69,47 @@ class Retention:
         """Stop that."""
         await self._supervisor.stop("retention")
 
-    async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
-    ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks or of a group, newest first, and the cursor of the next page or None.
+    async def page(self, owner: str, wanted: ListTasks) -> tuple[list[FoundTask], str | None]:
+        """Return a page of an owner's tasks, newest first, and the cursor of the next page or None.
 
-        It has at most `limit` tasks and PAGE_BYTES, but always one task if there is any.
+        It has at most `limit` tasks and PAGE_BYTES, and one task at least if there is any; but of a search that finds
+        few it may have fewer, or none, since it looks at a bounded number of tasks.
 
         Raises:
             StorageUnavailable: the store can't be read now.
         """
-        states = set(State) - ENDED if state == "unfinished" else {State(state)} if state else set(State)
-        before = None if cursor is None else self._cursors.decode(cursor)
-        tasks: list[Task] = []
+        query = _query(wanted)
+        before = None if wanted.cursor is None else self._cursors.decode(wanted.cursor)
+        if wanted.search is not None and not query.phrases:
+            return [], None
+        tasks: list[FoundTask] = []
         size = 0
         while True:
             # Not the whole page at once: 200 tasks with long prompts are 8 MB, of which most would be thrown away.
-            asked = min(limit - len(tasks), READ_TASKS) + 1
-            rows = await self._store.tasks(owner, before=before, limit=asked, states=states, group=group)
-            for row in rows:
+            asked = min(wanted.limit - len(tasks), READ_TASKS) + 1
+            found = await self._store.library.find(owner, query, before=before, limit=asked)
+            for row in found.tasks:
                 size += len(msgspec.json.encode(row.task))
-                if len(tasks) == limit or (tasks and size > PAGE_BYTES):
+                if len(tasks) == wanted.limit or (tasks and size > PAGE_BYTES):
                     assert before is not None  # the number of the last task
                     return tasks, self._cursors.encode(before)
-                tasks.append(row.task)
+                tasks.append(row)
                 before = row.number
-            if len(rows) < asked:
-                return tasks, None
+            if len(found.tasks) < asked:
+                return tasks, None if found.before is None else self._cursors.encode(found.before)
 
     async def delete(self, task: Task) -> None:
         """Delete an ended task, then its files; what a crash leaves between is set aside at the next start."""
         await self._store.delete(task.uid)
         await self._delete_files(task)
+
+    async def purge(self, task: Task, index: int) -> None:
+        """Delete one output of an ended task, its file first: after a crash between, this is done again.
+
+        Raises StorageUnavailable or OSError: not now.
+        """
+        await self._blobs.delete(task.outputs[index].output_id)
+        await self._store.library.purge(task.uid, index)
 
     async def erase(self, task: Task) -> None:
         """Delete the files of an ended task, then the task: after a crash between, it is still there to try again.
@@ -118,6 +129,9 @@ class Retention:
         while True:
             try:
                 await self.enforce()
+                while await self._store.library.index():
+                    # Between two steps others may write.
+                    pass
             except StorageUnavailable as error:
                 log.warning("retention not enforced", error=str(error))
             await self._clock.sleep(PAUSE)
@@ -159,3 +173,22 @@ class Retention:
                 await self._blobs.delete(output.output_id)
             except OSError as error:
                 log.warning("file not deleted; the next start sets it aside", error=str(error))
+
+
+def _query(wanted: ListTasks) -> TaskQuery:
+    """Return what a request for a list asks for."""
+    if wanted.state == "unfinished":
+        states = frozenset(State) - ENDED
+    else:
+        states = frozenset(State) if wanted.state is None else frozenset({State(wanted.state)})
+    return TaskQuery(
+        states=states,
+        group=wanted.group,
+        phrases=phrases(wanted.search or ""),
+        starred=wanted.starred,
+        tag=wanted.tag,
+        model=wanted.model,
+        kind=wanted.kind,
+        since=wanted.since,
+        until=wanted.until,
+    )

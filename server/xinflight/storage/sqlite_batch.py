@@ -8,6 +8,7 @@ import structlog
 
 import xinflight.storage.sqlite_queries as sql
 from xinflight.model import UPLOAD_SECONDS, Task
+from xinflight.storage.library_rows import set_marks
 from xinflight.storage.sqlite_deletion import UNREADABLE, set_aside
 from xinflight.storage.store import (
     EVENT_BYTES,
@@ -16,13 +17,14 @@ from xinflight.storage.store import (
     Append,
     Charge,
     Extend,
+    Mark,
     Save,
     StaleFence,
     TaskWrite,
     Write,
 )
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "row_of_task"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,10 +39,12 @@ class Batch:
         self._writes = writes
         self._charges = [write for write in writes if isinstance(write, Charge)]
         of_tasks = [write for write in writes if not isinstance(write, Charge)]
-        self._rows = {write.task.uid: _row(write.task) for write in of_tasks if not isinstance(write, Extend)}
+        self._rows = {
+            write.task.uid: row_of_task(write.task) for write in of_tasks if not isinstance(write, Extend | Mark)
+        }
         self._new = {write.task.uid for write in of_tasks if isinstance(write, Accept)}
         self._messages = [None if isinstance(write, Save | Charge) else _encode(write.message) for write in writes]
-        self._fences = {(write.task.pool, write.fence) for write in of_tasks if not isinstance(write, Accept)}
+        self._fences = {(write.task.pool, write.fence) for write in of_tasks if not isinstance(write, Accept | Mark)}
         self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
         self._ended = {write.task.uid for write in of_tasks if write.task.ended}
 
@@ -87,6 +91,8 @@ class Batch:
             connection.executemany(sql.ADD_OUTPUT, outputs)
             if write.content is not None:
                 connection.execute(sql.ADD_CONTENT, (task.uid, write.content))
+        if isinstance(write, Mark) and not set_marks(connection, task, write.marks):
+            return None
         if message is None:
             return None
         if isinstance(write, Append) and write.compacts:
@@ -127,7 +133,8 @@ def _hold_uploads(connection: sqlite3.Connection, task: Task) -> bool:
     return True
 
 
-def _row(task: Task) -> dict[str, object]:
+def row_of_task(task: Task) -> dict[str, object]:
+    """Return the columns of a task as it stands now."""
     return {
         "uid": task.uid,
         "owner": task.owner,
@@ -138,5 +145,8 @@ def _row(task: Task) -> dict[str, object]:
         "ended_at": task.ended_at,
         "bytes": sum(output.file.bytes for output in task.completed if output.file is not None),
         "kept": task.params.store,
+        "created": task.created,
+        "kind": task.kind,
+        "model": task.params.model,
         "body": _encode(task),
     }

@@ -4,6 +4,7 @@ import sqlite3
 
 import msgspec
 
+import xinflight.storage.library_queries as library
 import xinflight.storage.sqlite_queries as sql
 
 __all__ = ["UNREADABLE", "delete_task", "drop_event", "forget_owner", "prune_ended", "set_aside"]
@@ -30,16 +31,19 @@ def prune_ended(
 
 
 def delete_task(connection: sqlite3.Connection, uid: str) -> None:
-    """Delete one task, its events, outputs, shares and uploads in use, recording that there is a gap."""
+    """Delete one task and all that belongs to it, which is found by it, recording that there is a gap."""
     connection.execute(sql.TRIM_TASK, {"uid": uid})
-    for query in (sql.DROP_EVENTS, sql.DROP_SHARES, sql.DROP_OUTPUTS, sql.DROP_CONTENT, sql.DROP_USES, sql.DROP_TASK):
+    of_outputs = (sql.DROP_SHARES, sql.DROP_OUTPUTS, library.DROP_LABELS_OF, library.DROP_WORDS)
+    for query in (sql.DROP_EVENTS, *of_outputs, sql.DROP_CONTENT, sql.DROP_USES, sql.DROP_TASK):
         connection.execute(query, {"uid": uid})
 
 
 def forget_owner(connection: sqlite3.Connection, owner: str, used_before: str) -> None:
     """Delete what is left of an owner without tasks, and usage of days before a day."""
-    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE):
+    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE, library.DROP_PREFERENCES):
         connection.execute(query, (owner,))
+    # Its parts keep the words of deleted tasks until then.
+    connection.execute(library.MERGE_WORDS)
     connection.execute(sql.DROP_USAGE, (owner, used_before))
 
 

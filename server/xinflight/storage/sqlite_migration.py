@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["convert_tasks", "list_outputs", "rank_tasks"]
+__all__ = ["convert_tasks", "describe_tasks", "list_outputs", "rank_tasks"]
 
 # As schema 2 had them, whatever has become of the structs of today.
 
@@ -125,3 +125,27 @@ def rank_tasks(connection: sqlite3.Connection) -> None:
             continue
         ranked = msgspec.msgpack.encode({**task, "rank": float(number)})
         connection.execute("UPDATE tasks SET body = ? WHERE number = ?", (ranked, number))
+
+
+# As schema 4 had them.
+
+
+class _Described(Struct):
+    kind: str
+    created: float
+    params: _Params
+
+
+def describe_tasks(connection: sqlite3.Connection) -> None:
+    """Fill the columns by which the tasks of schema 4 are found, within the transaction that is open.
+
+    One that can't be decoded is found by none of them.
+    """
+    for (number,) in connection.execute("SELECT number FROM tasks").fetchall():
+        (body,) = connection.execute("SELECT body FROM tasks WHERE number = ?", (number,)).fetchone()
+        try:
+            task = msgspec.msgpack.decode(body, type=_Described)
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            continue
+        values = (task.created, task.kind, task.params.model, number)
+        connection.execute("UPDATE tasks SET created = ?, kind = ?, model = ? WHERE number = ?", values)

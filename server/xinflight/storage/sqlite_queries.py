@@ -115,15 +115,17 @@ TRIMMED_TO = (
 # Commit
 
 ADD_TASK = (
-    "INSERT INTO tasks (uid, owner, task_id, group_name, pool, state, ended_at, bytes, kept, body) "
-    "VALUES (:uid, :owner, :task_id, :group, :pool, :state, :ended_at, :bytes, :kept, :body) "
+    "INSERT INTO tasks "
+    "(uid, owner, task_id, group_name, pool, state, ended_at, bytes, kept, created, kind, model, body) "
+    "VALUES (:uid, :owner, :task_id, :group, :pool, :state, :ended_at, :bytes, :kept, :created, :kind, :model, "
+    ":body) "
     "ON CONFLICT (owner, task_id) DO NOTHING"
 )
 UPDATE_TASK = (
-    "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, body = :body "
-    "WHERE uid = :uid"
+    "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, model = :model, "
+    "body = :body WHERE uid = :uid"
 )
-ADD_OUTPUT = "INSERT INTO outputs VALUES (?, ?, ?)"
+ADD_OUTPUT = 'INSERT INTO outputs (output_id, uid, "index") VALUES (?, ?, ?)'
 ADD_CONTENT = "INSERT INTO contents VALUES (?, ?)"
 ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 # Bodies are MessagePack, in which the type comes first: {"type": "delta", ...}.
@@ -165,7 +167,7 @@ OVERDUE = "SELECT uid, body FROM tasks INDEXED BY tasks_not_kept WHERE kept = 0 
 
 # Outputs and shares
 
-OUTPUT_OWNER = "SELECT owner FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
+OUTPUT_OWNER = "SELECT owner FROM outputs JOIN tasks USING (uid) WHERE output_id = ? AND deleted IS NULL"
 OUTPUT_TASK = "SELECT uid, body FROM outputs JOIN tasks USING (uid) WHERE output_id = ?"
 ADD_SHARE = (
     "INSERT INTO shares (id, digest, owner, output_id, created, expires) "
@@ -173,12 +175,12 @@ ADD_SHARE = (
 )
 COUNT_SHARES = "SELECT count(*) FROM shares WHERE owner = ?"
 SHARE = (
-    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, created, expires '
+    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, shares.created, expires '
     "FROM shares CROSS JOIN outputs USING (output_id) CROSS JOIN tasks USING (uid) "
     "WHERE digest = :digest AND (expires IS NULL OR expires > :now)"
 )
 SHARES = (
-    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, created, expires '
+    'SELECT shares.number, id, shares.owner, task_id, "index", output_id, shares.created, expires '
     "FROM shares CROSS JOIN outputs USING (output_id) CROSS JOIN tasks USING (uid) "
     "WHERE shares.owner = :owner AND shares.number < :before AND (expires IS NULL OR expires > :now) "
     "AND (:task_id IS NULL OR task_id = :task_id) ORDER BY shares.number DESC LIMIT :limit"

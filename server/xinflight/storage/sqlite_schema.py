@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
-from xinflight.storage.sqlite_migration import convert_tasks, list_outputs, rank_tasks
+from xinflight.storage.sqlite_migration import convert_tasks, describe_tasks, list_outputs, rank_tasks
 
 __all__ = ["MIGRATIONS", "connect", "connect_to_read", "explain", "make_private", "migrate", "schema_of"]
 
@@ -151,8 +151,33 @@ MIGRATIONS = [
     ) WITHOUT ROWID;
     CREATE INDEX upload_uses_of_upload ON upload_uses (owner, upload_id);
     """,
+    # What tasks are found by, and what owners note of outputs. `deleted` is when an output was; a while later it is
+    # gone. The labels of a task are the tags of its outputs, and '' if one is starred. `search` has the words of
+    # tasks up to the number `indexed_to`; its rowids are the numbers of tasks.
+    """
+    ALTER TABLE tasks ADD COLUMN created REAL NOT NULL DEFAULT 0;
+    ALTER TABLE tasks ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    ALTER TABLE tasks ADD COLUMN model TEXT;
+    ALTER TABLE outputs ADD COLUMN starred INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE outputs ADD COLUMN tags TEXT;
+    ALTER TABLE outputs ADD COLUMN deleted REAL;
+    CREATE INDEX outputs_deleted ON outputs (deleted) WHERE deleted IS NOT NULL;
+    CREATE TABLE labels (
+        owner TEXT NOT NULL,
+        label TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (owner, label, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX labels_of_task ON labels (number);
+    CREATE VIRTUAL TABLE search USING fts5(words, tokenize = 'ascii', columnsize = 0);
+    CREATE TABLE preferences (
+        owner TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 ]
-CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks)}
+CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks), 5: (describe_tasks,)}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 

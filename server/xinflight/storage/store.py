@@ -8,8 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from xinflight.model import Event, StoredMessage, Task, Usage
-from xinflight.protocol import Delta, State
+from xinflight.model import Event, Marks, StoredMessage, Task, Usage
+from xinflight.protocol import Delta, Marked, State
+from xinflight.storage.library import Library
 from xinflight.storage.shares import Shares
 from xinflight.storage.uploads import StoredUploads
 
@@ -20,6 +21,7 @@ __all__ = [
     "Append",
     "Charge",
     "Extend",
+    "Mark",
     "Outcome",
     "PoolTags",
     "Row",
@@ -73,6 +75,17 @@ class Extend(Struct, frozen=True, kw_only=True):
     fence: int
 
 
+class Mark(Struct, frozen=True, kw_only=True):
+    """Store the marks of a task's outputs in place of all that they had, without the task, and the event that tells.
+
+    The event that told of those before is deleted, which makes no gap. A task that is gone meanwhile comes to None.
+    """
+
+    task: Task
+    message: Marked
+    marks: list[Marks]
+
+
 class Save(Struct, frozen=True, kw_only=True):
     """Store a task as it stands now. `fence` is the one of the pool's lease."""
 
@@ -105,7 +118,7 @@ class PoolTags(Struct, frozen=True, kw_only=True):
     mean: float | None = None
 
 
-TaskWrite = Accept | Append | Extend | Save
+TaskWrite = Accept | Append | Extend | Mark | Save
 Write = TaskWrite | Charge
 Outcome = Event | Task | None
 """What a write came to: the event with its seq, the task that an `Accept` found known, or None for the others.
@@ -136,6 +149,10 @@ class Store(Protocol):
     @property
     def shares(self) -> Shares:
         """The shares of outputs."""
+
+    @property
+    def library(self) -> Library:
+        """What owners find in their tasks, and note in them."""
 
     @property
     def uploads(self) -> StoredUploads:
@@ -201,7 +218,7 @@ class Store(Protocol):
         """
 
     async def output_owner(self, output_id: str) -> str | None:
-        """Return whose task an output is of, or None for an unknown one."""
+        """Return whose task an output is of, or None for one that is unknown or deleted."""
 
     async def task_of_output(self, output_id: str) -> Task | None:
         """Return the task that an output is of, or None for an unknown one."""
@@ -228,7 +245,7 @@ class Store(Protocol):
         """Delete some usage of days before a day; return whether there was any."""
 
     async def forget(self, owner: str, *, used_before: str) -> None:
-        """Delete what is left of an owner without tasks: unreadable tasks, position, usage of days before a day.
+        """Delete what is left of an owner without tasks: unreadable ones, position, preferences, usage before a day.
 
         The next position of the owner is above every earlier one, and every earlier cursor is before a gap. Then the
         files of the store have no copy left of what was deleted.

@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from xinflight.model import Event, StoredMessage, Task, Usage
-from xinflight.protocol import Delta, State
+from xinflight.model import Event, StoredMessage, Task, Usage, without_output
+from xinflight.protocol import Delta, Marked, State
+from xinflight.storage.library_memory import MemoryLibrary
 from xinflight.storage.shares_memory import MemoryShares
 from xinflight.storage.store import (
     EVENT_BYTES,
@@ -19,6 +20,7 @@ from xinflight.storage.store import (
     Append,
     Charge,
     Extend,
+    Mark,
     Outcome,
     PoolTags,
     Row,
@@ -46,6 +48,7 @@ class MemoryStore:
     def __init__(self, ended_tasks: int) -> None:
         self.shares = MemoryShares()
         self.uploads = MemoryUploads()
+        self.library = MemoryLibrary(self._copies, self._purge)
         self._ended_tasks = ended_tasks
         self._numbers = itertools.count(1)
         self._fences: Counter[str] = Counter()
@@ -87,7 +90,7 @@ class MemoryStore:
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Store the writes; copies, so that later changes of a task don't reach in here."""
         for write in writes:
-            if isinstance(write, Accept):
+            if isinstance(write, Accept | Mark):
                 continue
             pool = write.pool if isinstance(write, Charge) else write.task.pool
             if write.fence != self._fences.get(pool):
@@ -122,6 +125,8 @@ class MemoryStore:
             return None
         if isinstance(write, Extend):
             return self._add_event(write.task, write.message)
+        if isinstance(write, Mark):
+            return self._mark(write)
         task = _copied(write.task)
         known = self._rows.get(task.owner, {}).get(task.task_id)
         if isinstance(write, Accept) and known is not None:
@@ -146,6 +151,15 @@ class MemoryStore:
             self._sizes[task.uid] = _size(task, self._by_task.get(task.uid, [])) + content
         return event
 
+    def _mark(self, write: Mark) -> Event | None:
+        task = write.task
+        if task.uid not in self._by_task:
+            return None
+        self.library.set_marks(task, write.marks)
+        for events in (self._by_task[task.uid], self._events[task.owner]):
+            events[:] = [event for event in events if event.uid != task.uid or not isinstance(event.message, Marked)]
+        return self._add_event(task, write.message)
+
     def _add_event(self, task: Task, message: StoredMessage) -> Event:
         if task.owner not in self._seqs:
             # From here on others who are forgotten make no gap of this owner's.
@@ -166,7 +180,8 @@ class MemoryStore:
         del self._rows[owner][task.task_id]
         output_ids = {output.output_id for output in task.outputs}
         for output_id in output_ids:
-            del self._output_tasks[output_id]
+            self._output_tasks.pop(output_id, None)
+        self.library.drop(task.uid)
         self.shares.drop(owner, output_ids)
         self._not_kept.pop(task.uid, None)
         self._contents.pop(task.uid, None)
@@ -224,6 +239,26 @@ class MemoryStore:
         deltas = [self._deltas.get(first.owner, {}).get(first.uid, []) for first, *_ in events]
         return _between(events + deltas, after, upto, limit)
 
+    def _copies(self, owner: str) -> list[tuple[int, Task]]:
+        return [(row.number, _copied(row.task)) for row in self._rows.get(owner, {}).values()]
+
+    def _purge(self, uid: str, index: int) -> None:
+        """Delete an output of an ended task, and what events tell of it."""
+        task = self._ended.get(uid)
+        if task is None or index >= len(task.outputs):
+            return
+        output = task.outputs[index]
+        output.deleted, output.file, output.text, output.reasoning, output.chat = True, None, None, None, None
+        self._output_tasks.pop(output.output_id, None)
+        self.shares.drop(task.owner, {output.output_id})
+        for events in (self._by_task[uid], self._events[task.owner]):
+            for place, event in enumerate(events):
+                changed = without_output(event.message, index) if event.uid == uid else None
+                if changed is not None:
+                    events[place] = msgspec.structs.replace(event, message=changed)
+        content = len(self._contents.get(uid, b""))
+        self._sizes[uid] = _size(task, self._by_task[uid]) + content
+
     async def delete(self, uid: str) -> None:
         """Delete an ended task."""
         task = self._ended.get(uid)
@@ -245,8 +280,10 @@ class MemoryStore:
 
     async def output_owner(self, output_id: str) -> str | None:
         """Return the owner of an output."""
-        owner, _ = self._output_tasks.get(output_id, (None, ""))
-        return owner
+        if output_id not in self._output_tasks:
+            return None
+        owner, task_id = self._output_tasks[output_id]
+        return None if self.library.hides(self._rows[owner][task_id].task, output_id) else owner
 
     async def task_of_output(self, output_id: str) -> Task | None:
         """Return a copy of the task of an output."""
@@ -291,6 +328,7 @@ class MemoryStore:
         """Forget usage; with the last task of the owner everything else went."""
         # The position went with the last task, and what comes next must be above it.
         self._forgotten += 1
+        self.library.forget(owner)
         for key in [key for key in self._usage if key[0] == owner and key[1] < used_before]:
             del self._usage[key]
 

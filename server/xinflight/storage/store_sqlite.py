@@ -1,7 +1,6 @@
 """The store in one SQLite file: what is committed survives SIGKILL."""
 
 import functools
-import heapq
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import structlog
 import xinflight.storage.sqlite_queries as sql
 from xinflight.model import Event, StoredMessage, Task, Usage
 from xinflight.protocol import OutputEvent, State
+from xinflight.storage.library_sqlite import SqliteLibrary, rows_by_state
 from xinflight.storage.shares_sqlite import SqliteShares
 from xinflight.storage.sqlite_batch import Batch
 from xinflight.storage.sqlite_database import PAGES_AT_ONCE, SPARE_PAGES, SqliteDatabase
@@ -26,6 +26,7 @@ from xinflight.storage.sqlite_deletion import (
 from xinflight.storage.store import (
     Append,
     Charge,
+    Mark,
     Outcome,
     PoolTags,
     Row,
@@ -55,6 +56,7 @@ class SqliteStore:
         self._database = SqliteDatabase(folder, full=full)
         self.shares = SqliteShares(self._database)
         self.uploads = SqliteUploads(self._database)
+        self.library = SqliteLibrary(self._database, self._readable)
         # Owners of the newest outputs, by id. Cleared by any deletion: which outputs that task had is not known.
         self._recent_owners: dict[str, str] = {}
 
@@ -79,6 +81,9 @@ class SqliteStore:
         for write in writes:
             if isinstance(write, Append) and isinstance(write.message, OutputEvent) and write.message.url:
                 self._recent_owners[write.message.url] = write.task.owner
+            elif isinstance(write, Mark):
+                for marks in write.marks:
+                    self._recent_owners.pop(write.task.outputs[marks.index].output_id, None)
         while len(self._recent_owners) > RECENT_OUTPUTS:
             del self._recent_owners[next(iter(self._recent_owners))]
         return [self._outcome(write, row) for write, row in zip(writes, rows, strict=True)]
@@ -119,20 +124,7 @@ class SqliteStore:
     ) -> list[Row]:
         """Return a page of the history."""
         below = 2**62 if before is None else before
-        query = sql.NUMBERS_OF_STATE if group is None else sql.NUMBERS_OF_GROUP
-        whose = (owner,) if group is None else (owner, group)
-
-        def work(connection: sqlite3.Connection) -> list[tuple[int, str, bytes]]:
-            if group is None and set(states) == set(State):
-                return connection.execute(sql.TASKS, (owner, below, limit)).fetchall()
-            by_state = [connection.execute(query, (*whose, state, below, limit)) for state in states]
-            newest = heapq.merge(*by_state, reverse=True)
-            return [
-                connection.execute(sql.TASK_OF_NUMBER, number).fetchone()
-                for number, _ in zip(newest, range(limit), strict=False)
-            ]
-
-        rows = await self._database.read(work)
+        rows = await self._database.read(lambda db: rows_by_state(db, owner, states, group, below, limit))
         tasks = await self._readable((uid, body) for _, uid, body in rows)
         return [Row(number=number, task=tasks[uid]) for number, uid, _ in rows if uid in tasks]
 

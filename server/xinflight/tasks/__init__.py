@@ -7,6 +7,7 @@ state goes through the pool's ledger.
 from xinflight.tasks.admission import FRAME_BYTES, limits
 from xinflight.tasks.deliveries import Deliveries
 from xinflight.tasks.front import Front
+from xinflight.tasks.marking import Marking
 from xinflight.tasks.new_task import adjusted
 from xinflight.tasks.pool_load import PoolLoad
 from xinflight.tasks.pools import Pools
@@ -17,6 +18,7 @@ __all__ = [
     "FRAME_BYTES",
     "Deliveries",
     "Front",
+    "Marking",
     "PoolLoad",
     "Pools",
     "QueueCommands",

@@ -15,7 +15,7 @@ from xinflight.errors import (
     WrongShape,
 )
 from xinflight.imaging import check_pillow
-from xinflight.model import InputRole, Upload, encode_content
+from xinflight.model import UNDO_SECONDS, InputRole, Upload, encode_content
 from xinflight.protocol import (
     Chat,
     ChatContent,
@@ -73,6 +73,7 @@ def limits(settings: Settings) -> Limits:
         pending_bytes=settings.pending_bytes,
         history_bytes=settings.history_bytes,
         history_tasks=settings.history_tasks,
+        undo_seconds=UNDO_SECONDS,
         history_age=settings.history_age,
         upload_bytes=settings.upload_bytes,
         upload_pixels=settings.upload_pixels,

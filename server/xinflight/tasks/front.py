@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import structlog
+from msgspec.structs import replace
 
 from xinflight.auth import Identity
 from xinflight.clock import Clock
@@ -23,9 +24,9 @@ from xinflight.errors import (
 )
 from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, day_of, has_content
-from xinflight.protocol import CancelledTask, Chat, ChatContent, TaskRequest
+from xinflight.protocol import CancelledTask, Chat, ChatContent, ListTasks, TaskRequest
 from xinflight.settings import Settings
-from xinflight.storage import Retention
+from xinflight.storage import FoundTask, Retention
 from xinflight.tasks.admission import (
     check,
     check_content,
@@ -284,15 +285,13 @@ class Front:
         """Tell whether events of a task may still come: until its end is stored, which is later than it ended."""
         return not task.ended or self._pools.find(task.owner, task.task_id) is not None
 
-    async def page(
-        self, owner: str, *, cursor: str | None, limit: int, state: str | None, group: str | None = None
-    ) -> tuple[list[Task], str | None]:
-        """Return a page of an owner's tasks or of a group of them, newest first; unfinished ones as they stand now.
+    async def page(self, owner: str, wanted: ListTasks) -> tuple[list[FoundTask], str | None]:
+        """Return a page of an owner's tasks, newest first, with their marks; unfinished ones as they stand now.
 
         The second value is the cursor of the next page, None for the last. May raise StorageUnavailable.
         """
-        tasks, following = await self._retention.page(owner, cursor=cursor, limit=limit, state=state, group=group)
-        return [self._newest(task) for task in tasks], following
+        rows, following = await self._retention.page(owner, wanted)
+        return [replace(row, task=self._newest(row.task)) for row in rows], following
 
     def _newest(self, stored: Task) -> Task:
         running = self._pools.find(stored.owner, stored.task_id)

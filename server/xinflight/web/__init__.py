@@ -13,6 +13,7 @@ from xinflight.web.files import OUTPUT_ID, Files
 from xinflight.web.headers import protect, protect_all
 from xinflight.web.health import HealthCheck
 from xinflight.web.login import Authenticate, HostsLogin, Login
+from xinflight.web.marks import Marks
 from xinflight.web.metrics import MetricsApi
 from xinflight.web.openai import OpenAi
 from xinflight.web.openai_chat import OpenAiChats
@@ -49,6 +50,7 @@ __all__ = [
     "HostsLogin",
     "HttpContext",
     "Login",
+    "Marks",
     "MetricsApi",
     "OpenAi",
     "OpenAiChats",

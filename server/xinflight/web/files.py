@@ -91,7 +91,7 @@ class Files:
         # Most requests have no query, and parsing none costs as much as parsing one.
         query = request.query if request.query_string else {}
         left = gateway.signer.seconds_left(output_id, query.get("expires", ""), query.get("signature", ""))
-        if left:
+        if left and not gateway.marking.hides(output_id):
             # The page that was given the address may embed the file.
             cache = f"private, max-age={int(left)}, immutable"
             return {hdrs.CACHE_CONTROL: cache, "Cross-Origin-Resource-Policy": "cross-origin"}, None

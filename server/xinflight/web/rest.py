@@ -24,7 +24,8 @@ from xinflight.web.streams import NDJSON
 
 __all__ = ["Rest"]
 
-PAGING = ("cursor", "limit", "state", "group")
+PAGING = ListTasks.__struct_fields__[1:]
+"""The fields of a list, but for its `ref`."""
 
 
 class Rest:
@@ -40,12 +41,10 @@ class Rest:
         media_type = choose_type(request, (PLAIN, NDJSON))
         query = from_texts({name: request.query[name] for name in PAGING if name in request.query}, ListTasks)
         cursor = await self._gateway.cursor(owner)
-        tasks, following = await self._gateway.page(
-            owner, cursor=query.cursor, limit=query.limit, state=query.state, group=query.group
-        )
+        rows, following = await self._gateway.page(owner, query)
         # A page is one message: with the bytes of all its outputs inline its size would be unbounded.
         render_context = replace(self._context.render_context(request), inline_bytes=0)
-        infos = [await render_task(task, render_context) for task in tasks]
+        infos = [await render_task(row.task, render_context, row.marks) for row in rows]
         headers: dict[str, str] = {"Xinflight-Cursor": cursor}
         if following is not None:
             # Relative (RFC 8288 section 3.1), so that it works behind any proxy.
@@ -61,7 +60,8 @@ class Rest:
         """Handle GET /tasks/{task_id}: return a task in its current state."""
         choose_type(request, (PLAIN,))
         task = await self._find(request)
-        info = await render_task(task, self._context.render_context(request))
+        marks = await self._gateway.journal.store.library.marks(task.uid)
+        info = await render_task(task, self._context.render_context(request), marks)
         response = respond(info)
         if not task.params.store and await write_whole(request, response, self._context.cors(request)):
             inline = {output.index for output in info.data if output.b64_json is not None}

@@ -54,7 +54,12 @@ class Shares:
         shares, following = await self._gateway.sharing.page(
             owner, cursor=query.cursor, limit=query.limit, task_id=query.task_id
         )
-        return respond(SharePage(shares=[_info(share) for share in shares], next=following))
+        return respond(
+            SharePage(
+                shares=[_info(share) for share in shares if not self._gateway.marking.hides(share.output_id)],
+                next=following,
+            )
+        )
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """Handle DELETE /shares/{share_id}: revoke a share; its link is 404 from now on."""
@@ -82,7 +87,7 @@ class Shares:
 
     async def _shared(self, request: web.Request) -> Share:
         share = await self._gateway.sharing.find(request.match_info["secret"])
-        if share is None:
+        if share is None or self._gateway.marking.hides(share.output_id):
             raise NotFound(field="secret")
         return share
 

@@ -1,0 +1,58 @@
+"""The part of the OpenAPI document about stars, tags, single outputs, and the preferences of the caller."""
+
+from xinflight.errors import NotAcceptable
+from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, path
+from xinflight.specs.schema import Schema
+
+__all__ = ["deletion", "mark_paths"]
+
+
+def mark_paths(tasks: str) -> dict[str, Schema]:
+    """Return the operations on marks and preferences. `tasks` is the path of the tasks."""
+    was = {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})}
+    preferences = {"200": answer("All preferences.", {JSON: "PreferencesInfo"})}
+    return {
+        f"{tasks}/{{task_id}}/mark": {
+            "parameters": path("task_id"),
+            "post": operation(
+                "mark",
+                "Star or tag the finished images of a task",
+                was,
+                errors=(*ONE_TASK, *BODY, NotAcceptable),
+                body="MarkBody",
+            ),
+        },
+        f"{tasks}/{{task_id}}/outputs/{{index}}/restore": {
+            "parameters": path("task_id", "index"),
+            "post": operation(
+                "restore", "Bring back an image that was just deleted", was, errors=(*ONE_TASK, NotAcceptable)
+            ),
+        },
+        "/api/v1/account/preferences": {
+            "get": operation(
+                "preferences",
+                "Get what the caller has set for pages",
+                preferences,
+                errors=(NotAcceptable,),
+                about="account",
+            ),
+            "patch": operation(
+                "prefer",
+                "Replace some of the preferences, or remove them with null",
+                preferences,
+                errors=(*BODY, NotAcceptable),
+                body="PreferencesChange",
+                about="account",
+            ),
+        },
+    }
+
+
+def deletion() -> Schema:
+    """Return the operation that deletes one output."""
+    return operation(
+        "deleteOutput",
+        "Delete an image; for `limits.undo_seconds` it can be restored",
+        {"204": {"description": "Deleted."}},
+        errors=ONE_TASK,
+    )

@@ -1,0 +1,68 @@
+"""REST: stars and tags of outputs, deletion of one output, and the preferences of the caller."""
+
+from aiohttp import web
+
+from xinflight.errors import NotFound
+from xinflight.protocol import CancelledTask, MarkBody, PreferencesChange, PreferencesInfo, from_json
+from xinflight.storage import StoredPreferences
+from xinflight.web.bodies import PLAIN, read_body, respond
+from xinflight.web.context import HttpContext, choose_type, task_id_of
+
+__all__ = ["Marks"]
+
+
+class Marks:
+    """The handlers of marks, of single outputs and of `/api/v1/account/preferences`."""
+
+    def __init__(self, context: HttpContext) -> None:
+        self._context = context
+        self._marking = context.gateway.marking
+        self._preferences = context.gateway.account.preferences
+
+    async def mark(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/{task_id}/mark: star or tag an output, or all; return the state of the task."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        body = from_json(await read_body(self._context, request), MarkBody)
+        marked = await self._marking.mark(
+            owner, task_id_of(request), body.index, starred=body.starred, tags=body.tags
+        )
+        return respond(_known(marked))
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Handle DELETE /tasks/{task_id}/outputs/{index}: delete an output, which can be restored for a while."""
+        owner = await self._context.owner(request)
+        _known(await self._marking.delete(owner, task_id_of(request), int(request.match_info["index"])))
+        return web.Response(status=204)
+
+    async def restore(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/{task_id}/outputs/{index}/restore: bring back an output; return the task's state."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        return respond(
+            _known(await self._marking.restore(owner, task_id_of(request), int(request.match_info["index"])))
+        )
+
+    async def preferences(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /account/preferences: return what the caller has set."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        return respond(_info(await self._preferences.get(owner)))
+
+    async def change(self, request: web.Request) -> web.StreamResponse:
+        """Handle PATCH /account/preferences: replace the given fields; return all."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        change = from_json(await read_body(self._context, request), PreferencesChange)
+        return respond(_info(await self._preferences.change(owner, change)))
+
+
+def _known(task: CancelledTask) -> CancelledTask:
+    """Return a task that there is, else raise NotFound."""
+    if task.was == "unknown":
+        raise NotFound(field="task_id")
+    return task
+
+
+def _info(stored: StoredPreferences) -> PreferencesInfo:
+    return PreferencesInfo(version=stored.version, preferences=stored.preferences)
