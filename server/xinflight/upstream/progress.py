@@ -19,7 +19,7 @@ SPAN = 0.05
 SHORTEST, LONGEST = 0.3, 60.0
 """Minimum and maximum seconds between two polls. No job shows more than 20 values: the minimum is a twentieth of its
 duration where that is longer."""
-MEAN_PAUSE, AHEAD = 0.55, 0.7
+MEAN_PAUSE, AHEAD = 0.55, 0.6
 """Seconds between two polls on average, and by how many seconds polls may be ahead of that."""
 FIRST_POLLS = 1.3
 """Factor by which the pause between polls grows while nothing is known of the rate."""
