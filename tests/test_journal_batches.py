@@ -72,7 +72,7 @@ async def test_what_comes_while_a_commit_is_under_way_is_the_next_one() -> None:
     await journal.open()
     accepting = []
     for number in range(4):
-        accepting.append(asyncio.ensure_future(journal.accept(make_task(f"{number}"))))
+        accepting.append(journal.accept(make_task(f"{number}")))
         await turns()
     assert [len(batch) for batch in store.batches] == [1]
     store.go_on.set()

@@ -151,7 +151,8 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
     assert ended("resumes_total", outcome="recovered") == ended("resumes_total", outcome="gap") == 1
     assert ended("refusals_total", code="out_of_bounds") == 1
     assert ended("polls_total") >= 1
-    assert ended("store_commit_writes_sum") >= 8
+    # Two acceptances, an output, and two ends.
+    assert ended("store_commit_writes_sum") >= 5
     assert ended("database_bytes", file="database") > 0
     assert 0 < ended("disk_free_bytes") < ended("disk_size_bytes")
     assert ended("asyncio_tasks") > 3

@@ -87,7 +87,7 @@ class World:
         self.over = True
 
     async def _accept(self, task: Task) -> None:
-        assert await self.journal.accept(task) is None
+        assert isinstance(await self.journal.accept(task), Event)
         self.accepted.add(task.uid)
 
     def _go_on(self, task: Task) -> None:
@@ -229,7 +229,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded_in_bytes() -> None:
     prompt = "\N{GRINNING FACE}" * 10_000
     most = 0
     for number in range(1000):
-        assert await journal.accept(make_task(f"t{number}", prompt=prompt)) is None
+        assert isinstance(await journal.accept(make_task(f"t{number}", prompt=prompt)), Event)
         most = max(most, 4 * waiting_bytes(slow))
     seen = 0
     while await slow.next_item() is not None:
@@ -254,12 +254,12 @@ async def test_a_replay_is_over_only_when_what_was_dropped_before_it_has_come(
     reader = await journal.subscribe("ann")
     live = make_task("live")
     reader.subscribe([live.uid], [live.uid], after=None)
-    assert await journal.accept(live) is None
+    assert isinstance(await journal.accept(live), Event)
     cursor = journal.position("ann")
     reader.subscribe_all(after=cursor, done=Recovered(ref="all", recovered=True, cursor=str(cursor)))
     # It reads nothing meanwhile: the first event is dropped with the others, and read again.
     for number in range(3):
-        assert await journal.accept(make_task(f"t{number}")) is None
+        assert isinstance(await journal.accept(make_task(f"t{number}")), Event)
     assert reader._behind
     seen = []
     while (item := await reader.next_item()) is not None:

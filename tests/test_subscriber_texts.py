@@ -74,7 +74,7 @@ class World:
         self.over = True
 
     async def _write(self, task: Task) -> None:
-        assert await self.journal.accept(task) is None
+        assert isinstance(await self.journal.accept(task), Event)
         output = task.outputs[0]
         output.text = ""
         for _ in range(self.dice.randrange(1, 60)):

@@ -7,6 +7,7 @@ import pytest
 from factories import accept, make_task
 from scripted_gateway import RecordingTelemetry, ScriptedGateway, turns
 from xinflight.errors import StorageUnavailable
+from xinflight.journal.journal import CHARGE_SECONDS
 from xinflight.protocol import State
 from xinflight.storage import MemoryStore
 from xinflight.tasks import PoolLoad
@@ -78,8 +79,10 @@ async def test_an_output_is_told_from_its_acceptance_to_its_end() -> None:
         assert load(gateway).tasks == load(gateway).taken == 0
         # Its result was the first that anybody saw of it.
         assert telemetry.of("first_progress")[1] == ["m", KIND, took]
+        await gateway.clock.advance(CHARGE_SECONDS)
         writes = sum(writes for _, writes in telemetry.of("committed"))
-        assert writes >= 2 * len(("accept", "sending", "output", "end"))
+        # And of the one that had to wait, that its request is sent; the other one is charged for its time.
+        assert writes == 2 * len(("accept", "output", "end")) + len(("sending", "charge"))
         assert not telemetry.of("commit_failed")
 
 

@@ -33,16 +33,21 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_a_generation_is_handed_to_a_thread_four_times(
+async def test_a_generation_is_handed_to_a_thread_three_times(
     client: WireClient, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To be accepted, sent and ended, each of which must be stored before it is told, and for its file."""
+    """To be accepted and ended, both of which must be stored before they are told, and for its file.
+
+    That it may be sent is stored with its acceptance, since a slot is free.
+    """
     await generate(client, http, "first")
     with counted(monkeypatch) as counts:
         for number in range(GENERATIONS):
             await generate(client, http, f"task-{number}")
     print(counts.table(GENERATIONS))
-    assert counts.hand_overs == {"commit": 3 * GENERATIONS, "FileBlobs._put": GENERATIONS}
+    assert counts.hand_overs == {"commit": 2 * GENERATIONS, "FileBlobs._put": GENERATIONS}
+    # The run and its request, the progress, and the GET.
+    assert counts.tasks.total() == 4 * GENERATIONS
     # Written aside, then renamed.
     assert counts.files["rename"] == GENERATIONS
 

@@ -114,19 +114,14 @@ class Journal:
 
     # Append
 
-    async def accept(self, task: Task, content: bytes | None = None) -> Task | None:
-        """Store a new task, with its content, and publish its acceptance; return the known one if its id is in use.
+    def accept(self, task: Task, content: bytes | None = None) -> asyncio.Future[Outcome]:
+        """Store a new task, with its content, and publish its acceptance.
 
-        Cancelling the call does not take it back.
-
-        Raises:
-            ImageNotFound: an upload of its inputs was deleted or has expired meanwhile.
-            StorageUnavailable: nothing can be stored now.
+        The future's result is the event, or the known task if its id is in use; its exception is ImageNotFound if an
+        upload of its inputs was deleted or has expired meanwhile, StorageUnavailable if nothing can be stored now.
+        Cancelling it does not take the task back.
         """
-        outcome = await asyncio.shield(self._put(Accept(task=task, message=accepted_message(task), content=content)))
-        if outcome is None:
-            raise ImageNotFound(field="image")
-        return outcome if isinstance(outcome, Task) else None
+        return self._put(Accept(task=task, message=accepted_message(task), content=content))
 
     def append(
         self, task: Task, message: StoredMessage, fence: int, *, compacts: bool = False
@@ -239,7 +234,11 @@ class Journal:
             log.info("storage is back")
             self.broken = False
         for pending, outcome in zip(batch, outcomes, strict=True):
-            if not pending.done.done():
+            if pending.done.done():
+                pass
+            elif outcome is None and isinstance(pending.write, Accept):
+                pending.done.set_exception(ImageNotFound(field="image"))
+            else:
                 pending.done.set_result(outcome)
             if isinstance(outcome, Event):
                 self._publish(_traced(outcome, pending.write))

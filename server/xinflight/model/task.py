@@ -34,7 +34,9 @@ class Output(Struct, kw_only=True):
 
     `field` and `limit` say what of the request was wrong, where that shows only now.
 
-    `abortable` tells whether an abort may be sent for its latest request, so that a restart knows. What was made is
+    `abortable` tells whether an abort may be sent for its latest request, so that a restart knows. An output that was
+    accepted while a slot was free is `announced`: its first request may have been sent since it was stored, though
+    state and `attempt` do not tell so. What was made is
     `file`, whose bytes are stored under `output_id`, or `text`, which grows while a chat runs; `reasoning` is what
     came before it, and `chat` tells how it ended. One that was `deleted` has neither file nor text any more.
     """
@@ -46,6 +48,7 @@ class Output(Struct, kw_only=True):
     state: State = State.QUEUED
     attempt: int = 0
     abortable: bool = True
+    announced: bool = False
     code: str | None = None
     field: str | None = None
     limit: str | None = None

@@ -1,7 +1,6 @@
 """What every transport asks for: accept a request, cancel, find, subscribe, delete."""
 
 import asyncio
-import contextvars
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from xinflight.journal import Journal, Subscriber
 from xinflight.model import Task, day_of, has_content
 from xinflight.protocol import CancelledTask, Chat, ChatContent, ListTasks, TaskRequest
 from xinflight.settings import Settings
-from xinflight.storage import FoundTask, Retention
+from xinflight.storage import FoundTask, Outcome, Retention
 from xinflight.tasks.admission import (
     check,
     check_content,
@@ -50,7 +49,7 @@ DAY = 86400.0
 
 
 class Front:
-    """Accept tasks for the pools, and find and cancel them there. Every `accept` is an asyncio task of its own."""
+    """Accept tasks for the pools, and find and cancel them there."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Front:
         self._clock = clock
         self._presence = Presence(pools, upstream.polls, clock, settings.disconnect_grace)
         # Acceptances being stored, by owner, then by uid, each with its task id; counted with the unfinished ones.
-        self._accepting: dict[str, dict[str, tuple[asyncio.Task[Task | None], str]]] = {}
+        self._accepting: dict[str, dict[str, tuple[asyncio.Future[Outcome], str]]] = {}
         self._accepting_bytes: Counter[str] = Counter()
         self._accepting_from: Counter[str | None] = Counter()
         self._accepting_count = 0
@@ -145,6 +144,11 @@ class Front:
         task = new_task(request, identity, kind, model, inputs, pool, rank, self._settings, self._clock.time())
         task.content_bytes = len(content or b"")
         task.paused = owner in self._pools.paused_owners
+        if not task.inputs and not task.paused:
+            # The request of what will have a slot at once is stored as one that may be sent, with the task: to store
+            # that by itself would be another commit. Of inputs, nobody knows how long they take to prepare.
+            for output in task.outputs[: max(self._pools.room(pool) - self._accepting_count, 0)]:
+                output.announced = True
         if self._pools.bytes_of(owner) + self._accepting_bytes[owner] + task.bytes > self._settings.pending_bytes:
             raise self._full(f"{self._settings.pending_bytes} bytes per owner", owner)
         return task
@@ -155,23 +159,23 @@ class Front:
         """Store a task that was admitted in this turn of the loop; return the known one if its id is in use."""
         owner, task_bytes = task.owner, task.bytes
         subscriber.subscribe([task.uid], [task.uid], after=None)
-        accepting = asyncio.create_task(
-            self._store(task, content, address, task_bytes),
-            name=f"accept {task.task_id}",
-            context=contextvars.copy_context(),
-        )
+        accepting = self._journal.accept(task, content)
         self._accepting.setdefault(owner, {})[task.uid] = accepting, task.task_id
         self._accepting_bytes[owner] += task_bytes
         self._accepting_from[address] += 1
         self._accepting_count += 1
+        # Not by this call, since a caller who leaves must lose nothing.
+        accepting.add_done_callback(lambda _: self._accepted(task, accepting, address, task_bytes))
         try:
-            known = await asyncio.shield(accepting)
-        except (ImageNotFound, StorageUnavailable):
+            outcome = await asyncio.shield(accepting)
+        except (ImageNotFound, StorageUnavailable) as error:
+            log.debug("task not accepted", error=str(error))
             subscriber.unsubscribe(task.uid)
             raise
-        if known is not None:
-            subscriber.unsubscribe(task.uid)
-        return known
+        if not isinstance(outcome, Task):
+            return None
+        subscriber.unsubscribe(task.uid)
+        return outcome
 
     def _content(self, request: TaskRequest) -> bytes | None:
         """Return what is stored beside the task of a request: the messages of a chat."""
@@ -227,27 +231,8 @@ class Front:
         if self._journal.broken or self._pools.unsaved.bytes:
             raise StorageUnavailable
 
-    async def _store(self, task: Task, content: bytes | None, address: str | None, task_bytes: int) -> Task | None:
-        """Store a task and give it to its pool: in one asyncio task, so that a caller who leaves loses nothing."""
-        try:
-            known = await self._journal.accept(task, content)
-            if known is None:
-                params = task.params
-                log.info(
-                    "task accepted", task=task.task_id, model=params.model, n=params.n, request_id=task.request_id
-                )
-                self._pools.submit(task, address)
-                # The last subscriber may have left while it was stored.
-                self._presence.absent(task.owner)
-        except XinflightError as error:
-            log.debug("task not accepted", error=str(error))
-            raise
-        finally:
-            # In the same turn of the loop, in which it is in its pool: for the limits it must not count twice.
-            self._accepted(task, task_bytes, address)
-        return known
-
-    def _accepted(self, task: Task, task_bytes: int, address: str | None) -> None:
+    def _accepted(self, task: Task, accepting: asyncio.Future[Outcome], address: str | None, task_bytes: int) -> None:
+        """Give a task to its pool once it is stored, unless it was refused or its id is known."""
         owner = task.owner
         del self._accepting[owner][task.uid]
         self._accepting_bytes[owner] -= task_bytes
@@ -257,6 +242,13 @@ class Front:
         if not self._accepting_from[address]:
             del self._accepting_from[address]
         self._accepting_count -= 1
+        # In the same turn of the loop: for the limits it must neither count twice nor be missing.
+        if accepting.exception() is None and not isinstance(accepting.result(), Task):
+            params = task.params
+            log.info("task accepted", task=task.task_id, model=params.model, n=params.n, request_id=task.request_id)
+            self._pools.submit(task, address)
+            # The last subscriber may have left while it was stored.
+            self._presence.absent(owner)
 
     async def settled(self, owner: str, task_id: str | None = None) -> None:
         """Wait for an owner's acceptances that are being stored, or for those of one id.

@@ -64,6 +64,11 @@ class Ledger:
         What was being cancelled stays so: it ends when its old request is known to have ended, or unconfirmed after
         `patience` seconds. A text that had begun ends as it is. Everything else is queued again.
         """
+        for output in task.outputs:
+            if output.announced and output.state is State.QUEUED:
+                # As `sending` would have stored it.
+                output.announced, output.attempt = False, 1
+                output.move(State.STARTING)
         stored = [output for output in task.outputs if not output.ended and output.index in found]
         for output in stored:
             output.file = found[output.index]
@@ -117,13 +122,18 @@ class Ledger:
         """Store that a request is about to be sent, and which one; returns when it is stored.
 
         Only then may it be sent: whoever finds this task after a crash asks about the requests that may run, and only
-        about those. The attempt counts from here on, since its number must not be used again after a crash.
+        about those. The attempt counts from here on, since its number must not be used again after a crash. Of a
+        request that was announced all of this is stored already.
         """
-        run.output.abortable = abortable
-        run.output.attempt += 1
+        output = run.output
+        stored = output.announced and output.abortable == abortable
+        output.announced = False
+        output.abortable = abortable
+        output.attempt += 1
         run.sending = True
         self._move(run, State.STARTING)
-        await self._journal.save(run.task, self._fence)
+        if not stored:
+            await self._journal.save(run.task, self._fence)
 
     def sent(self, run: OutputRun, attempt: Attempt) -> None:
         """Record a request that is sent now."""
@@ -155,6 +165,7 @@ class Ledger:
     def renew_request_id(self, run: OutputRun) -> None:
         """Draw a fresh request id: the upstream refuses one that it has seen."""
         run.output.request_id = str(uuid.uuid4())
+        run.output.announced = False
 
     def progressed(self, run: OutputRun) -> None:
         """Show the progress of the request under way."""

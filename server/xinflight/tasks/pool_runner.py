@@ -287,6 +287,11 @@ class PoolRunner:
         )
 
     @property
+    def room(self) -> int:
+        """How many more outputs would be sent at once."""
+        return max(self._scheduler.free - len(self._scheduler), 0)
+
+    @property
     def in_slots(self) -> list[tuple[OutputRun, str]]:
         """What occupies a slot, with the model that it is at."""
         return list(self._running.values())

@@ -121,6 +121,10 @@ class Pools:
         """Return the pool of a new task for a model; UNASSIGNED if no model is known, or its pool is not open yet."""
         return model.pool if model is not None and model.pool in self._runners else UNASSIGNED
 
+    def room(self, pool: str) -> int:
+        """Return how many more outputs a pool would send at once."""
+        return self._runners[pool].room if pool in self._runners else 0
+
     def _model_of(self, task: Task) -> Model | None:
         """Return the running model that may run a task, or None."""
         ability = KINDS[task.kind].ability(task.params.image is not None)

@@ -27,6 +27,8 @@ ASKERS = 16
 
 def may_run(output: Output) -> bool:
     """Tell of a stored output whether a request for it may be under way: that is stored before it is sent."""
+    if output.state is State.QUEUED:
+        return output.announced
     return output.state in (State.STARTING, State.RUNNING, State.CANCELLING)
 
 
