@@ -49,7 +49,7 @@ export class CatchUp {
   /**
    * Move the cursor past an event. Only stored events move it: a snapshot may overtake an event that is still on its
    * way, and a later `resume` would then skip that event.
-   * @param {TaskEvent} event
+   * @param {TaskEvent | import("./protocol.js").Marked} event
    * @param {boolean} fresh whether it was not known here yet
    */
   see(event, fresh) {

@@ -4,6 +4,7 @@ import { Cancels } from "./cancels.js";
 import { CatchUp } from "./catch_up.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
+import { Library } from "./library.js";
 import { XinflightError, randomId } from "./protocol.js";
 import { Task } from "./task.js";
 import { Tasks } from "./tasks.js";
@@ -82,6 +83,8 @@ export class Xinflight extends Emitter {
   /** @type {Readonly<QueueState>} */
   #queue = EMPTY;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
+  /** Finds tasks in the history, stars, tags and deletes outputs, and knows the preferences of the owner. */
+  library = new Library((message) => this.#ask(message), this.#tasks);
   #cookieTried = -Infinity;
   #path;
   #token;
@@ -91,7 +94,10 @@ export class Xinflight extends Emitter {
     merge: (info) => this.#tasks.merge(info, !this.#catchUp.done),
     known: () => this.#tasks.all.filter(({ acknowledged }) => acknowledged).map(({ id }) => id),
     gone: (ids) => ids.forEach((id) => this.#tasks.lose(id)),
-    resumed: (events) => this.emit("resumed", events),
+    resumed: (events) => {
+      if (events === null) this.#tasks.forgetFound();
+      this.emit("resumed", events);
+    },
     listed: (more) => this.emit("history", more),
     failed: (error) => {
       this.emit("problem", error);
@@ -294,7 +300,7 @@ export class Xinflight extends Emitter {
   #forget() {
     this.#catchUp = new CatchUp(this.#catchUpHost);
     this.#setQueue(EMPTY);
-    this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
+    this.#tasks.clear();
   }
 
   /**
@@ -381,7 +387,7 @@ export class Xinflight extends Emitter {
     }
     if (notice.kind === "expiring") this.#renew();
     if (notice.kind === "deleted") this.#tasks.remove(notice.task_id ?? "");
-    if (notice.kind === "erased") this.#tasks.all.forEach(({ id }) => this.#tasks.remove(id));
+    if (notice.kind === "erased") this.#tasks.clear();
     if (notice.models) this.emit("models", notice.models);
     if (notice.upstream) this.emit("upstream", notice.upstream);
     this.emit("notice", notice);

@@ -1,6 +1,7 @@
 // @ts-check
 
 /** @typedef {import("./protocol.js").End} End */
+/** @typedef {import("./protocol.js").OutputMarks} OutputMarks */
 /** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
@@ -22,6 +23,15 @@ export function* eventsOf(info) {
   }
   for (const index of failed) yield outputEnd(task_id, index, "failed");
   for (const index of cancelled) yield outputEnd(task_id, index, "cancelled");
+}
+
+/** Return the marks of a listed task's outputs, as far as they have any. @param {TaskInfo} info @returns {OutputMarks[]} */
+export function marksOf({ data = [], deleted = [] }) {
+  const noted = data.filter(({ starred, tags }) => starred || tags?.length);
+  return [
+    ...noted.map(({ index, starred = false, tags = [] }) => ({ index, starred, tags })),
+    ...deleted.map((index) => ({ index, deleted: true })),
+  ];
 }
 
 /** Return the final event of an ended task. @param {TaskInfo} info @returns {End} */

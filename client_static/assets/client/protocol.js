@@ -127,6 +127,28 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {string} [reasoning]
  * @property {ChatEnd} [chat]
  * @property {boolean} [incomplete] of a text that broke off or still grows
+ * @property {boolean} [starred] in a list only
+ * @property {string[]} [tags] in a list only
+ * @property {boolean} [deleted] in an event only: it was deleted since, and has neither URL nor text
+ */
+
+/**
+ * What the owner noted of an output, and whether it was deleted.
+ * @typedef {object} OutputMarks
+ * @property {number} index
+ * @property {boolean} [starred]
+ * @property {string[]} [tags]
+ * @property {boolean} [deleted]
+ */
+
+/**
+ * What a person has set for pages, on all devices. What is absent is not set.
+ * @typedef {object} Preferences
+ * @property {"light"|"dark"|"system"} [theme]
+ * @property {string} [language]
+ * @property {boolean} [notifications]
+ * @property {boolean} [sound]
+ * @property {Record<string, string | number | boolean | null>} [dock] settings of the form
  */
 
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
@@ -171,6 +193,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {number} [upload_bytes] absent: images can't be uploaded
  * @property {number} steps
  * @property {number} guidance_scale
+ * @property {number} undo_seconds for which a deleted output can be restored
  * @property {number} frame_bytes
  * @property {number} chat_bytes
  */
@@ -208,6 +231,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {OutputRef[]} [data]
  * @property {number[]} [failed]
  * @property {number[]} [cancelled]
+ * @property {number[]} [deleted] indices of outputs that were deleted
  * @property {string} [code]
  * @property {unknown} [metadata]
  */
@@ -220,12 +244,14 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} Notice
  * @property {"notice"} type
- * @property {"draining"|"upstream"|"deleted"|"erased"|"expiring"|"host"} kind
+ * @property {"draining"|"upstream"|"deleted"|"erased"|"expiring"|"preferences"|"host"} kind
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]
  * @property {string} [task_id] the deleted task
  * @property {number} [seconds] until the credentials expire
+ * @property {number} [version] of the preferences
+ * @property {Preferences} [preferences]
  */
 
 // Stored events have a `seq` on the wire; snapshots, and events that are made here of a list, have none.
@@ -267,6 +293,11 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /** @typedef {{type: "output", task_id: string, seq?: number} & OutputRef} OutputEvent */
+
+/**
+ * All marks of a task; an output that is not listed has none. It may follow the end.
+ * @typedef {{type: "marked", task_id: string, seq?: number, outputs: OutputMarks[]}} Marked
+ */
 
 /**
  * New text of a chat. It may repeat or overlap what came before.
@@ -319,10 +350,11 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {OutputRef[]} [data]
  */
 
-/** @typedef {Ack | Ok | Pong | Tasks | Recovered} Answer */
+/** @typedef {{type: "preferences", ref?: string, version: number, preferences: Preferences}} PreferencesAnswer */
+/** @typedef {Ack | Ok | Pong | Tasks | Recovered | PreferencesAnswer} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
 /** @typedef {Accepted | Progress | Delta | OutputEvent | End} TaskEvent */
-/** @typedef {Welcome | Answer | Notice | Queue | TaskEvent} ServerMessage */
+/** @typedef {Welcome | Answer | Notice | Queue | Marked | TaskEvent} ServerMessage */
 
 /**
  * Tell whether a client should reconnect after a close code. Not after codes that would recur: the protocol errors of

@@ -2,10 +2,12 @@
 import { Emitter } from "./emitter.js";
 import { Estimate } from "./estimate.js";
 import { GrowingText } from "./growing_text.js";
-import { eventsOf } from "./history.js";
+import { eventsOf, marksOf } from "./history.js";
 
 /** @typedef {import("./protocol.js").Delta} Delta */
 /** @typedef {import("./protocol.js").End} End */
+/** @typedef {import("./protocol.js").Marked} Marked */
+/** @typedef {import("./protocol.js").OutputMarks} OutputMarks */
 /** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Params} Params */
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
@@ -25,6 +27,7 @@ import { eventsOf } from "./history.js";
  * @property {{index: number | null}} cancelling
  * @property {{index: number}} cancelled one output of several
  * @property {XinflightError} cancelRefused
+ * @property {ReadonlyMap<number, OutputMarks>} marks outputs were starred, tagged, deleted or restored, also after the end
  * @property {End} end
  */
 
@@ -55,6 +58,8 @@ export class Task extends Emitter {
   wanted = new Set();
   /** @type {ReadonlyMap<number, QueuedOutput>} by index, the places of the outputs that wait, as far as they are known */
   places = new Map();
+  /** @type {ReadonlyMap<number, OutputMarks>} by index, what the owner noted of outputs, and which were deleted */
+  marks = new Map();
   /** @type {Set<number>} indexes of outputs that don't wait */
   #begun = new Set();
   /** @type {Map<string, GrowingText>} by index and channel */
@@ -122,6 +127,7 @@ export class Task extends Emitter {
   /** Internal: advance to the state that a list shows. @param {TaskInfo} info */
   catchUp(info) {
     for (const event of eventsOf(info)) this.receive(event);
+    this.#mark(marksOf(info));
   }
 
   /** Internal: reset the last seq, because a new epoch numbers events from the start. */
@@ -131,16 +137,17 @@ export class Task extends Emitter {
 
   /**
    * Internal: process an event, unless a replay delivered it before. Returns whether it was new.
-   * @param {TaskEvent} event
+   * @param {TaskEvent | Marked} event
    * @param {number} [age] in seconds
    */
   receive(event, age = 0) {
-    if (this.end) return false;
+    if (this.end && event.type !== "marked") return false;
     this.age = age;
     if (event.type !== "progress" && event.seq !== undefined) {
       if (event.seq <= this.#lastSeq) return false;
       this.#lastSeq = event.seq;
     }
+    if (event.type === "marked") return this.#mark(event.outputs);
     if (event.type === "accepted") {
       this.created = event.timestamp;
       this.metadata = event.metadata;
@@ -172,6 +179,14 @@ export class Task extends Emitter {
    */
   progressOf(index = 0, now = performance.now()) {
     return this.#made.has(index) ? { percent: 100, estimate: false } : this.#estimate(index).at(now);
+  }
+
+  /** Take over all marks; return whether any is new. @param {OutputMarks[]} outputs */
+  #mark(outputs) {
+    if (outputs.length === 0 && this.marks.size === 0) return false;
+    this.marks = new Map(outputs.map((marks) => [marks.index, marks]));
+    this.emit("marks", this.marks);
+    return true;
   }
 
   /** @param {number} index */

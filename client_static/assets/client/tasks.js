@@ -7,6 +7,9 @@ import { Task } from "./task.js";
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */
 /** @typedef {import("./protocol.js").TaskInfo} TaskInfo */
 
+/** Found tasks whose marks are kept up to date. */
+const FOUND = 2000;
+
 /**
  * All known tasks of the owner, whichever client started them.
  * @extends {Emitter<{task: Task, removed: Task}>}
@@ -14,6 +17,8 @@ import { Task } from "./task.js";
 export class Tasks extends Emitter {
   /** @type {Map<string, Task>} */
   #byId = new Map();
+  /** @type {Map<string, Task>} found in the history, and not announced; the latest ones last */
+  #found = new Map();
   #ages = new Ages();
 
   /** @returns {Task[]} */
@@ -41,14 +46,14 @@ export class Tasks extends Emitter {
   /**
    * Pass an event to its task, and return whether it was new. A task that another client started is added at its
    * `accepted` event, unless the server keeps it only until it is delivered: whoever shows its images takes delivery.
-   * @param {TaskEvent} event
+   * @param {TaskEvent | import("./protocol.js").Marked} event
    */
   hear(event) {
     const id = event.task_id ?? "";
     const kept = event.type === "accepted" && event.params?.store !== false;
     if (kept && !this.#byId.has(id)) this.add(new Task({ ...event.params, task_id: id }));
     const age = this.#ages.of("timestamp" in event ? event.timestamp : undefined, performance.now());
-    return this.get(id)?.receive(event, age) ?? false;
+    return (this.get(id) ?? this.#found.get(id))?.receive(event, age) ?? false;
   }
 
   /**
@@ -64,6 +69,17 @@ export class Tasks extends Emitter {
     return !known;
   }
 
+  /** Return the task of a list entry without announcing it. @param {TaskInfo} info */
+  find(info) {
+    const known = this.get(info.task_id);
+    if (known) return known;
+    const task = this.#found.get(info.task_id) ?? Task.from(info);
+    this.#found.delete(info.task_id);
+    this.#found.set(info.task_id, task);
+    for (const id of this.#found.keys()) if (this.#found.size > FOUND) this.#found.delete(id);
+    return task;
+  }
+
   /**
    * Tell every unfinished task which of its outputs wait where.
    * @param {QueuedOutput[]} outputs
@@ -75,9 +91,21 @@ export class Tasks extends Emitter {
     for (const task of this.unfinished) task.wait(byTask.get(task.id) ?? []);
   }
 
+  /** Remove all tasks. */
+  clear() {
+    this.#found.clear();
+    for (const { id } of this.all) this.remove(id);
+  }
+
+  /** Forget what was found: after a gap in the events it may not be up to date. */
+  forgetFound() {
+    this.#found.clear();
+  }
+
   /** Remove a task. @param {string} id */
   remove(id) {
-    const task = this.get(id);
+    const task = this.get(id) ?? this.#found.get(id);
+    this.#found.delete(id);
     if (this.#byId.delete(id) && task) this.emit("removed", task);
   }
 

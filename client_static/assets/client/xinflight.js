@@ -21,12 +21,16 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
 /** @typedef {import("./protocol.js").GenerateKind} GenerateKind */
 /** @typedef {import("./protocol.js").GenerateParams} GenerateParams */
+/** @typedef {import("./library.js").Library} Library */
+/** @typedef {import("./library.js").Query} Query */
 /** @typedef {import("./protocol.js").Kind} Kind */
 /** @typedef {import("./protocol.js").Limits} Limits */
 /** @typedef {import("./protocol.js").ModelInfo} ModelInfo */
 /** @typedef {import("./protocol.js").Notice} Notice */
 /** @typedef {import("./protocol.js").Params} Params */
+/** @typedef {import("./protocol.js").OutputMarks} OutputMarks */
 /** @typedef {import("./protocol.js").OutputRef} OutputRef */
+/** @typedef {import("./protocol.js").Preferences} Preferences */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */

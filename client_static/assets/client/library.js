@@ -1,0 +1,90 @@
+// @ts-check
+
+/** @typedef {import("./protocol.js").Answer} Answer */
+/** @typedef {import("./protocol.js").Preferences} Preferences */
+/** @typedef {import("./task.js").Task} Task */
+/** @typedef {import("./tasks.js").Tasks} Tasks */
+
+/**
+ * Which tasks to find: those that every given field allows. `since` and `until` in Unix seconds; `cursor` is the `next`
+ * of the page before.
+ * @typedef {object} Query
+ * @property {string} [search] words of prompt, model and tags
+ * @property {boolean} [starred]
+ * @property {string} [tag]
+ * @property {string} [model]
+ * @property {import("./protocol.js").Kind} [kind]
+ * @property {"unfinished"|"completed"|"failed"|"cancelled"|"expired"} [state]
+ * @property {string} [group]
+ * @property {number} [since]
+ * @property {number} [until]
+ * @property {number} [limit]
+ * @property {string} [cursor]
+ */
+
+/**
+ * What the owner finds in the history, notes in it, and has set. Everything here rejects with an `XinflightError`, also
+ * while there is no connection. What changes arrives as `marks` of the tasks, whichever client changed it.
+ */
+export class Library {
+  #ask;
+  #tasks;
+
+  /**
+   * @param {(message: {action: string, [field: string]: unknown}) => Promise<Answer>} ask
+   * @param {Tasks} tasks
+   */
+  constructor(ask, tasks) {
+    this.#ask = ask;
+    this.#tasks = tasks;
+  }
+
+  /**
+   * Find tasks, newest first. A page may have fewer than `limit`, or none, and still a `next`: only the last has none.
+   * Tasks that are not known otherwise are not announced; their marks are kept up to date for the latest 2,000 of them.
+   * @param {Query} query
+   * @returns {Promise<{tasks: Task[], next?: string}>}
+   */
+  async find(query) {
+    const answer = await this.#ask({ action: "list", ...query });
+    if (answer.type !== "tasks") return { tasks: [] };
+    return { tasks: answer.tasks.map((info) => this.#tasks.find(info)), next: answer.next };
+  }
+
+  /**
+   * Star or tag a finished output of a task, or without `index` all of them. `tags` takes the place of all tags before.
+   * @param {string} taskId
+   * @param {{index?: number, starred?: boolean, tags?: string[]}} marks
+   */
+  async mark(taskId, { index, starred, tags }) {
+    await this.#ask({ action: "mark", task_id: taskId, index, starred, tags });
+  }
+
+  /**
+   * Delete a finished output of a task. `restore` brings it back within `welcome.limits.undo_seconds`.
+   * @param {string} taskId
+   * @param {number} index
+   */
+  async deleteOutput(taskId, index) {
+    await this.#ask({ action: "delete", task_id: taskId, index });
+  }
+
+  /**
+   * Bring back an output that was deleted.
+   * @param {string} taskId
+   * @param {number} index
+   */
+  async restore(taskId, index) {
+    await this.#ask({ action: "restore", task_id: taskId, index });
+  }
+
+  /**
+   * Return the preferences of the owner, after replacing the given fields; null removes one.
+   * @param {{[Field in keyof Preferences]?: Preferences[Field] | null}} [change]
+   * @returns {Promise<{version: number, preferences: Preferences}>}
+   */
+  async prefer(change) {
+    const answer = await this.#ask({ action: "prefer", change });
+    return answer.type === "preferences" ? answer : { version: 0, preferences: {} };
+  }
+}
