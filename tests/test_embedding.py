@@ -69,7 +69,7 @@ async def test_in_a_sub_application(settings: Settings) -> None:
     app.add_subapp("/art", sub)
     async with hosted(app) as url:
         html = await page(f"{url}art/v1/")
-        module = re.search(r'src="(assets/[^"]+/page/main.js)"', html)
+        module = re.search(r'src="(assets/[^"]+/page/start.js)"', html)
         assert module
         assert "import" in await page(f"{url}art/v1/{module[1]}")
         assert "import" in await page(f"{url}art/v1/assets/page/main.js")

@@ -16,6 +16,8 @@ import { remember } from "./store/memory.js";
 import { More } from "./sheet/more.js";
 import { PauseButton } from "./board/pause.js";
 import { takeToken } from "./account/session.js";
+import { LastHeardBanner } from "./status/last_heard.js";
+import { keepShell } from "./status/shell.js";
 import { StatusBar } from "./status/status.js";
 import { keep, readKept } from "./store/storage.js";
 import { Tabs } from "./ui/tabs.js";
@@ -34,6 +36,8 @@ const { auth = "none", trusted } = document.documentElement.dataset;
 const wsPath = new URL("ws/generate", location.href).pathname;
 const token = takeToken();
 readWords();
+
+byId("loading", HTMLElement).hidden = true;
 
 const client = new Xinflight(wsPath, { lang: lang() });
 new ThemeButton();
@@ -55,6 +59,7 @@ const form = new Form(draft, {
 });
 const confirm = new Confirm();
 const status = new StatusBar(client, () => account.focus());
+const lastHeard = new LastHeardBanner(client, wsPath);
 const account = new Account(client, /** @type {import("./account/sign_in.js").Mode} */ (auth), wsPath, {
   forget,
   failed: (refusal) => status.complain(refusal),
@@ -70,6 +75,7 @@ function forget() {
   confirm.close();
   announcer.clear();
   status.clear();
+  lastHeard.clear();
 }
 
 /**
@@ -143,6 +149,8 @@ let wasLive = false;
 client.on("status", ({ state }) => {
   if (state === "live") announcer.say(t("say.connection_live"));
   else if (wasLive) announcer.say(t("say.connection_lost"));
+  // Only now: what it loads would be in the way of what is loaded first.
+  if (state === "live" && !wasLive) keepShell();
   wasLive = state === "live";
 });
 

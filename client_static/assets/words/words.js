@@ -2,8 +2,8 @@
 /** @typedef {keyof typeof import("./en.json")} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
- * @typedef {"act.cancel_generation" | "connection.resumed" | "dock.lines" | "delete.text" | "meta.frames" | "meta.steps"
- *   | "say.accepted" | "say.more"} Plural
+ * @typedef {"act.cancel_generation" | "away.unfinished" | "connection.resumed" | "dock.lines" | "delete.text"
+ *   | "meta.frames" | "meta.steps" | "say.accepted" | "say.more"} Plural
  */
 /**
  * A language that the server has texts in: its BCP 47 tag, its name, and how to ask for it in its own words.
@@ -88,9 +88,10 @@ export function t(key, values = {}) {
  * Return the text of `stem` with the suffix `_one` or `_other`, depending on `n`.
  * @param {Plural} stem
  * @param {number} n
+ * @param {Values} [values] further ones, beside `n`
  */
-export function plural(stem, n) {
-  return t(`${stem}_${n === 1 ? "one" : "other"}`, { n });
+export function plural(stem, n, values = {}) {
+  return t(`${stem}_${n === 1 ? "one" : "other"}`, { ...values, n });
 }
 
 /**

@@ -14,8 +14,8 @@ from xinflight.web.static_content import StaticContent
 
 __all__ = ["AssetFiles", "Assets", "own_assets", "without_comments"]
 
-REVALIDATE = {hdrs.CACHE_CONTROL: "no-cache"}
-FOR_EVER = {hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable"}
+REVALIDATE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-cache"}
+FOR_EVER: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable"}
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -23,6 +23,12 @@ TYPES = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
+}
+WORKER = "worker.js"
+FOR_WORKER = {
+    # It may answer for the page, two levels above it, and load what the page may load.
+    "Service-Worker-Allowed": "../../",
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
 }
 VENDOR = "vendor/"
 """Files of others are sent as they are, with the notices of their licences."""
@@ -94,7 +100,7 @@ class Assets:
         """
         version, _, name = request.match_info["file"].partition("/")
         if version == self._files.version:
-            content, headers = self._files.get(name), FOR_EVER
+            content, headers = self._files.get(name), FOR_EVER | (FOR_WORKER if name == WORKER else {})
         else:
             content, headers = self._files.get(request.match_info["file"]), REVALIDATE
         if content is None:

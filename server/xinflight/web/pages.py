@@ -19,10 +19,11 @@ __all__ = ["Page"]
 POLICY = (
     # blob: is an image that somebody has chosen and not uploaded yet.
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {outputs}; "
-    "media-src 'self' {outputs}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "media-src 'self' {outputs}; connect-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     # No text ever becomes HTML or a script: browsers that know this refuse innerHTML and the like, except of the
-    # fixed templates of lit-html.
-    "require-trusted-types-for 'script'; trusted-types lit-html"
+    # fixed templates of lit-html, and the address of the service worker.
+    "require-trusted-types-for 'script'; trusted-types lit-html xinflight-worker"
 )
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
 ENTRY = "page/main.js"
@@ -54,7 +55,7 @@ class Page:
             # The page names the version of its modules, so that it must not be an old one.
             hdrs.CACHE_CONTROL: "no-cache",
             "Content-Security-Policy": POLICY.format(outputs=outputs),
-            hdrs.VARY: "Accept-Language, Cookie, Sec-Fetch-Site",
+            hdrs.VARY: "Accept-Language, Cookie, Sec-Fetch-Mode, Sec-Fetch-Site",
         }
         self._rendered: dict[_Variant, StaticContent] = {}
         if TEMPLATES not in app:
@@ -80,7 +81,9 @@ class Page:
         variant = _Variant(
             lang=self._lang(request),
             theme=_one_of(THEMES, self._chosen(request, "theme")),
-            trusted=request.headers.get("Sec-Fetch-Site") in ("none", "same-origin"),
+            # Not what a service worker asks for: whoever opens that later may come from anywhere.
+            trusted=request.headers.get("Sec-Fetch-Mode") == "navigate"
+            and request.headers.get("Sec-Fetch-Site") in ("none", "same-origin"),
         )
         if variant not in self._rendered:
             page = aiohttp_jinja2.render_string("index.html", request, self._variables(variant), app_key=TEMPLATES)

@@ -1,4 +1,6 @@
 // @ts-check
+import { renewShell } from "../status/shell.js";
+
 const YEAR = 365 * 24 * 3600;
 
 /**
@@ -14,4 +16,5 @@ export function rememberChoice(what, value) {
   const url = new URL(location.href);
   url.searchParams.delete(what);
   history.replaceState(history.state, "", url);
+  renewShell();
 }
