@@ -130,7 +130,8 @@ class Outbox:
         """
         try:
             while True:
-                await self._subscriber.wake.wait()
+                if not (self._closing or self._subscriber.wake.is_set()):
+                    await self._subscriber.wake.wait()
                 frames = await self._next_together()
                 if frames:
                     await self._transmit(frames)
@@ -171,17 +172,13 @@ class Outbox:
         """Return the next frame, and those behind it that go with it; none if there is nothing to send."""
         frames: list[_Frame] = []
         size = 0
-        while not frames or (size < TOGETHER_BYTES and self._has_more() and self._sender.takes(size)):
-            frame = await self._next()
-            if frame is None:
-                break
+        while (frame := await self._next()) is not None:
             frames.append(frame)
             size += len(frame.data)
+            # What is there must not wait for a look at the store, or for the client to read.
+            if size >= TOGETHER_BYTES or self._subscriber.reads or not self._sender.takes(size):
+                break
         return frames
-
-    def _has_more(self) -> bool:
-        """Return whether there is something to send, without a look at the store."""
-        return bool(self._answers) or (self._events and not self._holds and self._subscriber.ready)
 
     async def _next(self) -> _Frame | None:
         if self._overflow:

@@ -113,9 +113,9 @@ class Subscriber:
         return len(self._replays)
 
     @property
-    def ready(self) -> bool:
-        """Return whether `next_item` reads nothing from the store."""
-        return bool(self._page) or bool(self._live and not self._replays)
+    def reads(self) -> bool:
+        """Return whether `next_item` may have to read from the store."""
+        return bool(self._replays) and not self._page
 
     def subscribe(
         self, uids: Sequence[str], running: Collection[str], *, after: int | None, done: ServerMessage | None = None
