@@ -1,11 +1,16 @@
 """The soak itself: that it runs, and that it notices what does not come back."""
 
 import sys
+from contextlib import nullcontext
 from xml.etree import ElementTree
 
+import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
+from clients import Json, hosted
+from soak import person
 from soak.checks import FEW, LOADED, RESIDENT, SLOPE, growth, quiescence
 from soak.plot import plot
 from soak.run import SoakOptions, soak, table
@@ -38,6 +43,36 @@ async def test_a_short_soak_passes() -> None:
     assert soaked.passed, table(soaked)
     assert sum(soaked.done.values()) > 10
     assert {one.phase for one in soaked.samples} == {"warm-up", "rest", LOADED}
+
+
+@pytest.mark.parametrize(
+    ("answers", "broken"),
+    [
+        ([(200, {"complete": True})], None),
+        ([(200, {"complete": False}), (200, {"complete": False}), (200, {"complete": True})], None),
+        ([(200, {"complete": False}), (503, {"complete": False})], "503"),
+    ],
+)
+async def test_a_person_erases_until_nothing_is_left(
+    answers: list[tuple[int, Json]], broken: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And has no uploads any more, whatever came of it."""
+    monkeypatch.setattr(person, "ERASED_AGAIN", 0.0)
+
+    async def erase(_: web.Request) -> web.Response:
+        status, answer = answers.pop(0)
+        return web.json_response(answer, status=status)
+
+    app = web.Application()
+    app.router.add_delete("/api/v1/account", erase)
+    async with hosted(app) as url:
+        ann = person.Person(url, 1)
+        ann._http = aiohttp.ClientSession(url)
+        ann._uploads = ["a"]
+        with pytest.raises(person.Broken, match=broken) if broken else nullcontext():
+            await ann.erase()
+        assert ann._http.closed
+    assert (answers, ann._uploads) == ([], [])
 
 
 def test_nothing_has_to_be_less_than_before() -> None:

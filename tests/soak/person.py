@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 PATIENCE = 300.0
 """Seconds in which anything must be over, however many wait."""
+ERASED_AGAIN = 1.0
+"""Seconds until an erasure is asked for again that was not complete."""
 GRACE = 2.0
 """Seconds after which the server cancels what was to be cancelled without its owner."""
 ENDS = ("result", "cancelled")
@@ -90,7 +92,7 @@ class Person:
             await asyncio.sleep(self._random.uniform(2.0, 10.0))
 
     async def erase(self) -> None:
-        """Disconnect and erase everything of this owner.
+        """Disconnect and erase everything of this owner, again while tasks of it had not ended.
 
         Raises:
             Broken: something was left.
@@ -98,13 +100,27 @@ class Person:
         assert self._http is not None
         if self._ws is not None:
             self._ws.abort()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    if await self._erased():
+                        return
+                    await asyncio.sleep(ERASED_AGAIN)
+        except TimeoutError:
+            raise Broken(f"{self._name}: an erasure was not complete after {PATIENCE:g} s") from None
+        finally:
+            # Whatever was answered, uploads may be gone. Kept connections to the server would be open files there.
+            self._uploads.clear()
+            await self._http.close()
+
+    async def _erased(self) -> bool:
+        """Ask for an erasure; return whether it is complete."""
+        assert self._http is not None
         async with self._http.delete("/api/v1/account") as response:
             answer = await response.text()
-            if response.status != 200 or not msgspec.json.decode(answer).get("complete", True):
+            if response.status != 200:
                 raise Broken(f"{self._name}: an erasure was answered {response.status}: {answer[:500]}")
-        self._uploads.clear()
-        # Kept connections to the server would be open files there.
-        await self._http.close()
+            return bool(msgspec.json.decode(answer)["complete"])
 
     async def close(self) -> None:
         """Close both connections."""
