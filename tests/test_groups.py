@@ -122,12 +122,14 @@ async def test_what_no_group_can_be_called(http: aiohttp.ClientSession, group: s
         assert problem["limit"] == "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
 
 
-async def test_the_group_is_part_of_what_an_id_stands_for(client: WireClient) -> None:
+async def test_the_group_is_part_of_what_an_id_stands_for(engine: Recorder, client: WireClient) -> None:
     await generate(client, a="red")
     again = await client.ask(action="generate", prompt="boat", task_id="a", group="red")
     assert again["type"] == "ack"
     other = await client.ask(action="generate", prompt="boat", task_id="a", group="blue")
     assert (other["code"], other["field"]) == ("task_id_conflict", "task_id")
+    go_on(engine)
+    await client.ends("a")
 
 
 async def test_a_group_outlives_a_restart(

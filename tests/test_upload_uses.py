@@ -74,6 +74,12 @@ async def server(
         engine.thaw()
 
 
+async def thaw_when_aborted(engine: Recorder) -> None:
+    """Let what is frozen go on as soon as it was aborted, which it heeds only then."""
+    await eventually(lambda: engine.aborts)
+    engine.thaw()
+
+
 async def test_a_waiting_task_keeps_a_deleted_upload(server: Drawing, engine: Recorder) -> None:
     image, mask = await server.id_of(IMAGE), await server.id_of(MASK)
     engine.script = [Faults(freeze=1)]
@@ -250,7 +256,9 @@ async def test_a_restart_lets_go_of_nothing_that_waits(
         await server.start("first")
         await server.start("waiting", image=image)
         await server.delete(image)
-    engine.thaw()
+        await eventually(lambda: engine.posts)
+        thawing = asyncio.create_task(thaw_when_aborted(engine), name="thaw")
+    await thawing
     async with upload_server(data_dir=str(tmp_path), **settings) as made:
         server = Drawing(made.http, made.gateway, made.url)
         assert (await server.end("waiting"))["type"] == "result"
@@ -263,7 +271,10 @@ async def test_an_erasure_takes_uploads_that_tasks_wait_with(server: Drawing, en
     engine.script = [Faults(freeze=1)]
     await server.start("first")
     await server.start("waiting", image=image)
-    erased = await server.ask("DELETE", "account", 200)
+    await eventually(lambda: engine.posts)
+    erasure = asyncio.create_task(server.ask("DELETE", "account", 200), name="erasure")
+    await thaw_when_aborted(engine)
+    erased = await erasure
     assert (erased["complete"], erased["uploads"]) == (True, 1)
     assert len(server.files) == 1
     assert (await server.get(await server.id_of(IMAGE)))[0] == 200
