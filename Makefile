@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar o
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal soak specs plots clean
+.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal bench-page soak specs plots clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -29,6 +29,7 @@ help:
 	@echo 'make coverage          tell which lines and branches the tests of this process take'
 	@echo 'make bench             measure costs and capacity beside a bare handler: QUICK=1, SCENARIO=cost, WRITE=1 ...'
 	@echo 'make bench-journal     measure what it costs to lose nothing'
+	@echo 'make bench-page        measure the page in Chromium: loaded over a slow line, with 2,000 images, with 200 in flight'
 	@echo 'make soak MINUTES=60   let 200 people use a server for an hour, which must then be as before'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make plots             write the plots of docs anew, of the scheduler and of what make bench WRITE=1 measured'
@@ -86,6 +87,10 @@ soak: $(VENV)/.ready-to-test
 
 bench-journal: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m bench.journal
+
+# ROUNDS, IMAGES, SIZE and FLIGHTS are options (tests/bench/page.py).
+bench-page: $(VENV)/.ready-to-test
+	PYTHONPATH=tests $(BIN)/python -m bench.page
 
 specs: $(VENV)/.ready-to-run
 	$(BIN)/python -m xinflight.specs docs/specs
