@@ -160,7 +160,8 @@ def span(
 
 def record(name: str, parent: str | None, attributes: Callable[[], Attributes], seconds: float) -> None:
     """Record what has taken `seconds` until now as a span below a `traceparent`."""
-    span(name, parent, attributes, started_at=time_ns() - int(seconds * 1e9)).end()
+    if _tracer() is not None:
+        span(name, parent, attributes, started_at=time_ns() - int(seconds * 1e9)).end()
 
 
 def _context(parent: str | None) -> "Context | None":

@@ -4,8 +4,8 @@ import asyncio
 import errno
 import os
 from collections.abc import Collection
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import structlog
 
@@ -85,9 +85,10 @@ class FileBlobs:
         aside = path.with_name(f".{output_id}")
         try:
             with self._open_aside(aside) as file:
-                file.write(data)
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
                 if self._full:
-                    file.flush()
                     os.fsync(file.fileno())
             aside.replace(path)
             if self._full:
@@ -97,14 +98,14 @@ class FileBlobs:
             raise
         return info
 
-    def _open_aside(self, aside: Path) -> BinaryIO:
-        """Create a file, and its folder with the first one."""
+    def _open_aside(self, aside: Path) -> FileIO:
+        """Create a file, and its folder with the first one. It has no buffer, since each file is written at once."""
         try:
-            return open(aside, "wb", opener=open_private)
+            return open(aside, "wb", buffering=0, opener=open_private)
         except FileNotFoundError:
             for folder in (self._folder, aside.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            return open(aside, "wb", opener=open_private)
+            return open(aside, "wb", buffering=0, opener=open_private)
 
     async def identify(self, output_id: str) -> MediaInfo | None:
         """Return media type and size of a file, without reading all of it."""

@@ -276,7 +276,8 @@ class Scheduler(Generic[Q]):
         job = self._jobs.pop((queued, uid))
         finish = self.shares.end(queued.owner, job.service, cost)
         self._replace(queued.owner)
-        self._changed.set()
+        if self._order:
+            self._changed.set()
         return Tags(finish, self.shares.virtual_time)
 
     def _charge_overdue(self) -> None:

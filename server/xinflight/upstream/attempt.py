@@ -75,8 +75,9 @@ class Attempt:
         self._over = False
         # When the response was expected by what clients were told last: first by the snapshot of its sending.
         self._told_end = self._expected_end(upstream.clock.monotonic())
-        # Owned by this attempt and cancelled at its end.
+        # Owned by this attempt and cancelled at its end; the one that polls is among them.
         self._helpers: list[asyncio.Task[None]] = []
+        self._poller: asyncio.Task[None] | None = None
 
     @property
     def confirm_seconds(self) -> float:
@@ -103,6 +104,7 @@ class Attempt:
             raise Aborted("never sent")
         if self._kind.polled:
             self._start(self._poll_progress(), "progress")
+            self._poller = self._helpers[-1]
         post = asyncio.create_task(self._post(), name=f"post {self.request.request_id}")
         if self._kind.streams:
             self._start(self._hang_up(post), "hang up")
@@ -181,9 +183,11 @@ class Attempt:
         ours = [*tasks, *self._helpers]
         for task in ours:
             task.cancel()
-        await asyncio.gather(*ours, return_exceptions=True)
+        if not all(task.done() for task in ours):
+            await asyncio.gather(*ours, return_exceptions=True)
         # Their tracebacks have frames with this attempt, a reference cycle.
         self._helpers.clear()
+        self._poller = None
 
     async def _post(self) -> Made:
         """Send the request and read its response; once it is aborted, its text is no longer told."""
@@ -216,6 +220,10 @@ class Attempt:
             raise
         except UpstreamFailed as error:
             raise generation_failure(error, route.missing) from None
+        finally:
+            if self._poller is not None:
+                # Already here, so that it has ended when `run` goes on, which then need not wait for it.
+                self._poller.cancel()
 
     async def _hang_up(self, post: asyncio.Task[Made]) -> None:
         """Close the connection of a stream that does not end soon after its abort, which stops its compute, too.

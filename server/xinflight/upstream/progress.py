@@ -7,6 +7,7 @@ not repeated at once: the next value is as good, and every poll costs Xinference
 """
 
 from collections import OrderedDict
+from functools import lru_cache
 from math import sqrt
 
 from msgspec import Struct
@@ -105,7 +106,7 @@ class ProgressEstimator:
         steps_take = 0.0 if expected is None else expected - (tail or 0.0)
         if steps_take > 0:
             # The steps begin a little after the request; anything longer shows as a surprise.
-            before = BEFORE * self._next_value(0.0) * steps_take
+            before = BEFORE * _next_value(self._steps, 0.0) * steps_take
             self._arrivals = Arrivals(0.0, started + before, before, steps_take, HISTORY_ERROR * steps_take)
 
     @property
@@ -133,7 +134,7 @@ class ProgressEstimator:
         if progress <= self.progress or (progress < self.progress + MIN_RISE and progress < 1.0):
             self._misses += 1
             if self._arrivals is not None and self.progress < 1.0:
-                self._arrivals.missing(self._next_value(self.progress), now)
+                self._arrivals.missing(_next_value(self._steps, self.progress), now)
             return False
         self._misses = 0
         self.progress = progress
@@ -144,7 +145,7 @@ class ProgressEstimator:
         if progress >= 1.0:
             self.decoding_since = now
         else:
-            self._arrivals.missing(self._next_value(progress), now)
+            self._arrivals.missing(_next_value(self._steps, progress), now)
         return True
 
     def _guess(self, progress: float, last_poll: float, now: float) -> Arrivals:
@@ -174,7 +175,7 @@ class ProgressEstimator:
         """Return when to poll for the first value for which that is not before `earliest`."""
         value = self.progress
         while True:
-            value = self._next_value(value)
+            value = _next_value(self._steps, value)
             mean, error = arrivals.expect(value)
             when = mean + LATER * error
             if when >= earliest or value >= 1.0:
@@ -190,7 +191,7 @@ class ProgressEstimator:
             return None if self._tail is None else max(self._tail - since, 0.0)
         pace = self._arrivals.pace
         # What was not there yet at the latest poll is not half done either.
-        ahead = (1 - self._next_value(self.progress)) * pace - (now - self.last_poll)
+        ahead = (1 - _next_value(self._steps, self.progress)) * pace - (now - self.last_poll)
         return max((1 - self.progress) * pace - since, ahead, 0.0) + (self._tail or 0.0)
 
     def tail(self, now: float) -> float | None:
@@ -204,11 +205,13 @@ class ProgressEstimator:
         """Return the estimated seconds of one step, 0 if unknown."""
         return self._arrivals.pace / steps if self._arrivals is not None and steps else 0.0
 
-    def _next_value(self, progress: float) -> float:
-        # The same comparison of the same floats as upstream: of 20 steps some are not uploaded, since 0.15 - 0.1 is
-        # a little less than 0.05 and the value after 0.1 is 0.2.
-        if not self._steps:
-            return min(progress + SPAN, 1.0)
-        steps = self._steps
-        after = range(round(progress * steps) + 1, steps)
-        return next((done / steps for done in after if done / steps - progress >= SPAN), 1.0)
+
+@lru_cache(maxsize=4096)  # the same few, of images with the same steps
+def _next_value(steps: int | None, progress: float) -> float:
+    """Return the first value that the upstream shows after a progress."""
+    # The same comparison of the same floats as upstream: of 20 steps some are not uploaded, since 0.15 - 0.1 is
+    # a little less than 0.05 and the value after 0.1 is 0.2.
+    if not steps:
+        return min(progress + SPAN, 1.0)
+    after = range(round(progress * steps) + 1, steps)
+    return next((done / steps for done in after if done / steps - progress >= SPAN), 1.0)
