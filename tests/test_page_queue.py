@@ -41,6 +41,7 @@ async def test_waiting_images_are_moved_and_paused(studio: Studio) -> None:
     fourth = await generate(page, "an owl")
     await expect(tiles(fourth).get_by_test_id(step)).to_have_text("paused")
     phone = await studio.visit(lang="zh-CN", width=360)
+    await phone.get_by_test_id("ribbon").click()
     await expect(phone.get_by_test_id("pause")).to_have_text("继续我的队列")
     await expect(phone.get_by_test_id("step").first).to_have_text("已暂停")
     await fits(phone)

@@ -7,6 +7,7 @@ import { Confirm } from "./ui/confirm.js";
 import { Chat } from "./chat/chat.js";
 import { isChat } from "./chat/conversation.js";
 import { Board } from "./board/board.js";
+import { Cancelling } from "./board/cancelling.js";
 import { byId } from "./ui/dom.js";
 import { Draft } from "./store/draft.js";
 import { Form } from "./dock/form.js";
@@ -18,10 +19,14 @@ import { PauseButton } from "./board/pause.js";
 import { takeToken } from "./account/session.js";
 import { LastHeardBanner } from "./status/last_heard.js";
 import { keepShell } from "./status/shell.js";
+import { Bell } from "./status/bell.js";
+import { showProgress } from "./status/favicon.js";
 import { StatusBar } from "./status/status.js";
 import { keep, readKept } from "./store/storage.js";
+import { Shortcuts } from "./ui/shortcuts.js";
 import { Tabs } from "./ui/tabs.js";
 import { ThemeButton } from "./ui/theme.js";
+import { Toasts } from "./ui/toasts.js";
 import { shortened } from "./store/output_words.js";
 import { rememberChoice } from "./store/choices.js";
 import { Store } from "./store/store.js";
@@ -76,6 +81,7 @@ function forget() {
   announcer.clear();
   status.clear();
   lastHeard.clear();
+  toasts.clear();
 }
 
 /**
@@ -84,7 +90,10 @@ function forget() {
  * @param {import("./store/generation_state.js").News} what
  */
 function tell({ name, state }, what) {
-  if (what === "ready" || what === "failed") title.count(what);
+  if (what === "ready" || what === "failed") {
+    title.count(what);
+    bell.count(what);
+  }
   if (what === "progress") {
     if (state.shown) announcer.mention(t("say.progress", { name, percent: percent(state.shown) }), QUIET);
   } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
@@ -98,7 +107,17 @@ const gallery = new Gallery(client, store, {
   problem: (error) => status.complain(error),
   grown: (n) => announcer.say(plural("say.more", n)),
 });
-new Board(client, store);
+const toasts = new Toasts(() => byId("prompt", HTMLTextAreaElement));
+const cancelling = new Cancelling(client, store, toasts, (error) => status.complain(error));
+new Board(store, {
+  cancel: (output) => cancelling.one(output),
+  cancelAll: () => cancelling.all(),
+  move: (taskId, where) => void client.move(taskId, where).catch((error) => status.complain(error)),
+  home: () => byId("gallery", HTMLElement),
+});
+const bell = new Bell(store);
+new Shortcuts([{ key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() }]);
+showProgress(store);
 
 const tabs = new Tabs((name) => keep(tabPlace, name));
 const tabPlace = `xinflight.tab ${wsPath}`;

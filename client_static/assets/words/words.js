@@ -2,8 +2,9 @@
 /** @typedef {keyof typeof import("./en.json")} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
- * @typedef {"act.cancel_generation" | "away.unfinished" | "connection.resumed" | "dock.lines" | "delete.text"
- *   | "meta.frames" | "meta.steps" | "say.accepted" | "say.more"} Plural
+ * @typedef {"act.cancel_generation" | "away.unfinished" | "bell.failed" | "bell.ready" | "connection.resumed" | "dock.lines"
+ *   | "delete.text" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
+ *   | "toast.stopping_all"} Plural
  */
 /**
  * A language that the server has texts in: its BCP 47 tag, its name, and how to ask for it in its own words.

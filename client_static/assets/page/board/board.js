@@ -1,39 +1,154 @@
 // @ts-check
 import { effect } from "../../vendor/signals-core/signals-core.js";
-import { onLang } from "../../words/words.js";
+import { html, render } from "../../vendor/lit-html/lit-html.js";
+import { repeat } from "../../vendor/lit-html/directives/repeat.js";
+import { duration, onLang, t } from "../../words/words.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
+import { rowOf, rowRing, rowTemplate } from "./board_row.js";
 import { countsText } from "./counts.js";
+import { allDone, inOrder } from "./rows.js";
+import { RowMoves } from "./row_moves.js";
 
-/** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("./rows.js").Where} Where */
 /** @typedef {import("../store/store.js").Store} Store */
+/** @typedef {import("./board_row.js").Row} Row */
 
-/** The board beside the sheet: what is in flight, and what is done to all of it. */
+/** The most rows of the board: what waits behind them is only counted. */
+const MOST = 50;
+/** The most rings of the ribbon. */
+const RINGS = 6;
+
+/**
+ * What the board asks of the page.
+ * @typedef {object} BoardHost
+ * @property {(output: GenerationOutput) => void} cancel
+ * @property {() => void} cancelAll
+ * @property {(taskId: string, where: Where) => void} move
+ * @property {() => HTMLElement} home what is focused when the board goes
+ */
+
+/** The board beside the sheet, on a phone the ribbon above the dock: what is in flight, in the order it will be made. */
 export class Board {
   #store;
-  #board = byId("board", HTMLElement);
+  #host;
+  #root = byId("board", HTMLElement);
+  #list = byId("board-rows", HTMLElement);
+  #all = byId("board-all", HTMLElement);
+  #more = byId("board-more", HTMLElement);
   #counts = byId("counts", HTMLElement);
   #cancelAll = byId("cancel-all", HTMLButtonElement);
+  #ribbon = byId("ribbon", HTMLButtonElement);
+  #rings = byId("ribbon-rings", HTMLElement);
+  /** @type {Row[]} in the order that is shown */
+  #rows = [];
 
   /**
-   * @param {Xinflight} client
    * @param {Store} store
+   * @param {BoardHost} host
    */
-  constructor(client, store) {
+  constructor(store, host) {
     this.#store = store;
-    this.#cancelAll.addEventListener("click", () => client.cancelAll());
+    this.#host = host;
+    this.#cancelAll.addEventListener("click", () => host.cancelAll());
+    this.#ribbon.addEventListener("click", () => this.#open(this.#root.dataset.open !== "true"));
+    byId("board-close", HTMLButtonElement).addEventListener("click", () => this.#open(false));
+    this.#root.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && this.#root.dataset.open === "true") this.#open(false);
+    });
+    this.#list.addEventListener("click", ({ target }) => this.#click(target));
+    new RowMoves(this.#list, {
+      rows: () => this.#rows,
+      move: host.move,
+      cancel: ({ output }) => this.#cancel(output),
+    });
     effect(() => this.#render());
     onLang(() => this.#render());
   }
 
+  /** Show the board of a narrow window, or hide it. @param {boolean} open */
+  #open(open) {
+    this.#root.dataset.open = String(open);
+    this.#ribbon.setAttribute("aria-expanded", String(open));
+    (open ? byId("board-close", HTMLButtonElement) : this.#ribbon).focus();
+  }
+
+  /** @param {EventTarget | null} target */
+  #click(target) {
+    const button = target instanceof Element ? target.closest("[data-act]") : null;
+    const row = this.#rows.find(({ key }) => key === button?.closest("li")?.dataset.key);
+    if (!row || !(button instanceof HTMLElement)) return;
+    if (button.dataset.act === "cancel") this.#cancel(row.output);
+    else this.#host.move(row.taskId, { to: "first" });
+  }
+
+  /** @param {GenerationOutput} output */
+  #cancel(output) {
+    if (!output.state.cancelling) this.#host.cancel(output);
+  }
+
   #render() {
-    const { generations, unfinished, live, more, queue } = this.#store;
+    const { generations, unfinished, live, more, queue, now } = this.#store;
     for (const { revision } of unfinished.value) revision.value;
     const states = generations.value.flatMap(({ outputs }) => outputs.map(({ state }) => state));
     showText(this.#counts, countsText(states, { live: live.value, more: more.value === true }));
+    const flying = unfinished.value.toReversed().flatMap(({ outputs }) => outputs.filter(({ state }) => !state.ended));
+    const rows = flying.map((output) => rowOf(output, now.value));
+    this.#rows = inOrder(rows, queue.value.outputs, this.#rows);
     const hide = () => {
-      this.#cancelAll.hidden = unfinished.value.length === 0;
-      this.#board.hidden = unfinished.value.length === 0 && !queue.value.paused;
+      this.#cancelAll.hidden = rows.length === 0;
+      // What is paused can be resumed, even where nothing waits any more.
+      this.#root.hidden = this.#ribbon.hidden = rows.length === 0 && !queue.value.paused;
+      if (this.#root.hidden) this.#root.dataset.open = "false";
     };
-    keepFocus(this.#board, hide, () => byId("gallery", HTMLElement));
+    keepFocus(this.#root, hide, this.#host.home);
+    if (this.#root.hidden) this.#ribbon.setAttribute("aria-expanded", "false");
+    const at = [...this.#list.children].findIndex((row) => row.contains(document.activeElement));
+    const next = () => this.#cancelAt(Math.min(at, this.#rows.length - 1)) ?? this.#host.home();
+    keepFocus(this.#list, () => this.#renderRows(live.value, now.value), next);
+    this.#renderHead(live.value);
+    this.#renderRibbon(now.value);
+  }
+
+  /** @param {number} at @returns {HTMLElement | null | undefined} */
+  #cancelAt(at) {
+    return this.#list.children[at]?.querySelector(".x");
+  }
+
+  /**
+   * @param {boolean} live
+   * @param {number} now in milliseconds
+   */
+  #renderRows(live, now) {
+    const shown = this.#rows.slice(0, MOST);
+    const withModel = new Set(this.#rows.map(({ output }) => output.generation.params.model)).size > 1;
+    const several = new Set(this.#rows.filter(({ waiting }) => waiting).map(({ taskId }) => taskId)).size > 1;
+    const template = (/** @type {Row} */ row, /** @type {number} */ place) => {
+      const movable = live && several && row.waiting && row.phase === "active" && !row.output.state.cancelling;
+      return rowTemplate(row, { now, withModel, movable, place });
+    };
+    let place = -1;
+    render(repeat(shown, ({ key }) => key, (row) => template(row, (place += 1))), this.#list);
+    const hidden = this.#rows.length - shown.length;
+    showText(this.#more, hidden ? t("board.more", { n: hidden }) : "");
+  }
+
+  /** @param {boolean} live */
+  #renderHead(live) {
+    const { paused } = this.#store.queue.value;
+    const left = allDone(this.#rows);
+    const time = left === null ? "" : t("board.all_done", { time: duration(Math.max(left, 1)) });
+    showText(this.#all, !live ? t("board.line_lost") : paused ? t("board.paused") : time);
+  }
+
+  /** @param {number} now in milliseconds */
+  #renderRibbon(now) {
+    const shown = this.#rows.slice(0, RINGS);
+    const hidden = this.#rows.length - shown.length;
+    const text = t("board.ribbon", { n: this.#rows.length });
+    const left = this.#all.hidden ? "" : this.#all.textContent;
+    this.#ribbon.setAttribute("aria-label", [text, left].filter(Boolean).join(", "));
+    const ring = (/** @type {Row} */ row) => rowRing(row, now);
+    render(html`${repeat(shown, ({ key }) => key, ring)}${hidden ? html`<b>+${hidden}</b>` : ""}`, this.#rings);
   }
 }

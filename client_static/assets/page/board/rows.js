@@ -13,6 +13,8 @@
  * @property {number | null} left
  */
 
+/** Where a waiting task goes, as `move` of the client takes it. @typedef {{before?: string, to?: "first" | "last"}} Where */
+
 /** Seconds by which a running output must be sooner to overtake another: estimates waver, and rows must not. */
 const SOONER = 2;
 
@@ -89,7 +91,7 @@ export function allDone(outputs) {
  * @param {string[]} queue ids of the waiting tasks, each once, the next one first
  * @param {string} taskId
  * @param {number} by negative to be made sooner
- * @returns {{before: string} | {to: "last"} | null}
+ * @returns {Where | null}
  */
 export function moved(queue, taskId, by) {
   const from = queue.indexOf(taskId);

@@ -1,4 +1,8 @@
 // @ts-check
+import { effect } from "../../vendor/signals-core/signals-core.js";
+import { byId } from "../ui/dom.js";
+
+/** @typedef {import("../store/store.js").Store} Store */
 
 /** The percentages between two pictures: a tab's icon is some 16 px wide, so finer steps would not be seen. */
 const STEP = 5;
@@ -34,7 +38,8 @@ export class Favicon {
   #plain;
   /** @type {number | null} what the ring shows; null for the plain icon */
   #shown = null;
-  #url = "";
+  /** @type {Map<number, string>} an address for each of the 20 steps: one that is revoked may still be being loaded */
+  #urls = new Map();
 
   /** @param {HTMLLinkElement} link */
   constructor(link) {
@@ -47,9 +52,28 @@ export class Favicon {
     const step = percent === null ? null : ringStep(percent);
     if (step === this.#shown) return;
     this.#shown = step;
-    const old = this.#url;
-    this.#url = step === null ? "" : URL.createObjectURL(new Blob([ringSvg(step)], { type: "image/svg+xml" }));
-    this.#link.href = this.#url || this.#plain;
-    if (old) URL.revokeObjectURL(old);
+    this.#link.href = step === null ? this.#plain : this.#urlOf(step);
   }
+
+  /** @param {number} step */
+  #urlOf(step) {
+    const known = this.#urls.get(step);
+    const url = known ?? URL.createObjectURL(new Blob([ringSvg(step)], { type: "image/svg+xml" }));
+    this.#urls.set(step, url);
+    return url;
+  }
+}
+
+/**
+ * Show the overall progress in the page's icon and in the mark of its top bar.
+ * @param {Store} store
+ */
+export function showProgress(store) {
+  const icon = new Favicon(byId("icon", HTMLLinkElement));
+  const mark = byId("mark", HTMLElement);
+  effect(() => {
+    const { percent, left } = store.overall.value;
+    icon.show(left ? percent : null);
+    mark.style.setProperty("--part", String(left ? percent / 100 : 1));
+  });
 }

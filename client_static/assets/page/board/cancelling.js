@@ -1,0 +1,139 @@
+// @ts-check
+import { plural, t } from "../../words/words.js";
+import { requestOf } from "../store/requests.js";
+import { rowOf } from "./board_row.js";
+import { inOrder } from "./rows.js";
+import { placesOf } from "./undo.js";
+
+/** @typedef {import("../../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../../client/xinflight.js").XinflightError} XinflightError */
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
+/** @typedef {import("../store/store.js").Store} Store */
+/** @typedef {import("../ui/toasts.js").Toasts} Toasts */
+
+/**
+ * Cancels what is in flight, at once, and offers to bring it back: what had not begun is asked for again and goes back
+ * to its place, without a loss; what ran has to begin anew.
+ */
+export class Cancelling {
+  #client;
+  #store;
+  #toasts;
+  #problem;
+
+  /**
+   * @param {Xinflight} client
+   * @param {Store} store
+   * @param {Toasts} toasts
+   * @param {(error: XinflightError) => void} problem
+   */
+  constructor(client, store, toasts, problem) {
+    this.#client = client;
+    this.#store = store;
+    this.#toasts = toasts;
+    this.#problem = problem;
+  }
+
+  /** Cancel one output. @param {GenerationOutput} output */
+  one(output) {
+    this.#offer([output]);
+    this.#client.cancel(output.generation.task.id, { index: output.index });
+  }
+
+  /** Cancel what of a generation has not ended. @param {GenerationState} generation */
+  generation(generation) {
+    this.#offer(generation.outputs);
+    this.#client.cancel(generation.task.id);
+  }
+
+  /** Cancel everything of this owner, or all but one generation. @param {GenerationState} [except] */
+  all(except) {
+    this.#offer(this.#store.unfinished.value.flatMap((each) => (each === except ? [] : each.outputs)));
+    this.#client.cancelAll({ except: except ? [except.task.id] : [] });
+  }
+
+  /** Offer to bring outputs back that are about to be cancelled. @param {GenerationOutput[]} outputs */
+  #offer(outputs) {
+    const live = outputs.filter(({ state }) => !state.ended && !state.cancelling);
+    const waiting = live.filter(({ state }) => state.waiting);
+    const [first] = live;
+    if (!first) return;
+    const queue = this.#queue;
+    if (waiting.length) {
+      const one = live.length === 1 ? t("toast.cancelled", { name: first.name }) : "";
+      const running = live.length - waiting.length;
+      const some = running ? t("toast.cancelled_and_stopping", { n: waiting.length, running }) : "";
+      const text = one || some || plural("toast.cancelled_all", waiting.length);
+      this.#toasts.show(text, { label: t("act.undo"), act: () => this.#bringBack(waiting, queue) });
+    } else {
+      const text = live.length === 1 ? t("toast.stopping", { name: first.name }) : plural("toast.stopping_all", live.length);
+      this.#toasts.show(text, { label: t("act.again"), act: () => this.#bringBack(live, queue) });
+    }
+  }
+
+  /** Ids of the tasks that wait, each once, in the order of the board: the newest may not be in the server's queue yet. */
+  get #queue() {
+    const { unfinished, queue, now } = this.#store;
+    const outputs = unfinished.value.toReversed().flatMap((generation) => generation.outputs);
+    const waiting = outputs.filter(({ state }) => state.waiting && !state.cancelling);
+    const rows = inOrder(waiting.map((output) => rowOf(output, now.value)), queue.value.outputs, []);
+    return [...new Set(rows.map(({ taskId }) => taskId))];
+  }
+
+  /**
+   * Ask for cancelled outputs again, and move them to where they stood.
+   * @param {GenerationOutput[]} outputs
+   * @param {string[]} queue ids of the waiting tasks as it was before the cancel
+   */
+  #bringBack(outputs, queue) {
+    const generations = new Set(outputs.map(({ generation }) => generation));
+    const ids = new Set([...generations].map(({ task }) => task.id));
+    const waiting = new Set(this.#queue);
+    const still = queue.filter((id) => ids.has(id) || waiting.has(id));
+    const places = new Map(placesOf(still, ids).map(({ taskId, before }) => [taskId, before]));
+    // In the order in which they stood; what had no place in the queue comes last.
+    const order = [...generations].toSorted((a, b) => placeIn(queue, a) - placeIn(queue, b));
+    for (const generation of order) {
+      const those = outputs.filter((output) => output.generation === generation);
+      const before = places.get(generation.task.id) ?? null;
+      for (const request of requestsFor(generation, those)) this.#ask(request, before);
+    }
+  }
+
+  /**
+   * @param {GenerateParams} request
+   * @param {string | null} before the task before which it goes; null for the end
+   */
+  #ask(request, before) {
+    const task = this.#client.generate({ ...request, lang: this.#client.lang });
+    if (before === null) return;
+    task.on("acknowledged", () => {
+      if (this.#queue.includes(before)) this.#client.move(task.id, { before }).catch(this.#problem);
+    });
+  }
+}
+
+/**
+ * @param {string[]} queue
+ * @param {GenerationState} generation
+ */
+function placeIn(queue, { task }) {
+  const at = queue.indexOf(task.id);
+  return at < 0 ? queue.length : at;
+}
+
+/**
+ * Return the requests that make some outputs of a generation again, with the same seeds: one for all of them, or one
+ * for each if they are only a part.
+ * @param {GenerationState} generation
+ * @param {GenerationOutput[]} outputs
+ * @returns {GenerateParams[]}
+ */
+export function requestsFor({ params, outputs: all }, outputs) {
+  const request = requestOf(params);
+  const { n, seed } = params;
+  if (outputs.length === all.length) return [{ ...request, n, seed }];
+  return outputs.map(({ index }) => ({ ...request, seed: seed === undefined ? undefined : seed + index }));
+}
