@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 __all__ = ["Usage", "day_of"]
 
@@ -15,6 +16,15 @@ class Usage(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     outputs: int = 0
     bytes: int = 0
+
+    def plus(self, more: "Usage") -> "Usage":
+        """Return both together, of the same owner and day."""
+        return replace(
+            self,
+            seconds=self.seconds + more.seconds,
+            outputs=self.outputs + more.outputs,
+            bytes=self.bytes + more.bytes,
+        )
 
 
 def day_of(now: float) -> str:

@@ -1,13 +1,13 @@
 """Writes of tasks and events, encoded, as one transaction of SQLite."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import structlog
 
 import xinflight.storage.sqlite_queries as sql
-from xinflight.model import UPLOAD_SECONDS, Task
+from xinflight.model import UPLOAD_SECONDS, Task, Usage
 from xinflight.storage.library_rows import set_marks
 from xinflight.storage.sqlite_deletion import UNREADABLE, set_aside
 from xinflight.storage.store import (
@@ -47,6 +47,8 @@ class Batch:
         self._fences = {(write.task.pool, write.fence) for write in of_tasks if not isinstance(write, Accept | Mark)}
         self._fences |= {(charge.pool, charge.fence) for charge in self._charges}
         self._ended = {write.task.uid for write in of_tasks if write.task.ended}
+        # Those that have ended and held uploads.
+        self._users = [{"uid": write.task.uid} for write in of_tasks if write.task.ended and write.task.inputs]
 
     def run(self, connection: sqlite3.Connection) -> list[int | Task | None]:
         """Store all; return for each write its seq, the known task, or None."""
@@ -65,13 +67,14 @@ class Batch:
         connection.executemany(sql.SET_SEQ, list(seqs.items()))
         sizes = [{"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES} for uid in self._ended]
         connection.executemany(sql.SET_SIZE, sizes)
-        connection.executemany(sql.DROP_USES, sizes)
+        if self._users:
+            connection.executemany(sql.DROP_USES, self._users)
         return rows
 
     def _charge(self, connection: sqlite3.Connection) -> None:
-        for charge in self._charges:
-            connection.execute(sql.ADD_USAGE, msgspec.structs.asdict(charge.usage))
-            connection.execute(sql.SET_FINISH_TAG, (charge.pool, charge.usage.owner, charge.finish))
+        connection.executemany(sql.ADD_USAGE, _sums(charge.usage for charge in self._charges))
+        finish = {(charge.pool, charge.usage.owner): charge.finish for charge in self._charges}
+        connection.executemany(sql.SET_FINISH_TAG, [(*whose, tag) for whose, tag in finish.items()])
         for charge in {charge.pool: charge for charge in self._charges}.values():
             connection.execute(sql.SET_VIRTUAL_TIME, (charge.virtual_time, charge.mean, charge.pool))
             connection.execute(sql.DROP_FINISH_TAGS, (charge.pool, charge.virtual_time))
@@ -114,6 +117,15 @@ class Batch:
                 log.error("unreadable task set aside", uid=uid, error=str(error))
                 set_aside(connection, uid)
         return None
+
+
+def _sums(used: Iterable[Usage]) -> list[dict[str, object]]:
+    """Return the rows of what owners used, one for each owner and day."""
+    sums: dict[tuple[str, str], Usage] = {}
+    for each in used:
+        key = each.owner, each.day
+        sums[key] = sums[key].plus(each) if key in sums else each
+    return [msgspec.structs.asdict(one) for one in sums.values()]
 
 
 def _hold_uploads(connection: sqlite3.Connection, task: Task) -> bool:

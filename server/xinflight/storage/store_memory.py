@@ -109,13 +109,7 @@ class MemoryStore:
         if len(tags) > TAGS:
             del tags[next(iter(tags))]
         key = more.owner, more.day
-        so_far = self._usage.get(key, Usage(owner=more.owner, day=more.day))
-        self._usage[key] = msgspec.structs.replace(
-            more,
-            seconds=so_far.seconds + more.seconds,
-            outputs=so_far.outputs + more.outputs,
-            bytes=so_far.bytes + more.bytes,
-        )
+        self._usage[key] = self._usage[key].plus(more) if key in self._usage else more
         if len(self._usage) > USAGE_ROWS:
             del self._usage[min(self._usage, key=lambda key: key[1])]
 
