@@ -19,8 +19,9 @@ from clients import ShiftedClock, WireClient, painter
 from conftest import Front
 from factories import EVERY_STATE, MANY, ids
 from xinflight.errors import StoreUnusable
+from xinflight.model import Marks, marked_message
 from xinflight.protocol import State
-from xinflight.storage import MIGRATIONS, SqliteStore, sqlite_schema
+from xinflight.storage import MIGRATIONS, Mark, SqliteStore, TaskQuery, phrases, sqlite_schema
 from xinflight.storage.store import Row
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -28,8 +29,10 @@ NEWEST_FIRST = {
     1: ["waiting", "late", "gone", "inline", "plain", "done"],
     2: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
     3: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
+    4: ["sails", "cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
 }
 UNFINISHED = {1: ["waiting"], 2: ["running", "waiting", "cancelling"], 3: ["running", "cancelling", "waiting"]}
+UNFINISHED[4] = UNFINISHED[3]
 OLD_NAMES = {"picture_id": "output_id", "stoppable": "abortable", "picture": "file"}
 DELETED_TO, LAST_STORED, LAST_SHOWN = 8, 87, 93
 """Seqs of schema 2: of a task that was deleted, of the newest event, and of the newest snapshot that a client saw."""
@@ -70,7 +73,7 @@ def dump(path: Path) -> list[str]:
         return [f"version {version}", *connection.iterdump()]
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, 3, 4])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
     """Give a data folder of each earlier schema."""
     return Old(request.param, tmp_path / "data")
@@ -158,6 +161,36 @@ async def test_whose_an_output_is_is_known(store: SqliteStore, old: Old) -> None
     assert await store.output_owner("nothing") is None
 
 
+async def test_old_tasks_are_found_as_new_ones_are(store: SqliteStore, old: Old) -> None:
+    """By their words a moment after the start, and by all that is noted of them from then on."""
+    while await store.library.index():
+        pass
+
+    async def found(**query: Any) -> list[str]:
+        page = await store.library.find("local", TaskQuery(**query), before=None, limit=100)
+        return [row.task.task_id for row in page.tasks]
+
+    newest_first = NEWEST_FIRST[old.schema]
+    tasks = {was["task_id"]: was for was in old.tasks if was["owner"] == "local"}
+    assert await found(kind="text2image") == newest_first
+    assert await found(since=tasks["late"]["created"], until=tasks["late"]["created"] + 0.001) == ["late"]
+    models = {was["params"].get("model") for was in tasks.values()}
+    for model in models - {None}:
+        assert await found(model=model) == [
+            each for each in newest_first if tasks[each]["params"].get("model") == model
+        ]
+    prompts = {each: tasks[each]["params"]["prompt"] for each in newest_first}
+    assert await found(phrases=phrases(prompts["gone"])) == [
+        each for each in newest_first if prompts[each] == prompts["gone"]
+    ]
+    assert await found(phrases=phrases("红色小船")) == ["sails"] * (old.schema > 3)
+    done = await store.task("local", "done")
+    assert done is not None
+    marks = [Marks(index=0, starred=True)]
+    await store.commit([Mark(task=done, message=marked_message(done, marks, 1.0), marks=marks)])
+    assert await found(starred=True) == ["done"]
+
+
 async def test_what_it_takes_is_counted(store: SqliteStore, old: Old) -> None:
     with closing(sqlite3.connect(old.path)) as connection:
         told = "SELECT sum(length(body) + 150) FROM events WHERE uid = tasks.uid"
@@ -175,7 +208,7 @@ async def test_the_next_seq_is_above_all_that_a_client_may_have_seen(store: Sqli
     """Before schema 3, snapshots drew numbers of the same series, up to a million beyond the newest event."""
     for owner, seq in old.seqs.items():
         assert await store.last_seq(owner) >= seq + (1_000_000 if old.schema < 3 else 0)
-    assert await store.trimmed_to("local") == {1: 0, 2: DELETED_TO, 3: 3}[old.schema]
+    assert await store.trimmed_to("local") == {1: 0, 2: DELETED_TO, 3: 3, 4: 3}[old.schema]
 
 
 async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:
