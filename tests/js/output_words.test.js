@@ -74,7 +74,13 @@ test("a failure says why, or that it is one", () => {
   state.fail(null, "failed");
   assert.equal(verdictText(state), "It could not be generated.");
   state.fail({ code: "timeout" }, "expired");
-  assert.equal(verdictText(state), "It took longer than allowed.");
+  assert.equal(verdictText(state), "It took longer than allowed. Fewer steps or a smaller size take less time.");
+  const large = new OutputState();
+  large.fail({ code: "upstream_out_of_memory" }, "failed");
+  assert.equal(verdictText(large), "The model has too little memory for this. A smaller size may fit.");
+  const other = new OutputState();
+  other.fail({ code: "upstream_garbage" }, "failed");
+  assert.equal(verdictText(other), "The model server sent an invalid response.");
 });
 
 test("another attempt is told with its reason", () => {

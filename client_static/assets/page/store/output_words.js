@@ -55,12 +55,18 @@ export function figureText(state, now) {
  * @param {OutputState} state
  */
 export function verdictText(state) {
-  if (state.error) return errorText(state.error);
+  if (state.error) return [errorText(state.error), remedyText(state.error.code)].filter(Boolean).join(" ");
   if (state.phase === "failed" || state.phase === "expired") return t("end.failed");
   if (state.phase !== "cancelled") return "";
   if (!state.outcome) return t("end.image");
   const { upstream, seconds } = state.outcome;
   return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
+}
+
+/** What may help against a failure; empty if nothing that is known does. @param {string} code */
+function remedyText(code) {
+  const key = `remedy.${code}`;
+  return isKey(key) ? t(key) : "";
 }
 
 /**
