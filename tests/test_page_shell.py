@@ -13,6 +13,7 @@ from conftest import Serve
 from page_kit import FROZEN, QUICK, SOON, generate, has_state, live, tiles
 from xinflight.app import setup
 from xinflight.settings import Settings
+from xinflight.web import Handler
 
 pytest_plugins = ["page_fixtures"]
 
@@ -124,12 +125,44 @@ async def test_the_page_opens_without_its_server(
     await expect(page.get_by_test_id("generate")).to_contain_text("生成")
 
 
-async def test_a_proxy_without_its_server_shows_the_page(context: BrowserContext, serve: Serve) -> None:
-    url = await serve(xinference_url=AWAY)
-    page = await opened(context, url)
-    await context.route(url, lambda route: route.fulfill(status=502, body="Bad Gateway"))
-    await context.route("**/ws/generate*", refuse)
-    await page.reload()
+async def test_a_proxy_without_its_server_shows_the_page(context: BrowserContext) -> None:
+    away = False
+
+    @web.middleware
+    async def proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return web.Response(status=502, text="Bad Gateway") if away else await handler(request)
+
+    app = web.Application(middlewares=[proxy])
+    setup(app, Settings(xinference_url=AWAY, drain=0.0), page=True)
+    async with hosted(app) as url:
+        page = await opened(context, url)
+        away = True
+        answer = await page.reload()
+        assert answer
+        assert answer.from_service_worker
+        await expect(page.get_by_test_id("generate")).to_contain_text("Generate")
+        await expect(page.get_by_test_id("away")).to_contain_text("nothing of yours was under way")
+        assert await page.evaluate("fetch('docs/').then(({ status }) => status)") == 502, "nothing else is kept"
+
+
+async def test_each_of_two_gateways_keeps_its_own_page(context: BrowserContext) -> None:
+    """The worker of one that is above another in the path answers for itself alone."""
+    app = web.Application()
+    settings = Settings(xinference_url=AWAY, drain=0.0)
+    setup(app, settings, page=True)
+    setup(app, settings, prefix="/other", name="other", page=True)
+    async with hosted(app) as url:
+        page = await opened(context, url)
+        await page.get_by_test_id("lang").click()
+        await expect(page.get_by_test_id("generate")).to_contain_text("生成")
+        await page.goto(f"{url}other/")
+        await expect(page.get_by_test_id("generate")).to_contain_text("Generate")
+        worker = await page.evaluate("navigator.serviceWorker.ready.then((worker) => worker.scope)")
+        assert worker == f"{url}other/"
+        await page.goto("about:blank")
+    await page.goto(url)
+    await expect(page.get_by_test_id("generate")).to_contain_text("生成")
+    await page.goto(f"{url}other/")
     await expect(page.get_by_test_id("generate")).to_contain_text("Generate")
 
 

@@ -45,6 +45,19 @@ async def test_the_page_comes_with_its_words(serve: Serve) -> None:
     assert await page_of(url, Cookie="xinflight-lang=klingon") == english
 
 
+async def test_the_page_comes_in_the_colours_chosen_before(serve: Serve) -> None:
+    """None are shown before the right ones."""
+    url = await serve(xinference_url=AWAY)
+    found = []
+    for cookie in ("xinflight-theme=dark", "xinflight-theme=system", 'xinflight-theme="><script>'):
+        async with aiohttp.ClientSession() as http, http.get(url, headers={"Cookie": cookie}) as answer:
+            page = await answer.text()
+        scheme = re.search(r'<meta name="color-scheme" content="([^"]+)">', page)
+        assert scheme
+        found.append((scheme[1], 'data-theme="dark"' in page, page.count('name="theme-color"')))
+    assert found == [("dark", True, 1), ("light dark", False, 2), ("light dark", False, 2)]
+
+
 def test_a_third_language_is_one_more_file(tmp_path: Path) -> None:
     """What it has no text for is shown in English."""
     folder = shutil.copytree(WORDS, tmp_path / "words")
