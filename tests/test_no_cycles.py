@@ -9,6 +9,7 @@ from aiohttp import web
 
 from clients import Recorder, WireClient, eventually
 from xinflight.demo import Faults
+from xinflight.tasks.runs import OutputRun
 from xinflight.upstream import Attempt
 
 
@@ -22,15 +23,20 @@ def without_collector() -> Iterator[None]:
 
 
 def living() -> dict[str, int]:
-    """Count the requests to the upstream and the sockets that were not freed."""
-    kinds = (Attempt, web.WebSocketResponse)
+    """Count the runs, the requests to the upstream and the sockets that were not freed."""
+    kinds = (Attempt, OutputRun, web.WebSocketResponse)
     return dict(Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds)))
 
 
-async def test_an_image(client: WireClient) -> None:
-    await client.ask(action="generate", prompt="a boat", task_id="a")
-    assert (await client.ends("a"))["a"]["type"] == "result"
-    await eventually(lambda: living() == {"WebSocketResponse": 1})
+LEFT = {"WebSocketResponse": 1, "OutputRun": 1}
+"""The open socket, and of all runs the one that was started last."""
+
+
+async def test_images(client: WireClient) -> None:
+    for task_id in ("a", "b", "c"):
+        await client.ask(action="generate", prompt="a boat", task_id=task_id)
+        assert (await client.ends(task_id))[task_id]["type"] == "result"
+    await eventually(lambda: living() == LEFT)
 
 
 async def test_an_image_that_is_cancelled(client: WireClient, engine: Recorder) -> None:
@@ -39,14 +45,14 @@ async def test_an_image_that_is_cancelled(client: WireClient, engine: Recorder) 
     await eventually(lambda: engine.in_flight["painter"] == 1)
     await client.ask(action="cancel", task_id="a")
     assert (await client.ends("a"))["a"]["type"] == "cancelled"
-    await eventually(lambda: living() == {"WebSocketResponse": 1})
+    await eventually(lambda: living() == LEFT)
 
 
 async def test_an_image_that_fails(client: WireClient, engine: Recorder) -> None:
     engine.script = [Faults(error="CUDA out of memory")]
     await client.ask(action="generate", prompt="a boat", task_id="a")
     assert (await client.ends("a"))["a"]["type"] == "error"
-    await eventually(lambda: living() == {"WebSocketResponse": 1})
+    await eventually(lambda: living() == LEFT)
 
 
 async def test_a_connection_that_is_lost(client: WireClient) -> None:

@@ -78,6 +78,8 @@ class ActiveTasks:
             if not self._addresses[active.address]:
                 del self._addresses[active.address]
         self.outputs.subtract((active.task.kind, run.output.state) for run in active.runs if not run.output.ended)
+        # Each refers to the task: a reference cycle, which would stay until a full garbage collection.
+        active.runs.clear()
 
     def moved(self, run: OutputRun, before: State) -> None:
         """Count a run whose output is in another state than before."""
