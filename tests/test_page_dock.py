@@ -144,6 +144,16 @@ async def test_settings_are_compared_in_a_grid(studio: Studio) -> None:
     assert [(params["steps"], params["guidance_scale"]) for params in asked] == [(2, 1), (2, 2.5), (3, 1), (3, 2.5)]
     assert len({params["seed"] for params in asked}) == 1
     assert len({params["group"] for params in asked}) == 1
+    # It is shown as a table with an address of its own.
+    await page.get_by_test_id("toast-act").click()
+    view = page.get_by_test_id("grid-view")
+    await expect(view.locator("thead th")).to_have_text(["Guidance 1", "Guidance 2.5"])
+    await expect(view.locator("tbody th")).to_have_text(["Steps 2", "Steps 3"])
+    await expect(view.get_by_test_id("grid-image")).to_have_count(4)
+    await page.reload()
+    await expect(view.get_by_test_id("grid-image")).to_have_count(4)
+    await page.go_back()
+    await expect(view).to_be_hidden()
     await page.get_by_test_id("grid-off").click()
     await expect(page.get_by_test_id("grid-off")).to_be_hidden()
     await expect(page.get_by_test_id("prompt")).to_be_focused()

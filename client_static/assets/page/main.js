@@ -31,6 +31,7 @@ import { shortened } from "./store/output_words.js";
 import { rememberChoice } from "./store/choices.js";
 import { Store } from "./store/store.js";
 import { Title } from "./status/title.js";
+import { GridView } from "./view/grid_view.js";
 import { Viewer } from "./view/viewer.js";
 
 /** Progress is announced only after this many milliseconds of silence. */
@@ -56,6 +57,11 @@ const form = new Form(draft, {
   upload: (image, options) => client.upload(image, options),
   generate: (requests) => {
     for (const request of requests) client.generate({ ...request, lang: lang() });
+    const group = requests[0]?.group;
+    if (group) {
+      const act = () => gridView.open(group);
+      toasts.show(t("grid.asked", { n: requests.length }), { label: t("grid.show"), act });
+    }
     gallery.showNewest();
   },
   earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
@@ -82,6 +88,7 @@ function forget() {
   status.clear();
   lastHeard.clear();
   toasts.clear();
+  gridView.close();
 }
 
 /**
@@ -116,6 +123,7 @@ new Board(store, {
   home: () => byId("gallery", HTMLElement),
 });
 const bell = new Bell(store);
+const gridView = new GridView(store);
 new Shortcuts([{ key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() }]);
 showProgress(store);
 
