@@ -36,7 +36,8 @@ async def test_the_messages_of_one_turn_are_one_write(
     for number in range(GENERATIONS):
         await generate(client, http, f"task-{number}")
     for together in (["ack", "accepted"], ["output", "result"]):
-        assert writes.count(together) == GENERATIONS, writes
+        # A snapshot may have joined them.
+        assert sum(write[: len(together)] == together for write in writes) == GENERATIONS, writes
 
 
 @pytest.mark.parametrize("binary", [False, True])
