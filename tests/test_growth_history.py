@@ -72,6 +72,9 @@ async def fill(folder: Path, tasks: int) -> None:
             images = [output_event(task, index) for index in range(EVENTS_OF_TASK - 2)]
             writes += [accept(task), *(append(task, told) for told in images), append(task, result(task))]
         await store.commit(writes)
+    # Else the server begins with that, beside the requests.
+    while await store.library.index():
+        pass
     await store.close()
 
 
@@ -99,6 +102,8 @@ async def ask_everything(url: str, connections: Connections, tasks: int) -> dict
         # The look at size and age, which every start begins with, is over when something was written after it.
         await client.ask(action="generate", prompt="boat", task_id="first")
         await cancel("first")
+        # It is prepared for searches now, not beside what is counted.
+        await client.ask(action="list", search="boat", limit=1)
         connections.count()
 
         async def counted(name: str, work: Coroutine[Any, Any, Json]) -> Json:

@@ -10,10 +10,12 @@ import pytest
 
 from clients import Json, Recorder, ShiftedClock, WireClient, eventually
 from conftest import Serve
+from factories import finished, lease
 from xinflight.cli import serving
 from xinflight.demo import Faults
-from xinflight.model import UNDO_SECONDS
+from xinflight.model import UNDO_SECONDS, Marks, marked_message
 from xinflight.settings import Settings
+from xinflight.storage import Mark, SqliteStore
 
 FIELDS = {"action": "generate", "size": "64x64", "steps": 2}
 
@@ -213,6 +215,31 @@ async def test_an_erasure_takes_what_is_hidden_at_once(
         assert connection.execute("SELECT term FROM terms").fetchall() == []
     assert (await client.ask(action="restore", task_id="a", index=0))["tasks"][0]["was"] == "unknown"
     assert (await client.ask(action="prefer"))["version"] == 0
+
+
+async def test_words_of_deleted_tasks_are_overwritten_by_and_by(tmp_path: Path) -> None:
+    """An index keeps what was deleted in the parts in which it was, until they are merged."""
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await lease(store)
+    tasks = [await finished(store, f"t{number}") for number in range(6)]
+    for task in tasks:
+        message = marked_message(task, marks := [Marks(index=0, tags=[f"secret{task.task_id}"])], 1.0)
+        await store.commit([Mark(task=task, message=message, marks=marks)])
+    for task in tasks[:5]:
+        await store.delete(task.uid)
+
+    def secrets() -> int:
+        with closing(sqlite3.connect(tmp_path / "data" / "xinflight.db")) as connection:
+            blocks = [block for (block,) in connection.execute("SELECT block FROM search_data")]
+        return sum(b"secret" in block or b"ecrett" in block for block in blocks)
+
+    assert secrets() > 1
+    while await store.library.overwrite():
+        pass
+    assert secrets() == 1, "that of the task that is still there"
+    assert not await store.library.overwrite()
+    await store.close()
 
 
 async def test_preferences_are_the_same_on_all_devices(

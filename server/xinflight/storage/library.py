@@ -88,6 +88,9 @@ class Library(Protocol):
     async def index(self) -> bool:
         """Prepare some tasks that came since for a search, which finds nothing else; tell whether there were any."""
 
+    async def overwrite(self) -> bool:
+        """Overwrite some of the words of tasks that were deleted; tell whether there may be more of them."""
+
     async def preferences(self, owner: str) -> StoredPreferences | None:
         """Return the preferences of an owner, None if none were ever set."""
 

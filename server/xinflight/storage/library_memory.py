@@ -113,6 +113,10 @@ class MemoryLibrary:
         """Do nothing: words are read when they are searched for."""
         return False
 
+    async def overwrite(self) -> bool:
+        """Do nothing: what is deleted is nowhere."""
+        return False
+
     async def preferences(self, owner: str) -> StoredPreferences | None:
         """Return the preferences of an owner."""
         return self._preferences.get(owner)

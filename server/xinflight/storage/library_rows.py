@@ -11,12 +11,15 @@ from xinflight.model import Marks, StoredMessage, Task, without_output
 from xinflight.storage.sqlite_deletion import UNREADABLE
 from xinflight.storage.words import Phrase, words
 
-__all__ = ["STARRED", "add_words", "index_tasks", "marks_of_row", "match", "purge_output", "set_marks"]
+__all__ = ["STARRED", "add_words", "index_tasks", "marks_of_row", "match", "merge_words", "purge_output", "set_marks"]
 
 STARRED = ""
 """The label of a task with a starred output. Those of its tags are the tags, none of which is empty."""
 INDEXED = 50
 """Tasks that are prepared for a search in one transaction: commits wait for it."""
+
+MERGED = 200
+"""Pages of the index of words, 0.8 MB, that are merged in one transaction."""
 
 _task = msgspec.msgpack.Decoder(Task)
 _message = msgspec.msgpack.Decoder(StoredMessage)
@@ -77,6 +80,17 @@ def add_words(connection: sqlite3.Connection, number: int, body: bytes, labels: 
         key = _key(task.owner)
         text = " ".join((task.params.prompt, task.params.model or "", *sorted(labels)))
         connection.execute(sql.ADD_WORDS, (number, " ".join(key + word for word in words(text))))
+
+
+def merge_words(connection: sqlite3.Connection, *, begin: bool) -> bool:
+    """Merge some of the parts of the index, all of them after a `begin`; return whether there was anything to merge.
+
+    What was deleted stays in its parts until then (sqlite.org/fts5.html, section 6.8).
+    """
+    before = connection.total_changes
+    connection.execute(sql.MERGE_WORDS, (-MERGED if begin else MERGED,))
+    # The statement itself counts as one change.
+    return connection.total_changes - before > 1
 
 
 def match(owner: str, wanted: Sequence[Phrase]) -> str:

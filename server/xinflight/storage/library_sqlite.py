@@ -12,7 +12,7 @@ import xinflight.storage.sqlite_queries as sql
 from xinflight.model import DeletedOutput, Marks, Task
 from xinflight.protocol import Preferences, State
 from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, TaskQuery
-from xinflight.storage.library_rows import STARRED, index_tasks, marks_of_row, match, purge_output
+from xinflight.storage.library_rows import STARRED, index_tasks, marks_of_row, match, merge_words, purge_output
 from xinflight.storage.sqlite_batch import row_of_task
 from xinflight.storage.sqlite_database import SqliteDatabase
 from xinflight.storage.store import EVENT_BYTES, TASK_BYTES
@@ -36,6 +36,9 @@ class SqliteLibrary:
     ) -> None:
         self._database = database
         self._readable = readable
+        # Whether words may be deleted and not overwritten; those of an earlier process may be.
+        self.deleted_words = True
+        self._merging = False
 
     async def find(self, owner: str, query: TaskQuery, *, before: int | None, limit: int) -> FoundTasks:
         """Return tasks and their marks, in one read."""
@@ -93,6 +96,15 @@ class SqliteLibrary:
         if not await self._database.read(_has_new_tasks):
             return False
         return await self._database.write(index_tasks)
+
+    async def overwrite(self) -> bool:
+        """Merge some parts of the index of words, beginning with all of them if any words were deleted since."""
+        begin = self.deleted_words and not self._merging
+        if begin:
+            self.deleted_words = False
+        if begin or self._merging:
+            self._merging = await self._database.write(lambda db: merge_words(db, begin=begin))
+        return self._merging
 
     async def preferences(self, owner: str) -> StoredPreferences | None:
         """Return the preferences of an owner."""

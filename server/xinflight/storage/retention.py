@@ -31,6 +31,9 @@ READ_TASKS = 50
 USAGE_SECONDS = 400 * 86400.0
 """How long usage is kept: a statement of the year before can be had. Owners may be made up, so rows may be many."""
 
+WORDS_SECONDS = 1800.0
+"""Seconds after which words of deleted tasks are overwritten: the whole index of words is written anew for that."""
+
 CLOCK_STEADY = 3600.0
 """Seconds that the wall clock must have run evenly, since the start or since it was set, before age counts."""
 CLOCK_JUMP = 60.0
@@ -49,6 +52,8 @@ class Retention:
         self._cursors = PageCursors()
         # Usage before this day is gone already.
         self._usage_since = ""
+        # When words of deleted tasks were overwritten, or this began (monotonic).
+        self._overwritten = clock.monotonic()
         # Since when wall clock and monotonic clock run side by side, and how far apart.
         self._even_since: float | None = None
         self._offset = 0.0
@@ -129,12 +134,21 @@ class Retention:
         while True:
             try:
                 await self.enforce()
-                while await self._store.library.index():
-                    # Between two steps others may write.
-                    pass
+                await self._keep_words()
             except StorageUnavailable as error:
                 log.warning("retention not enforced", error=str(error))
             await self._clock.sleep(PAUSE)
+
+    async def _keep_words(self) -> None:
+        """Prepare new tasks for a search, and from time to time overwrite the words of deleted ones."""
+        while await self._store.library.index():
+            # Between two steps others may write.
+            pass
+        now = self._clock.monotonic()
+        if now - self._overwritten >= WORDS_SECONDS:
+            self._overwritten = now
+            while await self._store.library.overwrite():
+                pass
 
     async def enforce(self) -> None:
         """Delete ended tasks until number, size and age are within the settings, and usage that is too old."""

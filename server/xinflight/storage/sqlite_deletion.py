@@ -43,7 +43,7 @@ def forget_owner(connection: sqlite3.Connection, owner: str, used_before: str) -
     for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE, library.DROP_PREFERENCES):
         connection.execute(query, (owner,))
     # Its parts keep the words of deleted tasks until then.
-    connection.execute(library.MERGE_WORDS)
+    connection.execute(library.MERGE_ALL_WORDS)
     connection.execute(sql.DROP_USAGE, (owner, used_before))
 
 

@@ -82,6 +82,7 @@ class SqliteStore:
             if isinstance(write, Append) and isinstance(write.message, OutputEvent) and write.message.url:
                 self._recent_owners[write.message.url] = write.task.owner
             elif isinstance(write, Mark):
+                self.library.deleted_words = True
                 for marks in write.marks:
                     self._recent_owners.pop(write.task.outputs[marks.index].output_id, None)
         while len(self._recent_owners) > RECENT_OUTPUTS:
@@ -162,13 +163,13 @@ class SqliteStore:
     async def delete(self, uid: str) -> None:
         """Delete a task and its events."""
         await self._database.write(lambda db: delete_task(db, uid))
-        self._recent_owners.clear()
+        self._forget_recent()
 
     async def prune(self, *, keep_bytes: int, keep_tasks: int, ended_before: float) -> list[Task]:
         """Delete tasks that are too old, or too many; with the last of them the file becomes smaller."""
         rows = await self._database.write(lambda db: prune_ended(db, keep_bytes, keep_tasks, ended_before))
         if rows:
-            self._recent_owners.clear()
+            self._forget_recent()
         while not rows and await self._database.write(_give_back):
             # Between two steps others may write.
             pass
@@ -266,6 +267,11 @@ class SqliteStore:
         rows = await self._database.read(lambda db: db.execute(sql.UNFINISHED, (pool,)).fetchall())
         return list((await self._readable(rows)).values())
 
+    def _forget_recent(self) -> None:
+        """Note that a task was deleted: forget whose the newest outputs are, and have its words overwritten."""
+        self._recent_owners.clear()
+        self.library.deleted_words = True
+
     async def _readable(self, rows: Iterable[tuple[str, bytes]]) -> dict[str, Task]:
         """Return tasks by uid, in their order; set aside those that can't be decoded, since the others go on."""
         tasks = {}
@@ -275,7 +281,7 @@ class SqliteStore:
             except UNREADABLE as error:
                 log.error("unreadable task set aside", uid=uid, error=str(error))
                 await self._database.write(functools.partial(set_aside, uid=uid))
-                self._recent_owners.clear()
+                self._forget_recent()
         return tasks
 
 
