@@ -1,5 +1,4 @@
 // @ts-check
-import { MAX_SEED } from "../../client/xinflight.js";
 import { onLang, plural, t } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
 import { Chips } from "./chips.js";
@@ -312,7 +311,7 @@ export class Form {
     const params = this.#params((hasSize(kind) && size) || undefined);
     const requests = this.#prompt.prompts.map((prompt) => ({ ...params, prompt: prompt || undefined }));
     if (axes.length === 0) return requests;
-    const own = { id: Math.random().toString(36).slice(2, 10), seed: Math.floor(Math.random() * MAX_SEED) };
+    const own = { id: Math.random().toString(36).slice(2, 10), seed: Math.floor(Math.random() * 2 ** 32) };
     return requests.flatMap((request) => gridRequests(request, axes, own));
   }
 
