@@ -10,13 +10,15 @@ import pytest
 from bench.fake_upstream import FakeUpstream
 from clients import WireClient
 from conftest import Serve
-from factories import finished, lease
+from factories import accept, append, charge, draw, end, finished, lease, make_task
 from work_counts import counted, generate
-from xinflight.demo.drawing import draw
+from xinflight.demo import drawing
+from xinflight.journal import journal
+from xinflight.model import Usage, end_message, output_message
 from xinflight.storage import FileBlobs, RecentBlobs, SqliteStore, StoredFile, blobs_recent
 
 GENERATIONS = 5
-JPEG = draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
+JPEG = drawing.draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
 
 
 @pytest.fixture
@@ -38,18 +40,52 @@ async def test_a_generation_is_handed_to_a_thread_three_times(
 ) -> None:
     """To be accepted and ended, both of which must be stored before they are told, and for its file.
 
-    That it may be sent is stored with its acceptance, since a slot is free.
+    That it may be sent is stored with its acceptance, since a slot is free; what it took, once for all of a second.
     """
+    monkeypatch.setattr(journal, "CHARGE_SECONDS", 3600.0)
     await generate(client, http, "first")
     with counted(monkeypatch) as counts:
         for number in range(GENERATIONS):
             await generate(client, http, f"task-{number}")
     print(counts.table(GENERATIONS))
     assert counts.hand_overs == {"commit": 2 * GENERATIONS, "FileBlobs._put": GENERATIONS}
-    # The run and its request, the progress, and the GET.
-    assert counts.tasks.total() == 4 * GENERATIONS
+    ours = {
+        name: count for name, count in counts.tasks.items() if name.startswith(("Front.", "PoolRunner.", "Attempt."))
+    }
+    assert ours == dict.fromkeys(("PoolRunner._run", "Attempt._poll_progress", "Attempt._post"), GENERATIONS)
     # Written aside, then renamed.
     assert counts.files["rename"] == GENERATIONS
+
+
+async def test_a_commit_is_a_handful_of_statements(tmp_path: Path) -> None:
+    """Around each of them, the thread that runs it gives way to the loop and asks for its turn again."""
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await lease(store)
+    statements: list[str] = []
+    connection = store._database._write
+    assert connection is not None
+
+    def ran() -> int:
+        count = sum(not text.startswith("--") for text in statements)
+        statements.clear()
+        return count
+
+    connection.set_trace_callback(statements.append)
+    task = make_task()
+    await store.commit([accept(task)])
+    # BEGIN; the task, its output, the owner's seq before and after, the event; COMMIT.
+    assert ran() == 7
+    draw(task)
+    end(task)
+    await store.commit([append(task, output_message(task, task.outputs[0], 0.0)), append(task, end_message(task))])
+    # The fence and the size of the task, and a second event, but no output.
+    assert ran() == 9
+    await store.commit([charge(Usage(owner="ann", day="2026-01-01", seconds=1.0), finish=n) for n in range(40)])
+    # The fence, usage, finish tag, virtual time, and the tags that are behind it.
+    assert ran() == 7
+    assert [row.seconds for row in await store.usage("ann", first="2026-01-01", last="2026-01-01")] == [40.0]
+    await store.close()
 
 
 async def test_the_owner_of_a_fresh_output_is_known_until_a_task_is_deleted(
