@@ -66,6 +66,7 @@ async def test_away_for_a_while(tmp_path: Path, emulate: Serve) -> None:
 
 
 CLEAR = {"timeout", "upstream_died", "upstream_failed", "upstream_garbage", "upstream_unreachable", "upstream_busy"}
+CLEAR |= {"upstream_out_of_memory"}
 
 
 async def test_everything_at_once(tmp_path: Path, emulate: Serve) -> None:
