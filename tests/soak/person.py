@@ -47,6 +47,8 @@ class Person:
         self._ws: WebSocket | None = None
         self._inbox: asyncio.Queue[Json] = asyncio.Queue()
         self._uploads: list[str] = []
+        # Tasks whose end came since this was cleared.
+        self._ended: set[str] = set()
         self._cookies = aiohttp.CookieJar(unsafe=True)
         self._http: aiohttp.ClientSession | None = None
 
@@ -169,11 +171,12 @@ class Person:
 
     async def cancel_waiting(self) -> None:
         """Ask for many images and cancel them all, most of which still wait."""
+        self._ended.clear()
         tasks = {await self._send_generate(n=4) for _ in range(3)}
         self._send({"action": "cancel", "scope": "all"})
-        while tasks:
-            # In whatever order they end. What people left behind before is cancelled, too.
-            tasks.discard((await self._until(*ENDS, task=""))["task_id"])
+        # In whatever order they end, the first perhaps before the last is accepted, and what was left behind too.
+        while not tasks <= self._ended:
+            await self._until(*ENDS, task="")
 
     async def cut_and_resume(self) -> None:
         """Lose the line while an image runs, and resume."""
@@ -296,6 +299,8 @@ class Person:
         while True:
             message = await self._next()
             self._seen = max(self._seen, message.get("seq", 0))
+            if message["type"] in ENDS:
+                self._ended.add(message["task_id"])
             if message["type"] in types and (not wanted or message.get("task_id") == wanted) and when(message):
                 return message
             if message["type"] == "error" and message.get("task_id", wanted) == wanted:
