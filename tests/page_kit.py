@@ -107,16 +107,41 @@ async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> L
     """Ask for images by the form; return the new generation."""
     # Others that come meanwhile, from other windows, have other prompts.
     alike = page.get_by_test_id("generation").filter(has_text=prompt)
-    known = await alike.count()
+    known = await task_ids(alike)
     await open_settings(page)
     await page.get_by_test_id("prompt").fill(prompt)
     await page.get_by_test_id("steps").fill(str(steps))
     await page.get_by_test_id("n").fill(str(n))
     await page.get_by_test_id("generate").click()
-    await expect(alike).to_have_count(known + 1)
-    # The newest stands first and moves down as others come; its id stays.
-    task = await alike.first.get_attribute("data-task")
+    await expect(alike).to_have_count(len(known) + 1)
+    # It moves as others land; its id stays.
+    [task] = set(await task_ids(alike)) - set(known)
     return page.locator(f'[data-task="{task}"]')
+
+
+async def task_ids(generations: Locator) -> list[str]:
+    ids: list[str] = await generations.evaluate_all("all => all.map(({ dataset }) => dataset.task)")
+    return ids
+
+
+async def view(generation: Locator) -> Locator:
+    """Open the first image or video of a generation in full size; return the view."""
+    await tiles(generation).first.get_by_test_id("open").click()
+    viewer = generation.page.get_by_test_id("viewer")
+    await expect(viewer).to_be_visible()
+    return viewer
+
+
+async def facts(generation: Locator) -> dict[str, str]:
+    """Return what the view tells of how a generation was made; the view is closed again."""
+    viewer = await view(generation)
+    told: dict[str, str] = await viewer.locator("[data-testid^=fact-]").evaluate_all(
+        """all => Object.fromEntries(
+            all.map((fact) => [fact.dataset.testid.slice(5), fact.querySelector("dd").textContent]))"""
+    )
+    await generation.page.keyboard.press("Escape")
+    await expect(viewer).to_be_hidden()
+    return told
 
 
 def tiles(generation: Locator) -> Locator:

@@ -165,7 +165,7 @@ async def test_a_prompt_is_never_markup(studio: Studio) -> None:
     prompt = '<img src=x onerror="throw 1"><b id=bold>bold</b>'
     generation = await generate(page, prompt, steps=2)
     await is_shown(tiles(generation))
-    await expect(generation.locator("header")).to_contain_text(prompt)
+    await expect(tiles(generation).get_by_test_id("tile-prompt")).to_have_text(prompt)
     await expect(page.locator("#bold")).to_have_count(0)
 
 
@@ -182,10 +182,10 @@ async def test_a_seed_is_used_again_for_the_same_image(studio: Studio) -> None:
     page = await studio.visit()
     first = await generate(page, "a stone", steps=2)
     await is_shown(tiles(first))
-    await tiles(first).get_by_test_id("use-seed").click()
+    await tiles(first).get_by_test_id("reuse").click()
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_test_id("generation")).to_have_count(2)
-    again = page.get_by_test_id("generation").first
+    again = page.get_by_test_id("generation").filter(has_text="a stone").first
     await is_shown(tiles(again))
     assert await pixels(tiles(first)) == await pixels(tiles(again))
 

@@ -23,6 +23,7 @@ from page_kit import (
     live,
     lose_the_line,
     tiles,
+    view,
 )
 from server_process import running as server_process
 from xinflight.cli import serving
@@ -109,7 +110,10 @@ async def test_a_line_cut_again_and_again_shows_what_an_undisturbed_one_does(stu
         await expect(images).to_have_count(2)
         await is_shown(images.nth(0))
         await is_shown(images.nth(1))
-    seeds = [await window.get_by_test_id("seed-value").all_text_contents() for window in (page, undisturbed)]
+    seeds = [
+        await window.get_by_test_id("reuse").evaluate_all("all => all.map(({ title }) => title)")
+        for window in (page, undisturbed)
+    ]
     assert seeds[0] == seeds[1]
 
 
@@ -129,9 +133,10 @@ async def test_the_newest_stands_first_before_and_after_it_was_accepted(studio: 
     page = await studio.visit()
     await lose_the_line(page)
     generations = [await generate(page, f"asked {when}", steps=1) for when in ("first", "second", "third")]
-    prompts = page.get_by_test_id("generation").locator("header")
+    prompts = page.get_by_test_id("tile-prompt")
     newest_first = [re.compile(f"asked {when}") for when in ("third", "second", "first")]
-    await expect(prompts).to_have_text(newest_first)
+    # What is in flight stands in the order in which it lands.
+    await expect(prompts).to_have_text(newest_first[::-1])
     for _ in range(2):
         await page.reload()
         for generation in generations:
@@ -154,7 +159,11 @@ async def test_two_windows_agree(studio: Studio) -> None:
     for window in (left, right):
         await is_shown(tiles(window.get_by_test_id("generation").first))
         await expect(window.get_by_test_id("generation")).to_have_count(2)
-    await left.get_by_test_id("delete").first.click()
+    await (
+        (await view(left.get_by_test_id("generation").filter(has_text="a barn")))
+        .get_by_test_id("viewer-delete")
+        .click()
+    )
     await left.get_by_test_id("confirm-delete").click()
     for window in (left, right):
         await expect(window.get_by_test_id("generation")).to_have_count(1)

@@ -11,7 +11,20 @@ from playwright.async_api import FilePayload, Page, expect
 
 from clients import Recorder, painter
 from conftest import Serve
-from page_kit import Open, Studio, find_the_line, fits, generate, is_shown, live, lose_the_line, open_settings, tiles
+from page_kit import (
+    Open,
+    Studio,
+    facts,
+    find_the_line,
+    fits,
+    generate,
+    is_shown,
+    live,
+    lose_the_line,
+    open_settings,
+    tiles,
+    view,
+)
 
 pytest_plugins = ["page_fixtures"]
 
@@ -81,9 +94,13 @@ async def test_an_image_is_brought_and_started_from(atelier: Studio, way: str) -
     await page.get_by_test_id("strength").fill("0.35")
     made = await generate(page, "a boat", steps=2)
     await is_shown(tiles(made))
-    await expect(made.locator(".meta")).to_contain_text(
-        "Image from the start image · painter · 96 × 64 · strength 35%"
-    )
+    told = await facts(made)
+    assert [told[fact] for fact in ("kind", "model", "size", "strength")] == [
+        "Image from the start image",
+        "painter",
+        "96 × 64",
+        "35%",
+    ]
     [body] = atelier.engine.img2img_bodies
     assert (body.denoising_strength, body.width, body.height) == (0.35, *SIZE)
     assert Image.open(io.BytesIO(base64.b64decode(body.init_images[0]))).size == SIZE
@@ -122,7 +139,7 @@ async def test_any_image_can_be_started_from_again(atelier: Studio) -> None:
     page = await atelier.visit()
     first = await generate(page, "a boat", steps=2)
     await is_shown(tiles(first))
-    await tiles(first).get_by_test_id("use-as-start").click()
+    await (await view(first)).get_by_test_id("use-as-start").click()
     await expect(page.get_by_test_id("start-status")).to_have_text("64 × 64")
     await expect(page.get_by_test_id("prompt")).to_be_focused()
     second = await generate(page, "a boat at night", steps=2)
@@ -130,7 +147,7 @@ async def test_any_image_can_be_started_from_again(atelier: Studio) -> None:
     assert len(atelier.engine.img2img_bodies) == 1
     # All of it can be used again, the start image too.
     await page.get_by_test_id("start-remove").click()
-    await second.get_by_test_id("reuse").click()
+    await tiles(second).get_by_test_id("reuse").click()
     await expect(page.get_by_test_id("start-status")).to_have_text("64 × 64")
     await expect(page.get_by_test_id("start-preview")).to_be_visible()
 
@@ -157,7 +174,7 @@ async def test_a_mask_is_painted_black_and_white_at_the_images_own_size(atelier:
     assert await models(page) == ["painter"]
     made = await generate(page, "a red boat", steps=2)
     await is_shown(tiles(made))
-    await expect(made.locator(".meta")).to_contain_text("Repaint a part")
+    assert (await facts(made))["kind"] == "Repaint a part"
     mask = (await upload_of(atelier, page, "mask")).convert("RGB")
     assert mask.size == SIZE
     assert {colour for _, colour in mask.getcolors() or []} == {(0, 0, 0), (255, 255, 255)}

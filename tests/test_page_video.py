@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from clients import Recorder, painter
 from conftest import Serve
-from page_kit import FROZEN, Open, Studio, fits, generate, has_state, open_settings, tiles
+from page_kit import FROZEN, Open, Studio, facts, fits, generate, has_state, open_settings, tiles, view
 from xinflight.demo import EmulatedModel
 
 pytest_plugins = ["page_fixtures"]
@@ -42,17 +42,26 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     made = await generate(page, "a boat on a lake", steps=2)
     tile = tiles(made)
     await expect(tile).to_have_attribute("data-loaded", "true")
-    await expect(made.locator(".meta")).to_contain_text("Video · animator · 96 × 64 · 9 frames · 16 frames/s")
-    video = tile.get_by_test_id("video")
-    facts = "v => [v.controls, v.muted, v.loop, v.playsInline, v.autoplay, v.videoWidth, v.videoHeight]"
-    assert await video.evaluate(facts) == [True, True, True, True, False, 96, 64]
+    viewer = await view(made)
+    video = viewer.get_by_test_id("viewer-video")
+    await expect(video).to_have_js_property("videoWidth", 96)
+    settings = "v => [v.controls, v.muted, v.loop, v.playsInline, v.autoplay, v.videoWidth, v.videoHeight]"
+    assert await video.evaluate(settings) == [True, False, True, True, False, 96, 64]
     async with page.expect_download() as download:
-        await tile.get_by_test_id("download").click()
+        await viewer.get_by_test_id("viewer-download").click()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_a-boat-on-a-lake_seed-\d+\.mp4", (await download.value).suggested_filename)
     # It is no image: neither is it opened as one, nor started from.
-    await expect(tile.get_by_test_id("open")).to_be_hidden()
-    await expect(tile.get_by_test_id("use-as-start")).to_be_hidden()
-    await made.get_by_test_id("reuse").click()
+    await expect(viewer.get_by_test_id("use-as-start")).to_be_hidden()
+    await page.keyboard.press("Escape")
+    told = await facts(made)
+    assert [told[fact] for fact in ("kind", "model", "size", "frames", "fps")] == [
+        "Video",
+        "animator",
+        "96 × 64",
+        "9",
+        "16",
+    ]
+    await tile.get_by_test_id("reuse").click()
     await expect(page.get_by_test_id("model")).to_have_value("animator")
     await expect(page.get_by_test_id("frames")).to_have_value("9")
 
@@ -63,7 +72,7 @@ async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studi
     options = page.get_by_test_id("model").locator("option")
     await expect(options).to_have_count(2)
     drawn = await generate(page, "a boat", steps=2)
-    await tiles(drawn).get_by_test_id("use-as-start").click()
+    await (await view(drawn)).get_by_test_id("use-as-start").click()
     await expect(page.get_by_test_id("start-card")).to_be_visible()
     await expect(options).to_have_count(1)
 

@@ -51,7 +51,7 @@ test("every fixed key is said somewhere", () => {
     .map((name) => `assets/page/${name}`);
   const text = ["templates/index.html", "assets/words/words.js", ...scripts].map(read).join("\n");
   // Families whose keys are put together of a prefix and what the server says.
-  const made = /^(language|code|close|connection|end|kind|ordinal|remedy|say|sign_in|state|step|theme|upstream)\./;
+  const made = /^(language|code|close|connection|end|fact|kind|ordinal|remedy|say|sign_in|state|step|theme|upstream)\./;
   const left = Object.keys(en).filter((key) => !made.test(key) && !text.includes(`"${key.replace(/_(one|other)$/, "")}`));
   assert.deepEqual(left, []);
 });
@@ -110,7 +110,7 @@ test("the longer a time, the rounder it is said", () => {
 test("numbers are said as the language does", () => {
   assert.deepEqual([1, 2, 3, 4, 11, 21, 112].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "21st", "112th"]);
   assert.equal(percent(7), "7%");
-  assert.deepEqual([plural("meta.steps", 1), plural("meta.steps", 0)], ["1 step", "0 steps"]);
+  assert.deepEqual([plural("day.images", 1), plural("day.images", 0)], ["1 image", "0 images"]);
 });
 
 test("an unknown error is told in the server's words, a known one in ours, with its limit", () => {

@@ -12,7 +12,8 @@ import { byId } from "./ui/dom.js";
 import { Draft } from "./store/draft.js";
 import { Form } from "./dock/form.js";
 import { learnTimes } from "./dock/times.js";
-import { Gallery } from "./sheet/gallery.js";
+import { Acts } from "./sheet/acts.js";
+import { Sheet } from "./sheet/sheet.js";
 import { remember } from "./store/memory.js";
 import { More } from "./sheet/more.js";
 import { PauseButton } from "./board/pause.js";
@@ -50,7 +51,6 @@ new ThemeButton();
 const announcer = new Announcer();
 const store = new Store(client, tell);
 const title = new Title(store);
-const viewer = new Viewer();
 const draft = new Draft(wsPath);
 const times = learnTimes(client, wsPath, () => form.renderCost());
 const form = new Form(draft, {
@@ -62,7 +62,7 @@ const form = new Form(draft, {
       const act = () => gridView.open(group);
       toasts.show(t("grid.asked", { n: requests.length }), { label: t("grid.show"), act });
     }
-    gallery.showNewest();
+    sheet.showNewest();
   },
   earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
   lastSeed: () => store.newestSeed,
@@ -106,26 +106,30 @@ function tell({ name, state }, what) {
   } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
 }
 
-const gallery = new Gallery(client, store, {
+/** Tell of a request that failed. @param {import("../client/xinflight.js").XinflightError} error */
+const problem = (error) => status.complain(error);
+const toasts = new Toasts(() => byId("prompt", HTMLTextAreaElement));
+const cancelling = new Cancelling(client, store, toasts, problem);
+const acts = new Acts(client, store, cancelling, {
   reuse: (params, image) => form.fill(params, image),
   start: (image) => form.startFrom(image),
-  open: (tile, all) => viewer.open(tile, all),
   mayDelete: (prompt, n) => confirm.ask(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
-  problem: (error) => status.complain(error),
-  grown: (n) => announcer.say(plural("say.more", n)),
+  problem,
+  asked: () => sheet.showNewest(),
 });
-const toasts = new Toasts(() => byId("prompt", HTMLTextAreaElement));
-const cancelling = new Cancelling(client, store, toasts, (error) => status.complain(error));
 new Board(store, {
   cancel: (output) => cancelling.one(output),
   cancelAll: () => cancelling.all(),
-  move: (taskId, where) => void client.move(taskId, where).catch((error) => status.complain(error)),
+  move: (taskId, where) => void client.move(taskId, where).catch(problem),
   home: () => byId("gallery", HTMLElement),
 });
 const bell = new Bell(store);
 const gridView = new GridView(store);
 new Shortcuts([{ key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() }]);
 showProgress(store);
+const sheet = new Sheet(store, (action, output) => acts.do(action, output));
+const viewer = new Viewer(store, sheet, acts);
+new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
 
 const tabs = new Tabs((name) => keep(tabPlace, name));
 const tabPlace = `xinflight.tab ${wsPath}`;
@@ -135,11 +139,7 @@ const chat = new Chat(client, chatDraft, {
   mayDelete: (title) => confirm.ask(t("delete.title", { prompt: title }), t("chat.delete_text")),
   problem: (error) => status.complain(error),
 });
-new More(
-  client,
-  { oldest: () => byId("conversation", HTMLSelectElement), grown: () => {}, problem: (error) => status.complain(error) },
-  "chat-more",
-);
+new More(client, { grown: () => {}, problem }, "chat-more");
 
 /** Show the tabs where there is something to chat with, and again the one that was shown before a reload. */
 function offerTabs() {

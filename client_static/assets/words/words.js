@@ -2,8 +2,8 @@
 /** @typedef {keyof typeof import("./en.json")} Key */
 /** @typedef {Record<string, string | number>} Values */
 /**
- * @typedef {"act.cancel_generation" | "away.unfinished" | "bell.failed" | "bell.ready" | "connection.resumed" | "dock.lines"
- *   | "delete.text" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
+ * @typedef {"act.cancel_generation" | "away.unfinished" | "bell.failed" | "bell.ready" | "connection.resumed" | "day.images"
+ *   | "delete.text" | "dock.lines" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
  *   | "toast.stopping_all"} Plural
  */
 /**
@@ -151,6 +151,16 @@ export function when(seconds, length) {
   const short = { ...day, hour: "numeric", minute: "2-digit" };
   const form = length === "full" ? { dateStyle: "full", timeStyle: "medium" } : short;
   return new Intl.DateTimeFormat(current, /** @type {Intl.DateTimeFormatOptions} */ (form)).format(date);
+}
+
+/** Name a day: relative if it is today or yesterday. @param {number} midnight in milliseconds */
+export function dayName(midnight) {
+  const date = new Date(midnight);
+  const today = new Date().setHours(0, 0, 0, 0);
+  if (midnight === today) return t("day.today");
+  if (midnight === new Date(today).setDate(new Date(today).getDate() - 1)) return t("day.yesterday");
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return new Intl.DateTimeFormat(current, { weekday: "long", day: "numeric", month: "long", year }).format(date);
 }
 
 /**

@@ -1,152 +1,171 @@
 // @ts-check
-import { percent, t } from "../../words/words.js";
+import { duration, percent, plural, t } from "../../words/words.js";
+import { figureText, noteText, stepText, verdictText } from "../store/output_words.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
-import { etaText, figureText, noteText, stepText, verdictText } from "../store/output_words.js";
 import { downloadUrl } from "../ui/downloads.js";
-
-/** @typedef {"cancel" | "retry" | "open" | "seed" | "start"} TileAction */
+import { addressOf } from "../view/address.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("./justify.js").Box} Box */
 
-/** The tile of one output: its progress, then the image or video, or the reason why there is none. */
+/**
+ * `first`: make its generation before all own ones that wait; `others`: cancel all other generations; `all`: cancel all
+ * outputs of its generation; `reuse`: fill the form with what made it; `vary`: ask for four variations.
+ * @typedef {"cancel" | "retry" | "first" | "others" | "all" | "reuse" | "vary" | "remove"} TileAction
+ */
+
+/** @type {TileAction[]} */
+const ACTIONS = ["cancel", "retry", "first", "others", "all", "reuse", "vary", "remove"];
+
+/** What is offered of a generation in flight, at its first tile that is not there yet. @typedef {{first: boolean, others: boolean, all: boolean}} Offer */
+
+/** The tile of one output: its progress, then the image or video; or a strip with the reason why there is none. */
 export class Tile {
   element = fromTemplate("tile-template");
   output;
   #unavailable = false;
   #parts = {
-    figure: part(this.element, "figure", HTMLElement),
-    frame: part(this.element, "frame", HTMLElement),
-    open: part(this.element, "open", HTMLButtonElement),
+    open: part(this.element, "open", HTMLAnchorElement),
     image: part(this.element, "image", HTMLImageElement),
     video: part(this.element, "video", HTMLVideoElement),
-    verdict: part(this.element, "verdict", HTMLElement),
-    bar: part(this.element, "bar", HTMLElement),
-    step: part(this.element, "step", HTMLElement),
+    figure: part(this.element, "figure", HTMLElement),
     eta: part(this.element, "eta", HTMLElement),
+    step: part(this.element, "step", HTMLElement),
     note: part(this.element, "note", HTMLElement),
-    seed: part(this.element, "seed", HTMLButtonElement),
-    seedText: part(this.element, "seed-text", HTMLElement),
-    start: part(this.element, "start", HTMLButtonElement),
+    verdict: part(this.element, "verdict", HTMLElement),
+    prompt: part(this.element, "prompt", HTMLElement),
+    bar: part(this.element, "bar", HTMLElement),
     download: part(this.element, "download", HTMLAnchorElement),
     load: part(this.element, "load", HTMLButtonElement),
-    retry: part(this.element, "retry", HTMLButtonElement),
-    cancel: part(this.element, "cancel", HTMLButtonElement),
   };
+  #buttons = /** @type {Record<TileAction, HTMLButtonElement>} */ (
+    Object.fromEntries(ACTIONS.map((action) => [action, part(this.element, action, HTMLButtonElement)]))
+  );
 
   /**
    * @param {GenerationOutput} output
-   * @param {(action: TileAction, tile: Tile) => void} act
+   * @param {(action: TileAction, output: GenerationOutput) => void} act
    */
   constructor(output, act) {
     this.output = output;
     this.element.dataset.index = String(output.index);
-    for (const action of /** @type {TileAction[]} */ (["cancel", "retry", "open", "seed", "start"])) {
-      part(this.element, action, HTMLButtonElement).addEventListener("click", () => act(action, this));
-    }
-    this.#parts.load.addEventListener("click", () => this.#load());
-    this.#parts.image.addEventListener("load", () => this.#arrived(true));
-    this.#parts.image.addEventListener("error", () => this.#arrived(false));
-    this.#parts.video.addEventListener("loadedmetadata", () => this.#arrived(true));
-    this.#parts.video.addEventListener("error", () => this.#arrived(false));
+    this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id) + 47 * output.index));
+    for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
+    const { image, video, load } = this.#parts;
+    load.addEventListener("click", () => this.#load());
+    image.addEventListener("load", () => this.#arrived(true));
+    image.addEventListener("error", () => this.#arrived(false));
+    video.addEventListener("loadedmetadata", () => this.#arrived(true));
+    video.addEventListener("error", () => this.#arrived(false));
+    this.element.addEventListener("pointerenter", () => this.#play(true));
+    this.element.addEventListener("pointerleave", () => this.#play(false));
   }
 
-  get name() {
-    return this.output.name;
+  /** @param {Box} box */
+  place({ left, top, width, height }) {
+    const { style } = this.element;
+    style.translate = `${left}px ${top}px`;
+    style.width = `${width}px`;
+    style.height = `${height}px`;
+    this.element.classList.toggle("small", width < 200);
   }
 
-  get state() {
-    return this.output.state;
-  }
-
-  get isVideo() {
-    return this.output.isVideo;
-  }
-
-  /** Reserve space in the aspect ratio of the file, or of what was asked for. */
-  #shape() {
-    const { output } = this.state;
-    const size = output?.width ? `${output.width}x${output.height}` : (this.output.generation.params.size ?? "1x1");
-    const [width, height] = size.split("x").map(Number);
-    this.#parts.frame.style.setProperty("--shape", `${width} / ${height}`);
-  }
-
-  /** Update the tile. Call after every change of its state or of the language. */
-  render() {
-    const { state } = this;
+  /**
+   * Update the tile. Call after every change of its state or of the language.
+   * @param {number} now in milliseconds
+   * @param {Offer} offer
+   */
+  render(now, offer) {
+    const { state, generation, cancelRefused } = this.output;
     const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
-    this.element.setAttribute("aria-label", this.name);
-    this.#shape();
+    this.element.setAttribute("aria-label", this.output.name);
+    const { prompt } = this.#parts;
+    if (prompt.textContent !== generation.prompt) prompt.textContent = prompt.title = generation.prompt;
     if (state.output) this.#show(state.output);
     showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
-    showText(this.#parts.note, this.output.cancelRefused && !state.ended ? this.output.cancelRefused : noteText(state));
-    keepFocus(this.element, () => this.#showButtons(), () => this.#nextBest);
-    this.tick(performance.now());
+    showText(this.#parts.note, cancelRefused && !state.ended ? cancelRefused : noteText(state));
+    keepFocus(this.element, () => this.#showButtons(offer), () => this.#nextBest);
+    this.tick(now);
   }
 
   /** Update what changes with time alone. @param {number} now in milliseconds */
   tick(now) {
-    const { state } = this;
-    const step = state.ended ? this.#endWord() : stepText(state);
-    const eta = etaText(state, now);
+    const { state } = this.output;
+    const { bar, eta: place } = this.#parts;
+    const step = state.ended ? "" : stepText(state);
+    const eta = state.ended ? "" : leftText(state, now);
     const shown = state.shownAt(now);
     showText(this.#parts.figure, figureText(state, now));
-    if (this.#parts.step.textContent !== step) this.#parts.step.textContent = step;
-    showText(this.#parts.eta, eta);
-    const { bar } = this.#parts;
+    showText(this.#parts.step, step);
+    showText(place, eta);
+    place.classList.toggle("words", !/\d/.test(eta) || state.lostFor(now) !== null);
     bar.hidden = state.ended;
-    bar.style.setProperty("--part", String(state.shown / 100));
-    bar.style.setProperty("--estimate", String(shown.percent / 100));
-    bar.setAttribute("aria-label", this.name);
+    this.element.style.setProperty("--part", String(state.shown / 100));
+    this.element.style.setProperty("--estimate", String(shown.percent / 100));
+    bar.setAttribute("aria-label", this.output.name);
     bar.setAttribute("aria-valuenow", String(shown.percent));
     const figure = percent(shown.percent);
     const told = shown.estimate ? t("progress.estimated", { percent: figure }) : figure;
     bar.setAttribute("aria-valuetext", [told, step, eta].filter(Boolean).join(", "));
   }
 
-  #endWord() {
-    const { phase } = this.state;
-    return phase === "done" || phase === "failed" || phase === "expired" || phase === "cancelled"
-      ? t(`state.${phase}`)
-      : "";
-  }
-
-  #showButtons() {
-    const { state } = this;
-    const { cancel, retry, seed, start, download, open, video, load } = this.#parts;
+  /** @param {Offer} offer */
+  #showButtons({ first, others, all }) {
+    const { state, generation, index, isVideo } = this.output;
+    const { cancel, retry, reuse, vary, remove } = this.#buttons;
+    const { open, image, video, download, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
-    const { generation, index } = this.output;
-    if (generation.outputs.length > 1) cancel.setAttribute("aria-label", t("act.cancel_image", { i: index + 1 }));
+    const many = generation.outputs.length;
+    cancel.setAttribute("aria-label", many > 1 ? t("act.cancel_image", { i: index + 1 }) : t("act.cancel"));
+    this.#buttons.first.hidden = !first;
+    this.#buttons.others.hidden = !others;
+    this.#buttons.all.hidden = !all;
+    this.#buttons.all.textContent = plural("act.cancel_generation", many);
+    this.#buttons.all.setAttribute("aria-disabled", String(generation.task.wanted.has(null)));
     retry.hidden = !state.stopped;
-    seed.hidden = download.hidden = state.output === null;
-    const image = state.output !== null && !this.isVideo;
-    open.hidden = !image || this.#unavailable;
-    video.hidden = !this.isVideo || this.#unavailable;
-    start.hidden = !image;
+    const there = state.output !== null;
+    reuse.hidden = !there && !state.stopped;
+    reuse.title = t("act.use_seed", { seed: String(state.output?.seed ?? "") });
+    reuse.setAttribute("aria-label", state.output ? reuse.title : t("act.reuse"));
+    vary.hidden = !there || isVideo;
+    download.hidden = !there;
+    remove.hidden = !generation.ended || there;
+    open.hidden = !there || this.#unavailable;
+    image.hidden = isVideo;
+    video.hidden = !isVideo;
     load.hidden = !this.#unavailable;
   }
 
   /** @param {import("../../client/xinflight.js").OutputRef} output */
   #show(output) {
-    const { image, video, open, download, seed, seedText } = this.#parts;
+    const { image, open, download } = this.#parts;
     image.alt = this.output.generation.prompt;
-    video.setAttribute("aria-label", this.name);
-    open.setAttribute("aria-label", t("act.open", { prompt: this.name }));
-    seed.title = t("act.use_seed", { seed: String(output.seed) });
-    seed.setAttribute("aria-label", seed.title);
-    seedText.textContent = String(output.seed);
+    open.setAttribute("aria-label", t("act.open", { prompt: this.output.name }));
     const saved = downloadUrl(output.url);
     if (download.getAttribute("href") === saved) return;
+    open.href = addressOf(this.output);
     download.href = saved;
     this.#load();
   }
 
   #load() {
-    const shown = this.isVideo ? this.#parts.video : this.#parts.image;
+    const { output } = this.output.state;
+    const { image, video } = this.#parts;
     this.element.dataset.loaded = "false";
+    const shown = this.output.isVideo ? video : image;
     shown.removeAttribute("src");
-    if (this.state.output) shown.src = this.state.output.url;
+    if (output) shown.src = this.output.isVideo ? output.url : (output.thumbnail_url ?? output.url);
+  }
+
+  /** Play a video while the mouse is on it. @param {boolean} on */
+  #play(on) {
+    const { video } = this.#parts;
+    if (!this.output.isVideo || this.#unavailable) return;
+    // A video that has not come yet, or was taken away, plays no more: no news to anybody.
+    if (on && !matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
+    else video.pause();
   }
 
   /** @param {boolean} well whether the image loaded */
@@ -154,12 +173,34 @@ export class Tile {
     this.element.dataset.loaded = String(well);
     if (this.#unavailable === !well) return;
     this.#unavailable = !well;
-    this.render();
+    this.render(performance.now(), { first: false, others: false, all: false });
   }
 
   /** The element to focus when the focused button disappears. */
   get #nextBest() {
-    const { open, video, retry, cancel } = this.#parts;
-    return [open, video, retry, cancel].find((button) => !button.hidden) ?? this.element;
+    const { open } = this.#parts;
+    const { retry, cancel } = this.#buttons;
+    return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;
   }
+}
+
+/**
+ * Say how long it takes yet, as short as can be; without a connection, since when nothing was heard.
+ * @param {import("../store/output_state.js").OutputState} state
+ * @param {number} now in milliseconds
+ */
+function leftText(state, now) {
+  const lost = state.lostFor(now);
+  if (lost !== null) return t("eta.lost", { time: duration(lost) });
+  const left = state.remaining(now);
+  if (left === null) return "";
+  if (left < 1) return state.waiting ? "" : t("eta.soon");
+  return duration(left);
+}
+
+/** Return the hue of a task's colour field, 0 to 359: decoration that tells tasks apart. @param {string} id */
+function hueOf(id) {
+  let hue = 0;
+  for (const letter of id) hue = (hue * 31 + letter.charCodeAt(0)) % 360;
+  return hue;
 }

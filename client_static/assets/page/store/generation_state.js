@@ -46,6 +46,9 @@ export class GenerationOutput {
     return tileName(this.generation.prompt, this.index, this.generation.outputs.length);
   }
 
+  /** Whether it was cancelled before this page knew of it: then nobody asks what became of it. */
+  longGone = false;
+
   /** Whether it is a video, as far as is known. */
   get isVideo() {
     return this.state.output?.media_type.startsWith("video/") === true;
@@ -77,6 +80,7 @@ export class GenerationState {
     for (let index = 0; index < task.count; index += 1) this.outputs.push(new GenerationOutput(this, index));
     if (task.acknowledged) this.#acknowledged();
     for (const event of task.info ? eventsOf(task.info) : []) this.#receive(event);
+    for (const output of this.outputs) output.longGone = output.state.phase === "cancelled";
     this.setLive(live);
     this.#quiet = false;
     this.#listen();

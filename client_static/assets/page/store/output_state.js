@@ -31,6 +31,9 @@ export class OutputState {
   #estimate = new Estimate();
   /** @type {number | null} when the latest progress was told, in milliseconds; null after a disconnect */
   #heardAt = null;
+  /** @type {number | null} when the latest news of it came, in milliseconds, while there is no connection */
+  #lostAt = null;
+  #newsAt = 0;
 
   get ended() {
     return this.phase === "done" || this.stopped;
@@ -71,6 +74,7 @@ export class OutputState {
    * @param {number} now in milliseconds
    */
   setLive(live, now) {
+    this.#lostAt = live || this.phase !== "active" ? null : (this.#lostAt ?? this.#newsAt);
     if (!live) {
       this.#heardAt = null;
       this.#estimate.hold(now);
@@ -92,7 +96,7 @@ export class OutputState {
     else if (progress.state === "failed" || progress.state === "expired") this.fail(null, progress.state);
     if (this.ended) return;
     this.#estimate.take(progress, now, age);
-    this.#heardAt = now - age * 1000;
+    this.#newsAt = this.#heardAt = now - age * 1000;
     this.progress = progress;
     this.phase = "active";
     if (progress.state === "cancelling") this.cancelling = true;
@@ -146,6 +150,14 @@ export class OutputState {
     if (this.ended) return;
     const own = count === 1 || !this.waiting || worst.upstream === "never_started";
     this.cancel(own ? worst : {});
+  }
+
+  /**
+   * Return the seconds since something was heard of an output in flight, while there is no connection; else null.
+   * @param {number} now in milliseconds
+   */
+  lostFor(now) {
+    return this.#lostAt === null || this.ended ? null : Math.max(0, now - this.#lostAt) / 1000;
   }
 
   /**

@@ -1,72 +1,247 @@
 // @ts-check
-import { byId, part } from "../ui/dom.js";
+import { html, render } from "../../vendor/lit-html/lit-html.js";
+import { repeat } from "../../vendor/lit-html/directives/repeat.js";
+import { effect } from "../../vendor/signals-core/signals-core.js";
+import { onLang, t } from "../../words/words.js";
+import { byId, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
+import { addressOf, readAddress } from "./address.js";
+import { factList } from "./facts.js";
 import { ShareLinks } from "./share.js";
+import { Stage } from "./stage.js";
 
-/** @typedef {import("../sheet/tile.js").Tile} Tile */
+/** @typedef {import("../sheet/acts.js").Acts} Acts */
+/** @typedef {import("../sheet/sheet.js").Sheet} Sheet */
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/store.js").Store} Store */
 
-/** The full-size view: fitted to the window, or at actual size after a click. Arrow keys move between images. */
+/** How many images of the sheet the film strip has on either side of the one that is shown. */
+const FILM = 8;
+
+/**
+ * An image or video in full size with what made it, at an address of its own: going back closes it. `c` pins it, and walking on
+ * compares the next ones with it.
+ */
 export class Viewer {
   #dialog = byId("viewer", HTMLDialogElement);
-  #image = /** @type {HTMLImageElement} */ (this.#dialog.querySelector("img"));
-  #download = /** @type {HTMLAnchorElement} */ (this.#dialog.querySelector("a"));
-  #caption = byId("viewer-caption", HTMLElement);
-  #shareLinks = new ShareLinks(this.#dialog);
+  #image = part(this.#dialog, "image", HTMLImageElement);
+  #video = part(this.#dialog, "video", HTMLVideoElement);
+  #pinnedImage = part(this.#dialog, "pinned", HTMLImageElement);
+  #divider = part(this.#dialog, "divider", HTMLInputElement);
+  #title = byId("viewer-title", HTMLElement);
+  #facts = part(this.#dialog, "facts", HTMLElement);
+  #film = part(this.#dialog, "film", HTMLElement);
+  #note = part(this.#dialog, "share-note", HTMLElement);
+  #download = part(this.#dialog, "download", HTMLAnchorElement);
+  #compare = part(this.#dialog, "compare", HTMLButtonElement);
   #previous = part(this.#dialog, "previous", HTMLButtonElement);
   #next = part(this.#dialog, "next", HTMLButtonElement);
-  /** @type {Tile[]} */
-  #tiles = [];
-  #at = 0;
+  #shareLinks = new ShareLinks(this.#dialog);
+  #stage;
+  #sheet;
+  #store;
+  /** @type {GenerationOutput | null} */
+  #shown = null;
+  /** @type {GenerationOutput | null} what the others are compared with */
+  #pinned = null;
+  /** Whether going back leads to the sheet: not if the page was opened at an image. */
+  #entered = false;
 
-  constructor() {
+  /**
+   * @param {Store} store
+   * @param {Sheet} sheet
+   * @param {Acts} acts
+   */
+  constructor(store, sheet, acts) {
+    this.#sheet = sheet;
+    this.#store = store;
+    this.#stage = new Stage(part(this.#dialog, "stage", HTMLElement), [this.#image, this.#pinnedImage], {
+      swiped: (by) => this.#go(by),
+      left: () => this.#dialog.close(),
+    });
     this.#previous.addEventListener("click", () => this.#go(-1));
     this.#next.addEventListener("click", () => this.#go(1));
     part(this.#dialog, "close", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
-    this.#image.addEventListener("click", () => this.#dialog.classList.toggle("actual"));
-    this.#dialog.addEventListener("click", (event) => {
-      if (event.target === this.#dialog || event.target === this.#image.parentElement) this.#dialog.close();
+    this.#compare.addEventListener("click", () => this.#pin());
+    this.#divider.addEventListener("input", () => this.#divide());
+    this.#on("reuse", (output) => acts.reuse(output));
+    this.#on("another", (output) => acts.another(output));
+    this.#on("vary", (output) => acts.vary(output));
+    this.#on("start", (output) => acts.start(output));
+    part(this.#dialog, "remove", HTMLButtonElement).addEventListener("click", () => {
+      if (this.#shown) acts.remove(this.#shown.generation);
     });
-    this.#dialog.addEventListener("keydown", (event) => {
-      if (event.key === "ArrowLeft") this.#go(-1);
-      if (event.key === "ArrowRight") this.#go(1);
+    this.#dialog.addEventListener("keydown", (event) => this.#press(event));
+    this.#dialog.addEventListener("close", () => this.#closed());
+    addEventListener("hashchange", () => {
+      this.#entered = true;
+      this.#follow();
     });
-  }
-
-  /**
-   * Open the view.
-   * @param {Tile} tile the one to show first
-   * @param {Tile[]} all tiles to move between
-   */
-  open(tile, all) {
-    this.#tiles = all;
-    this.#at = all.indexOf(tile);
-    this.#go(0);
-    this.#dialog.showModal();
+    effect(() => {
+      const known = store.generations.value;
+      if (this.#shown && !known.includes(this.#shown.generation)) this.#dialog.close();
+      else if (!this.#shown) this.#follow();
+    });
+    onLang(() => this.#render());
   }
 
   /** Close the view and drop what it showed. */
   close() {
     this.#dialog.close();
-    this.#tiles = [];
     this.#shareLinks.use("", 0);
-    this.#image.removeAttribute("src");
-    this.#image.alt = this.#caption.textContent = "";
+    this.#title.textContent = this.#image.alt = "";
+    for (const shown of [this.#image, this.#pinnedImage, this.#video]) shown.removeAttribute("src");
+    for (const place of [this.#facts, this.#film]) render("", place);
     this.#download.removeAttribute("href");
+  }
+
+  /**
+   * Leave the view before doing something with what it shows.
+   * @param {string} name
+   * @param {(output: GenerationOutput) => void} act
+   */
+  #on(name, act) {
+    part(this.#dialog, name, HTMLButtonElement).addEventListener("click", () => {
+      const output = this.#shown;
+      this.#dialog.close();
+      if (output) act(output);
+    });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #press(event) {
+    const typing = event.target instanceof HTMLInputElement;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    /** @type {Record<string, () => void>} */
+    const keys = {
+      ArrowLeft: () => this.#go(-1),
+      ArrowRight: () => this.#go(1),
+      Delete: () => part(this.#dialog, "remove", HTMLButtonElement).click(),
+      "+": () => this.#stage.zoom(1.5),
+      "-": () => this.#stage.zoom(1 / 1.5),
+      0: () => this.#stage.reset(),
+      c: () => this.#pin(),
+      d: () => this.#download.click(),
+    };
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** Show what the address names, or nothing. */
+  #follow() {
+    const address = readAddress(location.hash);
+    const generation = this.#store.generations.peek().find(({ task }) => task.id === address?.taskId);
+    const output = address && generation?.outputs[address.index];
+    if (output?.state.output) this.#show(output);
+    else if (!address) this.#dialog.close();
+  }
+
+  /** Leave the address of the image, and focus its tile. */
+  #closed() {
+    const output = this.#shown;
+    this.#shown = this.#pinned = null;
+    this.#video.pause();
+    if (readAddress(location.hash)) {
+      if (this.#entered) history.back();
+      else history.replaceState(null, "", location.pathname + location.search);
+    }
+    const link = output && this.#sheet.find(output)?.querySelector("a");
+    link?.focus();
   }
 
   /** @param {number} by */
   #go(by) {
-    const tile = this.#tiles[this.#at + by];
-    if (!tile?.state.output) return;
-    this.#at += by;
-    const { url, seed, width, height } = tile.state.output;
-    this.#dialog.classList.remove("actual");
-    this.#image.src = url;
-    this.#image.alt = tile.name;
-    this.#download.href = downloadUrl(url);
-    this.#caption.textContent = `${tile.output.generation.prompt} · ${width} × ${height} · ${seed}`;
-    this.#shareLinks.use(tile.output.generation.task.id, tile.output.index);
-    this.#previous.disabled = this.#at === 0;
-    this.#next.disabled = this.#at === this.#tiles.length - 1;
+    const images = this.#sheet.made;
+    const output = this.#shown && images[images.indexOf(this.#shown) + by];
+    if (!output) return;
+    history.replaceState(null, "", addressOf(output));
+    this.#show(output);
+  }
+
+  /** Compare the images that follow with this one, or no longer. */
+  #pin() {
+    this.#pinned = this.#pinned || this.#shown?.isVideo ? null : this.#shown;
+    this.#divider.value = "50";
+    this.#render();
+  }
+
+  #divide() {
+    this.#dialog.style.setProperty("--divider", `${this.#divider.value}%`);
+  }
+
+  /** @param {GenerationOutput} output */
+  #show(output) {
+    if (!output.state.output || output === this.#shown) return;
+    this.#shown = output;
+    this.#stage.reset();
+    this.#video.hidden = !output.isVideo;
+    this.#image.hidden = output.isVideo;
+    this.#video.removeAttribute("src");
+    (output.isVideo ? this.#video : this.#image).src = output.state.output.url;
+    for (const name of ["vary", "start", "compare"]) part(this.#dialog, name, HTMLButtonElement).hidden = output.isVideo;
+    this.#download.href = downloadUrl(output.state.output.url);
+    this.#shareLinks.use(output.generation.task.id, output.index);
+    this.#render();
+    if (this.#dialog.open) return;
+    this.#dialog.showModal();
+    part(this.#dialog, "stage", HTMLElement).focus();
+  }
+
+  #render() {
+    const output = this.#shown;
+    if (!output) return;
+    const images = this.#sheet.made;
+    const at = images.indexOf(output);
+    this.#title.textContent = this.#image.alt = output.name;
+    this.#previous.disabled = at <= 0;
+    this.#next.disabled = at === images.length - 1;
+    render(factList(output, (text, name) => this.#copy(text, name)), this.#facts);
+    render(this.#filmOf(images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
+    this.#film.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    this.#renderPinned(output);
+  }
+
+  /** @param {GenerationOutput} output */
+  #renderPinned(output) {
+    const pinned = this.#pinned?.state.output;
+    const compares = pinned !== undefined && this.#pinned !== output && !output.isVideo;
+    this.#compare.setAttribute("aria-pressed", String(this.#pinned !== null));
+    this.#divider.hidden = this.#pinnedImage.hidden = !compares;
+    if (!pinned || !compares) return;
+    this.#pinnedImage.src = pinned.url;
+    this.#pinnedImage.alt = t("view.pinned", { name: this.#pinned?.name ?? "" });
+    this.#divide();
+  }
+
+  /** @param {GenerationOutput[]} images */
+  #filmOf(images) {
+    return repeat(images, ({ key }) => key, (output) => {
+      const { url, thumbnail_url } = output.state.output ?? {};
+      const go = (/** @type {Event} */ event) => {
+        event.preventDefault();
+        history.replaceState(null, "", addressOf(output));
+        this.#show(output);
+      };
+      const small = output.isVideo
+        ? html`<video src=${url ?? ""} muted preload="metadata" tabindex="-1"></video>`
+        : html`<img src=${thumbnail_url ?? url ?? ""} alt="" loading="lazy" decoding="async" />`;
+      return html`<li><a href=${addressOf(output)} aria-label=${output.name} aria-current=${output === this.#shown}
+        @click=${go}>${small}</a></li>`;
+    });
+  }
+
+  /**
+   * @param {string} text
+   * @param {string} name
+   */
+  async #copy(text, name) {
+    // Without TLS there is no clipboard; the text can be selected.
+    const copied = await Promise.resolve(navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
+      () => true,
+      () => false,
+    );
+    showText(this.#note, copied ? t("view.copied", { what: name }) : t("view.not_copied"));
   }
 }

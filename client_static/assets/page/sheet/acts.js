@@ -1,0 +1,123 @@
+// @ts-check
+import { requestOf } from "../store/requests.js";
+
+/** @typedef {import("../../client/xinflight.js").GenerateParams} GenerateParams */
+/** @typedef {import("../../client/xinflight.js").XinflightError} XinflightError */
+/** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
+/** @typedef {import("../dock/start_image.js").Known} Known */
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
+/** @typedef {import("../store/store.js").Store} Store */
+/** @typedef {import("./tile.js").TileAction} TileAction */
+
+/** How many variations are asked for at once. */
+const VARIATIONS = 4;
+/** How much of an image its variations change, where the model can start from one. */
+const VARIED = 0.6;
+
+/**
+ * @typedef {object} ActsHost
+ * @property {(params: GenerateParams, image: Known | undefined) => void} reuse fill the form; `image`: its start image
+ * @property {(image: Known) => void} start start another generation from an image
+ * @property {(prompt: string, outputs: number) => Promise<boolean>} mayDelete ask for confirmation
+ * @property {(error: XinflightError) => void} problem
+ * @property {() => void} asked called after more was asked for
+ */
+
+/** What people do with an image or a generation, wherever its button is. */
+export class Acts {
+  #client;
+  #store;
+  #cancelling;
+  #host;
+
+  /**
+   * @param {Xinflight} client
+   * @param {Store} store
+   * @param {import("../board/cancelling.js").Cancelling} cancelling
+   * @param {ActsHost} host
+   */
+  constructor(client, store, cancelling, host) {
+    this.#client = client;
+    this.#store = store;
+    this.#cancelling = cancelling;
+    this.#host = host;
+  }
+
+  /**
+   * @param {TileAction} action
+   * @param {GenerationOutput} output
+   */
+  do(action, output) {
+    const { generation } = output;
+    if (action === "cancel") this.#cancelling.one(output);
+    else if (action === "all") this.#cancelling.generation(generation);
+    else if (action === "others") this.#cancelling.all(generation);
+    else if (action === "first") this.#client.move(generation.task.id, { to: "first" }).catch(this.#host.problem);
+    else if (action === "retry") this.retry(output);
+    else if (action === "vary") this.vary(output);
+    else if (action === "remove") this.remove(generation);
+    else this.reuse(output);
+  }
+
+  /** Fill the form with what made an output, its seed included. @param {GenerationOutput} output */
+  reuse({ generation: { params }, state }) {
+    const made = this.#store.generations.value.flatMap(({ outputs }) => outputs);
+    const image = made.map(knownImage).find((known) => known?.id === params.image);
+    const { seed = params.seed } = state.output ?? {};
+    this.#host.reuse({ ...requestOf(params), n: state.output ? 1 : params.n, seed }, image ?? undefined);
+  }
+
+  /** Start another generation from an image. @param {GenerationOutput} output */
+  start(output) {
+    const image = knownImage(output);
+    if (image) this.#host.start(image);
+  }
+
+  /** Ask for one more with the same prompt and another seed. @param {GenerationOutput} output */
+  another({ generation: { params } }) {
+    this.#ask({ ...requestOf(params), n: 1 });
+  }
+
+  /** Ask for variations: of the image where its model starts from one, else of the prompt. @param {GenerationOutput} output */
+  vary(output) {
+    const { params } = output.generation;
+    const image = knownImage(output);
+    const model = this.#client.welcome?.models.find(({ id }) => id === params.model);
+    const request = { ...requestOf(params), n: VARIATIONS };
+    if (image && model?.kinds.includes("image2image") && params.image === undefined) {
+      this.#ask({ ...request, kind: "image2image", image: image.id, strength: VARIED });
+    } else this.#ask(request);
+  }
+
+  /**
+   * Ask again for an output that failed or was cancelled. If it was its generation's only one, it takes its place.
+   * @param {GenerationOutput} output
+   */
+  retry({ generation, index }) {
+    const { params } = generation;
+    const seed = params.seed === undefined ? undefined : params.seed + index;
+    if (generation.outputs.length === 1) this.remove(generation);
+    this.#ask({ ...requestOf(params), seed });
+  }
+
+  /** Delete a generation for good; asks for confirmation if it has images. @param {GenerationState} generation */
+  async remove({ prompt, task, outputs }) {
+    const made = outputs.filter(({ state }) => state.output !== null).length;
+    if (made && !(await this.#host.mayDelete(prompt, made))) return;
+    await this.#client.delete(task.id).catch(this.#host.problem);
+  }
+
+  /** @param {GenerateParams} params */
+  #ask(params) {
+    this.#client.generate({ ...params, lang: this.#client.lang });
+    this.#host.asked();
+  }
+}
+
+/** Return what the form needs to start from an image; null if it is none. @param {GenerationOutput} output @returns {Known | null} */
+function knownImage({ state: { output }, isVideo }) {
+  if (!output?.output_id || isVideo) return null;
+  const { output_id: id, url, width, height } = output;
+  return { id, url, width, height };
+}

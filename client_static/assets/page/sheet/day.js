@@ -1,0 +1,198 @@
+// @ts-check
+import { effect } from "../../vendor/signals-core/signals-core.js";
+import { fromTemplate, part } from "../ui/dom.js";
+import { justify } from "./justify.js";
+import { Tile } from "./tile.js";
+
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
+/** @typedef {import("./justify.js").Box} Box */
+/** @typedef {import("./tile.js").TileAction} TileAction */
+
+/** What the acts of generations in flight depend on; `next`: the id of the task that is the next one. @typedef {{alone: boolean, live: boolean, next: string | undefined}} Flight */
+
+/** One day of the sheet: its heading, and the tiles of its generations as far as they are near the window. */
+export class Day {
+  element = fromTemplate("day-template");
+  /** @type {GenerationOutput[]} those that have a tile, in its order */
+  outputs = [];
+  /** @type {Box[]} */
+  #boxes = [];
+  /** @type {Map<GenerationState, {element: HTMLElement, tiles: Map<GenerationOutput, Tile>, stop: () => void}>} */
+  #shown = new Map();
+  /** @type {Flight} */
+  #flight = { alone: true, live: false, next: undefined };
+  /** @type {GenerationState[] | null} what is laid out, while nothing of it is in flight */
+  #arranged = null;
+  #width = 0;
+  #act;
+  #title = part(this.element, "title", HTMLElement);
+  #count = part(this.element, "count", HTMLElement);
+  #list = part(this.element, "list", HTMLElement);
+
+  /** @param {(action: TileAction, output: GenerationOutput) => void} act */
+  constructor(act) {
+    this.#act = act;
+  }
+
+  /** Where its tiles begin, in pixels below the top of the window. */
+  get top() {
+    return this.#list.getBoundingClientRect().top;
+  }
+
+  /**
+   * @param {string} title
+   * @param {string} count
+   */
+  name(title, count) {
+    if (this.#title.textContent !== title) this.#title.textContent = title;
+    if (this.#count.textContent !== count) this.#count.textContent = count;
+  }
+
+  /**
+   * Lay out the tiles of these generations.
+   * @param {GenerationState[]} flying in the order in which they land
+   * @param {GenerationState[]} ended newest first
+   * @param {{width: number, row: number, gap: number, strip: number}} space
+   * @param {Flight} flight
+   */
+  arrange(flying, ended, space, flight) {
+    this.#flight = flight;
+    if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return;
+    this.#arranged = flying.length === 0 ? ended : null;
+    this.#width = space.width;
+    this.outputs = [...flying, ...ended].flatMap(({ outputs }) => outputs.filter(({ longGone }) => !longGone));
+    const { boxes, height } = justify(this.outputs.map(ratioOf), space);
+    this.#boxes = boxes;
+    this.element.hidden = this.outputs.length === 0;
+    this.#list.style.height = `${height}px`;
+    for (const state of flying) this.#render(state, performance.now());
+  }
+
+  /**
+   * Have those tiles in the document that are between two heights below the top of the day's tiles.
+   * @param {number} from
+   * @param {number} to
+   */
+  draw(from, to) {
+    /** @type {Map<GenerationState, GenerationOutput[]>} */
+    const wanted = new Map();
+    for (const [at, output] of this.outputs.entries()) {
+      const { top, height } = this.#boxes[at] ?? { top: 0, height: 0 };
+      const focused = this.#tile(output)?.element.contains(document.activeElement);
+      if (!focused && (top + height < from || top > to)) continue;
+      wanted.set(output.generation, [...(wanted.get(output.generation) ?? []), output]);
+    }
+    const focused = this.#list.contains(document.activeElement) ? document.activeElement : null;
+    for (const state of [...this.#shown.keys()]) if (!wanted.has(state)) this.#drop(state);
+    /** @type {Element | null} */
+    let place = this.#list.firstElementChild;
+    for (const [state, outputs] of wanted) {
+      const { element } = this.#show(state, outputs);
+      if (element !== place) this.#list.insertBefore(element, place);
+      else place = place.nextElementSibling;
+    }
+    for (const [at, output] of this.outputs.entries()) {
+      const box = this.#boxes[at];
+      if (box) this.#tile(output)?.place(box);
+    }
+    // An element that was moved has lost the focus.
+    if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) focused.focus();
+  }
+
+  /** Update every tile, as after a change of the language. */
+  render() {
+    for (const state of this.#shown.keys()) this.#render(state, performance.now());
+  }
+
+  /** Update what changes with time alone. @param {number} now in milliseconds */
+  tick(now) {
+    for (const [{ ended }, { tiles }] of this.#shown) if (!ended) for (const tile of tiles.values()) tile.tick(now);
+  }
+
+  /** @param {GenerationOutput} output */
+  find(output) {
+    return this.#tile(output)?.element ?? null;
+  }
+
+  remove() {
+    for (const state of [...this.#shown.keys()]) this.#drop(state);
+    this.element.remove();
+  }
+
+  /** @param {GenerationOutput} output */
+  #tile(output) {
+    return this.#shown.get(output.generation)?.tiles.get(output);
+  }
+
+  /**
+   * Have exactly these tiles of a generation.
+   * @param {GenerationState} state
+   * @param {GenerationOutput[]} outputs
+   */
+  #show(state, outputs) {
+    const known = this.#shown.get(state);
+    const shown = known ?? { element: fromTemplate("generation-template"), tiles: new Map(), stop: () => {} };
+    this.#shown.set(state, shown);
+    const { element, tiles } = shown;
+    for (const [output, tile] of tiles) {
+      if (outputs.includes(output)) continue;
+      tile.element.remove();
+      tiles.delete(output);
+    }
+    let fresh = false;
+    for (const [at, output] of outputs.entries()) {
+      if (tiles.has(output)) continue;
+      const tile = new Tile(output, this.#act);
+      tiles.set(output, tile);
+      element.insertBefore(tile.element, element.children[at] ?? null);
+      fresh = true;
+    }
+    if (known && fresh) this.#render(state, performance.now());
+    if (!known) {
+      element.dataset.task = state.task.id;
+      shown.stop = effect(() => {
+        state.revision.value;
+        this.#render(state, performance.now());
+      });
+    }
+    return shown;
+  }
+
+  /**
+   * @param {GenerationState} state
+   * @param {number} now in milliseconds
+   */
+  #render(state, now) {
+    const shown = this.#shown.get(state);
+    if (!shown) return;
+    shown.element.dataset.state = state.ended ? "ended" : "unfinished";
+    const { alone, live, next } = this.#flight;
+    const first = state.outputs.find((output) => !output.state.ended && shown.tiles.has(output));
+    for (const tile of shown.tiles.values()) {
+      const offers = tile.output === first;
+      tile.render(now, {
+        first: offers && live && state.waits && next !== undefined && next !== state.task.id,
+        others: offers && !alone,
+        all: offers && state.outputs.length > 1,
+      });
+    }
+  }
+
+  /** @param {GenerationState} state */
+  #drop(state) {
+    const shown = this.#shown.get(state);
+    shown?.stop();
+    shown?.element.remove();
+    this.#shown.delete(state);
+  }
+}
+
+/** Return width to height of an output's tile; null for one that is a strip. @param {GenerationOutput} output */
+function ratioOf({ state, generation }) {
+  if (state.stopped) return null;
+  const { width, height } = state.output ?? {};
+  if (width && height) return width / height;
+  const [asked = 1, by = 1] = (generation.params.size ?? "1x1").split("x").map(Number);
+  return asked / by || 1;
+}

@@ -1,0 +1,152 @@
+// @ts-check
+import { computed, effect, signal, untracked } from "../../vendor/signals-core/signals-core.js";
+import { dayName, onLang, plural, t } from "../../words/words.js";
+import { byId } from "../ui/dom.js";
+import { Day } from "./day.js";
+import { byDay, landingOrder, midnight } from "./sections.js";
+
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
+/** @typedef {import("../store/store.js").Store} Store */
+/** @typedef {import("./tile.js").TileAction} TileAction */
+
+/** How far beyond the window tiles are there, in heights of the window: as far as one scrolls before they are drawn. */
+const AHEAD = 1;
+/** The height of the strip of what failed or was cancelled, in pixels, on a wide and on a narrow sheet. */
+const STRIP = { wide: 64, narrow: 148 };
+
+/**
+ * The sheet: what is in flight in the order in which it lands, then everything that was made, day by day. Only the tiles
+ * near the window are in the document, in the order in which they are seen.
+ */
+export class Sheet {
+  /** @type {Map<number, Day>} by their midnights */
+  #days = new Map();
+  /** @type {Day[]} as they are shown */
+  #shown = [];
+  /** @type {GenerationState[]} */
+  #flight = [];
+  #store;
+  #act;
+  #root = byId("gallery", HTMLElement);
+  #width = signal(0);
+  #frame = 0;
+
+  /**
+   * @param {Store} store
+   * @param {(action: TileAction, output: GenerationOutput) => void} act
+   */
+  constructor(store, act) {
+    this.#store = store;
+    this.#act = act;
+    const ended = computed(() => {
+      const unfinished = new Set(store.unfinished.value);
+      return byDay(store.generations.value.filter((generation) => !unfinished.has(generation)));
+    });
+    const resize = () => (this.#width.value = this.#root.clientWidth);
+    new ResizeObserver(resize).observe(this.#root);
+    resize();
+    effect(() => this.#arrange(ended.value));
+    const empty = byId("empty", HTMLElement);
+    effect(() => void (empty.hidden = store.generations.value.length > 0 || store.more.value !== false));
+    effect(() => void this.#root.classList.toggle("offline", !store.live.value));
+    effect(() => {
+      const now = store.now.value;
+      for (const day of this.#shown) day.tick(now);
+    });
+    addEventListener("scroll", () => this.#later(), { passive: true });
+    addEventListener("resize", () => this.#later());
+    onLang(() => {
+      this.#name(untracked(() => ended.value).length);
+      for (const day of this.#shown) day.render();
+    });
+  }
+
+  /** Scroll to what is in flight. */
+  showNewest() {
+    this.#store.flush();
+    scrollTo({ top: 0 });
+  }
+
+  /**
+   * The element of an output, if it is in the document.
+   * @param {GenerationOutput} output
+   */
+  find(output) {
+    return this.#shown.map((day) => day.find(output)).find((tile) => tile !== null) ?? null;
+  }
+
+  /** All outputs with a file, in the order of the sheet. */
+  get made() {
+    return this.#shown.flatMap(({ outputs }) => outputs.filter(({ state }) => state.output !== null));
+  }
+
+  /** @param {import("./sections.js").Section[]} ended */
+  #arrange(ended) {
+    const { unfinished, queue, live, now } = this.#store;
+    for (const { revision } of unfinished.value) revision.value;
+    this.#flight = landingOrder(unfinished.value, queue.value.outputs, this.#flight, now.value);
+    const today = midnight(Date.now());
+    const sections = ended[0]?.day === today || !this.#flight.length ? ended : [{ day: today, generations: [] }, ...ended];
+    const wanted = new Set(sections.map(({ day }) => day));
+    for (const [midnight, day] of this.#days) {
+      if (wanted.has(midnight)) continue;
+      day.remove();
+      this.#days.delete(midnight);
+    }
+    this.#shown = sections.map(({ day }) => {
+      const known = this.#days.get(day) ?? new Day(this.#act);
+      this.#days.set(day, known);
+      return known;
+    });
+    const space = this.#space(this.#width.value);
+    const next = queue.value.outputs[0]?.task_id;
+    /** @type {Element | null} */
+    let place = this.#root.firstElementChild;
+    for (const [at, day] of this.#shown.entries()) {
+      if (day.element !== place) this.#root.insertBefore(day.element, place);
+      else place = place.nextElementSibling;
+      const flight = at === 0 ? this.#flight : [];
+      day.arrange(flight, sections[at]?.generations ?? [], space, { alone: unfinished.value.length < 2, live: live.value, next });
+    }
+    this.#name(sections.length);
+    this.#draw();
+  }
+
+  /** Name the days. @param {number} count */
+  #name(count) {
+    const days = [...this.#days.entries()].sort(([a], [b]) => b - a);
+    const flying = this.#store.unfinishedOutputs.filter(({ state }) => !state.ended).length;
+    for (const [at, [midnight, day]] of days.slice(0, count).entries()) {
+      const inFlight = at === 0 && flying > 0;
+      day.name(inFlight ? t("day.now") : dayName(midnight), inFlight ? t("day.flying", { n: flying }) : plural("day.images", day.outputs.length));
+    }
+  }
+
+  /** @param {number} width */
+  #space(width) {
+    const style = getComputedStyle(this.#root);
+    const [row, gap] = ["--row", "--gap"].map((name) => Number.parseFloat(style.getPropertyValue(name)));
+    return { width, row: row ?? 236, gap: gap ?? 6, strip: width < 600 ? STRIP.narrow : STRIP.wide };
+  }
+
+  #later() {
+    if (this.#frame) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#draw();
+    });
+  }
+
+  /** Have those tiles in the document that are near the window. */
+  #draw() {
+    const top = -innerHeight * AHEAD;
+    const bottom = innerHeight * (1 + AHEAD);
+    // All positions are read before anything is written, so that the browser computes them once.
+    const places = this.#shown.map((day) => day.top);
+    for (const [at, day] of this.#shown.entries()) {
+      const from = places[at] ?? 0;
+      day.draw(top - from, bottom - from);
+    }
+  }
+}

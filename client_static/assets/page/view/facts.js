@@ -1,0 +1,52 @@
+// @ts-check
+import { html, nothing } from "../../vendor/lit-html/lit-html.js";
+import { percent, t, when } from "../../words/words.js";
+
+/** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+
+/**
+ * What an image or video was made of and with, as names and values in words.
+ * @param {GenerationOutput} output
+ * @returns {{key: string, name: string, value: string}[]}
+ */
+export function factsOf({ generation: { params, task }, state: { output } }) {
+  const { kind = "text2image", negative_prompt, model, size, strength, frames, fps, steps, guidance_scale } = params;
+  const there = output?.width ? `${output.width}x${output.height}` : size;
+  const facts = {
+    kind: kind === "text2image" || kind === "chat" ? undefined : t(`kind.${kind}`),
+    negative: negative_prompt,
+    model,
+    size: there?.replace("x", " × "),
+    seed: output?.seed ?? params.seed,
+    steps,
+    guidance: guidance_scale,
+    strength: strength === undefined ? undefined : percent(Math.round(strength * 100)),
+    frames,
+    fps,
+    when: task.created === null ? undefined : when(task.created, "full"),
+  };
+  return Object.entries(facts).flatMap(([key, value]) => {
+    const name = t(/** @type {import("../../words/words.js").Key} */ (`fact.${key}`));
+    return value === undefined || value === "" ? [] : { key, name, value: String(value) };
+  });
+}
+
+/**
+ * The facts as a list of terms, each value with a button that copies it.
+ * @param {GenerationOutput} output
+ * @param {(text: string, name: string) => void} copy
+ */
+export function factList(output, copy) {
+  const { prompt } = output.generation.params;
+  const row = (/** @type {string} */ key, /** @type {string} */ name, /** @type {string} */ value) => html`
+    <div class="fact" data-testid=${`fact-${key}`}>
+      <dt>${name}</dt>
+      <dd dir="auto">${value}</dd>
+      <button type="button" class="icon" aria-label=${t("act.copy", { what: name })} title=${t("act.copy", { what: name })}
+        @click=${() => copy(value, name)}><svg><use href="#i-copy" /></svg></button>
+    </div>`;
+  return html`<dl>
+    ${prompt ? row("prompt", t("form.prompt"), prompt) : nothing}
+    ${factsOf(output).map(({ key, name, value }) => row(key, name, value))}
+  </dl>`;
+}
