@@ -27,7 +27,7 @@ async def test_waiting_images_are_moved_and_paused(studio: Studio) -> None:
     await expect(tiles(third).get_by_test_id(step)).to_have_text("next in the queue")
     await expect(tiles(first).get_by_test_id(step)).to_have_text("queued 2nd")
     await expect(third.get_by_test_id("move-first")).to_be_hidden()
-    await expect(third).to_be_focused()
+    await expect(third.get_by_test_id("cancel-image")).to_be_focused()
 
     await expect(pause).to_have_text("Pause my queue")
     await pause.focus()
@@ -43,7 +43,7 @@ async def test_waiting_images_are_moved_and_paused(studio: Studio) -> None:
     phone = await studio.visit(lang="zh-CN", width=360)
     await phone.get_by_test_id("ribbon").click()
     await expect(phone.get_by_test_id("pause")).to_have_text("继续我的队列")
-    await expect(phone.get_by_test_id("step").first).to_have_text("已暂停")
+    await expect(phone.get_by_test_id("step").last).to_have_text("已暂停")
     await fits(phone)
 
     # What runs goes on, and nothing that is held starts after it.

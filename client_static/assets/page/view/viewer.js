@@ -147,8 +147,10 @@ export class Viewer {
       if (this.#entered) history.back();
       else history.replaceState(null, "", location.pathname + location.search);
     }
+    // An act that left the view may have moved the focus.
+    const { activeElement } = document;
     const link = output && this.#sheet.find(output)?.querySelector("a");
-    link?.focus();
+    if (activeElement === document.body || activeElement?.matches(".shot")) link?.focus();
   }
 
   /** @param {number} by */
