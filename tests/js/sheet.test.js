@@ -10,7 +10,7 @@ import { accepted, info, progress } from "./factories.js";
 const SPACE = { width: 1000, row: 236, gap: 6, strip: 64 };
 
 function rowsOf({ boxes }) {
-  return Object.values(Object.groupBy(boxes, ({ top }) => top));
+  return [...new Set(boxes.map(({ top }) => top))].map((row) => boxes.filter(({ top }) => top === row));
 }
 
 test("every row but the last fills the width with tiles of one height, near the one that is wanted", () => {
