@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 
 from clients import Json, Recorder
 from conftest import Serve
-from page_kit import QUICK, Open, Studio, generate, is_shown, open_settings, tiles
+from page_kit import QUICK, Open, Studio, generate, is_shown, open_settings, tiles, view
 
 pytest_plugins = ["page_fixtures"]
 
@@ -211,7 +211,7 @@ async def test_the_button_and_what_was_changed_are_always_in_sight(studio: Studi
     page = await studio.visit(width=360)
     made = await generate(page, "a stone", steps=2)
     await is_shown(tiles(made))
-    await made.get_by_test_id("reuse").click()
+    await (await view(made)).get_by_test_id("viewer-reuse").click()
     # On a phone, where the settings are folded away, what is not the model's own is told.
     [params] = await asked_for(studio, 1)
     await expect(page.get_by_test_id("changed-text")).to_have_text(f"2 steps · seed {params['seed']}")
