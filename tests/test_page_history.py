@@ -269,7 +269,6 @@ async def test_the_sheet_reaches_back_used_again_and_thinned_out(studio: Studio)
     newest, oldest = (page.locator(f'[data-task="image-{at}"]') for at in (52, 0))
     await is_shown(tiles(newest))
     await expect(page.get_by_test_id("tile").first).to_have_attribute("aria-label", re.compile("image-52"))
-    await expect(page.get_by_test_id("counts")).to_have_text("50+ ready")
     # Where the end of what is known comes near the window, the next page comes by itself.
     await page.keyboard.press("End")
     await expect(page.get_by_test_id("counts")).to_have_text("53 ready")
@@ -306,7 +305,7 @@ async def test_the_sheet_reaches_back_used_again_and_thinned_out(studio: Studio)
     assert image is not None
     assert (await page.request.get(image)).status == 404
     await page.reload()
-    await expect(page.get_by_test_id("counts")).to_have_text("50+ ready")
+    await is_shown(tiles(newest))
     await expect(page.get_by_test_id("empty")).to_be_hidden()
 
 

@@ -1,6 +1,7 @@
 // @ts-check
 import { duration, percent, plural, t } from "../../words/words.js";
 import { figureText, noteText, stepText, verdictText } from "../store/output_words.js";
+import { hueOf } from "../ui/hue.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
 import { addressOf } from "../view/address.js";
@@ -49,7 +50,7 @@ export class Tile {
   constructor(output, act) {
     this.output = output;
     this.element.dataset.index = String(output.index);
-    this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id) + 47 * output.index));
+    this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id, output.index)));
     for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
     const { image, video, load } = this.#parts;
     load.addEventListener("click", () => this.#load());
@@ -196,11 +197,4 @@ function leftText(state, now) {
   if (left === null) return "";
   if (left < 1) return state.waiting ? "" : t("eta.soon");
   return duration(left);
-}
-
-/** Return the hue of a task's colour field, 0 to 359: decoration that tells tasks apart. @param {string} id */
-function hueOf(id) {
-  let hue = 0;
-  for (const letter of id) hue = (hue * 31 + letter.charCodeAt(0)) % 360;
-  return hue;
 }
