@@ -36,7 +36,9 @@ worker.addEventListener("fetch", (event) => {
 
 /** Keep the page and all files that it names. Rejects if the server is away, or has another version by now. */
 async function keep() {
-  const page = await fetch(PAGE);
+  // The server renders another variant for a worker, and in the browser's cache it would take the place of the one that
+  // the next visit only has to revalidate.
+  const page = await fetch(PAGE, { cache: "no-store" });
   const html = await page.clone().text();
   const named = Array.from(html.matchAll(/(?:href|src)="(assets\/[^"]+)"/g), ([, path]) => new URL(path ?? "", PAGE).href);
   if (!page.ok || !named.some((url) => url.startsWith(FILES))) throw new Error("another version is served");

@@ -78,9 +78,9 @@ class Load(Struct, frozen=True):
     live: float
     requests: int
     body_kb: float
-    """Bodies, compressed as they came."""
+    """Bodies, compressed as they came, without what came through the service worker."""
     wire_kb: float
-    """The same with the headers of the responses, but without what came through the service worker."""
+    """The same with the headers of the responses."""
 
 
 class Frames(Struct, frozen=True):
@@ -138,8 +138,9 @@ async def _visit(context: BrowserContext, url: str) -> Load:
       // What came from the cache has a size of its own, but none on the line.
       const loaded = all.filter(({ transferSize }) => transferSize > 0);
       const [paint] = performance.getEntriesByName("first-contentful-paint");
-      // A page that is as it was comes without its body.
-      const bodies = loaded.map(({ transferSize, encodedBodySize: size }) => (transferSize > size ? size : 0));
+      // A page that is as it was comes without its body; of what the worker has handed on, nothing is known.
+      const bodies = loaded.map(({ transferSize, workerStart, encodedBodySize: size }) =>
+        transferSize > size && !workerStart ? size : 0);
       return [paint.startTime, liveAt, loaded.length, bodies.reduce((sum, size) => sum + size, 0)];
     }""")
     # The worker keeps the page for the next visit.
