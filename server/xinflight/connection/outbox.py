@@ -132,10 +132,7 @@ class Outbox:
             while True:
                 if not (self._closing or self._subscriber.wake.is_set()):
                     await self._subscriber.wake.wait()
-                frames = await self._next_together()
-                if frames:
-                    await self._transmit(frames)
-                elif self._closing:
+                if not await self._send_next() and self._closing:
                     return
                 # Even without a frame: the end of a replay makes room, too.
                 self._tell_sent()
@@ -149,8 +146,17 @@ class Outbox:
             self._sent.set()
             self._sent = None
 
+    async def _send_next(self) -> bool:
+        """Send what goes next; return whether there was anything.
+
+        Not part of `run`, whose variables would keep the last message of each idle connection.
+        """
+        frames = await self._next_together()
+        if frames:
+            await self._transmit(frames)
+        return bool(frames)
+
     async def _transmit(self, frames: list[_Frame]) -> None:
-        """Send frames, and note what was written. Not part of `run`, which would keep the last one while it waits."""
         if self._sender.takes(sum(len(frame.data) for frame in frames)):
             await self._sender.send([frame.data for frame in frames])
             self._note_written(frames)
