@@ -394,7 +394,7 @@ PATHS = {
     "/api/v1/tasks/a": {"GET", "HEAD", "DELETE"},
     "/api/v1/tasks/a/cancel": {"POST"},
     "/api/v1/tasks/a/events": {"GET"},
-    "/api/v1/tasks/a/outputs/0": {"GET", "HEAD"},
+    "/api/v1/tasks/a/outputs/0": {"DELETE", "GET", "HEAD"},
     "/api/v1/events": {"GET"},
     "/api/v1/models": {"GET", "HEAD"},
     "/api/v1/notices": {"POST"},
