@@ -94,7 +94,7 @@ def test_a_missing_extra_is_named_and_then_it_serves(dist: Path, bin_folder: Pat
         assert any(name.endswith(".js") for name in assets)
         assert any(name.endswith(".css") for name in assets)
         for asset in assets:
-            assert fetch(url + asset)
+            assert load(url + asset)
         assert fetch(f"{url}healthz") == '{"status":"ok","upstream":"ready"}'
 
 
@@ -114,7 +114,11 @@ def server(bin_folder: Path, folder: Path) -> Iterator[Iterator[str]]:
 
 
 def fetch(url: str) -> str:
+    return load(url).decode()
+
+
+def load(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=LONG) as answer:
         assert answer.status == 200
         body: bytes = answer.read()
-        return body.decode()
+        return body
