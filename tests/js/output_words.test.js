@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { OutputState } from "../../client_static/assets/page/store/output_state.js";
-import { etaText, figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/store/output_words.js";
+import { figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/store/output_words.js";
 import { output, progress } from "./factories.js";
 import "./languages.js";
 
@@ -40,14 +40,6 @@ test("what an output does is said in the order of its life", () => {
     "cancelling…",
     "",
   ]);
-});
-
-test("a time is said as a wait or as what is left, and the last second as any moment", () => {
-  const running = after({ estimated_time: 9 });
-  assert.deepEqual([0, 2000, 8500].map((now) => etaText(running, now)), ["about 9 s left", "about 7 s left", "any moment"]);
-  const queued = after({ state: "queued", estimated_time: 9 });
-  assert.deepEqual([0, 8500].map((now) => etaText(queued, now)), ["about 9 s", ""]);
-  assert.equal(etaText(after({}), 0), "");
 });
 
 test("a figure is shown once there is something to show, with a sign where it is a guess", () => {

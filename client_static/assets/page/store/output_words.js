@@ -1,5 +1,5 @@
 // @ts-check
-import { duration, errorText, isKey, measured, ordinal, percent, t } from "../../words/words.js";
+import { errorText, isKey, measured, ordinal, percent, t } from "../../words/words.js";
 
 /** @typedef {import("../store/output_state.js").OutputState} OutputState */
 /** @typedef {import("../../client/xinflight.js").Progress} Progress */
@@ -25,18 +25,6 @@ export function stepText(state) {
 function phaseKey({ phase }) {
   if (phase === "offline" || phase === "sending") return /** @type {const} */ (`step.${phase}`);
   return "step.accepted";
-}
-
-/**
- * Describe the time left; empty if it is unknown.
- * @param {OutputState} state
- * @param {number} now in milliseconds
- */
-export function etaText(state, now) {
-  const left = state.remaining(now);
-  if (left === null) return "";
-  if (left < 1) return state.waiting ? "" : t("eta.soon");
-  return t(state.waiting ? "eta.wait" : "eta.left", { time: duration(left) });
 }
 
 /**
