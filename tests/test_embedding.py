@@ -261,7 +261,7 @@ async def test_the_hosts_code_is_held_to_the_same_bounds(
 async def test_the_end_of_the_application(settings: Settings, engine: Recorder) -> None:
     """Clients hear of it, running and waiting tasks fail, the model is freed, the sockets close with 1012."""
     before = asyncio.all_tasks()
-    engine.faults = Faults(slow=5.0)
+    engine.faults = Faults(slow=20.0)
     app = web.Application()
     gateway = setup(app, settings)
     async with hosted(app) as url, aiohttp.ClientSession() as http:

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from clients import Json, Recorder, WireClient, is_end
+from xinflight.demo import Faults
 
 STORED = ("accepted", "output", "result", "cancelled", "error")
 
@@ -20,10 +21,12 @@ def stored(messages: list[Json]) -> list[tuple[int, str]]:
 
 async def test_on_the_same_connection_while_it_runs(client: WireClient, engine: Recorder) -> None:
     """A second ask is answered with the state, and everything still comes once."""
+    engine.faults = Faults(freeze=15, requests=1)
     await ask(client, steps=30)
     await client.until(lambda m: m["type"] == "progress" and m["progress"] > 10)
     ack = await ask(client, steps=30)
     assert (ack["type"], ack["state"]) == ("ack", "running")
+    engine.thaw()
     await client.ends("a")
     assert (await client.ask(action="ping"))["type"] == "pong"
     assert [kind for _, kind in stored(client.seen)] == ["accepted", "output", "result"]
