@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
-ACTIONS = "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, ping, authenticate"
+ACTIONS = (
+    "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, mark, restore, prefer, "
+    "ping, authenticate"
+)
 TASK_ID_FORM = GROUP_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
 ONE_OF_THREE = "either task_id, group or scope"
 SIZE_FORM = "64 to 2048, multiples of 16"
