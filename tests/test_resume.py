@@ -63,7 +63,10 @@ async def test_resume_all_brings_what_was_missed_then_what_happens(server: str, 
         await again.ends("c")
 
 
-async def test_resume_in_the_middle_gives_the_newest_snapshot_first(server: str, client: WireClient) -> None:
+async def test_resume_in_the_middle_gives_the_newest_snapshot_first(
+    server: str, client: WireClient, engine: Recorder
+) -> None:
+    engine.faults = Faults(freeze=10)
     await start(client, "a", steps=40)
     shown = await client.until(lambda m: m["type"] == "progress" and m["progress"] > 20)
     async with WireClient.connect(server) as again:
@@ -72,6 +75,7 @@ async def test_resume_in_the_middle_gives_the_newest_snapshot_first(server: str,
         kinds = [m["type"] for m in again.seen]
         assert kinds == ["welcome", "accepted", "progress", "recovered"]
         assert again.seen[2]["progress"] >= shown["progress"]
+        engine.thaw()
         await again.ends("a")
         percent = [m["progress"] for m in again.of("a", "progress")]
         assert percent == sorted(percent)
