@@ -341,7 +341,13 @@ async def test_an_old_unfinished_one_is_found_behind_many_finished(
         await expect(page.get_by_test_id("generation").first).to_have_attribute("data-task", "old")
         await page.get_by_test_id("cancel-all").click()
         await studio.abort()
-        await page.keyboard.press("End")
+        # Then it stands where it was made: below all others, which come as one scrolls.
+        await page.wait_for_function(
+            """() => {
+                scrollTo(0, document.documentElement.scrollHeight);
+                return document.querySelector('[data-task="old"] [data-testid="delete"]');
+            }"""
+        )
         await has_state(tiles(old), "cancelled")
         await old.get_by_test_id("delete").click()
         await expect(old).to_have_count(0)
