@@ -5,6 +5,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from xinflight.model import Event
+from xinflight.protocol import Marked
 from xinflight.storage import Store
 
 __all__ = ["Positions"]
@@ -36,9 +37,10 @@ class Positions:
         position.known = True
         if event.ends:
             position.tasks.pop(event.uid, None)
-            self._drop_unused(event.owner)
-        else:
+        # Marks come after the end, too: they would keep the position of an ended task for ever.
+        elif event.uid in position.tasks or not isinstance(event.message, Marked):
             position.tasks[event.uid] = event.seq
+        self._drop_unused(event.owner)
 
     async def join(self, owner: str) -> None:
         """Count one more subscriber of an owner; raise StorageUnavailable when its position can't be read."""
