@@ -13,6 +13,7 @@ from clients import Recorder
 from page_kit import SOON
 from test_docs import fences, table
 from xinflight.app import setup
+from xinflight.demo import Faults
 from xinflight.protocol import CODECS
 
 pytest_plugins = ["page_fixtures"]
@@ -97,14 +98,16 @@ async def test_the_javascript_client_chats(demo_url: str, browser: Browser) -> N
     assert (await page.locator("p").inner_text()).startswith("This text is written by the demo")
 
 
-async def test_event_source(server: str, browser: Browser) -> None:
+async def test_event_source(server: str, browser: Browser, engine: Recorder) -> None:
+    engine.faults = Faults(freeze=4)
     page = await browser.new_page(bypass_csp=True)
     await page.goto(f"{server}healthz")
     await page.evaluate(f"(async () => {{ {SCRIPT[2]} }})()")
+    await page.wait_for_function("/^\\d+ %$/.test(document.title)", timeout=SOON)
+    engine.thaw()
     image = page.locator("body > img")
     await image.wait_for(timeout=SOON)
     assert await image.evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 64
-    assert re.fullmatch(r"\d+ %", await page.title())
 
 
 @pytest.mark.parametrize("protocol", CODECS)
