@@ -238,7 +238,7 @@ async def test_a_server_that_does_something_else_is_found_out(
     honest = connector(http, f"{server}ws/generate")
     lying: Connect = lambda offer: deceive(honest, offer, lie)  # noqa: E731
     with pytest.raises(ExchangeFailed) as failed:
-        await run_exchange(exchange, lying, always=KIT.always, seconds=1.0)
+        await run_exchange(exchange, lying, always=KIT.always, seconds=2.0)
     assert told in failed.value.why
 
 

@@ -102,6 +102,8 @@ async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkey
     shown = {task_id: await first_wait(client, task_id) for task_id in ("b", "c")}
     assert [shown["b"]["position"], shown["c"]["position"]] == [1, 2]
     assert 0 < shown["b"]["estimated_time"] < shown["c"]["estimated_time"]
+    await client.ask(action="cancel", task_id="b")
+    await client.has(lambda message: any(place["position"] == 1 for place in places_of([message], "c")))
     engine.thaw()
     await client.ends("a", "b", "c")
     places = [place["position"] for place in places_of(client.seen, "c")]
