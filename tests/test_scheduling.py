@@ -95,6 +95,7 @@ async def test_those_who_wait_are_told_their_place_and_time(front: Front, monkey
     """Places are counted from 1 and move up; times are told once an image was measured."""
     monkeypatch.setattr(snapshots, "PAUSE", 0.1)
     engine, client = await front()
+    engine.faults = Faults(slow=10.0)
     await start(client, "first")
     await client.ends("first")
     engine.faults = Faults(freeze=1, requests=1)
