@@ -273,8 +273,6 @@ async def test_the_end_of_the_application(settings: Settings, engine: Recorder) 
         draining = asyncio.create_task(app.shutdown())
         notice = await client.until(lambda m: m["type"] == "notice")
         assert notice["kind"] == "draining"
-        await eventually(lambda: engine.aborts)
-        engine.thaw()
         ends = await client.ends("runs", "waits")
         for end in ends.values():
             assert (end["type"], end["code"], end["state"]) == ("error", "shutting_down", "failed")
