@@ -280,7 +280,8 @@ async def test_the_end_of_the_application(settings: Settings, engine: Recorder) 
         # Nothing comes after the ends but the close.
         while (message := await ws.receive()).type is aiohttp.WSMsgType.TEXT:
             assert not is_end(message.json())
-        assert ws.close_code == 1012
+        # The frame itself: aiohttp's client has 1006 where it comes too late to answer it.
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1012)
         await draining
         late = await http.ws_connect(f"{url}ws/generate")
         await late.receive()
