@@ -220,3 +220,18 @@ async def test_addresses_survive_a_restart_and_their_key_is_private(tmp_path: Pa
     key.write_text("not a key")
     with pytest.raises(StoreUnusable, match=r"signed addresses .*urls\.key can't be read"):
         await first.open()
+
+
+async def test_a_signed_address_of_a_deleted_output_opens_nothing_until_it_is_restored(
+    http: aiohttp.ClientSession, base: str
+) -> None:
+    url = await drawn(http, base, Origin=PAGE)
+    async with http.get(f"{base}/api/v1/tasks", headers=as_user("ann")) as response:
+        output = f"{base}/api/v1/tasks/{(await response.json())['tasks'][0]['task_id']}/outputs/0"
+    assert (SIGNED.fullmatch(url) is not None, await status(http, url)) == (True, 200)
+    async with http.delete(output, headers=as_user("ann")) as response:
+        assert response.status == 204
+    assert await status(http, url) == 401
+    async with http.post(f"{output}/restore", headers=as_user("ann")) as response:
+        assert response.status == 200
+    assert await status(http, url) == 200

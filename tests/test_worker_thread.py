@@ -27,6 +27,8 @@ async def test_calls_run_in_their_order_and_what_they_raise_is_their_own() -> No
 
 async def test_a_call_that_nobody_waits_for_is_run_all_the_same() -> None:
     worker = WorkerThread("worker")
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     go_on, ran = threading.Event(), threading.Event()
     first, second = worker.call(go_on.wait), worker.call(ran.set)
     second.cancel()
@@ -34,6 +36,7 @@ async def test_a_call_that_nobody_waits_for_is_run_all_the_same() -> None:
     await first
     await worker.call(lambda: None)
     assert ran.is_set()
+    assert complaints == []
     worker.close()
 
 
