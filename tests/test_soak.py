@@ -120,3 +120,7 @@ def test_few_samples_tell_nothing_of_growth() -> None:
 def test_the_plot_is_valid_svg() -> None:
     drawn = ElementTree.fromstring(plot([REST, msgspec.structs.replace(REST, at=120.0)]))
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    for text in drawn.iter("{http://www.w3.org/2000/svg}text"):
+        if text.get("text-anchor") == "middle":
+            # Seven pixels are the most that a digit takes.
+            assert float(text.attrib["x"]) + 7 * len(text.text or "") / 2 <= float(drawn.attrib["width"])

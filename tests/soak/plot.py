@@ -71,6 +71,8 @@ def _panel(title: str, samples: Sequence[Sample], values: Sequence[float], top: 
         yield f'<text class="note" x="{LEFT - 6}" y="{y + 4:g}" text-anchor="end">{value:,.0f}</text>'
     for part in range(5):
         at = end * part / 4
+        # In the middle, half of the last one would be outside of the picture.
+        anchor = "end" if part == 4 else "middle"
         yield (
-            f'<text class="note" x="{x(at):.1f}" y="{bottom + 16:g}" text-anchor="middle">{at / 60:.1f} min</text>'
+            f'<text class="note" x="{x(at):.1f}" y="{bottom + 16:g}" text-anchor="{anchor}">{at / 60:.1f} min</text>'
         )
