@@ -1,31 +1,22 @@
-"""The conformance kit: our server keeps all of it, and a server that does not is found out."""
+"""The conformance kit: our server keeps all of it."""
 
 import asyncio
-import copy
 import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from clients import painter
-from kind_table import ANIMATOR, WRITER
-from xinflight.cli import serving
-from xinflight.demo import Emulator, serve_emulator
+from conformance_kit import KIT, on_one_server, serving_kit
 from xinflight.errors import leaves
 from xinflight.protocol import CODECS
-from xinflight.settings import Settings
 from xinflight.testing import (
     OPERATORS,
     BadPattern,
-    Connect,
-    Connection,
     Exchange,
     ExchangeFailed,
     Message,
@@ -35,10 +26,9 @@ from xinflight.testing import (
     match,
     run_exchange,
 )
-from xinflight.testing.__main__ import connector, kit
+from xinflight.testing.__main__ import connector
 
 DOCS = Path(__file__).parent.parent / "docs"
-KIT = kit()
 CASES = [
     pytest.param(exchange, subprotocol, id=f"{exchange.number}-{subprotocol.rpartition('.')[2]}")
     for exchange in KIT.exchanges
@@ -47,22 +37,11 @@ CASES = [
 ]
 
 
-on_one_server = pytest.mark.asyncio(loop_scope="module")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """Give the base URL of one server for all exchanges, as those have who run the kit.
-
-    Its engine has a model that takes its time over many steps, and models for videos and chats.
-    """
-    abilities = ("text2image", "image2image", "inpainting")
-    models = [painter(step_seconds=0.01, decode_seconds=0.01, abilities=abilities), ANIMATOR, WRITER]
-    folder = str(tmp_path_factory.mktemp("server"))
-    async with serve_emulator(Emulator(models)) as engine:
-        settings = Settings(port=0, data_dir=folder, drain=0.0, xinference_url=engine, default_size="64x64")
-        async with serving(settings, demo=False) as (url, _):
-            yield url
+    """Give the base URL of one server for all exchanges, as those have who run the kit."""
+    async with serving_kit(tmp_path_factory.mktemp("server")) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -152,100 +131,7 @@ def test_every_refusal_that_any_server_can_be_brought_to_is_expected() -> None:
     assert not expected & others
 
 
-# A server that does something else is found out
-
-
-class Liar:
-    """A line that changes what the server says."""
-
-    def __init__(self, line: Connection, lie: "Lie") -> None:
-        self._line = line
-        self._lie = lie
-        self._waiting: list[Message] = []
-
-    async def send(self, message: Message) -> None:
-        await self._line.send(message)
-
-    async def send_frame(self, frame: str | bytes) -> None:
-        await self._line.send_frame(frame)
-
-    async def receive(self) -> Message:
-        while not self._waiting:
-            self._waiting = self._lie.told(await self._line.receive())
-        return self._waiting.pop(0)
-
-
-class Lie:
-    """Tell messages of some types otherwise: with other fields, without some, twice, late, or never."""
-
-    def __init__(self, *types: str, without: Sequence[str] = (), times: int = 1, late: bool = False, **fields: Any):
-        self.types = types
-        self.without = without
-        self.times = times
-        self.late = late
-        self.fields = fields
-        self._held: list[Message] = []
-
-    def told(self, message: Message) -> list[Message]:
-        if message["type"] not in self.types:
-            held, self._held = self._held, []
-            return [message, *held]
-        changed = {**copy.deepcopy(message), **self.fields}
-        for name in self.without:
-            changed.pop(name, None)
-        if self.late:
-            self._held.append(changed)
-            return []
-        return [changed] * self.times
-
-
-LIES: list[tuple[str, Lie, str]] = [
-    ("The welcome is the first frame", Lie("welcome", late=True), "did not come"),
-    ("The welcome is the first frame", Lie("welcome", heartbeat="25"), "heartbeat is '25'"),
-    ("A ping is answered with its nonce and its ref", Lie("pong", nonce="other"), "nonce is 'other'"),
-    ("A ping is answered with its nonce and its ref", Lie("pong", seq=5), "seq is 5"),
-    ("A ping is answered with its nonce and its ref", Lie("pong", times=0), "nothing of its type came"),
-    ("One image: ack first, true progress, one end", Lie("ack", late=True), "came before"),
-    ("One image: ack first, true progress, one end", Lie("progress", progress=12.5), "progress is 12.5"),
-    ("One image: ack first, true progress, one end", Lie("progress", progress=100), "progress is 100"),
-    ("One image: ack first, true progress, one end", Lie("progress", without=["index"]), "index is absent"),
-    ("One image: ack first, true progress, one end", Lie("result", times=2), "came before"),
-    ("One image: ack first, true progress, one end", Lie("result", progress=99), "progress is 99"),
-    ("One image: ack first, true progress, one end", Lie("output", times=0), "came before"),
-    ("One image: ack first, true progress, one end", Lie("output", seq=1), "seq is 1"),
-    ("One image: ack first, true progress, one end", Lie("output", without=["timestamp"]), "timestamp is absent"),
-    ("Unknown fields are ignored and named; metadata is echoed", Lie("ack", ignored=[]), "ignored is []"),
-    ("Unknown fields are ignored and named; metadata is echoed", Lie("result", metadata=None), "metadata is None"),
-    ("What runs is cancelled, and the end says what that achieved", Lie("cancelled", upstream="done"), "upstream is"),
-    ("What runs is cancelled, and the end says what that achieved", Lie("cancelled", times=2), "came before"),
-    ("Cancelling too late, or something unknown, is soft", Lie("ok", tasks=[]), "tasks is []"),
-    ("A cursor of another epoch is a gap, and said to be one", Lie("recovered", recovered=True), "recovered is True"),
-    ("What ended meanwhile is replayed in order", Lie("accepted", times=2), "came before"),
-    ("What ended meanwhile is replayed in order", Lie("output", late=True), "came before"),
-    ("The history is paged, the newest first", Lie("tasks", tasks=[]), "tasks is []"),
-    ("An unknown action is refused", Lie("error", code="internal"), "code is 'internal'"),
-    ("An unknown action is refused", Lie("error", seq=9), "task_id is absent"),
-    ("A LoRA tag is refused", Lie("error", without=["ref"]), "ref is absent"),
-]
-
-
-@pytest.mark.parametrize(("title", "lie", "told"), LIES)
-@on_one_server
-async def test_a_server_that_does_something_else_is_found_out(
-    title: str, lie: Lie, told: str, server: str, http: aiohttp.ClientSession
-) -> None:
-    (exchange,) = [exchange for exchange in KIT.exchanges if exchange.title == title]
-    honest = connector(http, f"{server}ws/generate")
-    lying: Connect = lambda offer: deceive(honest, offer, lie)  # noqa: E731
-    with pytest.raises(ExchangeFailed) as failed:
-        await run_exchange(exchange, lying, always=KIT.always, seconds=2.0)
-    assert told in failed.value.why
-
-
-@asynccontextmanager
-async def deceive(honest: Connect, offer: Sequence[str] | None, lie: Lie) -> AsyncIterator[Connection]:
-    async with honest(offer) as line:
-        yield Liar(line, lie)
+# A server that does something else is found out; of each single lie see test_conformance_lies.py
 
 
 @on_one_server
