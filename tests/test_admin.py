@@ -155,19 +155,57 @@ async def test_an_admin_moves_anybodys_among_its_owners(
     assert [entry["task_id"] for entry in (await whole(http))["waiting"]] == ["c", "d", "b"]
 
 
-# The queue of everybody
-
-
 async def whole(http: aiohttp.ClientSession, user: dict[str, str] = BOSS, **query: str) -> Any:
     async with http.get("/api/v1/admin/queue", headers=user, params=query) as response:
         assert response.status == 200
         return await response.json()
 
 
+async def test_an_admin_pauses_anybodys_and_cancels_all_of_one(
+    shared: tuple[str, Gateway],
+    http: aiohttp.ClientSession,
+    stack: AsyncExitStack,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Over both APIs; the owner is told, and may end the pause."""
+    base, gateway = shared
+    ann, bob, boss = [await connect(stack, base, user) for user in (ANN, BOB, BOSS)]
+    for client in (ann, bob):
+        for task_id in ("a", "b", "c"):
+            await client.ask(action="generate", prompt="boat", task_id=task_id)
+    capsys.readouterr()
+    assert (await post(http, "/api/v1/tasks/c/pause", BOSS, owner="ann"))[1]["was"] == "queued"
+    await ann.has(lambda m: m["type"] == "progress" and m["task_id"] == "c" and m["step"] == "paused")
+    (held,) = (await boss.ask(action="pause", scope="all", owner="ann"))["tasks"][-1:]
+    assert held["task_id"] == "b"
+    for owner in ("ann", "nobody"):
+        status, problem = await post(http, "/api/v1/tasks/unpause", BOB, owner=owner)
+        assert (status, problem["code"], problem["field"]) == (403, "forbidden", "owner")
+    assert (await bob.ask(action="unpause", scope="all", owner="ann"))["code"] == "forbidden"
+    assert "ann" in gateway._pools.paused_owners
+    assert "boss" not in gateway._pools.paused_owners
+    assert (await ann.ask(action="unpause", scope="all"))["type"] == "ok"
+    assert [
+        task["task_id"] for task in (await post(http, "/api/v1/tasks/cancel", BOSS, owner="ann"))[1]["tasks"]
+    ] == [
+        "a",
+        "b",
+        "c",
+    ]
+    assert (await post(http, "/api/v1/tasks/cancel", BOB, owner="ann"))[0] == 403
+    assert unfinished(gateway, "bob") == 3
+    lines = [line for line in capsys.readouterr().out.splitlines() if "admin action" in line]
+    assert [line.count("owner=ann") for line in lines] == [1, 1, 1]
+    assert ["action=pause" in lines[0], "action=pause" in lines[1], "action=cancel" in lines[2]] == [True] * 3
+
+
+# The queue of everybody
+
+
 async def test_an_admin_sees_the_work_of_all_and_not_what_it_is_about(
     shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
 ) -> None:
-    """Running first, then what waits in the order in which it will run; owners take turns; paused work is last."""
+    """Running first, then what waits in the order in which it will run; owners take turns; no paused work."""
     base, _ = shared
     ann, bob = await connect(stack, base, ANN), await connect(stack, base, BOB)
     secret = {"prompt": "a secret", "negative_prompt": "a secret", "metadata": "a secret"}
@@ -188,25 +226,34 @@ async def test_an_admin_sees_the_work_of_all_and_not_what_it_is_about(
         "state": "running",
     }
     waiting = [(entry["owner"], entry["task_id"], entry["index"], entry.get("position")) for entry in seen["waiting"]]
-    assert waiting == [("bob", "a", 0, 1), ("ann", "b", 0, 2), ("ann", "b", 1, 3), ("bob", "held", 0, None)]
-    assert [entry.get("priority", 0) for entry in seen["waiting"]] == [0, 3, 3, 0]
-    assert seen["waiting"][-1]["step"] == "paused"
-    assert (seen["waiting_count"], "next" in seen) == (4, False)
-    assert "secret" not in str(seen)
+    assert waiting == [("bob", "a", 0, 1), ("ann", "b", 0, 2), ("ann", "b", 1, 3)]
+    assert [entry.get("priority", 0) for entry in seen["waiting"]] == [0, 3, 3]
+    assert (seen["running_count"], seen["waiting_count"], "next" in seen) == (1, 3, False)
+    bobs = await whole(http, owner="bob")
+    assert [(entry["task_id"], entry["step"]) for entry in bobs["waiting"]] == [("a", "queued"), ("held", "paused")]
+    assert (bobs["running"], bobs["waiting_count"]) == ([], 2)
+    assert "secret" not in str((seen, bobs))
 
 
-async def test_the_whole_queue_comes_in_pages(
+async def test_the_queue_of_one_comes_in_pages_that_lose_nothing(
     shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack
 ) -> None:
+    """What is left of the page before, or comes to the front meanwhile, neither hides nor repeats anything."""
     ann = await connect(stack, shared[0], ANN)
     for number in range(6):
         await ann.ask(action="generate", prompt="boat", task_id=f"t{number}")
-    first = await whole(http, limit="3")
+    assert [entry["task_id"] for entry in (await whole(http, limit="3"))["waiting"]] == ["t1", "t2", "t3"]
+    first = await whole(http, limit="3", owner="ann")
     assert [entry["task_id"] for entry in first["waiting"]] == ["t1", "t2", "t3"]
-    second = await whole(http, limit="3", cursor=first["next"])
+    assert [entry["position"] for entry in first["waiting"]] == [1, 2, 3]
+    await ann.ask(action="cancel", task_id="t1")
+    await ann.ask(action="cancel", task_id="t3")
+    await ann.ask(action="generate", prompt="boat", task_id="urgent", priority=5)
+    second = await whole(http, limit="3", owner="ann", cursor=first["next"])
     assert ([entry["task_id"] for entry in second["waiting"]], "next" in second) == (["t4", "t5"], False)
-    assert (await whole(http, cursor="999"))["waiting"] == []
-    for query in ({"limit": "0"}, {"limit": "201"}, {"cursor": "x"}):
+    assert second["waiting_count"] == 4
+    assert (await whole(http, owner="nobody"))["waiting"] == []
+    for query in ({"limit": "0"}, {"limit": "201"}, {"cursor": "x"}, {"cursor": "1~2"}, {"owner": ""}):
         async with http.get("/api/v1/admin/queue", headers=BOSS, params=query) as response:
             assert response.status == 422
 
@@ -255,8 +302,8 @@ async def test_a_drained_server_exits_once_what_runs_is_finished(
 
 
 async def test_what_is_only_for_the_caller_takes_no_owner(http: aiohttp.ClientSession) -> None:
-    """An admin who pauses all of `ann` would otherwise have paused all that is the admin's own."""
-    for path in ("/api/v1/tasks/pause", "/api/v1/tasks/a/pause", "/api/v1/tasks/unpause", "/api/v1/shares"):
+    """An admin who deletes a task of `ann` would otherwise have deleted the admin's own."""
+    for path in ("/api/v1/shares", "/api/v1/tasks/a/mark", "/api/v1/tasks/a/outputs/0/restore"):
         status, problem = await post(http, path, BOSS, owner="ann")
         assert (status, problem["code"], problem["field"]) == (403, "forbidden", "owner"), path
     async with http.delete("/api/v1/tasks/a", headers=BOSS, params={"owner": "ann"}) as response:

@@ -32,8 +32,16 @@ PUBLIC = {
     ("POST", "/login"): "exchanges the caller's own token for a cookie",
     ("POST", "/logout"): "deletes the caller's own cookie",
 }
-ADMIN = {("POST", "/api/v1/notices"), ("GET", "/api/v1/admin/queue"), ("POST", "/api/v1/admin/drain")}
+ADMIN = {
+    ("POST", "/api/v1/notices"),
+    ("GET", "/api/v1/admin/status"),
+    ("GET", "/api/v1/admin/queue"),
+    ("GET", "/api/v1/admin/owners"),
+    ("POST", "/api/v1/admin/drain"),
+}
 """Refused for everybody else, whatever they ask for."""
+FOR_OTHERS = ("/cancel", "/move", "/pause", "/unpause")
+"""What admins may do for others."""
 OF_ACTIONS = {("GET", "/ws/generate")}
 """By its actions, below."""
 
@@ -110,8 +118,15 @@ OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences"),
     ("PATCH", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences", json={"theme": "dark"}),
     ("POST", "/api/v1/groups/{group}/cancel"): lambda ids: for_owner(f"/api/v1/groups/{ids.group}/cancel")(ids),
-    ("POST", "/api/v1/tasks/{task_id}/pause"): of_tasks("/pause"),
-    ("POST", "/api/v1/tasks/{task_id}/unpause"): of_tasks("/unpause"),
+    ("POST", "/api/v1/tasks/{task_id}/pause"): lambda ids: [
+        *of_tasks("/pause")(ids),
+        *of_tasks("/pause", params={"owner": ids.owner})(ids),
+    ],
+    ("POST", "/api/v1/tasks/{task_id}/unpause"): lambda ids: [
+        *of_tasks("/unpause")(ids),
+        *of_tasks("/unpause", params={"owner": ids.owner})(ids),
+    ],
+    ("POST", "/api/v1/tasks/cancel"): for_owner("/api/v1/tasks/cancel"),
     ("POST", "/api/v1/tasks/pause"): for_owner("/api/v1/tasks/pause"),
     ("POST", "/api/v1/tasks/unpause"): for_owner("/api/v1/tasks/unpause"),
     ("DELETE", "/api/v1/tasks/{task_id}"): of_tasks(),
@@ -183,8 +198,14 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
         {"task_id": ids.waiting, "before": ids.running},
         {"task_id": ids.waiting, "to": "first", "owner": ids.owner},
     ],
-    "pause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
-    "unpause": lambda ids: [{"task_id": ids.waiting}, {"scope": "all"}],
+    "pause": lambda ids: [
+        *({"task_id": ids.waiting}, {"scope": "all"}),
+        *({"task_id": ids.waiting, "owner": ids.owner}, {"scope": "all", "owner": ids.owner}),
+    ],
+    "unpause": lambda ids: [
+        *({"task_id": ids.waiting}, {"scope": "all"}),
+        *({"task_id": ids.waiting, "owner": ids.owner}, {"scope": "all", "owner": ids.owner}),
+    ],
     "delete": lambda ids: [{"task_id": ids.done, "index": 0}, {"task_id": ids.done}, {"task_id": ids.running}],
     "chat": lambda ids: [
         {"messages": [{"role": "user", "content": "mine"}], "task_id": ids.done},
@@ -261,7 +282,7 @@ async def test_no_request_tells_anything_of_others(both: tuple[World, World]) ->
     statuses = {route: {answer["status"] for each, answer in told if each == route} for route in OWN}
     # A group is nothing but a name, so it is never unknown.
     of_groups = {route for route in OWN if "{group}" in route[1]}
-    for_admins = {route for route in OWN if route[1].endswith(("/cancel", "/move"))} - of_groups
+    for_admins = {route for route in OWN if route[1].endswith(FOR_OTHERS) and "{" in route[1]} - of_groups
     of_nobody = of_groups | {("GET", "/v1/models/{model}")}
     assert all(statuses[route] == {404} for route in OWN.keys() - for_admins - of_nobody if "{" in route[1])
     assert all(statuses[route] == {404, 403} for route in for_admins)

@@ -199,6 +199,8 @@ export interface Pause {
   task_id?: string | null;
   /** All unfinished tasks of the owner, and those submitted until `unpause` with this scope. */
   scope?: "all" | null;
+  /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
+  owner?: string | null;
 }
 
 /** Let the waiting images of a task, or of all tasks of the owner, take their turns again. */
@@ -211,6 +213,8 @@ export interface Unpause {
   task_id?: string | null;
   /** All tasks of the owner, and those submitted from now on. */
   scope?: "all" | null;
+  /** Admins only: act for this owner. Default: the caller. (1 to 128 characters) */
+  owner?: string | null;
 }
 
 /** Replay the events after a cursor, of some tasks or of all, then continue live. */
@@ -381,6 +385,8 @@ export interface Welcome {
   connection_id: string;
   /** The owner of the tasks of this connection. */
   owner: string;
+  /** Whether the owner may act for others. Absent means no. */
+  admin?: boolean;
   /** Random id created with the server's store. A new one means that the old tasks are gone. */
   epoch: string;
   /** The current position in the owner's events, `epoch:seq`. */
@@ -1226,15 +1232,17 @@ export interface UploadPage {
   next?: string;
 }
 
-/** The work of all owners at one moment. Each page is of a moment of its own, so work may move between pages. */
+/** The work of all owners at one moment, or with `owner` that of one. */
 export interface WholeQueue {
   /** Unix time in seconds, with fractions. */
   timestamp: number;
-  /** All that occupies a slot of a model; also what is being cancelled. */
+  /** What occupies a slot of a model, also what is being cancelled: up to `limit`, those that have been there for longest. */
   running: QueueEntry[];
-  /** A page of what waits: per pool, the next one first, then what its owners have paused. */
+  /** Number of images that occupy a slot, in total. (integer) */
+  running_count: number;
+  /** The next ones of each pool in their predicted order. With `owner` a page of all that waits, in the owner's order, also what is paused. */
   waiting: QueueEntry[];
-  /** Number of waiting images in total. (integer) */
+  /** Number of waiting images in total. Paused ones count only with `owner`. (integer) */
   waiting_count: number;
   /** The `cursor` of the next page. Absent on the last page. */
   next?: string;
@@ -1262,10 +1270,138 @@ export interface QueueEntry {
   position?: number;
   /** Seconds until this image is finished, including the wait. Absent if unknown. */
   estimated_time?: number;
+  /** Seconds since its request was sent. Absent if none is under way. */
+  elapsed?: number;
+  /** Whether nobody waits for its request any more, which may still run and keeps the slot. */
+  quarantined?: boolean;
   /** Priority among the tasks of its owner. (integer) */
   priority?: number;
   /** Time of acceptance, Unix time in seconds. */
   created: number;
+}
+
+/** A page of the owners with unfinished work, by name. */
+export interface OwnerPage {
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** One entry per owner. */
+  owners: OwnerLoad[];
+  /** The `cursor` of the next page. Absent on the last page. */
+  next?: string;
+}
+
+/** An owner with unfinished work. */
+export interface OwnerLoad {
+  /** Whose it is. */
+  owner: string;
+  /** One entry per pool in which the owner has work, by name. */
+  pools: OwnerInPool[];
+  /** Whether everything is paused, including what is submitted from now on. */
+  paused?: boolean;
+  /** Number of open connections of this owner. (integer) */
+  connections?: number;
+}
+
+/** What an owner has in one pool. */
+export interface OwnerInPool {
+  /** The queue it is in; empty while its model is not known. */
+  pool: string;
+  /** Number of unfinished tasks. (integer) */
+  tasks: number;
+  /** Number of images that occupy a slot. (integer) */
+  running?: number;
+  /** Number of images that wait for their turn; paused ones don't. (integer) */
+  waiting?: number;
+  /** Number of paused tasks. (integer) */
+  paused?: number;
+  /** Part of the pool's compute time that this owner gets while those who wait now go on waiting. Absent if it doesn't wait. (0 to 1) */
+  share?: number;
+}
+
+/** How the server is, for admins; costs as much as there are models. */
+export interface ServerStatus {
+  /** Unix time in seconds, with fractions. */
+  timestamp: number;
+  /** How Xinference is. */
+  upstream: UpstreamHealth;
+  /** One entry per pool that has a model or a task, by name. */
+  pools: PoolStatus[];
+  /** What failed within the last hour, the most frequent first. */
+  failures: FailureCount[];
+  /** Number of open connections, of all owners. (integer) */
+  connections: number;
+  /** Whether events and files can be stored now. */
+  storing: boolean;
+  /** Background tasks that failed recently. Each is restarted after a pause. */
+  failing?: string[];
+  /** Whether the server is stopping. */
+  draining?: boolean;
+  /** Seconds that running images get when the server stops. */
+  drain: number;
+  /** Whether unfinished tasks continue after the next start. */
+  durable: boolean;
+}
+
+/** How Xinference is, for whoever runs the server. */
+export interface UpstreamHealth {
+  /** State of Xinference. */
+  state: UpstreamState;
+  /** When it came into this state, Unix time in seconds. */
+  since: number;
+  /** Host and port of Xinference. */
+  server: string;
+  /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
+  message: string;
+  /** What to do about it. Empty if the state is `ready`. */
+  cure?: string;
+  /** Why it does not respond, as the system or Xinference says. Empty otherwise. */
+  cause?: string;
+}
+
+/** What a pool of models has to do. */
+export interface PoolStatus {
+  /** Its name; empty for tasks whose model is not known. */
+  pool: string;
+  /** Its models. */
+  models?: ModelSlots[];
+  /** Number of unfinished tasks. (integer) */
+  tasks?: number;
+  /** Number of images that wait for their turn; paused ones don't. (integer) */
+  waiting?: number;
+  /** Number of paused tasks. (integer) */
+  paused?: number;
+  /** Number of owners who wait. (integer) */
+  owners?: number;
+}
+
+/** The slots of one model. Which of its replicas makes an image is Xinference's choice, and not told. */
+export interface ModelSlots {
+  /** Its uid. */
+  model: string;
+  /** Number of its replicas. (integer) */
+  replicas: number;
+  /** Number of images that all replicas make at once. (integer) */
+  slots: number;
+  /** Number of taken slots, quarantined ones included. (integer) */
+  busy?: number;
+  /** Number of slots kept by requests that nobody waits for and that may still run. (integer) */
+  quarantined?: number;
+  /** Whether it left the list of models a moment ago, as after a crash. */
+  missing?: boolean;
+}
+
+/** How often something failed within the last hour. */
+export interface FailureCount {
+  /** In which pool. */
+  pool: string;
+  /** With which error code. */
+  code: ErrorCode;
+  /** Number of requests to Xinference that failed, tried again or not. (integer) */
+  requests: number;
+  /** Number of images that ended so. (integer) */
+  outputs: number;
+  /** When it happened last, Unix time in seconds. */
+  last: number;
 }
 
 /** The tasks that were paused, unpaused or cancelled, with their states when the request arrived. */

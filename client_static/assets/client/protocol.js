@@ -203,6 +203,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {"welcome"} type
  * @property {string} connection_id
  * @property {string} owner
+ * @property {boolean} [admin]
  * @property {string} epoch
  * @property {string} cursor
  * @property {number} heartbeat

@@ -105,6 +105,7 @@ class Session:
             Welcome(
                 connection_id=self.connection_id,
                 owner=self.owner,
+                admin=self._access.identity.admin,
                 epoch=self._gateway.journal.epoch,
                 cursor=self._gateway.journal.cursor(self.owner),
                 heartbeat=settings.heartbeat,
@@ -282,7 +283,9 @@ class Session:
     async def _pause(self, message: Pause | Unpause) -> Ok:
         task_id = _one_or_all(message.task_id, message.scope)
         paused = isinstance(message, Pause)
-        return Ok(ref=message.ref, tasks=await self._gateway.queue.pause(self.owner, task_id, paused=paused))
+        action = "pause" if paused else "unpause"
+        owner = acting_for(self._access.identity, message.owner, action, task=task_id or "all")
+        return Ok(ref=message.ref, tasks=await self._gateway.queue.pause(owner, task_id, paused=paused))
 
     async def _resume(self, message: Resume) -> None:
         if (message.tasks is None) == (message.scope is None):

@@ -96,6 +96,7 @@ class Welcome(ServerMessage, tag="welcome", kw_only=True):
     )
     connection_id: ConnectionId
     owner: Annotated[str, Meta(description="The owner of the tasks of this connection.")]
+    admin: Annotated[bool, Meta(description="Whether the owner may act for others. Absent means no.")] = False
     epoch: Annotated[
         str,
         Meta(description="Random id created with the server's store. A new one means that the old tasks are gone."),

@@ -166,6 +166,7 @@ class Pause(ClientMessage, tag="pause", kw_only=True):
         Literal["all"] | None,
         Meta(description="All unfinished tasks of the owner, and those submitted until `unpause` with this scope."),
     ] = None
+    owner: ForOwner = None
 
 
 class Unpause(ClientMessage, tag="unpause", kw_only=True):
@@ -175,6 +176,7 @@ class Unpause(ClientMessage, tag="unpause", kw_only=True):
     scope: Annotated[
         Literal["all"] | None, Meta(description="All tasks of the owner, and those submitted from now on.")
     ] = None
+    owner: ForOwner = None
 
 
 class Ping(ClientMessage, tag="ping", kw_only=True):

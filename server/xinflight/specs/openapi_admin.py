@@ -1,6 +1,7 @@
 """The part of the OpenAPI document for admins."""
 
 from xinflight.errors import NotAcceptable, OutOfBounds, WrongShape
+from xinflight.protocol import ListOwners, ListQueue
 from xinflight.specs.operations import JSON, answer, operation, parameters
 from xinflight.specs.schema import Schema
 
@@ -10,13 +11,32 @@ __all__ = ["admin_paths"]
 def admin_paths() -> dict[str, Schema]:
     """Return the operations below `/api/v1/admin`."""
     return {
+        "/api/v1/admin/status": {
+            "get": operation(
+                "status",
+                "Get the state of Xinference and of the server, slots, and what failed lately (admins only)",
+                {"200": answer("How the server is.", {JSON: "ServerStatus"})},
+                errors=(NotAcceptable,),
+                about="server",
+            )
+        },
         "/api/v1/admin/queue": {
             "get": operation(
                 "wholeQueue",
-                "Get the work of all owners, without prompts (admins only)",
-                {"200": answer("What runs, and a page of what waits.", {JSON: "WholeQueue"})},
+                "Get the work of all owners, or of one, without prompts (admins only)",
+                {"200": answer("What runs, and what is next or a page of what one owner has.", {JSON: "WholeQueue"})},
                 errors=(OutOfBounds, WrongShape, NotAcceptable),
-                parameters=parameters("ListQueue", "cursor", "limit"),
+                parameters=parameters("ListQueue", *ListQueue.__struct_fields__),
+                about="server",
+            )
+        },
+        "/api/v1/admin/owners": {
+            "get": operation(
+                "owners",
+                "List the owners with unfinished work, by name (admins only)",
+                {"200": answer("A page of owners.", {JSON: "OwnerPage"})},
+                errors=(OutOfBounds, WrongShape, NotAcceptable),
+                parameters=parameters("ListOwners", *ListOwners.__struct_fields__),
                 about="server",
             )
         },

@@ -1,7 +1,7 @@
-"""Operations of the OpenAPI document on the caller's own queue: its order, and pauses."""
+"""Operations of the OpenAPI document on the caller's own queue: its order, pauses, and its end."""
 
-from xinflight.errors import NotAcceptable
-from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, path
+from xinflight.errors import NotAcceptable, OutOfBounds
+from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, path, query
 from xinflight.specs.schema import Schema
 
 __all__ = ["queue_paths"]
@@ -12,6 +12,7 @@ def queue_paths(tasks: str) -> dict[str, Schema]:
     was = {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})}
     changed = {"200": answer("The tasks that changed.", {JSON: "ChangedTasks"})}
     one = (*ONE_TASK, NotAcceptable)
+    owner = [query("owner", "Admins only: act for this owner.")]
     return {
         f"{tasks}/{{task_id}}/move": {
             "parameters": path("task_id"),
@@ -20,23 +21,36 @@ def queue_paths(tasks: str) -> dict[str, Schema]:
                 "Move a waiting task among the owner's; one that does not wait stays as it is",
                 was,
                 errors=(*one, *BODY),
+                parameters=owner,
                 body="MoveBody",
             ),
         },
         f"{tasks}/{{task_id}}/pause": {
             "parameters": path("task_id"),
-            "post": operation("pause", "Hold the waiting images of a task", was, errors=one),
+            "post": operation("pause", "Hold the waiting images of a task", was, errors=one, parameters=owner),
         },
         f"{tasks}/{{task_id}}/unpause": {
             "parameters": path("task_id"),
-            "post": operation("unpause", "Let the held images of a task take their turns again", was, errors=one),
+            "post": operation(
+                "unpause", "Let the held images of a task take their turns again", was, errors=one, parameters=owner
+            ),
+        },
+        f"{tasks}/cancel": {
+            "post": operation(
+                "cancelAll",
+                "Cancel all unfinished tasks of the owner",
+                {"200": answer("The tasks and their states when the request arrived.", {JSON: "ChangedTasks"})},
+                errors=(OutOfBounds, NotAcceptable),
+                parameters=owner,
+            )
         },
         f"{tasks}/pause": {
             "post": operation(
                 "pauseAll",
                 "Hold all waiting images of the owner, and what the owner submits from now on",
                 changed,
-                errors=(NotAcceptable,),
+                errors=(OutOfBounds, NotAcceptable),
+                parameters=owner,
             )
         },
         f"{tasks}/unpause": {
@@ -44,7 +58,8 @@ def queue_paths(tasks: str) -> dict[str, Schema]:
                 "unpauseAll",
                 "Let all held images of the owner take their turns again",
                 changed,
-                errors=(NotAcceptable,),
+                errors=(OutOfBounds, NotAcceptable),
+                parameters=owner,
             )
         },
         "/api/v1/queue": {

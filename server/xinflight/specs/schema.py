@@ -64,6 +64,8 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.UploadInfo,
     protocol.UploadPage,
     protocol.WholeQueue,
+    protocol.OwnerPage,
+    protocol.ServerStatus,
     protocol.ChangedTasks,
     protocol.QueueInfo,
     protocol.TaskPage,
@@ -85,7 +87,12 @@ HTTP: tuple[type[Struct], ...] = (
 )
 """Bodies of requests and responses that only HTTP has."""
 
-_QUERIES: tuple[type[Struct], ...] = (protocol.ListShares, protocol.ListUploads, protocol.ListQueue)
+_QUERIES: tuple[type[Struct], ...] = (
+    protocol.ListShares,
+    protocol.ListUploads,
+    protocol.ListQueue,
+    protocol.ListOwners,
+)
 
 _REQUESTS: tuple[type[Struct], ...] = (
     *CLIENT,

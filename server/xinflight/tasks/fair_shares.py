@@ -58,6 +58,8 @@ class FairShares:
     def __init__(self) -> None:
         self.virtual_time = 0.0
         self._accounts: dict[str, _Account] = {}
+        # The sum of the weights of the owners who wait.
+        self._waiting_weights = 0.0
         # Owners with a debt who neither wait nor run anything, the smallest finish tag first.
         self._idle: list[tuple[float, str]] = []
 
@@ -84,18 +86,30 @@ class FairShares:
 
     def set_weight(self, owner: str, weight: float) -> None:
         """Set the weight of an owner who waits; what is under way keeps the one that it was dispatched with."""
-        self._accounts[owner].weight = weight
+        account = self._accounts[owner]
+        self._waiting_weights += weight - account.weight
+        account.weight = weight
+
+    def share(self, owner: str) -> float | None:
+        """Return an owner's part of the compute time while those who wait go on waiting; None if it doesn't wait."""
+        account = self._accounts.get(owner)
+        if account is None or not account.waiting:
+            return None
+        return min(account.weight / self._waiting_weights, 1.0)
 
     def begin_waiting(self, owner: str) -> None:
         """Note that an owner's queue is not empty any more."""
         account = self._awake(owner)
         account.waiting = True
+        self._waiting_weights += account.weight
         account.served = False
         account.floor = self.virtual_time
 
     def stop_waiting(self, owner: str) -> None:
         """Note that an owner's queue is empty."""
-        self._accounts[owner].waiting = False
+        account = self._accounts[owner]
+        account.waiting = False
+        self._waiting_weights -= account.weight
         self._rest(owner)
 
     def dispatch(self, owner: str, seconds: float, least: float) -> Service:

@@ -14,11 +14,11 @@ from xinflight.model import MediaInfo, StoredMessage, Task, Usage, day_of, end_m
 from xinflight.protocol import CancelOutcome, State, Step
 from xinflight.storage import Charge, Outcome
 from xinflight.tasks.active_tasks import ActiveTasks
+from xinflight.tasks.counts import Counts
 from xinflight.tasks.runs import ActiveTask, OutputRun, Phase, progress_message
 from xinflight.tasks.scheduler import Tags
 from xinflight.tasks.spans import record_wait
 from xinflight.tasks.texts import Texts
-from xinflight.telemetry import Telemetry
 from xinflight.upstream import Answer, Attempt, Piece
 
 __all__ = ["Ledger"]
@@ -35,11 +35,11 @@ class Ledger:
     `fence` is that of the pool's lease; every write carries it.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, fence: int, telemetry: Telemetry) -> None:
+    def __init__(self, journal: Journal, clock: Clock, fence: int, counts: Counts) -> None:
         self._journal = journal
         self._clock = clock
         self._fence = fence
-        self._telemetry = telemetry
+        self._counts = counts
         self.tasks = ActiveTasks()
         # Runs that have ended, but whose request may still be at Xinference: its slot stays taken until then.
         self.outlived: set[OutputRun] = set()
@@ -73,7 +73,7 @@ class Ledger:
         for output in stored:
             output.file = found[output.index]
             output.move(State.COMPLETED)
-            self._count_end(task, State.COMPLETED)
+            self._counts.ended(task, State.COMPLETED)
         active = self.add(task, sequence)
         for output in stored:
             _ = self._append(task, output_message(task, output, self._clock.time()))
@@ -106,7 +106,7 @@ class Ledger:
     def started(self, run: OutputRun) -> None:
         """Record that a run has a slot."""
         waited = self._clock.monotonic() - run.queued_at
-        self._telemetry.started(run.task.pool, run.task.kind, waited)
+        self._counts.started(run, waited)
         record_wait(run, waited)
 
     # On the way
@@ -144,12 +144,12 @@ class Ledger:
         if run.charged_from is None:
             run.charged_from = now
         run.view.begin(attempt.estimator, now)
-        self._telemetry.attempt_sent(run.task.pool, run.task.kind)
+        self._counts.request_sent(run)
         self.show(run)
 
     def attempt_failed(self, run: OutputRun, error: XinflightError) -> None:
         """Record that a request failed; whether it is tried again follows."""
-        self._telemetry.attempt_failed(run.task.pool, run.task.kind, error.code)
+        self._counts.request_failed(run, error)
 
     def not_sent(self, run: OutputRun) -> None:
         """Take back an attempt that is being stored and that nobody will send."""
@@ -260,7 +260,7 @@ class Ledger:
 
     def pause(self, active: ActiveTask, *, paused: bool) -> None:
         """Note that the waiting outputs of a task are not to be started, or are again."""
-        active.task.paused = paused
+        self.tasks.pause(active, paused=paused)
 
     def move(self, active: ActiveTask, rank: float, priority: int) -> None:
         """Give a task another place among its owner's; none of its runs may stand in the queue."""
@@ -302,15 +302,7 @@ class Ledger:
             self.tasks.moved(run, before)
 
     def _count_first_progress(self, run: OutputRun) -> None:
-        """Count how long it took to show the first progress; what nobody watches may be polled late."""
-        if not run.progressed and self._journal.has_subscriber(run.owner):
-            seconds = max(self._clock.time() - run.task.created, 0.0)
-            self._telemetry.first_progress(run.task.pool, run.task.kind, seconds)
-        run.progressed = True
-
-    def _count_end(self, task: Task, state: State) -> None:
-        seconds = max(self._clock.time() - task.created, 0.0)
-        self._telemetry.output_ended(task.pool, task.kind, state, seconds)
+        self._counts.first_progress(run, watched=self._journal.has_subscriber(run.owner))
 
     # Ends
 
@@ -338,6 +330,7 @@ class Ledger:
         # What turns out to be no image was made in the step before.
         run.output.step = run.view.made_in if isinstance(error, UpstreamGarbage) else run.view.step
         self._end(run, State.EXPIRED if isinstance(error, TaskTimeout) else State.FAILED)
+        self._counts.failed(run, error)
         self._show_unless_over(run)
 
     def cancel(self, run: OutputRun, outcome: CancelOutcome) -> None:
@@ -346,8 +339,7 @@ class Ledger:
             return
         run.output.upstream = outcome
         self._end(run, State.CANCELLED)
-        since = run.cancelling_since
-        self._telemetry.cancelled(outcome, 0.0 if since is None else self._clock.monotonic() - since)
+        self._counts.cancelled(run, outcome)
         self._show_unless_over(run)
 
     def expire(self, active: ActiveTask) -> None:
@@ -364,7 +356,7 @@ class Ledger:
         before = run.output.state
         run.output.move(state)
         self.tasks.moved(run, before)
-        self._count_end(run.task, state)
+        self._counts.ended(run.task, state)
         if run.attempt is not None:
             self.outlived.add(run)
         run.finish()

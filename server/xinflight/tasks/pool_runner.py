@@ -16,6 +16,7 @@ from xinflight.storage import Blobs, Outcome, PoolTags
 from xinflight.supervise import Supervisor
 from xinflight.tasks.cancellation import Cancellation
 from xinflight.tasks.costs import Costs
+from xinflight.tasks.counts import Counts
 from xinflight.tasks.file_labels import FileLabels
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.ledger import Ledger
@@ -29,7 +30,6 @@ from xinflight.tasks.scheduler import Scheduler
 from xinflight.tasks.slots import Slots
 from xinflight.tasks.texts import restore_text
 from xinflight.tasks.unsaved import UnsavedBytes
-from xinflight.telemetry import Telemetry
 from xinflight.upstream import KINDS, DurationHistory, Xinference
 
 __all__ = ["UNASSIGNED", "PoolRunner"]
@@ -64,7 +64,7 @@ class PoolRunner:
         fence: int,
         on_waiting: Callable[[], None],
         on_queue_changed: Callable[[], None],
-        telemetry: Telemetry,
+        counts: Counts,
     ) -> None:
         self.pool = pool
         self._upstream = upstream
@@ -74,7 +74,7 @@ class PoolRunner:
         self._supervisor = supervisor
         self._on_waiting = on_waiting
         self._on_queue_changed = on_queue_changed
-        self.ledger = Ledger(journal, clock, fence, telemetry)
+        self.ledger = Ledger(journal, clock, fence, counts)
         self._costs = Costs(pool, upstream, durations)
         self._scheduler: Scheduler[OutputRun] = Scheduler(clock, self._costs.estimate, self._costs.share)
         self._slots = Slots(self._scheduler, self.ledger, self._costs, clock)
@@ -292,9 +292,22 @@ class PoolRunner:
         return max(self._scheduler.free - len(self._scheduler), 0)
 
     @property
-    def in_slots(self) -> list[tuple[OutputRun, str]]:
-        """What occupies a slot, with the model that it is at."""
-        return list(self._running.values())
+    def in_slots(self) -> list[tuple[OutputRun, str, bool]]:
+        """What occupies a slot, the model that it is at, and whether nobody waits for it any more."""
+        outlived = self.ledger.outlived
+        return [
+            *((run, uid, run in outlived) for run, uid in self._running.values()),
+            *((run, uid, True) for run, uid in self._slots.old),
+        ]
+
+    @property
+    def waiting_owners(self) -> int:
+        """How many owners wait."""
+        return self._scheduler.owners
+
+    def standing(self, owner: str) -> tuple[int, float | None]:
+        """Return how many outputs of an owner wait for their turns, and its share of the compute time if any do."""
+        return self._scheduler.count(owner), self._scheduler.shares.share(owner)
 
     @property
     def deserted(self) -> bool:

@@ -16,14 +16,17 @@ from xinflight.clock import Clock
 from xinflight.errors import OutOfBounds, StorageUnavailable
 from xinflight.journal import Journal
 from xinflight.model import Task
+from xinflight.protocol import PoolStatus
 from xinflight.settings import Settings
 from xinflight.storage import Blobs, Outcome
 from xinflight.supervise import Supervisor
 from xinflight.tasks.costs import UNKNOWN
+from xinflight.tasks.counts import Counts
 from xinflight.tasks.file_labels import FileLabels
 from xinflight.tasks.image_inputs import ImageInputs
 from xinflight.tasks.paused_owners import PausedOwners
 from xinflight.tasks.pool_runner import UNASSIGNED, PoolRunner
+from xinflight.tasks.pool_status import pool_statuses
 from xinflight.tasks.queue_snapshots import QueueSnapshots
 from xinflight.tasks.runs import ActiveTask
 from xinflight.tasks.unsaved import UnsavedBytes
@@ -62,7 +65,7 @@ class Pools:
         self._labels = FileLabels(settings, clock)
         self._clock = clock
         self._supervisor = supervisor
-        self._telemetry = telemetry
+        self.counts = Counts(clock, telemetry)
         self._durations = DurationHistory()
         # One per pool that has, or had, a model or an unfinished task: not for names that clients make up.
         self._runners: dict[str, PoolRunner] = {}
@@ -111,7 +114,7 @@ class Pools:
                 fence,
                 self.upstream_changed,
                 self.queue.changed,
-                self._telemetry,
+                self.counts,
             )
             runner.open(tags)
 
@@ -162,6 +165,10 @@ class Pools:
     def runners(self) -> list[PoolRunner]:
         """Return the runners of all pools, by name."""
         return [self._runners[pool] for pool in sorted(self._runners)]
+
+    def statuses(self) -> list[PoolStatus]:
+        """Describe the pools that have a model or a task, by name."""
+        return pool_statuses(self.runners(), self._upstream.models, self._upstream.vanished)
 
     def of_owner(self, owner: str) -> list[Task]:
         """Return an owner's unfinished tasks."""

@@ -7,9 +7,19 @@ from typing import Literal
 from xinflight.clock import Clock
 from xinflight.errors import NotFound, StorageUnavailable
 from xinflight.model import Task
-from xinflight.protocol import CancelledTask, QueueInfo, WholeQueue
+from xinflight.protocol import (
+    CancelledTask,
+    FailureCount,
+    ListOwners,
+    ListQueue,
+    OwnerPage,
+    PoolStatus,
+    QueueInfo,
+    WholeQueue,
+)
 from xinflight.storage import Outcome
 from xinflight.tasks.front import Front
+from xinflight.tasks.owner_page import owner_page
 from xinflight.tasks.pools import Pools
 from xinflight.tasks.whole_queue import whole_queue
 
@@ -85,9 +95,21 @@ class QueueCommands:
         outputs, waiting = await self._pools.queue.of_owner(owner)
         return QueueInfo(outputs=outputs, waiting=waiting, paused=owner in self._pools.paused_owners)
 
-    async def of_everybody(self, *, after: int, limit: int) -> WholeQueue:
-        """Return what runs of all owners, and at most `limit` of what waits behind the first `after`: for admins."""
-        return await whole_queue(self._pools, self._clock, after=after, limit=limit)
+    async def of_everybody(self, query: ListQueue) -> WholeQueue:
+        """Return what runs and what is next of all owners, or what one of them has: for admins."""
+        return await whole_queue(self._pools, self._clock, query)
+
+    def owners(self, query: ListOwners) -> OwnerPage:
+        """Return a page of the owners with unfinished work: for admins."""
+        return owner_page(self._pools, self._clock, query)
+
+    def pools(self) -> list[PoolStatus]:
+        """Return what each pool has to do, and its models' slots: for admins."""
+        return self._pools.statuses()
+
+    def failures(self) -> list[FailureCount]:
+        """Return what failed within the last hour: for admins."""
+        return self._pools.counts.failures.recent()
 
     async def _known(self, owner: str, task_id: str, *, field: str = "task_id") -> Task:
         """Return a task that is to be changed.

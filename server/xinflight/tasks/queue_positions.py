@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
 
 from xinflight.clock import Clock
 from xinflight.protocol import Step, UpstreamState
@@ -83,23 +84,30 @@ class QueuePositions:
 
         Others have a turn every SLICE outputs. What comes meanwhile is found by the next walk.
         """
+        for number, run in enumerate(self._place(self._scheduler.order(lasting=True)), 1):
+            if run is not None:
+                yield run
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    def first(self, limit: int) -> list[OutputRun]:
+        """Set place, step and waiting time of the next `limit` outputs; return them. Looks at no others."""
+        return [run for run in islice(self._place(self._scheduler.order()), limit) if run is not None]
+
+    def _place(self, order: Iterable[OutputRun]) -> Iterator[OutputRun | None]:
+        """Set place, step and waiting time of each output that still waits; yield it, or None for another one."""
         uids = self._model_uids()
         step = self._step(uids)
         times = WaitingTimes(self._scheduler.slots, [self._remaining(run, uid) for run, uid in self._running])
         durations: dict[tuple[DurationKey, ...], float | None] = {}
         place = 0
-        for number, run in enumerate(self._scheduler.order(lasting=True), 1):
-            if run.phase is Phase.WAITING and run.waits:
+        for run in order:
+            waits = run.phase is Phase.WAITING and run.waits
+            if waits:
                 place += 1
                 run.view.position, run.view.step = place, step
                 run.view.estimated_time = times.next(self._duration(run, uids, durations))
-                yield run
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
-
-    def next_ones(self) -> Iterator[OutputRun]:
-        """Yield what waits for its turn, the next one first. What changes meanwhile may be missing."""
-        return self._scheduler.order(lasting=True)
+            yield run if waits else None
 
     def _model_uids(self) -> list[str]:
         return [model.uid for model in self._upstream.models.values() if model.pool == self._pool]

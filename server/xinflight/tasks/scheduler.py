@@ -179,6 +179,10 @@ class Scheduler(Generic[Q]):
                 least = min(least, start)
                 heapq.heappush(again, ((True, start, turn, owner), index + 1))
 
+    def count(self, owner: str) -> int:
+        """Return how many of an owner wait."""
+        return len(self._queues.get(owner, ()))
+
     @property
     def owners(self) -> int:
         """How many owners wait."""

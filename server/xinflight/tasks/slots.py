@@ -19,25 +19,25 @@ class Slots:
         self._costs = costs
         self._clock = clock
         # Requests of the process's last life that may still be at a model.
-        self._old: set[tuple[OutputRun, str]] = set()
+        self.old: set[tuple[OutputRun, str]] = set()
 
     @property
     def quarantined(self) -> int:
         """How many slots are taken by requests that nobody waits for any more, and that may still run."""
-        return len(self._old) + len(self._ledger.outlived)
+        return len(self.old) + len(self._ledger.outlived)
 
     def occupy(self, run: OutputRun, uid: str) -> None:
         """Take a slot for a request of the process's last life; from now on its owner pays for it."""
         run.charged_from = self._clock.monotonic()
         self._scheduler.occupy(run, uid)
-        self._old.add((run, uid))
+        self.old.add((run, uid))
 
     def free(self, run: OutputRun, uid: str) -> None:
         """Give back a slot, and charge its owner for the time since the first request in it, and images for that.
 
         So whoever cancels pays until the model is free, and what never began costs nothing.
         """
-        self._old.discard((run, uid))
+        self.old.discard((run, uid))
         self._ledger.outlived.discard(run)
         sent, run.charged_from = run.charged_from, None
         seconds = 0.0 if sent is None else self._clock.monotonic() - sent

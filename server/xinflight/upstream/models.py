@@ -69,6 +69,8 @@ class Xinference(Client):
         self.telemetry = telemetry
         self.polls = PollBudget(settings.polls_per_second, clock)
         self.state = UpstreamState.LOADING
+        # When it came into this state, Unix seconds.
+        self.since = clock.time()
         self.models: dict[str, Model] = {}
         # Uids of running models that can do none of KINDS.
         self.unsuitable: frozenset[str] = frozenset()
@@ -330,6 +332,7 @@ class Xinference(Client):
                 cause=cause,
                 cure=translate(f"cure.{state}", "en"),
             )
+            self.since = self.clock.time()
         self.state, self.models, self.unsuitable, self.cause = state, models, unsuitable, cause
         if changed:
             self._on_change()

@@ -39,7 +39,10 @@ class OwnQueue:
         return respond(await self._queue.move(owner, task_id, before=body.before, to=body.to))
 
     async def pause(self, request: web.Request) -> web.StreamResponse:
-        """Handle POST /tasks/{task_id}/pause: hold the waiting outputs of a task; return its state before."""
+        """Handle POST /tasks/{task_id}/pause: hold the waiting outputs of a task; return its state before.
+
+        Here and below, admins act for anybody with `?owner=`.
+        """
         return await self._one(request, paused=True)
 
     async def unpause(self, request: web.Request) -> web.StreamResponse:
@@ -55,12 +58,17 @@ class OwnQueue:
         return await self._all(request, paused=False)
 
     async def _one(self, request: web.Request, *, paused: bool) -> web.StreamResponse:
-        owner = await self._context.owner(request)
+        identity = await self._context.identity(request)
         choose_type(request, (PLAIN,))
-        (changed,) = await self._queue.pause(owner, task_id_of(request), paused=paused)
+        task_id = task_id_of(request)
+        action = "pause" if paused else "unpause"
+        owner = acting_for(identity, request.query.get("owner"), action, task=task_id)
+        (changed,) = await self._queue.pause(owner, task_id, paused=paused)
         return respond(changed)
 
     async def _all(self, request: web.Request, *, paused: bool) -> web.StreamResponse:
-        owner = await self._context.owner(request)
+        identity = await self._context.identity(request)
         choose_type(request, (PLAIN,))
+        action = "pause" if paused else "unpause"
+        owner = acting_for(identity, request.query.get("owner"), action, task="all")
         return respond(ChangedTasks(tasks=await self._queue.pause(owner, None, paused=paused)))

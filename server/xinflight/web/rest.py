@@ -85,6 +85,16 @@ class Rest:
             raise NotFound(field="index" if known else "task_id")
         return respond(cancelled)
 
+    async def cancel_all(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /tasks/cancel: cancel all unfinished tasks of the caller; return their states before.
+
+        Idempotent. Admins cancel those of anybody with `?owner=`.
+        """
+        identity = await self._context.identity(request)
+        choose_type(request, (PLAIN,))
+        owner = acting_for(identity, request.query.get("owner"), "cancel", task="all")
+        return respond(ChangedTasks(tasks=await self._gateway.cancel_all(owner, set())))
+
     async def cancel_group(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /groups/{group}/cancel: cancel the unfinished tasks of a group; return their states before.
 
