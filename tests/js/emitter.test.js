@@ -31,6 +31,17 @@ test("a listener that throws is reported and keeps nobody from hearing", (t) => 
   assert.deepEqual(reported, ["broken"]);
 });
 
+test("outside of browsers, too, an error in a listener is one that nobody caught", (t) => {
+  const jobs = [];
+  t.mock.method(globalThis, "queueMicrotask", (job) => jobs.push(job));
+  const emitter = new Emitter();
+  emitter.on("a", () => {
+    throw new Error("broken");
+  });
+  emitter.emit("a", null);
+  assert.throws(() => jobs[0](), /broken/);
+});
+
 test("who leaves or comes while an event is told changes only the next one", () => {
   const emitter = new Emitter();
   const heard = [];

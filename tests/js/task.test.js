@@ -38,6 +38,18 @@ test("a stored event is told once, however often a replay brings it; progress al
   assert.deepEqual(events.map(({ type }) => type), ["accepted", "output", "progress"]);
 });
 
+test("what a list told is not told again by the stored events that follow", () => {
+  const task = asked();
+  const events = recorded(task, "event");
+  task.catchUp(info({ state: "running", data: [output(0)] }));
+  const stored = (index, seq) => ({ type: "output", task_id: "t", seq, ...output(index) });
+  assert.deepEqual(
+    [accepted({ seq: 3 }), stored(0, 4), stored(1, 5)].map((event) => task.receive(event)),
+    [false, false, true],
+  );
+  assert.deepEqual(events.map(({ type, index }) => [type, index]), [["accepted", undefined], ["output", 0], ["output", 1]]);
+});
+
 test("another epoch counts anew", () => {
   const task = asked();
   task.receive(accepted({ seq: 300 }));

@@ -205,3 +205,17 @@ test("after a reset nothing is left and nothing connects", async () => {
   assert.equal(FakeSocket.made.length, 1);
   assert.deepEqual([client.unfinished, client.welcome], [[], null]);
 });
+
+test("closed, it stays so until it connects, and has everything again", async () => {
+  const { client } = connected(numbered());
+  const socket = await live();
+  const task = client.generate({ prompt: "a", task_id: "a" });
+  client.close();
+  await pass(3_600_000);
+  assert.equal(socket.readyState, 3);
+  assert.equal(FakeSocket.made.length, 1);
+  client.connect();
+  const again = await live();
+  assert.deepEqual(client.unfinished, [task]);
+  assert.ok(again.sent.some(({ action, task_id: id }) => action === "generate" && id === "a"));
+});

@@ -3,6 +3,7 @@ import { Answers, DISCONNECTED } from "./answers.js";
 import { Cancels } from "./cancels.js";
 import { CatchUp } from "./catch_up.js";
 import { Connection } from "./connection.js";
+import { Credentials } from "./credentials.js";
 import { Emitter } from "./emitter.js";
 import { Library } from "./library.js";
 import { XinflightError, randomId } from "./protocol.js";
@@ -53,9 +54,6 @@ const EMPTY = Object.freeze({ outputs: [], waiting: 0, paused: false });
  * @property {XinflightError} problem
  */
 
-/** Milliseconds within which a second reconnect for the sake of a cookie would not get a newer one. */
-const COOKIE_TRIED = 120_000;
-
 /**
  * A client for many concurrent generations over one WebSocket that reconnects and resumes.
  *
@@ -85,7 +83,7 @@ export class Xinflight extends Emitter {
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
   /** Finds tasks in the history, stars, tags and deletes outputs, and knows the preferences of the owner. */
   library = new Library((message) => this.#ask(message), this.#tasks);
-  #cookieTried = -Infinity;
+  #credentials;
   #path;
   #token;
   /** @type {import("./catch_up.js").CatchUpHost} */
@@ -116,6 +114,11 @@ export class Xinflight extends Emitter {
     this.lang = lang;
     this.#path = path;
     this.#token = token ?? null;
+    this.#credentials = new Credentials(this.#token, {
+      ask: (message) => this.#ask(message),
+      reconnect: () => this.reconnect(),
+      problem: (error) => this.emit("problem", error),
+    });
     this.#tasks.on("task", (task) => this.emit("task", task));
     this.#tasks.on("removed", (task) => this.emit("removed", task));
     this.#connection = new Connection(() => this.#url(), this.#token);
@@ -124,7 +127,7 @@ export class Xinflight extends Emitter {
     this.#connection.on("message", (message) => this.#receive(message));
     this.#connection.on("lost", () => this.#answers.fail());
     this.#connection.on("unauthorised", (why) => this.emit("unauthorised", why));
-    this.#connection.on("tokenFailed", (error) => this.#tokenFailed(error));
+    this.#connection.on("tokenFailed", (error) => this.#credentials.failed(error));
   }
 
   /** @returns {Status} */
@@ -159,10 +162,18 @@ export class Xinflight extends Emitter {
   }
 
   /**
+   * Disconnect until `connect`, which resumes where this left off. Unfinished tasks continue on the server. A script
+   * that has what it wanted calls this to end.
+   */
+  close() {
+    this.#connection.close();
+  }
+
+  /**
    * Disconnect and forget all tasks, for a person who signs out. Unfinished ones continue on the server.
    */
   reset() {
-    this.#connection.close();
+    this.close();
     this.#forget();
     this.#welcome = null;
   }
@@ -304,30 +315,6 @@ export class Xinflight extends Emitter {
   }
 
   /**
-   * Renew the credentials before they expire: send a fresh token, or without a token function reconnect once, since the
-   * server renews its cookie in the handshake. If that fails, the server closes the connection in time.
-   */
-  async #renew() {
-    if (typeof this.#token === "function") {
-      try {
-        await this.#ask({ action: "authenticate", token: await this.#token() });
-      } catch (error) {
-        this.#tokenFailed(error);
-      }
-    } else if (this.#token === null && performance.now() - this.#cookieTried > COOKIE_TRIED) {
-      this.#cookieTried = performance.now();
-      this.reconnect();
-    }
-  }
-
-  /** @param {unknown} error thrown by the token function, or a refusal of what it returned */
-  #tokenFailed(error) {
-    if (error instanceof XinflightError) {
-      if (error.code !== DISCONNECTED) this.emit("problem", error);
-    } else this.emit("problem", new XinflightError({ code: "token_unavailable", message: String(error) }));
-  }
-
-  /**
    * Send a task's request. It carries the task's id, so sending it again never starts a second task.
    * @param {Task} task
    */
@@ -385,7 +372,7 @@ export class Xinflight extends Emitter {
         models: notice.models ?? this.#welcome.models,
       };
     }
-    if (notice.kind === "expiring") this.#renew();
+    if (notice.kind === "expiring") this.#credentials.renew();
     if (notice.kind === "deleted") this.#tasks.remove(notice.task_id ?? "");
     if (notice.kind === "erased") this.#tasks.clear();
     if (notice.models) this.emit("models", notice.models);

@@ -23,7 +23,8 @@ export class Emitter {
   }
 
   /**
-   * Call every listener of an event. An exception in one is passed to `reportError` and does not stop the others.
+   * Call every listener of an event. An exception in one does not stop the others: it is reported as one that nobody
+   * caught.
    * @template {keyof Events} Name
    * @param {Name} name
    * @param {Events[Name]} detail
@@ -33,8 +34,15 @@ export class Emitter {
       try {
         listener(detail);
       } catch (error) {
-        reportError(error);
+        (globalThis.reportError ?? throwLater)(error);
       }
     }
   }
+}
+
+/** Do what `reportError` does in browsers, where there is none. @param {unknown} error */
+function throwLater(error) {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

@@ -71,6 +71,8 @@ export class Task extends Emitter {
   /** @type {Set<number>} indexes of outputs that are there */
   #made = new Set();
   #lastSeq = -1;
+  /** What was told already, by a list perhaps: its events have no seq, and the stored ones may follow. @type {Set<string>} */
+  #told = new Set();
   /** @type {(end: End) => void} */
   #finish = () => {};
   /** Resolves with the final event, also if the task failed or was cancelled. */
@@ -133,6 +135,7 @@ export class Task extends Emitter {
   /** Internal: reset the last seq, because a new epoch numbers events from the start. */
   forgetSeq() {
     this.#lastSeq = -1;
+    this.#told.clear();
   }
 
   /**
@@ -148,6 +151,7 @@ export class Task extends Emitter {
       this.#lastSeq = event.seq;
     }
     if (event.type === "marked") return this.#mark(event.outputs);
+    if ((event.type === "accepted" || event.type === "output") && !this.#tells(event)) return false;
     if (event.type === "accepted") {
       this.created = event.timestamp;
       this.metadata = event.metadata;
@@ -168,6 +172,17 @@ export class Task extends Emitter {
       this.#finish(event);
     }
     return true;
+  }
+
+  /**
+   * Return whether an event is the first to tell that the task was accepted, or that an output is there.
+   * @param {import("./protocol.js").Accepted | import("./protocol.js").OutputEvent} event
+   */
+  #tells(event) {
+    const what = event.type === "output" ? `output ${event.index}` : event.type;
+    const news = !this.#told.has(what);
+    this.#told.add(what);
+    return news;
   }
 
   /**
