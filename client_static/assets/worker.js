@@ -34,16 +34,16 @@ worker.addEventListener("fetch", (event) => {
   } else if (method === "GET" && url.startsWith(FILES)) event.respondWith(file(event.request));
 });
 
-/** Keep the page and all files that it names. Rejects if the server is away, or has another version by now. */
+/** Keep the page and all files of its version. Rejects if the server is away, or has another version by now. */
 async function keep() {
   // The server renders another variant for a worker, and in the browser's cache it would take the place of the one that
   // the next visit only has to revalidate.
   const page = await fetch(PAGE, { cache: "no-store" });
+  const files = await fetch(`${FILES}files.json`);
   const html = await page.clone().text();
-  const named = Array.from(html.matchAll(/(?:href|src)="(assets\/[^"]+)"/g), ([, path]) => new URL(path ?? "", PAGE).href);
-  if (!page.ok || !named.some((url) => url.startsWith(FILES))) throw new Error("another version is served");
+  if (!page.ok || !files.ok || !html.includes(FILES.slice(PAGE.length))) throw new Error("another version is served");
   const cache = await caches.open(CACHE);
-  await cache.addAll(named);
+  await cache.addAll((await files.json()).map((/** @type {string} */ name) => FILES + name));
   await cache.put(PAGE, page);
 }
 

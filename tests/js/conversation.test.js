@@ -3,8 +3,9 @@ import { test } from "node:test";
 
 import { Emitter } from "../../client_static/assets/client/emitter.js";
 import { Task } from "../../client_static/assets/client/task.js";
-import { groupOf, isChat, textOf, titleOf } from "../../client_static/assets/page/chat/conversation.js";
+import { groupOf, textOf, titleOf } from "../../client_static/assets/page/chat/conversation.js";
 import { Conversations } from "../../client_static/assets/page/chat/conversations.js";
+import { isChat } from "../../client_static/assets/page/store/chats.js";
 import { info } from "./factories.js";
 
 const user = (content) => ({ role: "user", content });
@@ -20,7 +21,7 @@ function told() {
   const client = new Emitter();
   const changes = [];
   const all = new Conversations(client, (conversation, task) => changes.push(`${conversation.id}: ${task.id}`));
-  return { client, all, changes, add: (task) => client.emit("task", task) };
+  return { client, all, changes, add: (task) => all.add(task) };
 }
 
 test("chats of one group are one conversation, and one without is a conversation of its own", () => {
@@ -28,7 +29,6 @@ test("chats of one group are one conversation, and one without is a conversation
   for (const task of [listed("c", 3, "g", "c"), listed("b", 2, undefined, "b"), listed("a", 1, "g", "a")]) add(task);
   assert.deepEqual(all.all.map(({ id, tasks }) => [id, tasks.length]), [["g", 2], ["b", 1]]);
   assert.deepEqual([all.get("g").last.id, all.get("g").title, all.get("x")], ["c", "g", undefined]);
-  add(new Task({ task_id: "image", prompt: "a boat" }));
   assert.deepEqual(changes, ["g: c", "b: b", "g: a"]);
 });
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import re
 from pathlib import Path
 from posixpath import dirname, join, normpath
@@ -30,6 +31,8 @@ FOR_WORKER = {
     "Service-Worker-Allowed": "../../",
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
 }
+FILES = "files.json"
+"""The list of all files, for the service worker: the page names only those that it needs at first."""
 VENDOR = "vendor/"
 """Files of others are sent as they are, with the notices of their licences."""
 
@@ -55,17 +58,20 @@ class AssetFiles:
             self._files[name] = StaticContent(data, TYPES[path.suffix])
             digest.update(f"{name} {self._files[name].etag}\n".encode())
         self.version = f"v-{digest.hexdigest()[:12]}"
+        names = [name for name in self._files if name != WORKER]
+        self._files[FILES] = StaticContent(json.dumps(names).encode(), TYPES[".json"])
 
     def get(self, name: str) -> StaticContent | None:
         """Return the file with this path below the folder."""
         return self._files.get(name)
 
-    def modules(self, entry: str) -> list[str]:
-        """Return the path of a module and of all that it imports, each after the first that imports it.
+    def modules(self, *entries: str) -> list[str]:
+        """Return the paths of modules and of all that they import, each after the first that imports it.
 
         A browser that is told of them at once loads them at once, instead of one level of imports after the other.
+        What is imported by a call of `import()` is not among them: it is loaded when it is needed.
         """
-        found = [entry]
+        found = list(entries)
         for name in found:
             for specifier in _IMPORTED.findall(self._files[name].data.decode()):
                 path = normpath(join(dirname(name), specifier))

@@ -27,6 +27,8 @@ POLICY = (
 )
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
 ENTRY = "page/main.js"
+ACCOUNT = "page/account/account.js"
+"""What the entry imports only where people have to say who they are."""
 THEMES = ("light", "dark")
 
 
@@ -102,7 +104,7 @@ class Page:
             "trusted": variant.trusted,
             "version": self._version,
             "assets": f"assets/{assets.version}",
-            "modules": assets.modules(ENTRY),
+            "modules": assets.modules(ENTRY, *([] if self._context.login.mode == "none" else [ACCOUNT])),
             "texts": texts,
             "words": {
                 "lang": variant.lang,

@@ -1,6 +1,7 @@
 // @ts-check
 import { errorText, lang, onLang, t, when } from "../../words/words.js";
 import { ask } from "../account/api.js";
+import { isChat } from "../store/chats.js";
 import { ChatLog } from "./chat_log.js";
 import { Composer } from "./composer.js";
 import { titleOf } from "./conversation.js";
@@ -49,21 +50,28 @@ export class Chat {
   /**
    * @param {Xinflight} client
    * @param {Draft} draft keeps what was typed and chosen over a reload
+   * @param {Iterable<Task>} chats those that are known already
    * @param {ChatHost} host
    */
-  constructor(client, draft, host) {
+  constructor(client, draft, chats, host) {
     this.#client = client;
     this.#host = host;
     this.#draft = draft;
     this.#choice.given = MESSAGES;
     this.#restore();
     this.#conversations = new Conversations(client, (_, task) => this.#changed(task));
-    client.on("task", (task) => task.on("end", () => this.#ended(task)));
+    for (const task of chats) this.#add(task);
+    client.on("task", (task) => {
+      if (isChat(task)) this.#add(task);
+    });
+    this.#live = client.status.state === "live";
     client.on("status", ({ state }) => {
       if (state !== "live") this.#fetched.clear();
       this.#live = state === "live";
       this.#later();
     });
+    this.#setModels(client.welcome?.models ?? []);
+    client.on("models", (models) => this.#setModels(models));
     this.#list.addEventListener("change", () => this.#open(this.#list.value));
     this.#model.addEventListener("change", () => {
       this.#choice.chosen = this.#model.value;
@@ -79,15 +87,17 @@ export class Chat {
       this.#render();
       this.#log.renew(this.#live);
     });
+    this.#render();
   }
 
-  /** Whether there is anything to show: a conversation, or a model for one. */
-  get offered() {
-    return this.#conversations.all.length > 0 || this.#choice.options.length > 0;
+  /** @param {Task} task */
+  #add(task) {
+    this.#conversations.add(task);
+    task.on("end", () => this.#ended(task));
   }
 
   /** @param {ModelInfo[]} models */
-  setModels(models) {
+  #setModels(models) {
     this.#choice.models = models;
     this.#showModels();
   }

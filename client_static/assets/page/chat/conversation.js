@@ -78,11 +78,6 @@ export function groupOf(task) {
   return (task.params ?? task.request).group ?? task.id;
 }
 
-/** Whether a task is a chat. @param {Task} task */
-export function isChat(task) {
-  return task.action === "chat" || (task.params ?? task.request).kind === "chat";
-}
-
 /** Return the text of a message; other parts than text are left out. @param {ChatMessage} message */
 export function textOf({ content }) {
   if (typeof content === "string") return content;

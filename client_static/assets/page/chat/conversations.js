@@ -1,5 +1,6 @@
 // @ts-check
-import { Conversation, groupOf, isChat } from "./conversation.js";
+import { isChat } from "../store/chats.js";
+import { Conversation, groupOf } from "./conversation.js";
 
 /** @typedef {import("../../client/xinflight.js").Task} Task */
 /** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
@@ -8,6 +9,7 @@ import { Conversation, groupOf, isChat } from "./conversation.js";
 export class Conversations {
   /** @type {Map<string, Conversation>} */
   #byId = new Map();
+  #changed;
 
   /**
    * @param {Xinflight} client
@@ -15,17 +17,7 @@ export class Conversations {
    *   the task that changed
    */
   constructor(client, changed) {
-    client.on("task", (task) => {
-      if (!isChat(task)) return;
-      const conversation = this.#byId.get(groupOf(task)) ?? new Conversation(groupOf(task));
-      this.#byId.set(conversation.id, conversation);
-      conversation.add(task);
-      const tell = () => changed(conversation, task);
-      for (const name of /** @type {const} */ (["acknowledged", "event", "places", "cancelling", "cancelRefused"])) {
-        task.on(name, tell);
-      }
-      tell();
-    });
+    this.#changed = changed;
     client.on("removed", (task) => {
       const conversation = this.#byId.get(groupOf(task));
       if (!isChat(task) || !conversation) return;
@@ -33,6 +25,18 @@ export class Conversations {
       if (conversation.tasks.length === 0) this.#byId.delete(conversation.id);
       changed(conversation, task);
     });
+  }
+
+  /** Add a chat to its conversation. @param {Task} task */
+  add(task) {
+    const conversation = this.#byId.get(groupOf(task)) ?? new Conversation(groupOf(task));
+    this.#byId.set(conversation.id, conversation);
+    conversation.add(task);
+    const tell = () => this.#changed(conversation, task);
+    for (const name of /** @type {const} */ (["acknowledged", "event", "places", "cancelling", "cancelRefused"])) {
+      task.on(name, tell);
+    }
+    tell();
   }
 
   /** The one that was written in last comes first. @returns {Conversation[]} */

@@ -31,6 +31,7 @@ import { StrengthField } from "./strength_field.js";
  * @property {() => Iterable<string>} earlier prompts that were asked for, the newest first
  * @property {() => number | null} lastSeed the seed of the newest image
  * @property {(work: import("./run_times.js").Work) => number | null} seconds that one output will probably take
+ * @property {import("../page.js").Page["lazy"]} lazy how parts are loaded that come later
  */
 
 /**
@@ -67,7 +68,7 @@ export class Form {
     this.#draft = draft;
     this.#host = host;
     this.#prompt = new PromptField(host.earlier);
-    this.#start = new StartImage(host.upload, () => this.#started());
+    this.#start = new StartImage(host.upload, host.lazy, () => this.#started());
     const changed = () => this.#changed();
     this.#chips = new Chips(this.#size, { changed, lastSeed: host.lastSeed, openSize: () => this.#openSize() });
     this.#grid = new GridFields(this.#numbers, this.#problems, { changed, suggested: () => this.#suggested });

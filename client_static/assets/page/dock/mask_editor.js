@@ -4,7 +4,7 @@ import { Strokes } from "./strokes.js";
 
 /** @typedef {import("./strokes.js").Point} Point */
 
-/** What is painted on. @typedef {{picture: HTMLImageElement | null, width: number, height: number, strokes: Strokes}} Sheet */
+/** What is painted on. @typedef {{picture: HTMLImageElement | null, width: number, height: number, strokes: Strokes | null}} Sheet */
 
 /** How far an arrow key moves the brush, in parts of its diameter. */
 const STEP = 0.25;
@@ -63,7 +63,7 @@ export class MaskEditor {
    * @returns {Promise<Strokes | null>}
    */
   open({ picture, width, height, strokes }) {
-    this.#strokes = strokes.copy();
+    this.#strokes = strokes?.copy() ?? new Strokes();
     this.#width = width;
     this.#height = height;
     this.#at = { x: width / 2, y: height / 2 };

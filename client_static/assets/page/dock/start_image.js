@@ -3,12 +3,11 @@ import { errorText, onLang, percent, t } from "../../words/words.js";
 import { Attachment, StoredImage } from "./attachment.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
 import { takeImages } from "./image_intake.js";
-import { MaskEditor } from "./mask_editor.js";
-import { maskImage } from "./mask_image.js";
-import { Strokes } from "./strokes.js";
 
 /** @typedef {import("./attachment.js").Uploader} Uploader */
+/** @typedef {import("../page.js").Page} Page */
 /** @typedef {import("./kinds.js").Given} Given */
+/** @typedef {import("./strokes.js").Strokes} Strokes */
 
 /**
  * The image that is shown: what the server has or gets of it, and its mask. `picture` is null if it can't be loaded.
@@ -18,7 +17,7 @@ import { Strokes } from "./strokes.js";
  * @property {string} [url] where the server has it, if it is not an upload
  * @property {number} width
  * @property {number} height
- * @property {Strokes} strokes
+ * @property {Strokes | null} strokes
  * @property {Attachment | StoredImage | null} mask
  */
 
@@ -33,7 +32,9 @@ export class StartImage {
   #status = byId("start-status", HTMLElement);
   #problem = byId("image-problem", HTMLElement);
   #paint = byId("mask-open", HTMLButtonElement);
-  #editor = new MaskEditor();
+  /** @type {import("./mask_editor.js").MaskEditor | null} */
+  #editor = null;
+  #painting;
   #upload;
   #changed;
   #offered = { image: false, mask: false };
@@ -46,10 +47,15 @@ export class StartImage {
 
   /**
    * @param {Uploader} upload
+   * @param {Page["lazy"]} lazy
    * @param {() => void} changed called when there is another image or mask, and when the server has it
    */
-  constructor(upload, changed) {
+  constructor(upload, lazy, changed) {
     this.#upload = upload;
+    this.#painting = lazy(async () => {
+      const [{ MaskEditor }, { maskImage }] = await Promise.all([import("./mask_editor.js"), import("./mask_image.js")]);
+      return { editor: (this.#editor = new MaskEditor()), maskImage };
+    });
     this.#changed = changed;
     takeImages(() => !this.#choose.hidden && this.#choose.checkVisibility(), (image) => this.#useFile(image));
     this.#paint.addEventListener("click", () => this.#paintMask());
@@ -92,7 +98,7 @@ export class StartImage {
   async use({ id, url, width = 0, height = 0 }, mask) {
     const masked = mask ? new StoredImage(mask) : null;
     const image = new StoredImage(id);
-    this.#put({ image, picture: null, url, width, height, strokes: new Strokes(), mask: masked });
+    this.#put({ image, picture: null, url, width, height, strokes: null, mask: masked });
     this.#changed();
     const turn = this.#turn;
     const picture = await loadPicture(url ?? `api/v1/uploads/${id}`).catch(() => null);
@@ -113,7 +119,7 @@ export class StartImage {
 
   /** Forget the image. This does not count as a change. */
   clear() {
-    this.#editor.close();
+    this.#editor?.close();
     this.#put(null);
   }
 
@@ -144,7 +150,7 @@ export class StartImage {
       return;
     }
     const size = { width: picture.naturalWidth, height: picture.naturalHeight };
-    this.#put({ image: this.#attach(file), picture, ...size, strokes: new Strokes(), mask: null });
+    this.#put({ image: this.#attach(file), picture, ...size, strokes: null, mask: null });
     this.#changed();
   }
 
@@ -170,13 +176,14 @@ export class StartImage {
 
   async #paintMask() {
     const shown = this.#shown;
-    if (!shown) return;
-    const strokes = await this.#editor.open(shown);
+    const painting = await this.#painting();
+    if (!painting || !shown || shown !== this.#shown) return;
+    const strokes = await painting.editor.open(shown);
     if (!strokes || shown !== this.#shown) return;
-    const blob = await maskImage(strokes, shown.width, shown.height);
+    const blob = await painting.maskImage(strokes, shown.width, shown.height);
     if (shown !== this.#shown) return;
     shown.mask?.drop();
-    shown.strokes = blob ? strokes : new Strokes();
+    shown.strokes = blob ? strokes : null;
     shown.mask = blob ? this.#attach(blob) : null;
     this.#draw(shown);
     this.#render();
@@ -204,7 +211,7 @@ export class StartImage {
     const context = /** @type {CanvasRenderingContext2D} */ (this.#preview.getContext("2d"));
     this.#preview.width = Math.max(1, Math.round(width * scale));
     this.#preview.height = Math.max(1, Math.round(height * scale));
-    strokes.draw(context, scale, getComputedStyle(this.#preview).color);
+    strokes?.draw(context, scale, getComputedStyle(this.#preview).color);
     // Half of the paint stays visible: the image is put behind it, and over it once more.
     context.globalCompositeOperation = "destination-over";
     context.drawImage(picture, 0, 0, this.#preview.width, this.#preview.height);

@@ -23,13 +23,15 @@ export class LastHeardBanner {
     this.#client = client;
     this.#place = `xinflight.last_heard ${key}`;
     let heard = false;
-    client.on("status", ({ state }) => {
+    const hear = (/** @type {import("../../client/xinflight.js").Status} */ { state }) => {
       // A line that breaks later is told by the status bar, beside what was under way.
       if (this.#live) this.#note();
       this.#live = state === "live";
       heard ||= this.#live;
       this.#show(!heard && state === "reconnecting");
-    });
+    };
+    hear(client.status);
+    client.on("status", hear);
     addEventListener("pagehide", () => this.#live && this.#note());
     document.addEventListener("visibilitychange", () => document.hidden && this.#live && this.#note());
     onLang(() => this.#show(!this.#banner.hidden));

@@ -1,6 +1,6 @@
 // @ts-check
 import { batch, signal } from "../../vendor/signals-core/signals-core.js";
-import { isChat } from "../chat/conversation.js";
+import { isChat } from "./chats.js";
 import { GenerationState } from "./generation_state.js";
 import { Overall } from "./overall.js";
 

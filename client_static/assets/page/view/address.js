@@ -2,11 +2,13 @@
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 
-const PREFIX = "#image=";
+/** What precedes an image, and the group of a grid, in the address. */
+export const IMAGE = "#image=";
+export const GRID = "#grid=";
 
 /** Return the address of an image within the page. @param {GenerationOutput} output */
 export function addressOf({ generation, index }) {
-  return `${PREFIX}${encodeURIComponent(generation.task.id)}/${index}`;
+  return `${IMAGE}${encodeURIComponent(generation.task.id)}/${index}`;
 }
 
 /**

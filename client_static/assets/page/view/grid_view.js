@@ -6,13 +6,11 @@ import { axesOf, gridOf } from "../dock/grid.js";
 import { AXIS_WORDS } from "../dock/grid_fields.js";
 import { stepText, verdictText } from "../store/output_words.js";
 import { byId } from "../ui/dom.js";
+import { GRID } from "./address.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
 /** @typedef {import("../store/store.js").Store} Store */
 /** @typedef {import("../dock/grid.js").Axis} Axis */
-
-/** What precedes the group of a grid in the address. */
-const ADDRESS = "#grid=";
 
 /** A grid of compared settings as a table, with an address of its own: Back closes it, and a reload opens it again. */
 export class GridView {
@@ -32,12 +30,6 @@ export class GridView {
     this.#follow();
   }
 
-  /** Show a grid. @param {string} group of its tasks */
-  open(group) {
-    history.pushState(null, "", `${ADDRESS}${group}`);
-    this.#follow();
-  }
-
   /** Close it, because it belongs to another person. */
   close() {
     this.#dialog.close();
@@ -46,7 +38,7 @@ export class GridView {
   /** Show what the address says. */
   #follow() {
     const { hash } = location;
-    const group = hash.startsWith(ADDRESS) ? hash.slice(ADDRESS.length) : "";
+    const group = hash.startsWith(GRID) ? hash.slice(GRID.length) : "";
     this.#group.value = axesOf(group) ? group : "";
     if (this.#group.value && !this.#dialog.open) this.#dialog.showModal();
     if (!this.#group.value) this.#dialog.close();
@@ -54,7 +46,7 @@ export class GridView {
 
   #closed() {
     this.#group.value = "";
-    if (location.hash.startsWith(ADDRESS)) history.replaceState(null, "", location.pathname + location.search);
+    if (location.hash.startsWith(GRID)) history.replaceState(null, "", location.pathname + location.search);
   }
 
   #render() {

@@ -40,20 +40,21 @@ export class Viewer {
   #stage;
   #sheet;
   #store;
+  #entered;
   /** @type {GenerationOutput | null} */
   #shown = null;
   /** @type {GenerationOutput | null} what the others are compared with */
   #pinned = null;
-  /** Whether going back leads to the sheet: not if the page was opened at an image. */
-  #entered = false;
 
   /**
    * @param {Store} store
    * @param {Sheet} sheet
    * @param {Acts} acts
+   * @param {() => boolean} entered whether going back leads to the sheet: not if the page was opened at an image
    */
-  constructor(store, sheet, acts) {
+  constructor(store, sheet, acts, entered) {
     this.#sheet = sheet;
+    this.#entered = entered;
     this.#store = store;
     this.#stage = new Stage(part(this.#dialog, "stage", HTMLElement), [this.#image, this.#pinnedImage], {
       swiped: (by) => this.#go(by),
@@ -73,10 +74,7 @@ export class Viewer {
     });
     this.#dialog.addEventListener("keydown", (event) => this.#press(event));
     this.#dialog.addEventListener("close", () => this.#closed());
-    addEventListener("hashchange", () => {
-      this.#entered = true;
-      this.#follow();
-    });
+    addEventListener("hashchange", () => this.#follow());
     effect(() => {
       const known = store.generations.value;
       if (this.#shown && !known.includes(this.#shown.generation)) this.#dialog.close();
@@ -144,7 +142,7 @@ export class Viewer {
     this.#shown = this.#pinned = null;
     this.#video.pause();
     if (readAddress(location.hash)) {
-      if (this.#entered) history.back();
+      if (this.#entered()) history.back();
       else history.replaceState(null, "", location.pathname + location.search);
     }
     // An act that left the view may have moved the focus.

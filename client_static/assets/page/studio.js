@@ -1,0 +1,122 @@
+// @ts-check
+import { errorText, lang, percent, plural, t } from "../words/words.js";
+import { Board } from "./board/board.js";
+import { Cancelling } from "./board/cancelling.js";
+import { PauseButton } from "./board/pause.js";
+import { Form } from "./dock/form.js";
+import { learnTimes } from "./dock/times.js";
+import { Acts } from "./sheet/acts.js";
+import { More } from "./sheet/more.js";
+import { Sheet } from "./sheet/sheet.js";
+import { showProgress } from "./status/favicon.js";
+import { Title } from "./status/title.js";
+import { isChat } from "./store/chats.js";
+import { Draft } from "./store/draft.js";
+import { shortened } from "./store/output_words.js";
+import { Store } from "./store/store.js";
+import { byId } from "./ui/dom.js";
+import { GRID, IMAGE } from "./view/address.js";
+
+/** @typedef {import("./page.js").Page} Page */
+/** @typedef {import("./store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("./store/generation_state.js").News} News */
+
+/** Progress is announced only after this many milliseconds of silence. */
+const QUIET = 10_000;
+
+/** Connect what makes images and videos: dock, sheet and board, and the views that are loaded at first use. @param {Page} page */
+export function openStudio(page) {
+  const { client, key, announcer, problem, toasts } = page;
+  /** @type {import("./status/bell.js").Bell | null} */
+  let bell = null;
+
+  /**
+   * Announce a change of an output, and count it in the title.
+   * @param {GenerationOutput} output
+   * @param {News} what
+   */
+  const tell = ({ name, state }, what) => {
+    if (what === "ready" || what === "failed") {
+      title.count(what);
+      bell?.count(what);
+    }
+    if (what === "progress") {
+      if (state.shown) announcer.mention(t("say.progress", { name, percent: percent(state.shown) }), QUIET);
+    } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
+  };
+
+  const store = new Store(client, tell);
+  const title = new Title(store);
+  const draft = new Draft(key);
+  const times = learnTimes(client, key, () => form.renderCost());
+  const form = new Form(draft, {
+    upload: (image, options) => client.upload(image, options),
+    generate: (requests) => {
+      for (const request of requests) client.generate({ ...request, lang: lang() });
+      const group = requests[0]?.group;
+      if (group) {
+        const act = () => void (location.hash = GRID + group);
+        toasts.show(t("grid.asked", { n: requests.length }), { label: t("grid.show"), act });
+      }
+      sheet.showNewest();
+    },
+    earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
+    lastSeed: () => store.newestSeed,
+    seconds: (work) => times.seconds(work),
+    lazy: page.lazy,
+  });
+  const cancelling = new Cancelling(client, store, toasts, problem);
+  const acts = new Acts(client, store, cancelling, {
+    reuse: (params, image) => form.fill(params, image),
+    start: (image) => form.startFrom(image),
+    mayDelete: (prompt, n) => page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
+    problem,
+    asked: () => sheet.showNewest(),
+  });
+  new Board(store, {
+    cancel: (output) => cancelling.one(output),
+    cancelAll: () => cancelling.all(),
+    move: (taskId, where) => void client.move(taskId, where).catch(problem),
+    home: () => byId("gallery", HTMLElement),
+  });
+  new PauseButton(client, {
+    problem,
+    changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
+  });
+  showProgress(store);
+  const sheet = new Sheet(store, (action, output) => acts.do(action, output));
+  new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
+
+  page.at(IMAGE, page.lazy(async () => {
+    const { Viewer } = await import("./view/viewer.js");
+    const viewer = new Viewer(store, sheet, acts, () => page.entered);
+    page.onLeave(() => viewer.close());
+  }));
+  page.at(GRID, page.lazy(async () => {
+    const { GridView } = await import("./view/grid_view.js");
+    const view = new GridView(store);
+    page.onLeave(() => view.close());
+  }));
+  page.later(page.lazy(async () => {
+    const { Bell } = await import("./status/bell.js");
+    bell = new Bell(store);
+  }));
+
+  client.on("welcome", ({ limits, owner }) => {
+    if (!draft.claim(owner)) form.clear();
+    form.setLimits(limits);
+  });
+  client.on("models", (models) => form.setModels(models.filter(({ kinds }) => kinds.some((kind) => kind !== "chat"))));
+  client.on("task", (task) => {
+    if (task.info || isChat(task)) return;
+    announcer.say(task.request.kind === "video" ? t("say.accepted_video") : plural("say.accepted", task.count));
+    task.on("end", (end) => {
+      const refused = !task.acknowledged && end.type === "error" && end.field !== undefined;
+      if (refused && form.complain(end.field ?? "", errorText(end))) client.delete(task.id);
+    });
+  });
+  page.onLeave(() => {
+    draft.clear();
+    form.clear();
+  });
+}
