@@ -140,7 +140,9 @@ LIST = [
     Case({"limit": "two"}, "wrong_shape", "limit", "Expected `int`, got `str`"),
     Case({"limit": 0}, "out_of_bounds", "limit", ">= 1"),
     Case({"limit": 201}, "out_of_bounds", "limit", "<= 200"),
-    Case({"state": "gone"}, "wrong_shape", "state", "unfinished, completed, failed, cancelled, expired"),
+    Case(
+        {"state": "gone"}, "wrong_shape", "state", "unfinished, completed, failed, cancelled, expired, unsuccessful"
+    ),
     Case({"cursor": "first"}, "out_of_bounds", "cursor", "the `next` of a page"),
     Case({"cursor": "-1"}, "out_of_bounds", "cursor", "the `next` of a page"),
     Case({"cursor": "1" * 17}, "out_of_bounds", "cursor", "the `next` of a page"),

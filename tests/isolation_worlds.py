@@ -78,6 +78,9 @@ class World:
         if owner == "carol":
             await self._draw(user, {**body, "task_id": f"{owner}-more"})
         output = await self._draw(user, {**body, "task_id": done})
+        tags = {"tags": [f"sea of {owner}"], "starred": True}
+        async with self.http.post(f"/api/v1/tasks/{done}/mark", json=tags, headers=user) as response:
+            assert response.status == 200
         self.engine.faults = Faults(freeze=1)
         for task_id in (running, waiting):
             async with self.http.post("/api/v1/tasks", json={**body, "task_id": task_id}, headers=user) as response:

@@ -115,6 +115,7 @@ OWN: dict[tuple[str, str], Probes] = {
     ("POST", "/api/v1/tasks/{task_id}/mark"): of_tasks("/mark", json={"starred": True, "tags": ["mine"]}),
     ("DELETE", "/api/v1/tasks/{task_id}/outputs/{index}"): of_tasks("/outputs/0"),
     ("POST", "/api/v1/tasks/{task_id}/outputs/{index}/restore"): of_tasks("/outputs/0/restore"),
+    ("GET", "/api/v1/tags"): lambda _: [("/api/v1/tags", {"params": params}) for params in ({}, {"prefix": "s"})],
     ("GET", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences"),
     ("PATCH", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences", json={"theme": "dark"}),
     ("POST", "/api/v1/groups/{group}/cancel"): lambda ids: for_owner(f"/api/v1/groups/{ids.group}/cancel")(ids),

@@ -291,3 +291,31 @@ async def test_what_is_noted_survives_a_restart(
         assert (await client.ask(action="prefer"))["preferences"] == {"language": "zh-CN"}
         clock.advance(UNDO_SECONDS + 1)
         await eventually(lambda: rows(tmp_path, "outputs") == 2)
+
+
+async def test_what_failed_or_came_too_late_is_listed_together(
+    clock: ShiftedClock, client: WireClient, engine: Recorder
+) -> None:
+    engine.script = [Faults(error="CUDA out of memory."), Faults(freeze=1)]
+    await client.ask(**FIELDS, task_id="failed", prompt="a boat")
+    await client.ends("failed")
+    await client.ask(**FIELDS, task_id="late", prompt="a boat", timeout=60)
+    await client.has(lambda m: m["type"] == "progress" and m["task_id"] == "late" and m["state"] == "running")
+    clock.advance(61)
+    engine.thaw()
+    await client.ends("late")
+    await make(client, "made")
+    assert list(await listed(client, state="unsuccessful")) == ["late", "failed"]
+    assert list(await listed(client, state="expired")) == ["late"]
+
+
+async def test_tags_are_told_for_those_who_tag_on(
+    server: str, client: WireClient, http: aiohttp.ClientSession
+) -> None:
+    await make(client, "a")
+    await client.ask(action="mark", task_id="a", tags=["sea", "seal", "boat"])
+    for query, tags in {"": ["boat", "sea", "seal"], "?prefix=sea&limit=1": ["sea"], "?prefix=no": []}.items():
+        async with http.get(f"{server}api/v1/tags{query}") as response:
+            assert (response.status, await response.json()) == (200, {"tags": tags})
+    async with http.get(f"{server}api/v1/tags?limit=0") as response:
+        assert (response.status, (await response.json())["field"]) == (422, "limit")

@@ -211,6 +211,24 @@ async def test_marks_come_with_their_task_and_are_told_by_one_event(store: Store
     assert (await store.library.marks(task.uid), await found(store, starred=True)) == ([], [])
 
 
+async def test_tags_are_told_in_order_and_those_of_nobody_else(store: Store) -> None:
+    one, two = await made(store, "one", outputs=2), await made(store, "two")
+    await store.commit([accept(theirs := make_task("three", "bob"))])
+    await mark(store, one, Marks(index=0, starred=True, tags=["sea", "ä b"]), Marks(index=1, tags=["Sea", "sea"]))
+    await mark(store, two, Marks(index=0, tags=["seal", "gone"]))
+    await mark(store, theirs, Marks(index=0, tags=["seat"]))
+
+    async def tags(prefix: str = "", limit: int = 100) -> list[str]:
+        return await store.library.tags("ann", prefix=prefix, limit=limit)
+
+    assert await tags() == ["Sea", "gone", "sea", "seal", "ä b"]
+    assert await tags(limit=2) == ["Sea", "gone"]
+    assert await tags("sea") == ["sea", "seal"]
+    assert (await tags("sea", 1), await tags("z")) == (["sea"], [])
+    await mark(store, two, Marks(index=0, tags=["seal"], deleted=5.0))
+    assert await tags("s") == ["sea"], "those of a deleted output are nowhere"
+
+
 async def test_marks_of_a_task_that_is_gone_come_to_nothing(store: Store) -> None:
     task = await made(store, "a")
     await store.delete(task.uid)

@@ -271,8 +271,8 @@ export interface ListTasks {
   cursor?: string | null;
   /** Maximum number of tasks per page. (integer; 1 to 200; default 50) */
   limit?: number;
-  /** Only tasks in this state. Default: all. */
-  state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | null;
+  /** Only tasks in this state; `unsuccessful`: failed or expired. Default: all. */
+  state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | "unsuccessful" | null;
   /** Only tasks of this group. Default: all. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   group?: string | null;
   /** Only tasks with all of these words in prompt, model and tags. Default: all. (1 to 200 characters) */
@@ -1142,6 +1142,12 @@ export interface MarkBody {
   starred?: boolean | null;
   /** All of their tags, in place of those before. Default: as before. (up to 16 entries) */
   tags?: string[] | null;
+}
+
+/** Tags of the owner, in the order of their characters. To get others, ask for those that begin with something. */
+export interface TagsInfo {
+  /** One entry per tag. */
+  tags: string[];
 }
 
 /** The preferences of the owner. `version` rises with each change; the last change of a field counts. */

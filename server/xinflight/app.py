@@ -210,6 +210,7 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/models", rest.models, "models"),
             _Route("GET", "/api/v1/account", account.show, "account"),
             _Route("DELETE", "/api/v1/account", account.erase),
+            _Route("GET", "/api/v1/tags", marks.tags),
             _Route("GET", "/api/v1/account/preferences", marks.preferences),
             _Route("PATCH", "/api/v1/account/preferences", marks.change),
             _Route("GET", "/api/v1/account/usage", account.usage),

@@ -52,7 +52,7 @@ test("ended generations are parted by the days on which they were asked for", ()
 });
 
 test("what is in flight stands in the order in which it lands, and one task's images side by side", () => {
-  const listener = { changed: () => {}, news: () => {} };
+  const listener = { changed: () => {}, marked: () => {}, news: () => {} };
   const [first, second, third] = ["a", "b", "c"].map((task_id) => {
     const task = Task.from(info({ task_id, params: { prompt: task_id, n: 2, size: "64x64" } }));
     return new GenerationState(task, listener, true);

@@ -1,4 +1,5 @@
 // @ts-check
+import { Emitter } from "./emitter.js";
 
 /** @typedef {import("./protocol.js").Answer} Answer */
 /** @typedef {import("./protocol.js").Preferences} Preferences */
@@ -14,7 +15,7 @@
  * @property {string} [tag]
  * @property {string} [model]
  * @property {import("./protocol.js").Kind} [kind]
- * @property {"unfinished"|"completed"|"failed"|"cancelled"|"expired"} [state]
+ * @property {"unfinished"|"completed"|"failed"|"cancelled"|"expired"|"unsuccessful"} [state]
  * @property {string} [group]
  * @property {number} [since]
  * @property {number} [until]
@@ -23,10 +24,18 @@
  */
 
 /**
- * What the owner finds in the history, notes in it, and has set. Everything here rejects with an `XinflightError`, also
- * while there is no connection. What changes arrives as `marks` of the tasks, whichever client changed it.
+ * `marked`: outputs of a task were starred, tagged, deleted or restored, whichever client did it; without `task` if it is
+ * none of those known here.
+ * @typedef {object} LibraryEvents
+ * @property {{taskId: string, task: Task | undefined}} marked
  */
-export class Library {
+
+/**
+ * What the owner finds in the history, notes in it, and has set. Everything here rejects with an `XinflightError`, also
+ * while there is no connection. What changes arrives as `marks` of the tasks, and as `marked`.
+ * @extends {Emitter<LibraryEvents>}
+ */
+export class Library extends Emitter {
   #ask;
   #tasks;
 
@@ -35,8 +44,10 @@ export class Library {
    * @param {Tasks} tasks
    */
   constructor(ask, tasks) {
+    super();
     this.#ask = ask;
     this.#tasks = tasks;
+    tasks.on("marked", (marked) => this.emit("marked", marked));
   }
 
   /**

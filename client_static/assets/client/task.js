@@ -132,6 +132,18 @@ export class Task extends Emitter {
     this.#mark(marksOf(info));
   }
 
+  /**
+   * Internal: take over outputs of an ended task that a list tells and no event did: they were deleted, and restored.
+   * @param {TaskInfo} info
+   */
+  complete(info) {
+    const fresh = (info.data ?? []).filter(({ index }) => !this.#made.has(index));
+    if (!this.end || fresh.length === 0) return;
+    this.#writeWhole(fresh);
+    this.info = info;
+    this.emit("marks", this.marks);
+  }
+
   /** Internal: reset the last seq, because a new epoch numbers events from the start. */
   forgetSeq() {
     this.#lastSeq = -1;
@@ -160,7 +172,7 @@ export class Task extends Emitter {
     if (event.type === "delta" && !this.#write(event)) return false;
     if (event.type === "progress" || event.type === "output" || event.type === "delta") this.#follow(event);
     if (event.type === "progress") this.#estimate(event.index).take(event, performance.now(), age);
-    if (event.type === "output") this.#writeWhole([event]);
+    if (event.type === "output" && !event.deleted) this.#writeWhole([event]);
     const ends = event.type === "result" || event.type === "cancelled" || event.type === "error";
     if (ends) {
       this.#writeWhole(dataOf(event));

@@ -12,7 +12,7 @@ const FOUND = 2000;
 
 /**
  * All known tasks of the owner, whichever client started them.
- * @extends {Emitter<{task: Task, removed: Task}>}
+ * @extends {Emitter<{task: Task, removed: Task, marked: {taskId: string, task: Task | undefined}}>}
  */
 export class Tasks extends Emitter {
   /** @type {Map<string, Task>} */
@@ -53,7 +53,10 @@ export class Tasks extends Emitter {
     const kept = event.type === "accepted" && event.params?.store !== false;
     if (kept && !this.#byId.has(id)) this.add(new Task({ ...event.params, task_id: id }));
     const age = this.#ages.of("timestamp" in event ? event.timestamp : undefined, performance.now());
-    return (this.get(id) ?? this.#found.get(id))?.receive(event, age) ?? false;
+    const task = this.get(id) ?? this.#found.get(id);
+    const fresh = task?.receive(event, age) ?? false;
+    if (event.type === "marked" && (fresh || !task)) this.emit("marked", { taskId: id, task });
+    return fresh;
   }
 
   /**
@@ -64,16 +67,20 @@ export class Tasks extends Emitter {
   merge(info, newer) {
     const known = this.get(info.task_id);
     if (!known && info.params.store === false) return false;
-    if (!known) this.add(Task.from(info));
-    else if (newer) known.catchUp(info);
+    if (!known) {
+      // One that was found before stays the same task.
+      this.add(this.#found.get(info.task_id) ?? Task.from(info));
+      this.#found.delete(info.task_id);
+    } else if (newer) known.catchUp(info);
     return !known;
   }
 
   /** Return the task of a list entry without announcing it. @param {TaskInfo} info */
   find(info) {
     const known = this.get(info.task_id);
+    const task = known ?? this.#found.get(info.task_id) ?? Task.from(info);
+    task.complete(info);
     if (known) return known;
-    const task = this.#found.get(info.task_id) ?? Task.from(info);
     this.#found.delete(info.task_id);
     this.#found.set(info.task_id, task);
     for (const id of this.#found.keys()) if (this.#found.size > FOUND) this.#found.delete(id);
@@ -106,7 +113,8 @@ export class Tasks extends Emitter {
   remove(id) {
     const task = this.get(id) ?? this.#found.get(id);
     this.#found.delete(id);
-    if (this.#byId.delete(id) && task) this.emit("removed", task);
+    this.#byId.delete(id);
+    if (task) this.emit("removed", task);
   }
 
   /**

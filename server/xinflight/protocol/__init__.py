@@ -56,6 +56,7 @@ from xinflight.protocol.http import (
     TaskPage,
 )
 from xinflight.protocol.library import (
+    ListTags,
     Mark,
     MarkBody,
     OutputMarks,
@@ -64,6 +65,7 @@ from xinflight.protocol.library import (
     PreferencesChange,
     PreferencesInfo,
     Restore,
+    TagsInfo,
 )
 from xinflight.protocol.messages import (
     Accepted,
@@ -186,6 +188,7 @@ __all__ = [
     "ListOwners",
     "ListQueue",
     "ListShares",
+    "ListTags",
     "ListTasks",
     "ListUploads",
     "Mark",
@@ -252,6 +255,7 @@ __all__ = [
     "SharePage",
     "State",
     "Step",
+    "TagsInfo",
     "TaskInfo",
     "TaskPage",
     "TaskRequest",

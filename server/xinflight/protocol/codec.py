@@ -88,7 +88,7 @@ _FORMS = {
     "messages.image": "the id of an upload or an output",
     "group": "1 to 64 of A-Z a-z 0-9 . _ : ~ -",
     "to": "first, last",
-    "state": "unfinished, completed, failed, cancelled, expired",
+    "state": "unfinished, completed, failed, cancelled, expired, unsuccessful",
 }
 # Text before the path may come from the client. The path never does, so only the path is parsed.
 _FIELD = re.compile(r" - at `\$\.([a-z_]+)(?:[^`]*\.([a-z_]+))?[^`]*`$")

@@ -9,6 +9,7 @@ from xinflight.protocol.fields import OutputIndex, Starred, TagList
 from xinflight.protocol.requests import ClientMessage, Index, Tag, TaskId
 
 __all__ = [
+    "ListTags",
     "Mark",
     "MarkBody",
     "OutputMarks",
@@ -17,6 +18,7 @@ __all__ = [
     "PreferencesChange",
     "PreferencesInfo",
     "Restore",
+    "TagsInfo",
 ]
 
 SomeOutput = Annotated[
@@ -53,6 +55,19 @@ class MarkBody(Struct, kw_only=True):
     index: SomeOutput = None
     starred: NewStar = None
     tags: NewTags = None
+
+
+class ListTags(Struct, kw_only=True):
+    """The query of a list of tags."""
+
+    prefix: Annotated[Tag | None, Meta(description="Only tags that begin with this. Default: all.")] = None
+    limit: Annotated[int, Meta(ge=1, le=200, description="Maximum number of tags.")] = 50
+
+
+class TagsInfo(Struct, kw_only=True):
+    """Tags of the owner, in the order of their characters. To get others, ask for those that begin with something."""
+
+    tags: Annotated[list[str], Meta(description="One entry per tag.")]
 
 
 class Restore(ClientMessage, tag="restore", kw_only=True):

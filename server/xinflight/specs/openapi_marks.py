@@ -1,7 +1,8 @@
 """The part of the OpenAPI document about stars, tags, single outputs, and the preferences of the caller."""
 
-from xinflight.errors import NotAcceptable
-from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, path
+from xinflight.errors import NotAcceptable, OutOfBounds, WrongShape
+from xinflight.protocol import ListTags
+from xinflight.specs.operations import BODY, JSON, ONE_TASK, answer, operation, parameters, path
 from xinflight.specs.schema import Schema
 
 __all__ = ["deletion", "mark_paths"]
@@ -26,6 +27,15 @@ def mark_paths(tasks: str) -> dict[str, Schema]:
             "parameters": path("task_id", "index"),
             "post": operation(
                 "restore", "Bring back an image that was just deleted", was, errors=(*ONE_TASK, NotAcceptable)
+            ),
+        },
+        "/api/v1/tags": {
+            "get": operation(
+                "tags",
+                "List the tags of the owner, or those that begin with something",
+                {"200": answer("Tags.", {JSON: "TagsInfo"})},
+                errors=(OutOfBounds, WrongShape, NotAcceptable),
+                parameters=parameters("ListTags", *ListTags.__struct_fields__),
             ),
         },
         "/api/v1/account/preferences": {

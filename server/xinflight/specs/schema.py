@@ -56,6 +56,7 @@ HTTP: tuple[type[Struct], ...] = (
     protocol.CancelBody,
     protocol.MoveBody,
     protocol.MarkBody,
+    protocol.TagsInfo,
     protocol.PreferencesInfo,
     protocol.NoticeBody,
     protocol.ShareBody,
@@ -89,6 +90,7 @@ HTTP: tuple[type[Struct], ...] = (
 
 _QUERIES: tuple[type[Struct], ...] = (
     protocol.ListShares,
+    protocol.ListTags,
     protocol.ListUploads,
     protocol.ListQueue,
     protocol.ListOwners,

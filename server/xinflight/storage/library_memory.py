@@ -1,5 +1,6 @@
 """What owners find and note, in memory, gone with the process."""
 
+import heapq
 from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
@@ -84,6 +85,12 @@ class MemoryLibrary:
     async def marks(self, uid: str) -> list[Marks]:
         """Return the marks of a task's outputs."""
         return list(self._marks_of(uid))
+
+    async def tags(self, owner: str, *, prefix: str, limit: int) -> list[str]:
+        """Return tags of the tasks that have any marks."""
+        marks = [each for task, marks in self._marks.values() if task.owner == owner for each in marks]
+        tags = {tag for each in marks if each.deleted is None for tag in each.tags if tag.startswith(prefix)}
+        return heapq.nsmallest(limit, tags)
 
     async def deleted(self) -> list[DeletedOutput]:
         """Return what was deleted in this process."""

@@ -30,6 +30,7 @@ __all__ = [
     "MERGE_ALL_WORDS",
     "MERGE_WORDS",
     "NEW_TASKS",
+    "NEXT_TAG",
     "PREFERENCES",
     "SET_EVENT",
     "SET_INDEXED_TO",
@@ -115,6 +116,8 @@ LABELS = "SELECT label FROM labels WHERE number = ?"
 DROP_LABELS = "DELETE FROM labels WHERE number = ?"
 DROP_LABELS_OF = "DELETE FROM labels WHERE number = (SELECT number FROM tasks WHERE uid = :uid)"
 ADD_LABEL = "INSERT INTO labels VALUES (?, ?, ?)"
+# Tag by tag: a list of distinct tags would read a row for each task that has them.
+NEXT_TAG = "SELECT min(label) FROM labels WHERE owner = :owner AND label > :after AND label >= :prefix"
 # Bodies are MessagePack, in which the type comes first: {"type": "marked", ...}.
 DROP_MARKED = "DELETE FROM events WHERE uid = ? AND substr(body, 2, 12) = X'A474797065A66D61726B6564'"
 

@@ -71,6 +71,21 @@ class SqliteLibrary:
         rows = await self._database.read(lambda db: db.execute(library.MARKS, (uid,)).fetchall())
         return sorted((marks_of_row(row) for row in rows), key=lambda marks: marks.index)
 
+    async def tags(self, owner: str, *, prefix: str, limit: int) -> list[str]:
+        """Return tags, each by a look-up of its own."""
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            found = [STARRED]
+            while len(found) <= limit:
+                values = {"owner": owner, "after": found[-1], "prefix": prefix}
+                (tag,) = connection.execute(library.NEXT_TAG, values).fetchone()
+                if tag is None or not tag.startswith(prefix):
+                    break
+                found.append(tag)
+            return found[1:]
+
+        return await self._database.read(work)
+
     async def deleted(self) -> list[DeletedOutput]:
         """Return outputs by an index that has no others."""
         rows = await self._database.read(lambda db: db.execute(library.DELETED_OUTPUTS).fetchall())

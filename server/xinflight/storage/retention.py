@@ -191,10 +191,15 @@ class Retention:
 
 def _query(wanted: ListTasks) -> TaskQuery:
     """Return what a request for a list asks for."""
-    if wanted.state == "unfinished":
-        states = frozenset(State) - ENDED
-    else:
-        states = frozenset(State) if wanted.state is None else frozenset({State(wanted.state)})
+    match wanted.state:
+        case None:
+            states = frozenset(State)
+        case "unfinished":
+            states = frozenset(State) - ENDED
+        case "unsuccessful":
+            states = frozenset({State.FAILED, State.EXPIRED})
+        case state:
+            states = frozenset({State(state)})
     return TaskQuery(
         states=states,
         group=wanted.group,

@@ -1,21 +1,33 @@
-"""REST: stars and tags of outputs, deletion of one output, and the preferences of the caller."""
+"""REST: stars and tags of outputs, deletion of one output, and the tags and preferences of the caller."""
 
 from aiohttp import web
 
 from xinflight.errors import NotFound
-from xinflight.protocol import CancelledTask, MarkBody, PreferencesChange, PreferencesInfo, from_json
+from xinflight.protocol import (
+    CancelledTask,
+    ListTags,
+    MarkBody,
+    PreferencesChange,
+    PreferencesInfo,
+    TagsInfo,
+    from_json,
+    from_texts,
+)
 from xinflight.storage import StoredPreferences
 from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 
 __all__ = ["Marks"]
 
+FIELDS = ListTags.__struct_fields__
+
 
 class Marks:
-    """The handlers of marks, of single outputs and of `/api/v1/account/preferences`."""
+    """The handlers of marks, of single outputs, of `/api/v1/tags` and of `/api/v1/account/preferences`."""
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
+        self._library = context.gateway.journal.store.library
         self._marking = context.gateway.marking
         self._preferences = context.gateway.account.preferences
 
@@ -28,6 +40,13 @@ class Marks:
             owner, task_id_of(request), body.index, starred=body.starred, tags=body.tags
         )
         return respond(_known(marked))
+
+    async def tags(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /tags: return tags of the caller, or those that begin with something."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        query = from_texts({name: request.query[name] for name in FIELDS if name in request.query}, ListTags)
+        return respond(TagsInfo(tags=await self._library.tags(owner, prefix=query.prefix or "", limit=query.limit)))
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Handle DELETE /tasks/{task_id}/outputs/{index}: delete an output, which can be restored for a while."""

@@ -90,7 +90,7 @@ export class Board {
   #render() {
     const { generations, unfinished, live, more, queue, now } = this.#store;
     for (const { revision } of unfinished.value) revision.value;
-    const states = generations.value.flatMap(({ outputs }) => outputs.map(({ state }) => state));
+    const states = generations.value.flatMap(({ outputs }) => outputs.flatMap(({ state, deleted }) => (deleted ? [] : state)));
     showText(this.#counts, countsText(states, { live: live.value, more: more.value === true }));
     const flying = unfinished.value.toReversed().flatMap(({ outputs }) => outputs.filter(({ state }) => !state.ended));
     const rows = flying.map((output) => rowOf(output, now.value));

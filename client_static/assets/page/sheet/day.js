@@ -55,13 +55,16 @@ export class Day {
    * @param {GenerationState[]} ended newest first
    * @param {{width: number, row: number, gap: number, strip: number}} space
    * @param {Flight} flight
+   * @param {((output: GenerationOutput) => boolean) | null} shows which outputs are looked for; null for all
    */
-  arrange(flying, ended, space, flight) {
+  arrange(flying, ended, space, flight, shows) {
     this.#flight = flight;
     if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return;
     this.#arranged = flying.length === 0 ? ended : null;
     this.#width = space.width;
-    this.outputs = [...flying, ...ended].flatMap(({ outputs }) => outputs.filter(({ longGone }) => !longGone));
+    this.outputs = [...flying, ...ended].flatMap(({ outputs }) =>
+      outputs.filter((output) => output.shown && (shows === null || shows(output))),
+    );
     const { boxes, height } = justify(this.outputs.map(ratioOf), space);
     this.#boxes = boxes;
     this.element.hidden = this.outputs.length === 0;

@@ -39,16 +39,21 @@ export class Sheet {
   constructor(store, act) {
     this.#store = store;
     this.#act = act;
-    const ended = computed(() => {
+    const shown = computed(() => {
+      store.marks.value;
       const unfinished = new Set(store.unfinished.value);
-      return byDay(store.generations.value.filter((generation) => !unfinished.has(generation)));
+      const { generations, shows } = store.found.value ?? { generations: store.generations.value, shows: null };
+      return { days: byDay(generations.filter((generation) => !unfinished.has(generation))), shows };
     });
     const resize = () => (this.#width.value = this.#root.clientWidth);
     new ResizeObserver(resize).observe(this.#root);
     resize();
-    effect(() => this.#arrange(ended.value));
+    effect(() => this.#arrange(shown.value));
     const empty = byId("empty", HTMLElement);
-    effect(() => void (empty.hidden = store.generations.value.length > 0 || store.more.value !== false));
+    effect(() => {
+      const { generations, more, found } = store;
+      empty.hidden = generations.value.length > 0 || more.value !== false || found.value !== null;
+    });
     effect(() => void this.#root.classList.toggle("offline", !store.live.value));
     effect(() => {
       const now = store.now.value;
@@ -57,7 +62,7 @@ export class Sheet {
     addEventListener("scroll", () => this.#later(), { passive: true });
     addEventListener("resize", () => this.#later());
     onLang(() => {
-      this.#name(untracked(() => ended.value).length);
+      this.#name(untracked(() => shown.value).days.length);
       for (const day of this.#shown) day.render();
     });
   }
@@ -81,13 +86,14 @@ export class Sheet {
     return this.#shown.flatMap(({ outputs }) => outputs.filter(({ state }) => state.output !== null));
   }
 
-  /** @param {import("./sections.js").Section[]} ended */
-  #arrange(ended) {
+  /** @param {{days: import("./sections.js").Section[], shows: ((output: GenerationOutput) => boolean) | null}} shown */
+  #arrange({ days, shows }) {
     const { unfinished, queue, live, now } = this.#store;
     for (const { revision } of unfinished.value) revision.value;
-    this.#flight = landingOrder(unfinished.value, queue.value.outputs, this.#flight, now.value);
+    // What is in flight is not in the history yet, in which one searches.
+    this.#flight = shows ? [] : landingOrder(unfinished.value, queue.value.outputs, this.#flight, now.value);
     const today = midnight(Date.now());
-    const sections = ended[0]?.day === today || !this.#flight.length ? ended : [{ day: today, generations: [] }, ...ended];
+    const sections = days[0]?.day === today || !this.#flight.length ? days : [{ day: today, generations: [] }, ...days];
     const wanted = new Set(sections.map(({ day }) => day));
     for (const [midnight, day] of this.#days) {
       if (wanted.has(midnight)) continue;
@@ -107,7 +113,8 @@ export class Sheet {
       if (day.element !== place) this.#root.insertBefore(day.element, place);
       else place = place.nextElementSibling;
       const flight = at === 0 ? this.#flight : [];
-      day.arrange(flight, sections[at]?.generations ?? [], space, { alone: unfinished.value.length < 2, live: live.value, next });
+      const context = { alone: unfinished.value.length < 2, live: live.value, next };
+      day.arrange(flight, sections[at]?.generations ?? [], space, context, shows);
     }
     this.#name(sections.length);
     this.#draw();
@@ -118,7 +125,7 @@ export class Sheet {
     const days = [...this.#days.entries()].sort(([a], [b]) => b - a);
     const flying = this.#store.unfinishedOutputs.filter(({ state }) => !state.ended).length;
     for (const [at, [midnight, day]] of days.slice(0, count).entries()) {
-      const inFlight = at === 0 && flying > 0;
+      const inFlight = at === 0 && flying > 0 && this.#flight.length > 0;
       day.name(inFlight ? t("day.now") : dayName(midnight), inFlight ? t("day.flying", { n: flying }) : plural("day.images", day.outputs.length));
     }
   }

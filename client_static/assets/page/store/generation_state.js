@@ -13,9 +13,11 @@ import { OutputState } from "./output_state.js";
 /** @typedef {"ready" | "failed" | "cancelled" | "progress"} News */
 
 /**
- * Called after each change of a generation, and for each change of an output that should be announced.
+ * Called after each change of a generation, after one of its marks, and for each change of an output that should be
+ * announced.
  * @typedef {object} GenerationListener
  * @property {(generation: GenerationState) => void} changed
+ * @property {() => void} marked
  * @property {(output: GenerationOutput, what: News) => void} news
  */
 
@@ -48,6 +50,29 @@ export class GenerationOutput {
 
   /** Whether it was cancelled before this page knew of it: then nobody asks what became of it. */
   longGone = false;
+
+  /** What this person noted of it. */
+  get #marks() {
+    return this.generation.task.marks.get(this.index);
+  }
+
+  get starred() {
+    return this.#marks?.starred === true;
+  }
+
+  get tags() {
+    return this.#marks?.tags ?? [];
+  }
+
+  /** Whether it was made and deleted since. It may come back. */
+  get deleted() {
+    return this.#marks?.deleted === true || (this.state.phase === "done" && this.state.output === null);
+  }
+
+  /** Whether it has a tile. */
+  get shown() {
+    return !this.longGone && !this.deleted && !this.generation.cleared;
+  }
 
   /** Whether it is a video, as far as is known. */
   get isVideo() {
@@ -90,6 +115,12 @@ export class GenerationState {
     return this.task.end !== null;
   }
 
+  /** Whether all that was made of it is deleted: then what else there is of it goes, too. */
+  get cleared() {
+    const made = this.outputs.filter(({ state }) => state.phase === "done");
+    return this.ended && made.length > 0 && made.every(({ deleted }) => deleted);
+  }
+
   /** The parameters in effect, or those requested until the server has accepted the task. */
   get params() {
     return this.task.params ?? this.task.request;
@@ -123,6 +154,11 @@ export class GenerationState {
     task.on("event", (event) => this.#receive(event));
     task.on("places", (places) => {
       for (const { state, index } of this.outputs) state.place(places.get(index), performance.now());
+      this.#changed();
+    });
+    task.on("marks", () => {
+      for (const made of task.info?.data ?? []) if (this.outputs[made.index]?.state.output === null) this.#finish(made);
+      this.#listener.marked();
       this.#changed();
     });
     task.on("cancelling", ({ index }) => this.#mark(index, true));
@@ -186,6 +222,10 @@ export class GenerationState {
     const output = this.outputs[made.index];
     if (!output) return;
     const known = output.state.phase === "done";
+    if (made.deleted) {
+      output.state.vanish();
+      return;
+    }
     output.state.finish(made);
     if (!known) this.#news(output, "ready");
   }
@@ -195,6 +235,7 @@ export class GenerationState {
     const made = end.type === "result" ? end.data.data : (end.data ?? []);
     if (end.type !== "error") made.forEach((output) => this.#finish(output));
     for (const output of this.outputs) {
+      if (output.deleted) output.state.vanish();
       if (output.state.phase === "done") continue;
       const told = output.state.ended;
       this.#stop(output, end);

@@ -115,6 +115,12 @@ export class OutputState {
     this.#heardAt = now;
   }
 
+  /** Mark the output as made and deleted since: there is nothing to show. */
+  vanish() {
+    this.phase = "done";
+    this.output = null;
+  }
+
   /** Store the output, even after a cancel: the two may cross on the wire. @param {OutputRef} output */
   finish(output) {
     this.phase = "done";

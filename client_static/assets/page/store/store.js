@@ -10,6 +10,11 @@ import { Overall } from "./overall.js";
 /** @typedef {import("./generation_state.js").GenerationOutput} GenerationOutput */
 /** @typedef {import("./generation_state.js").News} News */
 
+/**
+ * What the sheet shows in place of everything: the generations that were found, and which of their outputs.
+ * @typedef {{generations: readonly GenerationState[], shows: (output: GenerationOutput) => boolean}} Found
+ */
+
 /** Milliseconds within which changes are gathered: one update of the page for all of them. */
 const GATHER = 16;
 
@@ -23,6 +28,10 @@ export class Store {
   generations = signal([]);
   /** @type {import("../../vendor/signals-core/signals-core.js").Signal<readonly GenerationState[]>} newest first */
   unfinished = signal([]);
+  /** What was found, while something is searched for; else null. */
+  found = signal(/** @type {Found | null} */ (null));
+  /** Counts the changes of stars, tags and deleted outputs. */
+  marks = signal(0);
   /** Whether there is a connection. */
   live = signal(false);
   /** Whether the server has older generations than those here; null until it has told. */
@@ -34,6 +43,9 @@ export class Store {
   /** Milliseconds of `performance.now()`, set once a second while something is unfinished. */
   now = signal(performance.now());
   #overall = new Overall();
+  /** @type {WeakMap<Task, GenerationState>} */
+  #states = new WeakMap();
+  #marked = false;
   #client;
   #news;
   /** @type {GenerationState[]} */
@@ -66,7 +78,7 @@ export class Store {
   /** The seed of the newest image; null if there is none. */
   get newestSeed() {
     for (const { outputs } of this.generations.value) {
-      const made = outputs.findLast(({ state }) => state.output !== null);
+      const made = outputs.findLast(({ state, deleted }) => state.output !== null && !deleted);
       if (made?.state.output) return made.state.output.seed;
     }
     return null;
@@ -77,13 +89,33 @@ export class Store {
     return this.unfinished.value.flatMap(({ outputs }) => outputs);
   }
 
-  /** @param {Task} task */
-  #add(task) {
+  /** Return the generation of a task, be it loaded or only found. @param {string} taskId */
+  find(taskId) {
+    const found = this.found.value?.generations ?? [];
+    return [...this.generations.value, ...found].find(({ task }) => task.id === taskId) ?? null;
+  }
+
+  /**
+   * Return the one state of a task, which may be one that was only found.
+   * @param {Task} task
+   * @returns {GenerationState}
+   */
+  stateOf(task) {
     const listener = {
       changed: (/** @type {GenerationState} */ generation) => this.#touch(generation),
+      marked: () => {
+        this.#marked = true;
+      },
       news: this.#news,
     };
-    const generation = new GenerationState(task, listener, this.live.value);
+    const state = this.#states.get(task) ?? new GenerationState(task, listener, this.live.value);
+    this.#states.set(task, state);
+    return state;
+  }
+
+  /** @param {Task} task */
+  #add(task) {
+    const generation = this.stateOf(task);
     // Of several that the server has not accepted yet, too, the last one asked for is the newest.
     const pending = generation.created === Infinity;
     const after = this.#all.findIndex(({ created }) => pending || created < generation.created);
@@ -133,6 +165,8 @@ export class Store {
       if (!sameItems(this.generations.value, this.#all)) this.generations.value = [...this.#all];
       const unfinished = this.#all.filter(({ ended }) => !ended);
       if (!sameItems(this.unfinished.value, unfinished)) this.unfinished.value = unfinished;
+      if (this.#marked) this.marks.value += 1;
+      this.#marked = false;
       for (const generation of this.#changed) generation.revision.value += 1;
       this.#changed.clear();
       this.#sum();
