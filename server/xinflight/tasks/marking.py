@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from xinflight.clock import Clock
@@ -15,6 +16,7 @@ from xinflight.protocol import CancelledTask
 from xinflight.storage import Retention
 from xinflight.supervise import Supervisor
 from xinflight.tasks.front import Front
+from xinflight.threads import to_end
 
 __all__ = ["HIDDEN", "Marking"]
 
@@ -24,6 +26,17 @@ HIDDEN = 10_000
 """Outputs that wait to be gone. Above that, the ones that were deleted first are gone sooner."""
 PAUSE = 5.0
 """Seconds until another try to delete what could not be deleted, or whose task has not ended."""
+
+
+class _Hidden(Struct, eq=False):
+    """An output that is hidden, `due` to be deleted at a monotonic time, and `leaving` once its file may be gone.
+
+    A clock that is set must neither take the time to restore it away nor prolong it.
+    """
+
+    output: DeletedOutput
+    due: float
+    leaving: bool = False
 
 
 class Marking:
@@ -50,8 +63,8 @@ class Marking:
         self._on_deleted = on_deleted
         # What was deleted and is still there: in memory, since everything that is shown asks for it. By uid and
         # index, and by the id of the output, what was deleted first before the others. Bounded by HIDDEN.
-        self._deleted: dict[str, dict[int, DeletedOutput]] = {}
-        self._by_output: dict[str, DeletedOutput] = {}
+        self._deleted: dict[str, dict[int, _Hidden]] = {}
+        self._by_output: dict[str, _Hidden] = {}
         # By uid: each change of a task's marks begins with what the one before has left.
         self._locks = KeyLocks()
         self._wake = asyncio.Event()
@@ -139,13 +152,17 @@ class Marking:
                 return CancelledTask(task_id=task_id, was="unknown", index=index)
             marks = {each.index: each for each in await self._journal.store.library.marks(task.uid)}
             chosen = [output for output in task.shown if output.ended and index in (None, output.index)]
+            leaving = {index for index, hidden in self._deleted.get(task.uid, {}).items() if hidden.leaving}
+            chosen = [output for output in chosen if output.index not in leaving]
             if index is not None and not chosen:
                 raise NotFound(field="index")
             changed = dict(marks)
             for output in chosen:
                 changed[output.index] = change(marks.get(output.index, Marks(index=output.index)))
             if changed != marks:
-                await self._store(task, [each for each in changed.values() if not each.empty])
+                # A caller who leaves must not leave what is hidden here behind what is stored, nor let the next
+                # change begin before this one is stored.
+                await to_end(self._store(task, [each for each in changed.values() if not each.empty]))
         return CancelledTask(task_id=task_id, was=task.state, index=index)
 
     async def _store(self, task: Task, marks: list[Marks]) -> None:
@@ -154,17 +171,19 @@ class Marking:
         if await self._journal.mark(task, message, marks) is None:
             raise NotFound(field="task_id")
         deleted = {each.index: each.deleted for each in marks if each.deleted is not None}
-        for output in tuple(self._deleted.get(task.uid, {}).values()):
-            if output.index not in deleted:
-                self._show(output)
+        for hidden in tuple(self._deleted.get(task.uid, {}).values()):
+            if hidden.output.index not in deleted:
+                self._show(hidden.output)
         for index, at in deleted.items():
             if index not in self.hidden(task.uid):
                 self._hide(_deleted(task, task.outputs[index], at))
         self._wake.set()
 
     def _hide(self, output: DeletedOutput) -> None:
-        self._deleted.setdefault(output.uid, {})[output.index] = output
-        self._by_output[output.output_id] = output
+        left = min(max(output.at + UNDO_SECONDS - self._clock.time(), 0.0), UNDO_SECONDS)
+        hidden = _Hidden(output, self._clock.monotonic() + left)
+        self._deleted.setdefault(output.uid, {})[output.index] = hidden
+        self._by_output[output.output_id] = hidden
 
     def _show(self, output: DeletedOutput) -> None:
         del self._by_output[output.output_id]
@@ -188,22 +207,22 @@ class Marking:
     async def _delete_due(self) -> float | None:
         """Delete what can't be restored any more; return the seconds until there is more to delete, None if never."""
         later = False
-        for output in tuple(self._by_output.values()):
-            left = output.at + UNDO_SECONDS - self._clock.time()
-            # A clock that was set back must not keep anything for longer than that.
-            if 0 < left <= UNDO_SECONDS and len(self._by_output) <= HIDDEN:
+        for hidden in tuple(self._by_output.values()):
+            left = hidden.due - self._clock.monotonic()
+            if left > 0 and len(self._by_output) <= HIDDEN:
                 return PAUSE if later else left
             try:
-                async with self._locks.hold(output.uid):
-                    later = not await self._purge(output) or later
+                async with self._locks.hold(hidden.output.uid):
+                    later = not await self._purge(hidden) or later
             except (StorageUnavailable, OSError) as error:
                 log.warning("deleted output is still there", error=str(error))
                 later = True
         return PAUSE if later else None
 
-    async def _purge(self, output: DeletedOutput) -> bool:
+    async def _purge(self, hidden: _Hidden) -> bool:
         """Delete an output for ever, with the last one its task; return False if the task has not ended."""
-        if self._by_output.get(output.output_id) != output:
+        output = hidden.output
+        if self._by_output.get(output.output_id) is not hidden:
             return True
         task = await self._front.find(output.owner, output.task_id)
         if task is not None and task.uid == output.uid:
@@ -213,6 +232,8 @@ class Marking:
                 await self._retention.delete(task)
                 self._on_deleted(task.owner, task.task_id)
             else:
+                # Its file goes first: what can't be deleted from the store after that must not come back without it.
+                hidden.leaving = True
                 await self._retention.purge(task, output.index)
         self._show(output)
         return True
