@@ -69,3 +69,29 @@ async def test_messages_of_any_length_arrive_as_they_were_sent(stack: AsyncExitS
             assert (frame.data if binary else frame.data.encode()) == message
         assert (await ws.receive()).type is WSMsgType.CLOSE
     assert ws.close_code == aiohttp.WSCloseCode.OK
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_a_dead_connection_does_not_take_counts_as_not_sent(stack: AsyncExitStack, count: int) -> None:
+    """Else what is not to be kept would be deleted although nobody has it."""
+    refused = []
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(compress=False)
+        await ws.prepare(request)
+        assert request.transport is not None
+        request.transport.abort()
+        # Before the loop has told the connection, let alone the WebSocket.
+        assert not ws.closed
+        with pytest.raises(ConnectionError):
+            await frames.FrameSender(request, ws, binary=False).send([b"a"] * count)
+        refused.append(count)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", serve)
+    server = await stack.enter_async_context(TestServer(app, host="127.0.0.1"))
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    async with http.ws_connect(server.make_url("/")) as ws:
+        assert (await ws.receive()).type is WSMsgType.CLOSED
+    assert refused == [count]

@@ -251,7 +251,7 @@ class Journal:
         if not self.broken:
             log.error("the store accepts nothing", detail=error.detail)
             self.broken = True
-        waiting, self._pending = [*batch, *self._charges, *self._pending], []
+        waiting, self._pending = [*batch, *self._pending, *self._charges], []
         self._charges = []
         for pending in waiting:
             if isinstance(pending.write, Charge):
