@@ -128,3 +128,25 @@ def test_lengths_that_lead_back_end() -> None:
     for length in (0, 1):
         with pytest.raises(BadImage):
             check(jpeg[:4] + struct.pack(">H", length) + jpeg[6:])
+
+
+class CountedReads(io.BytesIO):
+    """A file that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+def test_filling_before_markers_costs_little_however_much_it_is() -> None:
+    """T.81 allows any number of FF bytes there: a file of nothing else took a second, in which little else ran."""
+    jpeg = image_file("JPEG", (64, 48))
+    filled = jpeg[:2] + b"\xff" * 1_000_000 + jpeg[2:]
+    file = CountedReads(filled)
+    assert check_image(file, len(filled), 10_000).width == 64
+    assert file.reads < 5_000
+    assert check_image(io.BytesIO(jpeg[:2] + b"\xff" * 511 + jpeg[2:]), len(jpeg) + 511, 10_000).height == 48
+    with pytest.raises(BadImage):
+        check_image(io.BytesIO(jpeg[:2] + b"\xff" * 1000), 1002, 10_000)

@@ -5,6 +5,7 @@ without decoding is refused here: other formats, animations, files that were cut
 Formats: PNG (w3.org/TR/png-3), JPEG (ITU-T T.81), WebP (RFC 9649).
 """
 
+import os
 import struct
 from typing import IO, NoReturn
 
@@ -21,6 +22,8 @@ CHUNKS = 50_000
 EXIF_BYTES = 64 * 1024
 """Bytes of EXIF data that are looked at; a JPEG can't have more in one segment."""
 PIECE = 256 * 1024
+FILLING = 512
+"""Bytes that are read at once where a marker of a JPEG may stand."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
@@ -128,10 +131,12 @@ def _next_marker(file: IO[bytes]) -> int:
     """Return the marker at which a file stands; any number of FF bytes may fill the space before it."""
     if file.read(1) != b"\xff":
         _refuse("a whole file")
-    for _ in range(CHUNKS):
-        byte = file.read(1)[0]
-        if byte != 0xFF:
-            return byte
+    # Not byte by byte: a file may be nothing but such bytes.
+    while piece := file.read(FILLING):
+        rest = piece.lstrip(b"\xff")
+        if rest:
+            file.seek(1 - len(rest), os.SEEK_CUR)
+            return rest[0]
     _refuse("a whole file")
 
 
