@@ -137,4 +137,4 @@ class MemoryLibrary:
 
 
 def _words(task: Task, tags: Iterable[str]) -> list[str]:
-    return words(" ".join((task.params.prompt, task.params.model or "", *sorted(tags))))
+    return words(" ".join((task.params.model or "", *sorted(tags), task.params.prompt)))

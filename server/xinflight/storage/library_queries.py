@@ -27,7 +27,6 @@ __all__ = [
     "LABELS",
     "MARKS",
     "MARKS_OF_TASKS",
-    "MERGE_ALL_WORDS",
     "MERGE_WORDS",
     "NEW_TASKS",
     "NEXT_TAG",
@@ -93,7 +92,6 @@ SET_INDEXED_TO = "INSERT INTO meta VALUES ('indexed_to', ?) ON CONFLICT (key) DO
 NEW_TASKS = "SELECT number, body FROM tasks WHERE number > ? ORDER BY number LIMIT ?"
 ADD_WORDS = "INSERT OR REPLACE INTO search (rowid, words) VALUES (?, ?)"
 DROP_WORDS = "DELETE FROM search WHERE rowid = (SELECT number FROM tasks WHERE uid = :uid)"
-MERGE_ALL_WORDS = "INSERT INTO search (search) VALUES ('optimize')"
 MERGE_WORDS = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 
 # Marks

@@ -1,14 +1,17 @@
 """What owners find and note, in the SQLite database of a data folder."""
 
+import asyncio
 import heapq
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 import xinflight.storage.library_queries as library
 import xinflight.storage.sqlite_queries as sql
+from xinflight.errors import StorageUnavailable
 from xinflight.model import DeletedOutput, Marks, Task
 from xinflight.protocol import Preferences, State
 from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, TaskQuery
@@ -17,7 +20,7 @@ from xinflight.storage.sqlite_batch import row_of_task
 from xinflight.storage.sqlite_database import SqliteDatabase
 from xinflight.storage.store import EVENT_BYTES, TASK_BYTES
 
-__all__ = ["SqliteLibrary", "rows_by_state"]
+__all__ = ["SqliteLibrary", "purge", "rows_by_state"]
 
 TaskRow = tuple[int, str, bytes]
 """Number, uid and body of a task."""
@@ -36,9 +39,13 @@ class SqliteLibrary:
     ) -> None:
         self._database = database
         self._readable = readable
-        # Whether words may be deleted and not overwritten; those of an earlier process may be.
-        self.deleted_words = True
-        self._merging = False
+        # How often words were deleted, and how many of these times have been overwritten since; those that an earlier
+        # process deleted count as once.
+        self._deletions = 1
+        self._overwritten = 0
+        # The deletions that the merge under way overwrites, None while there is none.
+        self._merging: int | None = None
+        self._merge_turn = asyncio.Lock()
 
     async def find(self, owner: str, query: TaskQuery, *, before: int | None, limit: int) -> FoundTasks:
         """Return tasks and their marks, in one read."""
@@ -55,8 +62,10 @@ class SqliteLibrary:
             return rows, rest, _marks(connection, [uid for _, uid, _ in rows])
 
         if query.phrases:
-            # What came a moment ago, unless there is more of it than one transaction takes: the rest follows.
-            await self.index()
+            # What came a moment ago, unless there is more of it than one transaction takes: the rest follows. On a
+            # disk that takes nothing, what was prepared before is found.
+            with suppress(StorageUnavailable):
+                await self.index()
         rows, rest, marks = await self._database.read(work)
         tasks = await self._readable((uid, body) for _, uid, body in rows)
         found = [
@@ -96,15 +105,7 @@ class SqliteLibrary:
 
     async def purge(self, uid: str, index: int) -> None:
         """Delete an output from the tables, and write its task and its events without it."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            task = purge_output(connection, uid, index)
-            if task is not None:
-                connection.execute(sql.UPDATE_TASK, row_of_task(task))
-                sizes = {"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES}
-                connection.execute(sql.SET_SIZE, sizes)
-
-        await self._database.write(work)
+        await self._database.write(lambda db: purge(db, uid, index))
 
     async def index(self) -> bool:
         """Add the words of a few tasks, if any came."""
@@ -112,14 +113,29 @@ class SqliteLibrary:
             return False
         return await self._database.write(index_tasks)
 
+    def note_deleted_words(self) -> None:
+        """Note that words were deleted, which stay in the index until it is merged."""
+        self._deletions += 1
+
     async def overwrite(self) -> bool:
         """Merge some parts of the index of words, beginning with all of them if any words were deleted since."""
-        begin = self.deleted_words and not self._merging
-        if begin:
-            self.deleted_words = False
-        if begin or self._merging:
-            self._merging = await self._database.write(lambda db: merge_words(db, begin=begin))
-        return self._merging
+        async with self._merge_turn:
+            begin = self._merging is None
+            if begin and self._overwritten == self._deletions:
+                return False
+            deletions = self._deletions if self._merging is None else self._merging
+            # Only what was begun is under way: this may fail.
+            more = await self._database.write(lambda db: merge_words(db, begin=begin))
+            self._merging = deletions if more else None
+            if not more:
+                self._overwritten = deletions
+            return more
+
+    async def overwrite_all(self) -> None:
+        """Overwrite all words that were deleted by now, in steps between which others may write."""
+        deletions = self._deletions
+        while self._overwritten < deletions:
+            await self.overwrite()
 
     async def preferences(self, owner: str) -> StoredPreferences | None:
         """Return the preferences of an owner."""
@@ -133,6 +149,14 @@ class SqliteLibrary:
         """Store a row."""
         values = (owner, preferences.version, msgspec.msgpack.encode(preferences.preferences))
         await self._database.write(lambda db: db.execute(library.SET_PREFERENCES, values).rowcount)
+
+
+def purge(connection: sqlite3.Connection, uid: str, index: int) -> None:
+    """Delete an output of an ended task, and write the task and its events without it."""
+    task = purge_output(connection, uid, index)
+    if task is not None:
+        connection.execute(sql.UPDATE_TASK, row_of_task(task))
+        connection.execute(sql.SET_SIZE, {"uid": uid, "task_bytes": TASK_BYTES, "event_bytes": EVENT_BYTES})
 
 
 def rows_by_state(

@@ -42,8 +42,6 @@ def forget_owner(connection: sqlite3.Connection, owner: str, used_before: str) -
     """Delete what is left of an owner without tasks, and usage of days before a day."""
     for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE, library.DROP_PREFERENCES):
         connection.execute(query, (owner,))
-    # Its parts keep the words of deleted tasks until then.
-    connection.execute(library.MERGE_ALL_WORDS)
     connection.execute(sql.DROP_USAGE, (owner, used_before))
 
 

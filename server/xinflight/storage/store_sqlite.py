@@ -82,7 +82,7 @@ class SqliteStore:
             if isinstance(write, Append) and isinstance(write.message, OutputEvent) and write.message.url:
                 self._recent_owners[write.message.url] = write.task.owner
             elif isinstance(write, Mark):
-                self.library.deleted_words = True
+                self.library.note_deleted_words()
                 for marks in write.marks:
                     self._recent_owners.pop(write.task.outputs[marks.index].output_id, None)
         while len(self._recent_owners) > RECENT_OUTPUTS:
@@ -224,8 +224,13 @@ class SqliteStore:
         return await self._database.write(lambda db: db.execute(sql.DROP_OLD_USAGE, (before,)).rowcount) > 0
 
     async def forget(self, owner: str, *, used_before: str) -> None:
-        """Delete rows, then truncate the WAL; a backup that reads it meanwhile leaves it to the next checkpoint."""
+        """Delete rows, merge the index of words, then truncate the WAL.
+
+        A backup that reads the WAL meanwhile leaves it to the next checkpoint.
+        """
         await self._database.write(functools.partial(forget_owner, owner=owner, used_before=used_before))
+        # Step by step: the index has the words of everybody, and all commits would wait for it.
+        await self.library.overwrite_all()
         await self._database.truncate_wal()
 
     async def paused_owners(self) -> list[str]:
@@ -270,7 +275,7 @@ class SqliteStore:
     def _forget_recent(self) -> None:
         """Note that a task was deleted: forget whose the newest outputs are, and have its words overwritten."""
         self._recent_owners.clear()
-        self.library.deleted_words = True
+        self.library.note_deleted_words()
 
     async def _readable(self, rows: Iterable[tuple[str, bytes]]) -> dict[str, Task]:
         """Return tasks by uid, in their order; set aside those that can't be decoded, since the others go on."""
