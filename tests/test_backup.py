@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from factories import POOL, accept, finished, lease, make_task, save
-from xinflight.model import Task
-from xinflight.protocol import State
+from factories import POOL, accept, append, draw, end, finished, lease, make_task, save
+from xinflight.model import Task, output_message
+from xinflight.protocol import OutputEvent, State
 from xinflight.storage import Backup, BackupFailed, BackupReport, SqliteStore, backup, sqlite_backup
 from xinflight.storage.sqlite_backup import copy_database
 
@@ -157,6 +157,47 @@ async def test_what_is_deleted_meanwhile_is_not_in_it(
     assert (report.tasks, report.files, report.deleted, report.lacking) == (1, 1, 1, 0)
     assert await ids(report.path) == ["stays"]
     assert path_of(report.path, stays).is_file()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_single_image_that_is_deleted_meanwhile_is_not_in_it(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, slow: bool
+) -> None:
+    """The rest of its generation is, which has lost nothing. Its file goes first, the row perhaps a moment later."""
+    folder = tmp_path / "data"
+    task = make_task("a", outputs=2)
+    await store.commit([accept(task)])
+    draw(task, 100)
+    end(task)
+    await store.commit([append(task, output_message(task, output, 0.0)) for output in task.outputs])
+    for output in task.outputs:
+        path = folder / "outputs" / output.output_id[:2] / output.output_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 100)
+    loop = asyncio.get_running_loop()
+
+    def forget(seconds: float = 0.0) -> None:
+        asyncio.run_coroutine_threadsafe(store.library.purge(task.uid, 0), loop).result()
+
+    def delete() -> None:
+        path_of(folder, task).unlink()
+        if not slow:
+            forget()
+
+    monkeypatch.setattr(sqlite_backup, "time", SimpleNamespace(sleep=forget))
+    while_copying(monkeypatch, delete)
+    report = await asyncio.to_thread(make, tmp_path)
+    assert (report.tasks, report.files, report.deleted, report.lacking) == (1, 1, 1, 0)
+    copy = SqliteStore(report.path, full=False)
+    await copy.open()
+    found = await copy.task("ann", "a")
+    assert found == await store.task("ann", "a")
+    assert found is not None
+    assert [output.index for output in found.files] == [1]
+    (event, _) = await copy.events_of_tasks([task.uid], after=1, upto=99, limit=9)
+    assert isinstance(event.message, OutputEvent)
+    assert event.message.deleted
+    await copy.close()
 
 
 async def test_what_lost_its_file_before_is_told(

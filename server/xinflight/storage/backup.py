@@ -20,7 +20,13 @@ from msgspec import Struct
 from xinflight.errors import StoreUnusable
 from xinflight.storage.blobs import OWN_ID
 from xinflight.storage.private_files import open_private, sync_folder
-from xinflight.storage.sqlite_backup import NamedFiles, copy_database, drop_lost, settle_copy
+from xinflight.storage.sqlite_backup import (
+    DroppedRows,
+    NamedFiles,
+    copy_database,
+    drop_lost,
+    settle_copy,
+)
 from xinflight.storage.upload_files import RESERVE
 
 __all__ = ["Backup", "BackupFailed", "BackupReport", "Progress"]
@@ -43,8 +49,8 @@ class BackupFailed(Exception):
 class BackupReport(Struct, kw_only=True):
     """What a backup has: its tasks and files, and how many bytes of the files were copied, not linked.
 
-    `deleted` tasks and uploads were deleted in the original while the backup was made and are not in it; `lacking`
-    ones are in it, but had lost files before.
+    `deleted` tasks, single outputs and uploads were deleted in the original while the backup was made and are not in
+    it; `lacking` tasks are in it, but had lost files before.
     """
 
     path: Path
@@ -123,19 +129,20 @@ class Backup:
         lost = self._copy_files(files)
         for name in SECRETS:
             self._copy(Path(name), None)
-        lost_uids = {uid for uid, outputs in files.outputs.items() if lost & outputs.keys()}
+        lost_outputs = {uid: lost & outputs.keys() for uid, outputs in files.outputs.items() if lost & outputs.keys()}
         lost_uploads = lost & files.uploads.keys()
-        lacking = drop_lost(database, copy, lost_uids, lost_uploads) if lost else 0
-        deleted = len(lost_uids) - lacking
+        dropped = DroppedRows(tasks=0, outputs=0, lacking=0)
+        if lost:
+            dropped = drop_lost(database, copy, lost_outputs, lost_uploads)
         _sync(copy)
         path = self._finish()
         return BackupReport(
             path=path,
-            tasks=files.tasks - deleted,
+            tasks=files.tasks - dropped.tasks,
             files=sum(map(len, files.outputs.values())) + len(files.uploads) - len(lost),
             copied_bytes=self._copied_bytes,
-            deleted=deleted + len(lost_uploads),
-            lacking=lacking,
+            deleted=dropped.tasks + dropped.outputs + len(lost_uploads),
+            lacking=dropped.lacking,
         )
 
     def _copy_files(self, files: NamedFiles) -> set[str]:

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from msgspec import Struct
 import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StoreUnusable
 from xinflight.model import Task
+from xinflight.storage.library_sqlite import purge
 from xinflight.storage.sqlite_deletion import UNREADABLE, delete_task
 from xinflight.storage.sqlite_schema import MIGRATIONS, connect, connect_to_read
 
-__all__ = ["NamedFiles", "copy_database", "drop_lost", "settle_copy"]
+__all__ = ["DroppedRows", "NamedFiles", "copy_database", "drop_lost", "settle_copy"]
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for a database that is being written anew, as by the first start of a new version."""
@@ -32,6 +33,17 @@ class NamedFiles(Struct):
     tasks: int
     outputs: dict[str, dict[str, int]]
     uploads: dict[str, int]
+
+
+class DroppedRows(Struct, kw_only=True):
+    """How many tasks were deleted from a copy, and how many single outputs of others.
+
+    `lacking` tasks are in it without a file that the original has lost, too.
+    """
+
+    tasks: int
+    outputs: int
+    lacking: int
 
 
 def copy_database(source: Path, target: Path, progress: Callable[[int, int], None]) -> None:
@@ -103,25 +115,43 @@ def _readable(bodies: Iterable[bytes]) -> Iterable[Task]:
             continue
 
 
-def drop_lost(original: Path, path: Path, uids: Collection[str], uploads: Collection[str]) -> int:
-    """Delete from a copy the tasks and uploads that lack files since the original has deleted them meanwhile.
+def drop_lost(
+    original: Path, path: Path, outputs: Mapping[str, Collection[str]], uploads: Collection[str]
+) -> DroppedRows:
+    """Delete from a copy what lacks files since the original has deleted it meanwhile.
 
-    Returns how many tasks lack files although the original has them still: their files were lost before.
+    `outputs` are the ids of those without a file, by the uid of their task.
     """
     with closing(_reading(original)) as reading, closing(connect(path, full=True, busy_timeout=0.0)) as copy, copy:
 
-        def still_there() -> set[str]:
-            return {uid for uid in uids if reading.execute(sql.HAS_TASK, (uid,)).fetchone() is not None}
+        def still_there() -> list[tuple[str, str]]:
+            return [
+                (uid, output_id)
+                for uid, output_ids in outputs.items()
+                for output_id in output_ids
+                if reading.execute(sql.OUTPUT_INDEX, (output_id,)).fetchone() is not None
+            ]
 
         lacking = still_there()
         if lacking:
-            # An erasure deletes the files of a task before the task.
+            # Whatever deletes an output by itself, or all of an owner, deletes files first.
             time.sleep(ERASURE)
             lacking = still_there()
-        for uid in set(uids) - lacking:
+        gone = {uid for uid in outputs if reading.execute(sql.HAS_TASK, (uid,)).fetchone() is None}
+        for uid in gone:
             delete_task(copy, uid)
+        purged = [
+            (uid, output_id)
+            for uid in outputs.keys() - gone
+            for output_id in outputs[uid]
+            if (uid, output_id) not in lacking
+        ]
+        for uid, output_id in purged:
+            (index,) = copy.execute(sql.OUTPUT_INDEX, (output_id,)).fetchone()
+            purge(copy, uid, index)
         copy.executemany(sql.FORGET_UPLOAD, [(blob_id,) for blob_id in uploads])
-        return len(lacking)
+        lost_before = {uid for uid, _ in lacking} - gone
+        return DroppedRows(tasks=len(gone), outputs=len(purged), lacking=len(lost_before))
 
 
 def _reading(path: Path) -> sqlite3.Connection:

@@ -54,6 +54,7 @@ __all__ = [
     "NUMBERS_OF_GROUP",
     "NUMBERS_OF_STATE",
     "OLDEST_ENDED",
+    "OUTPUT_INDEX",
     "OUTPUT_OWNER",
     "OUTPUT_TASK",
     "OVERDUE",
@@ -311,6 +312,7 @@ UNFINISHED = "SELECT uid, body FROM tasks WHERE ended_at IS NULL AND pool = ? OR
 DROP_EPOCH = "DELETE FROM meta WHERE key = 'epoch'"
 SET_BODY = "UPDATE tasks SET body = ? WHERE uid = ?"
 HAS_TASK = "SELECT 1 FROM tasks WHERE uid = ?"
+OUTPUT_INDEX = 'SELECT "index" FROM outputs WHERE output_id = ?'
 COUNT_TASKS = "SELECT count(*) FROM tasks"
 UPLOAD_SIZES = "SELECT blob_id, bytes FROM uploads"
 FORGET_UPLOAD = "DELETE FROM uploads WHERE blob_id = ?"
