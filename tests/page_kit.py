@@ -119,6 +119,12 @@ async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> L
     return page.locator(f'[data-task="{task}"]')
 
 
+async def choose(row: Locator, act: str) -> None:
+    """Choose an act from the menu of a row of the board."""
+    await row.locator("[data-act=menu]").click()
+    await row.page.get_by_test_id("menu").get_by_role("menuitem", name=act, exact=True).click()
+
+
 async def task_ids(generations: Locator) -> list[str]:
     ids: list[str] = await generations.evaluate_all("all => all.map(({ dataset }) => dataset.task)")
     return ids

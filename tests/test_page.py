@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from page_kit import FROZEN, Open, Studio, fits, generate, has_state, is_shown, open_settings, tiles
+from page_kit import FROZEN, Open, Studio, choose, fits, generate, has_state, is_shown, open_settings, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -23,12 +23,17 @@ async def test_cancels_the_middle_one_of_three(studio: Studio) -> None:
     await has_state(tiles(middle), "running")
     await tiles(middle).get_by_test_id("cancel-image").click()
     await has_state(tiles(middle), "cancelling")
+    toast = page.get_by_test_id("toast")
+    await expect(toast).to_contain_text("“a heron demo:freeze=4” is being stopped.")
     await studio.abort()
-    await has_state(tiles(middle), "cancelled")
-    await expect(tiles(middle).get_by_test_id("verdict")).to_contain_text("Stopped after")
+    # It leaves no tile: the toast tells what became of it, and nobody says so twice.
+    await expect(middle).to_have_count(0)
+    await expect(toast).to_contain_text("“a heron demo:freeze=4” stopped after")
     await is_shown(tiles(first))
     await is_shown(tiles(last))
     await expect(page.get_by_test_id("counts")).to_have_text("2 ready")
+    await expect(page.get_by_test_id("announcer")).to_contain_text("is ready")
+    await expect(page.get_by_test_id("announcer")).not_to_contain_text("heron")
 
 
 async def test_cancels_one_image_of_three(studio: Studio) -> None:
@@ -38,20 +43,21 @@ async def test_cancels_one_image_of_three(studio: Studio) -> None:
     await has_state(tiles(generation).nth(1), "running")
     await tiles(generation).nth(1).get_by_test_id("cancel-image").click()
     await studio.abort()
-    await is_shown(tiles(generation).nth(0))
-    await is_shown(tiles(generation).nth(2))
-    await has_state(tiles(generation).nth(1), "cancelled")
     await expect(generation).to_have_attribute("data-state", "ended")
+    await expect(tiles(generation)).to_have_count(2)
+    for tile, index in ((tiles(generation).nth(0), "0"), (tiles(generation).nth(1), "2")):
+        await is_shown(tile)
+        await expect(tile).to_have_attribute("data-index", index)
 
 
 async def test_cancels_all_but_one(studio: Studio) -> None:
     page = await studio.visit()
     kept, running, waiting = [await generate(page, f"a {what}{FROZEN}2") for what in ("bridge", "mill", "barn")]
     await has_state(tiles(running), "running")
-    await kept.get_by_test_id("cancel-others").click()
-    await has_state(tiles(waiting), "cancelled")
+    await choose(page.get_by_test_id("board-row").filter(has_text="a bridge"), "Cancel all others")
+    await expect(waiting).to_have_count(0)
     await studio.abort()
-    await has_state(tiles(running), "cancelled")
+    await expect(running).to_have_count(0)
     await is_shown(tiles(kept))
 
 
@@ -104,9 +110,9 @@ async def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     await tab_to(page, "cancel-image")
     await page.keyboard.press("Enter")
     await studio.abort()
-    await has_state(tile, "cancelled")
-    # The button is gone, and the keyboard has not been sent back to the top of the page.
-    await expect(tile.get_by_test_id("retry")).to_be_focused()
+    await expect(tile).to_have_count(0)
+    # The tile is gone, and the keyboard has not been sent back to the top of the page.
+    await expect(page.get_by_test_id("gallery")).to_be_focused()
 
     await open_settings(page)
     await tab_to(page, "steps", back=True)

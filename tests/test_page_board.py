@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Locator, Page, expect
 
-from page_kit import FROZEN, Studio, facts, fits, generate, has_state, is_shown, lose_the_line, tiles
+from page_kit import FROZEN, Studio, choose, facts, fits, generate, has_state, is_shown, lose_the_line, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -48,8 +48,8 @@ async def test_rows_stand_in_the_order_in_which_they_will_be_made(studio: Studio
     await expect(moved).to_be_focused()
     await moved.press("Alt+ArrowDown")
     await expect(queue(page)).to_have_text(prompts("a fox", "a hen", "a rat"))
-    # By a press on the grip, to the front.
-    await rows(page).nth(4).get_by_test_id("board-grip").click()
+    # By the menu that a press on the grip opens, to the front.
+    await choose(rows(page).nth(4), "Make it next")
     await expect(queue(page)).to_have_text(prompts("a rat", "a fox", "a hen"))
     # By the pointer, from the end to before the second one that waits.
     last, second = rows(page).nth(4), rows(page).nth(3)
@@ -100,7 +100,8 @@ async def test_a_running_one_is_stopped_at_once_and_offered_again(studio: Studio
     await expect(toast).to_contain_text("“two oaks demo:freeze=4”, image 2 of 2 is being stopped.")
     await studio.abort()
     await is_shown(tiles(made).first)
-    await has_state(tiles(made).nth(1), "cancelled")
+    await expect(toast).to_contain_text("image 2 of 2 stopped: the model is free again.")
+    await expect(tiles(made)).to_have_count(1)
     await toast.get_by_test_id("toast-act").click()
     again = page.get_by_test_id("generation").first
     await expect(again).not_to_have_attribute("data-task", await made.get_attribute("data-task") or "")

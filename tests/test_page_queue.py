@@ -2,7 +2,7 @@
 
 from playwright.async_api import expect
 
-from page_kit import FROZEN, Studio, fits, generate, has_state, is_shown, tiles
+from page_kit import FROZEN, Studio, choose, fits, generate, has_state, is_shown, tiles
 
 pytest_plugins = ["page_fixtures"]
 
@@ -19,15 +19,25 @@ async def test_waiting_images_are_moved_and_paused(studio: Studio) -> None:
     await expect(tiles(first).get_by_test_id(step)).to_have_text("next in the queue")
     await expect(tiles(third).get_by_test_id(step)).to_have_text("queued 3rd")
 
-    # By the keyboard; the next one needs no such button.
-    await expect(third.get_by_test_id("move-first")).to_be_visible()
-    await expect(first.get_by_test_id("move-first")).to_be_hidden()
-    await third.get_by_test_id("move-first").focus()
+    # By the keyboard, from the menu of its row; the focus comes back to it.
+    grip = page.get_by_test_id("board-row").filter(has_text="a rat").get_by_test_id("board-grip")
+    await grip.focus()
     await page.keyboard.press("Enter")
+    menu = page.get_by_test_id("menu").get_by_role("menuitem")
+    await expect(menu).to_have_text(["Make it next", "Sooner", "Later", "Make it last", "Cancel all others"])
+    await expect(menu.first).to_be_focused()
+    for key in ("ArrowUp", "ArrowDown", "ArrowDown", "End", "Home", "Enter"):
+        await page.keyboard.press(key)
+    await expect(menu).to_have_count(0)
     await expect(tiles(third).get_by_test_id(step)).to_have_text("next in the queue")
     await expect(tiles(first).get_by_test_id(step)).to_have_text("queued 2nd")
-    await expect(third.get_by_test_id("move-first")).to_be_hidden()
-    await expect(third.get_by_test_id("cancel-image")).to_be_focused()
+    await expect(grip).to_be_focused()
+    # Its own last place is no place to go to.
+    await choose(page.get_by_test_id("board-row").filter(has_text="a hen"), "Later")
+    await choose(page.get_by_test_id("board-row").filter(has_text="a fox"), "Later")
+    await expect(tiles(first).get_by_test_id(step)).to_have_text("queued 3rd")
+    await choose(page.get_by_test_id("board-row").filter(has_text="a fox"), "Sooner")
+    await expect(tiles(first).get_by_test_id(step)).to_have_text("queued 2nd")
 
     await expect(pause).to_have_text("Pause my queue")
     await pause.focus()

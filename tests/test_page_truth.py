@@ -5,7 +5,18 @@ import re
 
 from playwright.async_api import Page, expect
 
-from page_kit import FROZEN, Studio, caught_up, find_the_line, generate, has_state, is_shown, lose_the_line, tiles
+from page_kit import (
+    FROZEN,
+    Studio,
+    caught_up,
+    choose,
+    find_the_line,
+    generate,
+    has_state,
+    is_shown,
+    lose_the_line,
+    tiles,
+)
 
 pytest_plugins = ["page_fixtures"]
 
@@ -16,18 +27,17 @@ WATCH_TITLE = """
 """
 
 
-async def test_each_image_of_a_cancelled_generation_tells_its_own_end(studio: Studio) -> None:
+async def test_the_toast_of_a_cancelled_generation_tells_how_each_image_ended(studio: Studio) -> None:
     page = await studio.visit()
     generation = await generate(page, f"four foxes{FROZEN}4", n=4)
     # Two replicas draw the first two; the others wait.
     for index in (0, 1):
         await has_state(tiles(generation).nth(index), "running")
-    await tiles(generation).first.hover()
-    await tiles(generation).first.get_by_test_id("cancel-generation").click()
+    await choose(page.get_by_test_id("board-row").first, "Cancel these 4")
     await studio.abort(2)
-    await expect(generation).to_have_attribute("data-state", "ended")
-    verdicts = tiles(generation).get_by_test_id("verdict")
-    await expect(verdicts).to_have_text([re.compile("^Stopped")] * 2 + [re.compile("no compute was used")] * 2)
+    await expect(generation).to_have_count(0)
+    told = "2 images cancelled before they started. 2 images stopped: the models are free again."
+    await expect(page.get_by_test_id("toast")).to_contain_text(told)
 
 
 async def test_the_percentage_in_the_title_never_falls(studio: Studio) -> None:

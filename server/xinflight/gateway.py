@@ -95,6 +95,8 @@ class Gateway:
         # Whether there is a log-in: the default limits per owner and address depend on it.
         self.owners_differ = False
         self.on_drain: Callable[[], None] = lambda: None
+        # Whether the demo engine draws the images, as the page then says.
+        self.demo = False
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

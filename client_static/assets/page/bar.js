@@ -1,7 +1,6 @@
 // @ts-check
-import { changeLang, lang, nextLanguage, onLang } from "../words/words.js";
-import { rememberChoice } from "./store/choices.js";
 import { byId } from "./ui/dom.js";
+import { LanguageButton } from "./ui/language.js";
 import { listenForKeys } from "./ui/shortcuts.js";
 import { ThemeButton } from "./ui/theme.js";
 
@@ -17,16 +16,9 @@ export function openBar(page) {
     { key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() },
     { key: "?", act: showList },
   ]);
-  const language = byId("lang", HTMLButtonElement);
-  language.addEventListener("click", () => {
-    changeLang(nextLanguage().tag).catch(() => page.problem({ code: "unreachable" }));
-  });
-  onLang(() => {
-    rememberChoice("lang", lang());
-    const { name, show } = nextLanguage();
-    language.textContent = name;
-    language.title = show;
-    language.ariaLabel = show;
-    page.client.setLang(lang());
+  new LanguageButton({
+    changed: (tag) => page.client.setLang(tag),
+    failed: () => page.problem({ code: "unreachable" }),
+    menu: page.lazy(() => import("./ui/menu.js")),
   });
 }

@@ -1,4 +1,5 @@
 // @ts-check
+import { signal } from "../vendor/signals-core/signals-core.js";
 import { t } from "../words/words.js";
 import { Announcer } from "./status/announcer.js";
 import { StatusBar } from "./status/status.js";
@@ -22,6 +23,8 @@ export class Page {
   announcer = new Announcer();
   toasts = new Toasts(() => byId("prompt", HTMLTextAreaElement));
   status;
+  /** The id of the model that the dock asks for; empty while there is none. */
+  model = signal("");
   /** Whether the address was changed since the page was opened, so that going back stays on the page. */
   entered = false;
   /** What the button does that asks for a token. */
@@ -36,7 +39,8 @@ export class Page {
   constructor(client, key) {
     this.client = client;
     this.key = key;
-    this.status = new StatusBar(client, () => this.signIn());
+    const say = (/** @type {string} */ text) => this.announcer.say(text);
+    this.status = new StatusBar(client, this.model, { signIn: () => this.signIn(), say });
     this.onLeave(() => this.announcer.clear());
     this.onLeave(() => this.status.clear());
     this.onLeave(() => this.toasts.clear());

@@ -6,6 +6,7 @@ import { PauseButton } from "./board/pause.js";
 import { Form } from "./dock/form.js";
 import { learnTimes } from "./dock/times.js";
 import { Acts } from "./sheet/acts.js";
+import { EmptySheet } from "./sheet/empty.js";
 import { More } from "./sheet/more.js";
 import { Sheet } from "./sheet/sheet.js";
 import { showProgress } from "./status/favicon.js";
@@ -35,11 +36,15 @@ export function openStudio(page) {
    * @param {GenerationOutput} output
    * @param {News} what
    */
-  const tell = ({ name, state }, what) => {
+  const tell = (output, what) => {
+    const { name, state } = output;
     if (what === "ready" || what === "failed") {
       title.count(what);
       bell?.count(what);
     }
+    if (what !== "progress") cancelling.ended(output);
+    // A cancel is told by its toast.
+    if (what === "cancelled") return;
     if (what === "progress") {
       if (state.shown) announcer.mention(t("say.progress", { name, percent: percent(state.shown) }), QUIET);
     } else announcer.say(t(`say.${what}`, { name, why: state.error ? errorText(state.error) : "" }));
@@ -63,6 +68,9 @@ export function openStudio(page) {
     earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
     lastSeed: () => store.newestSeed,
     seconds: (work) => times.seconds(work),
+    chosen: (id) => {
+      page.model.value = id;
+    },
     lazy: page.lazy,
   });
   const cancelling = new Cancelling(client, store, toasts, problem);
@@ -76,6 +84,9 @@ export function openStudio(page) {
   new Board(store, {
     cancel: (output) => cancelling.one(output),
     cancelAll: () => cancelling.all(),
+    cancelGeneration: (generation) => cancelling.generation(generation),
+    cancelOthers: (generation) => cancelling.all(generation),
+    lazy: page.lazy,
     move: (taskId, where) => void client.move(taskId, where).catch(problem),
     home: () => byId("gallery", HTMLElement),
   });
@@ -85,6 +96,10 @@ export function openStudio(page) {
   });
   showProgress(store);
   const sheet = new Sheet(store, (action, output) => acts.do(action, output));
+  new EmptySheet(sheet.empty, page.status.trouble, page.lazy(async () => {
+    const { showExamples } = await import("./sheet/examples.js");
+    showExamples();
+  }));
   new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
 
   page.at(IMAGE, page.lazy(async () => {

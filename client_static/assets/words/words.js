@@ -3,8 +3,9 @@
 /** @typedef {Record<string, string | number>} Values */
 /**
  * @typedef {"act.cancel_generation" | "away.unfinished" | "bell.failed" | "bell.ready" | "connection.resumed" | "day.images"
- *   | "delete.text" | "dock.lines" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
- *   | "toast.stopping_all"} Plural
+ *   | "delete.text" | "dock.lines" | "ended.cancelled_all" | "ended.running_on_all" | "ended.stopped_all"
+ *   | "ended.unconfirmed_all" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
+ *   | "toast.later_all" | "toast.stopping_all"} Plural
  */
 /**
  * A language that the server has texts in: its BCP 47 tag, its name, and how to ask for it in its own words.
@@ -18,7 +19,7 @@ let percents = new Intl.NumberFormat(current, { style: "percent" });
 /** @type {Record<string, string>} */
 let table = {};
 /** @type {Language[]} */
-let languages = [];
+let offered = [];
 /** What was asked for last: the texts of an earlier wish that arrive late are not used. */
 let wanted = current;
 /** @type {Set<() => void>} */
@@ -32,7 +33,7 @@ export function lang() {
 /** Use the texts that the server has put into the page. Throws if there are none. */
 export function readWords() {
   const served = JSON.parse(document.getElementById("words")?.textContent ?? "");
-  languages = served.languages;
+  offered = served.languages;
   useWords(served.lang, served.texts);
 }
 
@@ -49,10 +50,15 @@ export function useWords(tag, texts) {
   table = { ...table, ...texts };
 }
 
+/** The languages that the server has texts in. */
+export function languages() {
+  return offered;
+}
+
 /** The language after the current one, in the order of the server's list. @returns {Language} */
 export function nextLanguage() {
-  const at = languages.findIndex(({ tag }) => tag === current);
-  return languages[(at + 1) % languages.length] ?? { tag: current, name: current, show: current };
+  const at = offered.findIndex(({ tag }) => tag === current);
+  return offered[(at + 1) % offered.length] ?? { tag: current, name: current, show: current };
 }
 
 /**

@@ -136,6 +136,7 @@ async def serving(
         protect_all(app)
         gateway = setup(app, settings, page=True)
         gateway.on_drain = on_drain
+        gateway.demo = demo
         runner = web.AppRunner(app, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -102,6 +102,7 @@ class Page:
             "gateway": self._context.name,
             "auth": self._context.login.mode,
             "trusted": variant.trusted,
+            "demo": self._context.gateway.demo,
             "version": self._version,
             "assets": f"assets/{assets.version}",
             "modules": assets.modules(ENTRY, *([] if self._context.login.mode == "none" else [ACCOUNT])),

@@ -10,6 +10,7 @@ import { allDone, inOrder } from "./rows.js";
 import { RowMoves } from "./row_moves.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
+/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
 /** @typedef {import("./rows.js").Where} Where */
 /** @typedef {import("../store/store.js").Store} Store */
 /** @typedef {import("./board_row.js").Row} Row */
@@ -24,7 +25,10 @@ const RINGS = 6;
  * @typedef {object} BoardHost
  * @property {(output: GenerationOutput) => void} cancel
  * @property {() => void} cancelAll
+ * @property {(generation: GenerationState) => void} cancelGeneration
+ * @property {(generation: GenerationState) => void} cancelOthers all but this one
  * @property {(taskId: string, where: Where) => void} move
+ * @property {import("../page.js").Page["lazy"]} lazy
  * @property {() => HTMLElement} home what is focused when the board goes
  */
 
@@ -40,8 +44,12 @@ export class Board {
   #cancelAll = byId("cancel-all", HTMLButtonElement);
   #ribbon = byId("ribbon", HTMLButtonElement);
   #rings = byId("ribbon-rings", HTMLElement);
+  #moves;
+  #menu;
   /** @type {Row[]} in the order that is shown */
   #rows = [];
+  /** Whether more than one task waits. */
+  #several = false;
 
   /**
    * @param {Store} store
@@ -50,6 +58,7 @@ export class Board {
   constructor(store, host) {
     this.#store = store;
     this.#host = host;
+    this.#menu = host.lazy(() => import("./row_menu.js"));
     this.#cancelAll.addEventListener("click", () => host.cancelAll());
     this.#ribbon.addEventListener("click", () => this.#open(this.#root.dataset.open !== "true"));
     byId("board-close", HTMLButtonElement).addEventListener("click", () => this.#open(false));
@@ -57,7 +66,7 @@ export class Board {
       if (key === "Escape" && this.#root.dataset.open === "true") this.#open(false);
     });
     this.#list.addEventListener("click", ({ target }) => this.#click(target));
-    new RowMoves(this.#list, {
+    this.#moves = new RowMoves(this.#list, {
       rows: () => this.#rows,
       move: host.move,
       cancel: ({ output }) => this.#cancel(output),
@@ -79,7 +88,23 @@ export class Board {
     const row = this.#rows.find(({ key }) => key === button?.closest("li")?.dataset.key);
     if (!row || !(button instanceof HTMLElement)) return;
     if (button.dataset.act === "cancel") this.#cancel(row.output);
-    else this.#host.move(row.taskId, { to: "first" });
+    else this.#openMenu(button, row);
+  }
+
+  /**
+   * @param {HTMLElement} button
+   * @param {Row} row
+   */
+  async #openMenu(button, row) {
+    const menu = await this.#menu();
+    const moveBy = (/** @type {number} */ by) => this.#moves.by(row, by);
+    const others = this.#store.unfinished.value.length > 1;
+    menu?.openRowMenu(button, row, { movable: this.#movable(row), others, moveBy, host: this.#host });
+  }
+
+  /** Whether a row can be moved: it waits, something else waits too, and the server can be asked. @param {Row} row */
+  #movable({ waiting, phase, output }) {
+    return this.#store.live.value && this.#several && waiting && phase === "active" && !output.state.cancelling;
   }
 
   /** @param {GenerationOutput} output */
@@ -95,6 +120,7 @@ export class Board {
     const flying = unfinished.value.toReversed().flatMap(({ outputs }) => outputs.filter(({ state }) => !state.ended));
     const rows = flying.map((output) => rowOf(output, now.value));
     this.#rows = inOrder(rows, queue.value.outputs, this.#rows);
+    this.#several = new Set(rows.filter(({ waiting }) => waiting).map(({ taskId }) => taskId)).size > 1;
     const hide = () => {
       this.#cancelAll.hidden = rows.length === 0;
       // What is paused can be resumed, even where nothing waits any more.
@@ -104,8 +130,11 @@ export class Board {
     keepFocus(this.#root, hide, this.#host.home);
     if (this.#root.hidden) this.#ribbon.setAttribute("aria-expanded", "false");
     const at = [...this.#list.children].findIndex((row) => row.contains(document.activeElement));
-    const next = () => this.#cancelAt(Math.min(at, this.#rows.length - 1)) ?? this.#host.home();
-    keepFocus(this.#list, () => this.#renderRows(live.value, now.value), next);
+    const [row, act] = [this.#list.children[at], document.activeElement?.getAttribute("data-act")];
+    // A row that was moved has lost the focus; one that is gone leaves it to the row that took its place.
+    const same = () => (row?.isConnected ? row.querySelector(`[data-act="${act}"]`) : null);
+    const next = () => asHtml(same()) ?? this.#cancelAt(Math.min(at, this.#rows.length - 1)) ?? this.#host.home();
+    keepFocus(this.#list, () => this.#renderRows(now.value), next);
     this.#renderHead(live.value);
     this.#renderRibbon(now.value);
   }
@@ -115,17 +144,14 @@ export class Board {
     return this.#list.children[at]?.querySelector(".x");
   }
 
-  /**
-   * @param {boolean} live
-   * @param {number} now in milliseconds
-   */
-  #renderRows(live, now) {
+  /** @param {number} now in milliseconds */
+  #renderRows(now) {
     const shown = this.#rows.slice(0, MOST);
     const withModel = new Set(this.#rows.map(({ output }) => output.generation.params.model)).size > 1;
-    const several = new Set(this.#rows.filter(({ waiting }) => waiting).map(({ taskId }) => taskId)).size > 1;
+    const others = this.#store.unfinished.value.length > 1;
     const template = (/** @type {Row} */ row, /** @type {number} */ place) => {
-      const movable = live && several && row.waiting && row.phase === "active" && !row.output.state.cancelling;
-      return rowTemplate(row, { now, withModel, movable, place });
+      const flying = row.output.generation.outputs.filter(({ state }) => !state.ended).length;
+      return rowTemplate(row, { now, withModel, movable: this.#movable(row), more: others || flying > 1, place });
     };
     let place = -1;
     render(repeat(shown, ({ key }) => key, (row) => template(row, (place += 1))), this.#list);
@@ -151,4 +177,9 @@ export class Board {
     const ring = (/** @type {Row} */ row) => rowRing(row, now);
     render(html`${repeat(shown, ({ key }) => key, ring)}${hidden ? html`<b>+${hidden}</b>` : ""}`, this.#rings);
   }
+}
+
+/** @param {Element | null} element */
+function asHtml(element) {
+  return element instanceof HTMLElement ? element : null;
 }

@@ -50,19 +50,22 @@ export function whenOf({ left, output: { state } }, now) {
 /**
  * The template of a row.
  * @param {Row} row
- * @param {{now: number, withModel: boolean, movable: boolean, place: number}} board `place` counts from 0
+ * @param {{now: number, withModel: boolean, movable: boolean, more: boolean, place: number}} board `more`: whether its
+ *   menu has anything; `place` counts from 0
  */
-export function rowTemplate(row, { now, withModel, movable, place }) {
+export function rowTemplate(row, { now, withModel, movable, more, place }) {
   const { output } = row;
   const { state, generation } = output;
   const looks = state.cancelling ? "cancelling" : row.waiting ? "queued" : "running";
   const part = row.waiting ? 0 : state.shownAt(now).percent;
   return html`<li class="flight-row" data-testid="board-row" data-state=${looks}
     data-key=${row.key} .style=${`--part: ${part / 100}; --hue: ${hueOf(row.taskId, row.index)}`}>
-    ${movable
-      ? html`<button type="button" class="grip" data-act="first" data-testid="board-grip" title=${t("board.grip")}
-          aria-label=${t("board.grip_label", { name: output.name, n: place + 1 })}
-          aria-keyshortcuts="Alt+ArrowUp Alt+ArrowDown"><svg><use href="#i-grip"/></svg></button>`
+    ${movable || more
+      ? html`<button type="button" class="grip" data-act="menu" data-testid=${movable ? "board-grip" : "board-menu"}
+          title=${t(movable ? "board.grip" : "board.menu")}
+          aria-label=${t(movable ? "board.grip_label" : "board.menu_label", { name: output.name, n: place + 1 })}
+          aria-haspopup="menu" aria-keyshortcuts=${movable ? "Alt+ArrowUp Alt+ArrowDown" : nothing}
+          ><svg><use href=${movable ? "#i-grip" : "#i-dots"}/></svg></button>`
       : html`<span class="grip"></span>`}
     <span class="thumb" aria-hidden="true"><i></i></span>
     <span class="what"><b dir="auto">${generation.prompt}</b><small data-testid="board-step">${stepOf(row, withModel)}</small></span>

@@ -1,7 +1,8 @@
 // @ts-check
-import { plural, t } from "../../words/words.js";
+import { t } from "../../words/words.js";
 import { requestOf } from "../store/requests.js";
 import { rowOf } from "./board_row.js";
+import { cancelText } from "./cancel_words.js";
 import { inOrder } from "./rows.js";
 import { placesOf } from "./undo.js";
 
@@ -13,6 +14,11 @@ import { placesOf } from "./undo.js";
 /** @typedef {import("../store/store.js").Store} Store */
 /** @typedef {import("../ui/toasts.js").Toasts} Toasts */
 
+/** Outputs that were cancelled together, and the way to say in their toast how that went. @typedef {{tell: () => void}} Group */
+
+/** Milliseconds within which outputs that somebody else cancelled are told in one toast. */
+const GATHER = 200;
+
 /**
  * Cancels what is in flight, at once, and offers to bring it back: what had not begun is asked for again and goes back
  * to its place, without a loss; what ran has to begin anew.
@@ -22,6 +28,10 @@ export class Cancelling {
   #store;
   #toasts;
   #problem;
+  /** @type {Map<GenerationOutput, Group>} of outputs that have not ended */
+  #groups = new Map();
+  /** @type {GenerationOutput[]} cancelled by another window, or by whoever runs the server */
+  #elsewhere = [];
 
   /**
    * @param {Xinflight} client
@@ -38,39 +48,45 @@ export class Cancelling {
 
   /** Cancel one output. @param {GenerationOutput} output */
   one(output) {
-    this.#offer([output]);
+    this.#offer(inFlight([output]));
     this.#client.cancel(output.generation.task.id, { index: output.index });
   }
 
   /** Cancel what of a generation has not ended. @param {GenerationState} generation */
   generation(generation) {
-    this.#offer(generation.outputs);
+    this.#offer(inFlight(generation.outputs));
     this.#client.cancel(generation.task.id);
   }
 
   /** Cancel everything of this owner, or all but one generation. @param {GenerationState} [except] */
   all(except) {
-    this.#offer(this.#store.unfinished.value.flatMap((each) => (each === except ? [] : each.outputs)));
+    this.#offer(inFlight(this.#store.unfinished.value.flatMap((each) => (each === except ? [] : each.outputs))));
     this.#client.cancelAll({ except: except ? [except.task.id] : [] });
   }
 
-  /** Offer to bring outputs back that are about to be cancelled. @param {GenerationOutput[]} outputs */
+  /** Tell what became of an output that ended, if it was cancelled. @param {GenerationOutput} output */
+  ended(output) {
+    const group = this.#groups.get(output);
+    this.#groups.delete(output);
+    if (group && !output.cancelRefused) group.tell();
+    if (group || output.state.phase !== "cancelled") return;
+    if (this.#elsewhere.length === 0) setTimeout(() => this.#offer(this.#elsewhere.splice(0)), GATHER);
+    this.#elsewhere.push(output);
+  }
+
+  /** Say what a cancel of outputs does or did, and offer to bring them back. @param {GenerationOutput[]} outputs */
   #offer(outputs) {
-    const live = outputs.filter(({ state }) => !state.ended && !state.cancelling);
-    const waiting = live.filter(({ state }) => state.waiting);
-    const [first] = live;
-    if (!first) return;
+    if (outputs.length === 0) return;
+    const waiting = outputs.filter(({ state }) => state.waiting);
+    const unsent = outputs.every(({ state }) => state.phase === "offline");
+    const then = { waited: new Set(waiting), later: !this.#store.live.value && !unsent };
     const queue = this.#queue;
-    if (waiting.length) {
-      const one = live.length === 1 ? t("toast.cancelled", { name: first.name }) : "";
-      const running = live.length - waiting.length;
-      const some = running ? t("toast.cancelled_and_stopping", { n: waiting.length, running }) : "";
-      const text = one || some || plural("toast.cancelled_all", waiting.length);
-      this.#toasts.show(text, { label: t("act.undo"), act: () => this.#bringBack(waiting, queue) });
-    } else {
-      const text = live.length === 1 ? t("toast.stopping", { name: first.name }) : plural("toast.stopping_all", live.length);
-      this.#toasts.show(text, { label: t("act.again"), act: () => this.#bringBack(live, queue) });
-    }
+    const back = waiting.length
+      ? { label: t("act.undo"), act: () => this.#bringBack(waiting, queue) }
+      : { label: t("act.again"), act: () => this.#bringBack(outputs, queue) };
+    const say = this.#toasts.show(cancelText(outputs, then), back);
+    const group = { tell: () => say(cancelText(outputs, then)) };
+    for (const output of outputs) if (!output.state.ended) this.#groups.set(output, group);
   }
 
   /** Ids of the tasks that wait, each once, in the order of the board: the newest may not be in the server's queue yet. */
@@ -113,6 +129,11 @@ export class Cancelling {
       if (this.#queue.includes(before)) this.#client.move(task.id, { before }).catch(this.#problem);
     });
   }
+}
+
+/** @param {GenerationOutput[]} outputs */
+function inFlight(outputs) {
+  return outputs.filter(({ state }) => !state.ended && !state.cancelling);
 }
 
 /**

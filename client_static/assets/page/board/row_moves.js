@@ -51,8 +51,17 @@ export class RowMoves {
     const row = this.#rowAt(event.target);
     if (!event.altKey || by === undefined || !row) return;
     event.preventDefault();
-    const where = moved(this.#queue, row.taskId, by);
-    if (where) this.#host.move(row.taskId, where);
+    this.by(row, by);
+  }
+
+  /**
+   * Move the task of a row by some tasks.
+   * @param {Row} row
+   * @param {number} by negative to be made sooner
+   */
+  by({ taskId }, by) {
+    const where = moved(this.#queue, taskId, by);
+    if (where) this.#host.move(taskId, where);
   }
 
   /** @param {PointerEvent} event */
@@ -85,7 +94,7 @@ export class RowMoves {
         delete element.dataset.moving;
         element.style.translate = "";
         if (!up || !moving) return;
-        // The click on the grip that may follow at once would move it to the front.
+        // The click on the grip that may follow at once would open its menu.
         const stop = (/** @type {Event} */ click) => click.stopPropagation();
         element.addEventListener("click", stop, { capture: true });
         setTimeout(() => element.removeEventListener("click", stop, { capture: true }));

@@ -28,6 +28,7 @@ import { StrengthField } from "./strength_field.js";
  * @typedef {object} FormHost
  * @property {import("./attachment.js").Uploader} upload
  * @property {(requests: GenerateParams[]) => void} generate
+ * @property {(model: string) => void} chosen called with the id of the model that will be asked for, or empty
  * @property {() => Iterable<string>} earlier prompts that were asked for, the newest first
  * @property {() => number | null} lastSeed the seed of the newest image
  * @property {(work: import("./run_times.js").Work) => number | null} seconds that one output will probably take
@@ -374,6 +375,7 @@ export class Form {
     if (info && !info.defaults_known) hints.push(t("form.defaults_unknown"));
     if (info && !info.true_cancel) hints.push(t(kind === "video" ? "form.no_true_cancel_video" : "form.no_true_cancel"));
     showText(byId("model-hint", HTMLElement), hints.join(" "));
+    this.#host.chosen(id ?? "");
     this.#showFields(kind);
     this.#size.offer(info?.size ?? "1024x1024", kind !== "video" && this.#start.given.image);
     this.#render();

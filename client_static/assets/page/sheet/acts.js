@@ -51,9 +51,6 @@ export class Acts {
   do(action, output) {
     const { generation } = output;
     if (action === "cancel") this.#cancelling.one(output);
-    else if (action === "all") this.#cancelling.generation(generation);
-    else if (action === "others") this.#cancelling.all(generation);
-    else if (action === "first") this.#client.move(generation.task.id, { to: "first" }).catch(this.#host.problem);
     else if (action === "retry") this.retry(output);
     else if (action === "vary") this.vary(output);
     else if (action === "remove") this.remove(generation);

@@ -9,8 +9,6 @@ import { Tile } from "./tile.js";
 /** @typedef {import("./justify.js").Box} Box */
 /** @typedef {import("./tile.js").TileAction} TileAction */
 
-/** What the acts of generations in flight depend on; `next`: the id of the task that is the next one. @typedef {{alone: boolean, live: boolean, next: string | undefined}} Flight */
-
 /** One day of the sheet: its heading, and the tiles of its generations as far as they are near the window. */
 export class Day {
   element = fromTemplate("day-template");
@@ -20,8 +18,6 @@ export class Day {
   #boxes = [];
   /** @type {Map<GenerationState, {element: HTMLElement, tiles: Map<GenerationOutput, Tile>, stop: () => void}>} */
   #shown = new Map();
-  /** @type {Flight} */
-  #flight = { alone: true, live: false, next: undefined };
   /** @type {GenerationState[] | null} what is laid out, while nothing of it is in flight */
   #arranged = null;
   #width = 0;
@@ -54,11 +50,9 @@ export class Day {
    * @param {GenerationState[]} flying in the order in which they land
    * @param {GenerationState[]} ended newest first
    * @param {{width: number, row: number, gap: number, strip: number}} space
-   * @param {Flight} flight
    * @param {((output: GenerationOutput) => boolean) | null} shows which outputs are looked for; null for all
    */
-  arrange(flying, ended, space, flight, shows) {
-    this.#flight = flight;
+  arrange(flying, ended, space, shows) {
     if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return;
     this.#arranged = flying.length === 0 ? ended : null;
     this.#width = space.width;
@@ -118,6 +112,13 @@ export class Day {
     return this.#tile(output)?.element ?? null;
   }
 
+  /** Focus the tile of an output, if it is in the document. @param {GenerationOutput} output */
+  focus(output) {
+    const tile = this.#tile(output);
+    tile?.control.focus();
+    return tile !== undefined;
+  }
+
   remove() {
     for (const state of [...this.#shown.keys()]) this.#drop(state);
     this.element.remove();
@@ -170,16 +171,7 @@ export class Day {
     const shown = this.#shown.get(state);
     if (!shown) return;
     shown.element.dataset.state = state.ended ? "ended" : "unfinished";
-    const { alone, live, next } = this.#flight;
-    const first = state.outputs.find((output) => !output.state.ended && shown.tiles.has(output));
-    for (const tile of shown.tiles.values()) {
-      const offers = tile.output === first;
-      tile.render(now, {
-        first: offers && live && state.waits && next !== undefined && next !== state.task.id,
-        others: offers && !alone,
-        all: offers && state.outputs.length > 1,
-      });
-    }
+    for (const tile of shown.tiles.values()) tile.render(now);
   }
 
   /** @param {GenerationState} state */

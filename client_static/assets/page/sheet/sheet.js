@@ -31,6 +31,8 @@ export class Sheet {
   #root = byId("gallery", HTMLElement);
   #width = signal(0);
   #frame = 0;
+  /** Whether there is nothing to show, and nothing on the server either. */
+  empty = signal(false);
 
   /**
    * @param {Store} store
@@ -48,12 +50,7 @@ export class Sheet {
     const resize = () => (this.#width.value = this.#root.clientWidth);
     new ResizeObserver(resize).observe(this.#root);
     resize();
-    effect(() => this.#arrange(shown.value));
-    const empty = byId("empty", HTMLElement);
-    effect(() => {
-      const { generations, more, found } = store;
-      empty.hidden = generations.value.length > 0 || more.value !== false || found.value !== null;
-    });
+    effect(() => this.#keepFocus(() => this.#arrange(shown.value)));
     effect(() => void this.#root.classList.toggle("offline", !store.live.value));
     effect(() => {
       const now = store.now.value;
@@ -83,12 +80,32 @@ export class Sheet {
 
   /** All outputs with a file, in the order of the sheet. */
   get made() {
-    return this.#shown.flatMap(({ outputs }) => outputs.filter(({ state }) => state.output !== null));
+    return this.#outputs.filter(({ state }) => state.output !== null);
+  }
+
+  /**
+   * Call `change`; where the tile with the focus goes, focus the one that takes its place, or the sheet. Without this the
+   * keyboard would go on at the top of the page.
+   * @param {() => void} change
+   */
+  #keepFocus(change) {
+    const tile = document.activeElement?.closest(".tile");
+    const before = tile ? this.#outputs : [];
+    const at = before.findIndex((output) => this.find(output) === tile);
+    change();
+    if (at < 0 || this.#root.contains(document.activeElement)) return;
+    const after = new Set(this.#outputs);
+    const next = [...before.slice(at), ...before.slice(0, at).reverse()].find((output) => after.has(output));
+    if (!next || !this.#shown.some((day) => day.focus(next))) this.#root.focus();
+  }
+
+  get #outputs() {
+    return this.#shown.flatMap(({ outputs }) => outputs);
   }
 
   /** @param {{days: import("./sections.js").Section[], shows: ((output: GenerationOutput) => boolean) | null}} shown */
   #arrange({ days, shows }) {
-    const { unfinished, queue, live, now } = this.#store;
+    const { unfinished, queue, now } = this.#store;
     for (const { revision } of unfinished.value) revision.value;
     // What is in flight is not in the history yet, in which one searches.
     this.#flight = shows ? [] : landingOrder(unfinished.value, queue.value.outputs, this.#flight, now.value);
@@ -106,18 +123,17 @@ export class Sheet {
       return known;
     });
     const space = this.#space(this.#width.value);
-    const next = queue.value.outputs[0]?.task_id;
     /** @type {Element | null} */
     let place = this.#root.firstElementChild;
     for (const [at, day] of this.#shown.entries()) {
       if (day.element !== place) this.#root.insertBefore(day.element, place);
       else place = place.nextElementSibling;
       const flight = at === 0 ? this.#flight : [];
-      const context = { alone: unfinished.value.length < 2, live: live.value, next };
-      day.arrange(flight, sections[at]?.generations ?? [], space, context, shows);
+      day.arrange(flight, sections[at]?.generations ?? [], space, shows);
     }
     this.#name(sections.length);
     this.#draw();
+    this.empty.value = this.#store.more.value === false && shows === null && this.#outputs.length === 0;
   }
 
   /** Name the days. @param {number} count */

@@ -1,6 +1,6 @@
 // @ts-check
-import { duration, percent, plural, t } from "../../words/words.js";
-import { figureText, noteText, stepText, verdictText } from "../store/output_words.js";
+import { duration, percent, t } from "../../words/words.js";
+import { causeText, cureText, figureText, noteText, stepText } from "../store/output_words.js";
 import { hueOf } from "../ui/hue.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
@@ -10,15 +10,12 @@ import { addressOf } from "../view/address.js";
 /** @typedef {import("./justify.js").Box} Box */
 
 /**
- * `first`: make its generation before all own ones that wait; `others`: cancel all other generations; `all`: cancel all
- * outputs of its generation; `reuse`: fill the form with what made it; `vary`: ask for four variations.
- * @typedef {"cancel" | "retry" | "first" | "others" | "all" | "reuse" | "vary" | "remove"} TileAction
+ * `reuse`: fill the form with what made it; `vary`: ask for four variations.
+ * @typedef {"cancel" | "retry" | "reuse" | "vary" | "remove"} TileAction
  */
 
 /** @type {TileAction[]} */
-const ACTIONS = ["cancel", "retry", "first", "others", "all", "reuse", "vary", "remove"];
-
-/** What is offered of a generation in flight, at its first tile that is not there yet. @typedef {{first: boolean, others: boolean, all: boolean}} Offer */
+const ACTIONS = ["cancel", "retry", "reuse", "vary", "remove"];
 
 /** The tile of one output: its progress, then the image or video; or a strip with the reason why there is none. */
 export class Tile {
@@ -33,7 +30,8 @@ export class Tile {
     eta: part(this.element, "eta", HTMLElement),
     step: part(this.element, "step", HTMLElement),
     note: part(this.element, "note", HTMLElement),
-    verdict: part(this.element, "verdict", HTMLElement),
+    cause: part(this.element, "cause", HTMLElement),
+    cure: part(this.element, "cure", HTMLElement),
     prompt: part(this.element, "prompt", HTMLElement),
     bar: part(this.element, "bar", HTMLElement),
     download: part(this.element, "download", HTMLAnchorElement),
@@ -74,9 +72,8 @@ export class Tile {
   /**
    * Update the tile. Call after every change of its state or of the language.
    * @param {number} now in milliseconds
-   * @param {Offer} offer
    */
-  render(now, offer) {
+  render(now) {
     const { state, generation, cancelRefused } = this.output;
     const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
@@ -84,9 +81,10 @@ export class Tile {
     const { prompt } = this.#parts;
     if (prompt.textContent !== generation.prompt) prompt.textContent = prompt.title = generation.prompt;
     if (state.output) this.#show(state.output);
-    showText(this.#parts.verdict, this.#unavailable ? t("tile.unavailable") : verdictText(state));
+    showText(this.#parts.cause, this.#unavailable ? t("tile.unavailable") : causeText(state));
+    showText(this.#parts.cure, cureText(state));
     showText(this.#parts.note, cancelRefused && !state.ended ? cancelRefused : noteText(state));
-    keepFocus(this.element, () => this.#showButtons(offer), () => this.#nextBest);
+    keepFocus(this.element, () => this.#showButtons(), () => this.control);
     this.tick(now);
   }
 
@@ -111,8 +109,7 @@ export class Tile {
     bar.setAttribute("aria-valuetext", [told, step, eta].filter(Boolean).join(", "));
   }
 
-  /** @param {Offer} offer */
-  #showButtons({ first, others, all }) {
+  #showButtons() {
     const { state, generation, index, isVideo } = this.output;
     const { cancel, retry, reuse, vary, remove } = this.#buttons;
     const { open, image, video, download, load } = this.#parts;
@@ -120,11 +117,6 @@ export class Tile {
     cancel.setAttribute("aria-disabled", String(state.cancelling));
     const many = generation.outputs.length;
     cancel.setAttribute("aria-label", many > 1 ? t("act.cancel_image", { i: index + 1 }) : t("act.cancel"));
-    this.#buttons.first.hidden = !first;
-    this.#buttons.others.hidden = !others;
-    this.#buttons.all.hidden = !all;
-    this.#buttons.all.textContent = plural("act.cancel_generation", many);
-    this.#buttons.all.setAttribute("aria-disabled", String(generation.task.wanted.has(null)));
     retry.hidden = !state.stopped;
     const there = state.output !== null;
     reuse.hidden = !there && !state.stopped;
@@ -174,11 +166,11 @@ export class Tile {
     this.element.dataset.loaded = String(well);
     if (this.#unavailable === !well) return;
     this.#unavailable = !well;
-    this.render(performance.now(), { first: false, others: false, all: false });
+    this.render(performance.now());
   }
 
-  /** The element to focus when the focused button disappears. */
-  get #nextBest() {
+  /** What of it to focus: as when the focused button disappears. */
+  get control() {
     const { open } = this.#parts;
     const { retry, cancel } = this.#buttons;
     return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;

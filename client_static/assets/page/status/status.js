@@ -1,56 +1,84 @@
 // @ts-check
+import { effect, signal } from "../../vendor/signals-core/signals-core.js";
+import { errorText, isKey, onLang, t } from "../../words/words.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
-import { errorText, isKey, onLang, plural, t } from "../../words/words.js";
+import { caughtUpText, closeWhy, healthOf, isSignedOut, lineText } from "./line_words.js";
 
 /** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
-
-/** The close code for missing, invalid or revoked credentials. */
-const UNAUTHORISED = 4401;
 
 /** The close code that a server sends when it stops or restarts. */
 const RESTART = 1012;
 
-/** How long the connection pill shows what a reconnect recovered, in milliseconds. */
+/** How long the chip shows what a reconnect recovered, in milliseconds. */
 const TELL = 20_000;
 
-/** The status bar: the connection, the state of the model server, and notices. */
+/**
+ * `signIn` is called by the button that otherwise connects, `say` for what is to be announced.
+ * @typedef {{signIn: () => void, say: (text: string) => void}} StatusHost
+ */
+
+/** What is wrong with the model server, and what to do about it. @typedef {{title: string, cure: string}} Trouble */
+
+/** The chip of the top bar, which joins connection, model server and model; what it opens; and notices below it. */
 export class StatusBar {
-  #pill = byId("connection", HTMLElement);
+  /** @type {import("../../vendor/signals-core/signals-core.js").Signal<Trouble | null>} null while all is well */
+  trouble = signal(null);
+  #chip = byId("connection", HTMLButtonElement);
   #connect = byId("connect", HTMLButtonElement);
-  #upstream = byId("upstream", HTMLElement);
+  #title = byId("line-title", HTMLElement);
+  #cure = byId("line-cure", HTMLElement);
+  #models = byId("line-models", HTMLElement);
   #notice = byId("notice", HTMLElement);
+  #noticeText = byId("notice-text", HTMLElement);
   #client;
+  #model;
   /** The notice; a function, so that it can be shown again in another language. */
-  #noticeText = () => "";
-  /** A temporary text in place of the connection's state. */
+  #complaint = () => "";
+  /** What is told in place of the state for a while. */
   #news = () => "";
   #restarts = false;
+  /** What was announced of the model server last. */
+  #told = "ready";
   /** @type {number | undefined} */
   #timer;
 
   /**
    * @param {Xinflight} client
-   * @param {() => void} signIn called by the button that otherwise connects
+   * @param {import("../../vendor/signals-core/signals-core.js").ReadonlySignal<string>} model that the dock asks for; or empty
+   * @param {StatusHost} host
    */
-  constructor(client, signIn) {
+  constructor(client, model, { signIn, say }) {
     this.#client = client;
+    this.#model = model;
     client.on("status", (status) => {
       if (status.code === RESTART) this.#restarts = true;
       this.#tell(() => "");
     });
     client.on("resumed", (events) => this.#resumed(events));
     client.on("welcome", () => this.#say(() => ""));
-    client.on("upstream", () => this.#showUpstream());
+    client.on("models", () => this.#render());
+    client.on("upstream", ({ state }) => {
+      this.#render();
+      const key = `upstream.${state}`;
+      if (state !== this.#told && isKey(key)) say(t(key));
+      this.#told = state;
+    });
     client.on("problem", (error) => this.complain(error));
     client.on("notice", ({ kind, message }) => {
       if (kind === "draining") this.#say(() => t("notice.draining"));
       else if (kind === "host") this.#say(() => message);
     });
-    this.#connect.addEventListener("click", () => (this.#signedOut ? signIn() : client.connect()));
+    this.#connect.addEventListener("click", () => (isSignedOut(client.status) ? signIn() : client.connect()));
+    byId("notice-close", HTMLButtonElement).addEventListener("click", () => {
+      keepFocus(this.#notice, () => this.clear(), () => this.#chip);
+    });
+    effect(() => {
+      model.value;
+      this.#render();
+    });
     onLang(() => {
-      this.#showStatus();
-      this.#showUpstream();
-      showText(this.#notice, this.#noticeText());
+      this.#render();
+      this.#say(this.#complaint);
     });
   }
 
@@ -64,12 +92,6 @@ export class StatusBar {
     this.#say(() => "");
   }
 
-  /** Whether the server asks for other credentials, or this person has signed out. */
-  get #signedOut() {
-    const { state, code } = this.#client.status;
-    return state === "given_up" && (code === undefined || code === UNAUTHORISED);
-  }
-
   /** @param {number | null} events number of missed events; null after a gap */
   #resumed(events) {
     const restarted = this.#restarts;
@@ -81,51 +103,53 @@ export class StatusBar {
     this.#timer = setTimeout(() => this.#tell(() => ""), TELL);
   }
 
-  /** Show a text in place of the connection's state; empty shows the state again. @param {() => string} news */
+  /** Tell something in place of the state; empty shows the state again. @param {() => string} news */
   #tell(news) {
     clearTimeout(this.#timer);
     this.#news = news;
-    this.#showStatus();
+    this.#render();
   }
 
   /** Show a notice. @param {() => string} text */
   #say(text) {
-    this.#noticeText = text;
-    showText(this.#notice, text());
+    this.#complaint = text;
+    this.#noticeText.textContent = text();
+    this.#notice.hidden = text() === "";
   }
 
-  #showStatus() {
-    const { state, seconds = 0, code = 0 } = this.#client.status;
-    this.#pill.dataset.state = state;
-    const restarting = state === "reconnecting" && this.#restarts;
-    const key = this.#signedOut ? "connection.signed_out" : `connection.${restarting ? "restarting" : state}`;
-    this.#connect.textContent = t(this.#signedOut ? "act.sign_in" : "act.connect");
-    this.#pill.textContent = this.#news() || t(isKey(key) ? key : "connection.connecting", { n: seconds });
-    const hide = () => (this.#connect.hidden = state === "live" || state === "connecting");
-    keepFocus(this.#connect, hide, () => this.#pill);
-    if (state === "given_up" && !this.#signedOut) this.#say(() => t("connection.given_up_why", { why: closeWhy(code) }));
+  #render() {
+    const { status, welcome } = this.#client;
+    const upstream = welcome?.upstream.state ?? "ready";
+    const line = { status, upstream, model: this.#model.value, restarting: this.#restarts, news: this.#news() };
+    this.#chip.dataset.state = status.state;
+    this.#chip.dataset.health = healthOf(line);
+    const text = lineText(line);
+    if (this.#chip.textContent !== text) this.#chip.textContent = this.#chip.title = text;
+    this.#connect.textContent = t(isSignedOut(status) ? "act.sign_in" : "act.connect");
+    const hide = () => (this.#connect.hidden = status.state === "live" || status.state === "connecting");
+    keepFocus(this.#connect, hide, () => this.#chip);
+    if (status.state === "given_up" && !isSignedOut(status)) {
+      this.#say(() => t("connection.given_up_why", { why: closeWhy(status.code ?? 0) }));
+    }
+    this.#renderSheet(status.state === "live" ? upstream : "away", text);
   }
 
-  #showUpstream() {
-    const upstream = this.#client.welcome?.upstream;
-    this.#upstream.hidden = !upstream || upstream.state === "ready";
-    if (!upstream) return;
-    const key = `upstream.${upstream.state}`;
-    this.#upstream.dataset.state = upstream.state;
-    const [name, cure] = this.#upstream.children;
-    if (name) name.textContent = isKey(key) ? t(key) : upstream.message;
-    if (cure) cure.textContent = upstream.cure;
+  /**
+   * Show what the chip opens: how things stand in a sentence, what to do about it, and which models run.
+   * @param {import("../../client/xinflight.js").Upstream["state"] | "away"} upstream
+   * @param {string} text of the chip
+   */
+  #renderSheet(upstream, text) {
+    const { welcome } = this.#client;
+    const key = `upstream.${upstream}`;
+    const title = isKey(key) ? t(key) : text;
+    const cure = upstream === "away" ? t("line.kept") : (welcome?.upstream.cure ?? "");
+    this.#title.textContent = title;
+    showText(this.#cure, cure);
+    const was = this.trouble.peek();
+    if (upstream === "ready" || upstream === "away") this.trouble.value = null;
+    else if (was?.title !== title || was.cure !== cure) this.trouble.value = { title, cure };
+    const models = (welcome?.models ?? []).map(({ id }) => id).join(", ");
+    showText(this.#models, upstream === "away" || !models ? "" : t("line.models", { models }));
   }
-}
-
-/** @param {number | null} events number of missed events; null if unknown because of a gap */
-function caughtUpText(events) {
-  if (events === null) return t("connection.reloaded");
-  return events === 0 ? t("connection.resumed_none") : plural("connection.resumed", events);
-}
-
-/** @param {number} code */
-function closeWhy(code) {
-  const key = `close.${code}`;
-  return isKey(key) ? t(key) : t("close.other", { code });
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { effect } from "../../vendor/signals-core/signals-core.js";
-import { percent, t } from "../../words/words.js";
+import { onLang, percent, t } from "../../words/words.js";
 
 /** The document's title: the total progress, and what finished while the page was hidden. */
 export class Title {
@@ -13,6 +13,7 @@ export class Title {
   constructor(store) {
     this.#store = store;
     effect(() => this.render());
+    onLang(() => this.render());
     document.addEventListener("visibilitychange", () => {
       this.#ready = this.#failed = 0;
       this.render();

@@ -48,9 +48,6 @@ export class GenerationOutput {
     return tileName(this.generation.prompt, this.index, this.generation.outputs.length);
   }
 
-  /** Whether it was cancelled before this page knew of it: then nobody asks what became of it. */
-  longGone = false;
-
   /** What this person noted of it. */
   get #marks() {
     return this.generation.task.marks.get(this.index);
@@ -69,9 +66,9 @@ export class GenerationOutput {
     return this.#marks?.deleted === true || (this.state.phase === "done" && this.state.output === null);
   }
 
-  /** Whether it has a tile. */
+  /** Whether it has a tile. What was cancelled has none: its toast has told what became of it. */
   get shown() {
-    return !this.longGone && !this.deleted && !this.generation.cleared;
+    return this.state.phase !== "cancelled" && !this.deleted && !this.generation.cleared;
   }
 
   /** Whether it is a video, as far as is known. */
@@ -105,7 +102,6 @@ export class GenerationState {
     for (let index = 0; index < task.count; index += 1) this.outputs.push(new GenerationOutput(this, index));
     if (task.acknowledged) this.#acknowledged();
     for (const event of task.info ? eventsOf(task.info) : []) this.#receive(event);
-    for (const output of this.outputs) output.longGone = output.state.phase === "cancelled";
     this.setLive(live);
     this.#quiet = false;
     this.#listen();

@@ -39,21 +39,25 @@ export function figureText(state, now) {
 }
 
 /**
- * Explain why an output failed or was cancelled; empty for any other state.
+ * Explain why an output failed or was cancelled, and what may help; empty for any other state.
  * @param {OutputState} state
  */
 export function verdictText(state) {
-  if (state.error) return [errorText(state.error), remedyText(state.error.code)].filter(Boolean).join(" ");
-  if (state.phase === "failed" || state.phase === "expired") return t("end.failed");
-  if (state.phase !== "cancelled") return "";
+  if (state.phase !== "cancelled") return [causeText(state), cureText(state)].filter(Boolean).join(" ");
   if (!state.outcome) return t("end.image");
   const { upstream, seconds } = state.outcome;
   return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
 }
 
-/** What may help against a failure; empty if nothing that is known does. @param {string} code */
-function remedyText(code) {
-  const key = `remedy.${code}`;
+/** Explain why an output failed; empty for any other state. @param {OutputState} state */
+export function causeText({ error, phase }) {
+  if (error) return errorText(error);
+  return phase === "failed" || phase === "expired" ? t("end.failed") : "";
+}
+
+/** What may help an output that failed; empty if nothing that is known does. @param {OutputState} state */
+export function cureText({ error }) {
+  const key = `remedy.${error?.code}`;
   return isKey(key) ? t(key) : "";
 }
 

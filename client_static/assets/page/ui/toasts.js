@@ -19,11 +19,34 @@ export class Toasts {
   }
 
   /**
-   * Show a message. Screen readers hear it, since the region is live.
+   * Show a message. Screen readers hear it, since the region is live. The returned function says how things went on: in
+   * the same toast, or in a new one if that has gone; nothing if it was acted upon, and an empty text removes it.
+   * @param {string} text
+   * @param {ToastAction} action
+   * @returns {(text: string) => void}
+   */
+  show(text, action) {
+    let used = false;
+    const act = () => {
+      used = true;
+      action.act();
+    };
+    let toast = this.#add(text, { ...action, act });
+    let said = text;
+    return (later) => {
+      if (used || later === said) return;
+      said = later;
+      if (later === "") this.#drop(toast.element);
+      else if (toast.element.isConnected) toast.say(later);
+      else toast = this.#add(later, { ...action, act });
+    };
+  }
+
+  /**
    * @param {string} text
    * @param {ToastAction} action
    */
-  show(text, { label, act }) {
+  #add(text, { label, act }) {
     const toast = document.createElement("div");
     toast.className = "toast";
     toast.dataset.testid = "toast";
@@ -47,6 +70,11 @@ export class Toasts {
     this.#root.append(toast);
     for (const old of [...this.#root.children].slice(0, -MOST)) this.#drop(old);
     timer.start();
+    const say = (/** @type {string} */ later) => {
+      words.textContent = later;
+      if (!toast.matches(":hover, :focus-within")) timer.start();
+    };
+    return { element: toast, say };
   }
 
   /** Remove all of them, because they belong to another person. */
