@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StorageUnavailable, StoreUnusable
+from xinflight.storage.spare_file import SpareFile
 from xinflight.storage.sqlite_schema import connect, explain, make_private, migrate
 from xinflight.storage.worker_thread import WorkerThread
 
@@ -52,6 +53,7 @@ class SqliteDatabase:
         self._path = folder / "xinflight.db"
         self._lock = FileLock(folder / "lock", blocking=False, thread_local=False)
         self._holder = folder / "lock.holder"
+        self._spare = SpareFile(folder / "xinflight.spare")
         self._full = full
         self.made_new = False
         self._writer = WorkerThread("xinflight store writer")
@@ -161,19 +163,25 @@ class SqliteDatabase:
         result, _ = await self._run(work, self._reader, self._read)
         return result
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work in a transaction on the writing thread; errors as `read`. Cancelling does not undo it."""
+    async def write(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        """Run work in a transaction on the writing thread; errors as `read`. Cancelling does not undo it.
+
+        On a full disk it may take the last room that is kept for that, unless it `grows`: what would only add to the
+        database is refused before, so that whoever deletes something still can.
+        """
         connection = self._write
         if connection is None or self._check is None:
             raise StorageUnavailable(detail="the store is closed")
 
         def work_and_check(connection: sqlite3.Connection) -> T:
+            if grows and not self._spare.restored():
+                raise StorageUnavailable(detail="the disk is full, but for what deletes something")
             result = work(connection)
             # The last moment at which nothing has been promised yet.
             self._check_there()
             return result
 
-        result, rows = await self._run(work_and_check, self._writer, connection)
+        result, rows = await self._run(work_and_check, self._writer, connection, spare=not grows)
         self._unchecked += rows
         if self._unchecked >= CHECKPOINT and self._checkpoint is None and self._check is not None:
             self._unchecked = 0
@@ -183,9 +191,14 @@ class SqliteDatabase:
         return result
 
     async def _run(
-        self, work: Callable[[sqlite3.Connection], T], worker: WorkerThread, connection: sqlite3.Connection
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        worker: WorkerThread,
+        connection: sqlite3.Connection,
+        *,
+        spare: bool = False,
     ) -> tuple[T, int]:
-        """Return what work returns, and how many rows it changed."""
+        """Return what work returns, and how many rows it changed. On a full disk it may have the `spare` room."""
 
         def transact() -> tuple[T, int]:
             before = connection.total_changes
@@ -193,8 +206,17 @@ class SqliteDatabase:
                 result = work(connection)
             return result, connection.total_changes - before
 
+        def transact_at_last() -> tuple[T, int]:
+            try:
+                return transact()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._spare.use():
+                    raise
+            log.warning("the disk is full; the last room is used")
+            return transact()
+
         try:
-            return await worker.call(transact)
+            return await worker.call(transact_at_last if spare else transact)
         except sqlite3.Error as error:
             raise StorageUnavailable(detail=str(error)) from None
 
@@ -217,6 +239,8 @@ class SqliteDatabase:
         """
 
         def checkpoint(connection: sqlite3.Connection, mode: str) -> int:
+            # A folder that is hardly used needs none.
+            self._spare.make()
             _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             return int(pages)
 

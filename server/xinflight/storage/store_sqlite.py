@@ -24,6 +24,7 @@ from xinflight.storage.sqlite_deletion import (
     set_aside,
 )
 from xinflight.storage.store import (
+    Accept,
     Append,
     Charge,
     Mark,
@@ -77,7 +78,7 @@ class SqliteStore:
         """Store the writes in one transaction; a task that is in several is written once, as it stands now."""
         # Encoded here, since a task may move on while the thread writes; nothing may suspend before.
         batch = Batch(writes)
-        rows = await self._database.write(batch.run)
+        rows = await self._database.write(batch.run, grows=any(isinstance(write, Accept) for write in writes))
         for write in writes:
             if isinstance(write, Append) and isinstance(write.message, OutputEvent) and write.message.url:
                 self._recent_owners[write.message.url] = write.task.owner

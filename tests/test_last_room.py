@@ -1,0 +1,107 @@
+"""The last room of a full disk: for whoever deletes something, and for the ends of what was accepted before."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from factories import accept, append, draw, end, finished, ids, lease, make_task, result
+from xinflight.errors import StorageUnavailable
+from xinflight.storage import SqliteStore, sqlite_database
+from xinflight.storage.spare_file import SPARE_BYTES, SpareFile
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path, full=False)
+    await store.open()
+    await lease(store)
+    yield store
+    await store.close()
+
+
+class Disk:
+    """A disk without room for one page of the database more than there is, but for the spare file."""
+
+    def __init__(self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        connection = store._database._write
+        assert connection is not None
+        self._connection = connection
+        self._use = SpareFile.use
+        monkeypatch.setattr(SpareFile, "use", lambda spare: self._used(spare))
+        monkeypatch.setattr(SpareFile, "make", lambda spare: None)
+
+    def _used(self, spare: SpareFile) -> bool:
+        used = self._use(spare)
+        if used:
+            self.empty()
+        return used
+
+    def fill(self) -> None:
+        pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+        self._connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def empty(self) -> None:
+        self._connection.execute("PRAGMA max_page_count = 1000000")
+
+
+async def test_what_grows_does_not_take_the_last_room(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once something else has taken it, nothing is accepted before it is there again."""
+    await asyncio.to_thread(SpareFile(tmp_path / "xinflight.spare").make)
+    running = make_task("runs")
+    await store.commit([accept(running)])
+    old = await finished(store, "old")
+    disk = Disk(store, monkeypatch)
+    disk.fill()
+    long = make_task("long", prompt="boat " * 1000)
+    with pytest.raises(StorageUnavailable, match="full"):
+        await store.commit([accept(long)])
+    assert (tmp_path / "xinflight.spare").stat().st_size == SPARE_BYTES
+    draw(running)
+    end(running)
+    running.metadata = "boat " * 1000
+    await store.commit([append(running, result(running))])
+    assert not (tmp_path / "xinflight.spare").exists()
+    with pytest.raises(StorageUnavailable, match="full"):
+        await store.commit([accept(long)])
+    await store.delete(old.uid)
+    monkeypatch.undo()
+    await store.commit([accept(long)])
+    assert await ids(store) == ["long", "runs"]
+    assert (tmp_path / "xinflight.spare").stat().st_size == SPARE_BYTES
+
+
+async def test_a_store_that_is_written_to_keeps_some_room(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_database, "CHECKPOINT", 1)
+    assert not (tmp_path / "xinflight.spare").exists()
+    await finished(store, "a")
+    await store._database.truncate_wal()
+    assert (tmp_path / "xinflight.spare").stat().st_mode & 0o777 == 0o600
+    made = (tmp_path / "xinflight.spare").stat().st_mtime_ns
+    await store._database.truncate_wal()
+    assert (tmp_path / "xinflight.spare").stat().st_mtime_ns == made
+
+
+def test_a_disk_that_is_almost_full_is_not_filled_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images that are being written would find no room while it is tried."""
+    free = 2 * SPARE_BYTES // 4096
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=free, f_frsize=4096))
+    spare = SpareFile(tmp_path / "xinflight.spare")
+    free -= 1
+    spare.make()
+    assert not spare.use()
+    assert spare.restored(), "there was none to give away"
+    free += 1
+    spare.make()
+    assert spare.use()
+    free -= 1
+    assert not spare.restored()
+    free += 1
+    assert spare.restored()
