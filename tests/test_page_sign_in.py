@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from clients import Recorder, ShiftedClock, hosted
+from clients import Json, Recorder, ShiftedClock, hosted
 from conftest import Serve
-from page_kit import QUICK, SOCKETS, fits, generate, is_shown, live, tiles
+from page_kit import QUICK, SOCKETS, fits, generate, is_shown, live, open_settings, tiles
 from xinflight.auth import TokenFile
 
 pytest_plugins = ["page_fixtures"]
@@ -75,6 +75,13 @@ async def leaves_nothing(page: Page, *texts: str) -> None:
     )
     for text in texts:
         assert text not in left
+
+
+async def preferences(page: Page) -> Json:
+    """Return what the server has of the page's owner."""
+    told: Json = await page.evaluate("fetch('api/v1/account/preferences').then((answer) => answer.json())")
+    found: Json = told["preferences"]
+    return found
 
 
 async def test_the_form(house: House) -> None:
@@ -211,13 +218,19 @@ async def test_the_next_person_sees_nothing_of_the_former_one(house: House) -> N
     await signed_in(page, "ann")
     await is_shown(tiles(await generate(page, "a secret boat")).first)
     await page.get_by_test_id("prompt").fill("what ann types")
+    await open_settings(page)
+    await page.get_by_test_id("guidance").fill("2")
+    await page.get_by_test_id("negative").fill("thunder")
+    await page.keyboard.press("Escape")
     house.clock.advance(301)
     await expect(page.get_by_test_id("sign-in")).to_be_visible()
     await page.get_by_test_id("generate").click()
     await sign_in(page, await house.token("bob"))
     await signed_in(page, "bob")
     await expect(page.get_by_test_id("empty")).to_be_visible()
-    await leaves_nothing(page, "a secret boat", "what ann types")
+    await leaves_nothing(page, "a secret boat", "what ann types", "thunder")
+    await expect(page.get_by_test_id("steps")).to_have_value("")
+    assert await preferences(page) == {}
     await page.reload()
     await signed_in(page, "bob")
     await expect(page.get_by_test_id("empty")).to_be_visible()

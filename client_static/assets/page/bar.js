@@ -8,7 +8,7 @@ import { ThemeButton } from "./ui/theme.js";
 
 /** Connect the buttons of the top bar: theme, language and the list of keys. @param {Page} page */
 export function openBar(page) {
-  new ThemeButton();
+  const theme = new ThemeButton((chosen) => page.choose({ theme: chosen }));
   const list = page.lazy(async () => new (await import("./ui/shortcut_list.js")).ShortcutList());
   const showList = async () => (await list())?.open();
   byId("shortcuts-open", HTMLButtonElement).addEventListener("click", showList);
@@ -16,9 +16,14 @@ export function openBar(page) {
     { key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() },
     { key: "?", act: showList },
   ]);
-  new LanguageButton({
+  const language = new LanguageButton({
     changed: (tag) => page.client.setLang(tag),
+    chosen: (tag) => page.choose({ language: tag }),
     failed: () => page.problem({ code: "unreachable" }),
     menu: page.lazy(() => import("./ui/menu.js")),
+  });
+  page.onPreferences((own) => {
+    if (own.theme) theme.show(own.theme);
+    if (own.language) language.follow(own.language);
   });
 }

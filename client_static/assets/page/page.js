@@ -6,6 +6,7 @@ import { StatusBar } from "./status/status.js";
 import { byId } from "./ui/dom.js";
 import { Toasts } from "./ui/toasts.js";
 
+/** @typedef {import("../client/xinflight.js").Preferences} Preferences */
 /** @typedef {import("../client/xinflight.js").Xinflight} Xinflight */
 
 /**
@@ -31,6 +32,8 @@ export class Page {
   signIn = () => {};
   /** @type {(() => void)[]} */
   #leaving = [];
+  /** @type {((preferences: Preferences, first: boolean) => void)[]} */
+  #following = [];
 
   /**
    * @param {Xinflight} client
@@ -45,6 +48,7 @@ export class Page {
     this.onLeave(() => this.status.clear());
     this.onLeave(() => this.toasts.clear());
     addEventListener("hashchange", () => (this.entered = true));
+    this.later(this.#preferences);
   }
 
   /** Tell of a request that failed. @param {{code: string, message?: string, limit?: string}} error */
@@ -90,6 +94,32 @@ export class Page {
     };
     return () => (loading ??= load().catch(failed));
   };
+
+  #preferences = this.lazy(async () => {
+    const { OwnPreferences } = await import("./store/preferences.js");
+    const own = new OwnPreferences(this.client, this.key, {
+      follow: (preferences, first) => this.#following.forEach((follow) => follow(preferences, first)),
+      problem: this.problem,
+    });
+    this.onLeave(() => own.clear());
+    return own;
+  });
+
+  /**
+   * Store a choice for all devices of the owner.
+   * @param {Preferences} change
+   * @param {number} [after] milliseconds, within which another choice takes its place
+   */
+  choose = async (change, after) => (await this.#preferences())?.choose(change, after);
+
+  /**
+   * Call a function with what the owner has chosen, here or on another device, and whether that is known for the first
+   * time.
+   * @param {(preferences: Preferences, first: boolean) => void} follow
+   */
+  onPreferences(follow) {
+    this.#following.push(follow);
+  }
 
   #confirm = this.lazy(async () => {
     const { Confirm } = await import("./ui/confirm.js");

@@ -13,6 +13,7 @@ import { showProgress } from "./status/favicon.js";
 import { Title } from "./status/title.js";
 import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
+import { EarlierPrompts } from "./store/earlier_prompts.js";
 import { shortened } from "./store/output_words.js";
 import { Store } from "./store/store.js";
 import { byId } from "./ui/dom.js";
@@ -24,6 +25,8 @@ import { GRID, IMAGE } from "./view/address.js";
 
 /** Progress is announced only after this many milliseconds of silence. */
 const QUIET = 10_000;
+/** Milliseconds after which a setting of the dock is one that its owner wants elsewhere, too. */
+const SETTLED = 1000;
 
 /** Connect what makes images and videos: dock, sheet and board, and the views that are loaded at first use. @param {Page} page */
 export function openStudio(page) {
@@ -65,12 +68,13 @@ export function openStudio(page) {
       }
       sheet.showNewest();
     },
-    earlier: () => store.generations.value.flatMap(({ params }) => params.prompt ?? []),
+    earlier: new EarlierPrompts(client, store),
     lastSeed: () => store.newestSeed,
     seconds: (work) => times.seconds(work),
     chosen: (id) => {
       page.model.value = id;
     },
+    preferred: (dock) => page.choose({ dock }, SETTLED),
     lazy: page.lazy,
   });
   const cancelling = new Cancelling(client, store, toasts, problem);
@@ -109,13 +113,19 @@ export function openStudio(page) {
   }));
   page.at(GRID, page.lazy(async () => {
     const { GridView } = await import("./view/grid_view.js");
-    const view = new GridView(store);
+    const view = new GridView(client, store, { problem, entered: () => page.entered });
     page.onLeave(() => view.close());
   }));
-  page.later(page.lazy(async () => {
+  const openBell = page.lazy(async () => {
     const { Bell } = await import("./status/bell.js");
-    bell = new Bell(store);
-  }));
+    page.onLeave(() => bell?.clear());
+    return (bell = new Bell(store, page.choose));
+  });
+  page.later(openBell);
+  page.onPreferences(async ({ notifications, sound, dock }, first) => {
+    if (first && dock) form.follow(dock);
+    (await openBell())?.follow({ notifications, sound });
+  });
 
   client.on("welcome", ({ limits, owner }) => {
     if (!draft.claim(owner)) form.clear();

@@ -3,7 +3,8 @@ import { onLang, plural, t } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
 import { Chips } from "./chips.js";
 import { changesText, costText } from "./dock_words.js";
-import { gridRequests } from "./grid.js";
+import { FormReader } from "./form_reader.js";
+import { fillFields, preferredOf, valuesOf, withPreferred } from "./form_values.js";
 import { GridFields } from "./grid_fields.js";
 import { hasSize, startsFromImages } from "./kinds.js";
 import { ModelChoice } from "./model_choice.js";
@@ -16,10 +17,10 @@ import { StartImage } from "./start_image.js";
 import { StrengthField } from "./strength_field.js";
 
 /** @typedef {import("../store/draft.js").Draft} Draft */
-/** @typedef {import("../store/draft.js").Values} Values */
 /** @typedef {import("../../client/xinflight.js").GenerateParams} GenerateParams */
 /** @typedef {import("../../client/xinflight.js").Limits} Limits */
 /** @typedef {import("../../client/xinflight.js").ModelInfo} ModelInfo */
+/** @typedef {NonNullable<import("../../client/xinflight.js").Preferences["dock"]>} Settings */
 /** @typedef {import("./number_fields.js").NumberName} NumberName */
 /** @typedef {import("./start_image.js").Known} Known */
 
@@ -29,9 +30,10 @@ import { StrengthField } from "./strength_field.js";
  * @property {import("./attachment.js").Uploader} upload
  * @property {(requests: GenerateParams[]) => void} generate
  * @property {(model: string) => void} chosen called with the id of the model that will be asked for, or empty
- * @property {() => Iterable<string>} earlier prompts that were asked for, the newest first
+ * @property {import("./prompt_field.js").Earlier} earlier
  * @property {() => number | null} lastSeed the seed of the newest image
  * @property {(work: import("./run_times.js").Work) => number | null} seconds that one output will probably take
+ * @property {(settings: Settings) => void} preferred called when the settings that a person has everywhere have changed
  * @property {import("../page.js").Page["lazy"]} lazy how parts are loaded that come later
  */
 
@@ -54,6 +56,10 @@ export class Form {
   #chips;
   #grid;
   #start;
+  #fields;
+  #reader;
+  /** The settings that were told last to be the person's. */
+  #preferred = "";
   /** @type {ModelInfo[]} */
   #models = [];
   #draft;
@@ -73,6 +79,16 @@ export class Form {
     const changed = () => this.#changed();
     this.#chips = new Chips(this.#size, { changed, lastSeed: host.lastSeed, openSize: () => this.#openSize() });
     this.#grid = new GridFields(this.#numbers, this.#problems, { changed, suggested: () => this.#suggested });
+    this.#fields = {
+      prompt: this.#prompt,
+      negative: this.#negative,
+      choice: this.#choice,
+      numbers: this.#numbers,
+      size: this.#size,
+      strength: this.#strength,
+      grid: this.#grid,
+    };
+    this.#reader = new FormReader(this.#fields, this.#problems);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -91,7 +107,10 @@ export class Form {
       this.#changed();
     });
     byId("settings-reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
-    this.#restore(draft.load() ?? {});
+    const values = draft.load() ?? {};
+    this.#fill(values);
+    this.#preferred = JSON.stringify(preferredOf(valuesOf(this.#fields)));
+    this.#start.text = values.start ?? "";
     onLang(() => this.#showModels());
     // The form's listeners run after those of the fields.
     for (const name of ["input", "change"]) this.#form.addEventListener(name, () => this.#changed());
@@ -103,7 +122,7 @@ export class Form {
   /** Ask for what the form says, once the server has the start image. */
   async #submit() {
     if (this.#submitButton.getAttribute("aria-disabled") === "true") return;
-    const requests = this.read();
+    const requests = this.#reader.read();
     if (!requests) return;
     this.#settings.hidePopover();
     if (!this.#start.given.image) {
@@ -147,6 +166,8 @@ export class Form {
     this.#choice.chosen = null;
     this.#start.clear();
     this.#prompt.value = "";
+    // It is not the next person's wish.
+    this.#preferred = "{}";
     this.#reset();
   }
 
@@ -164,36 +185,33 @@ export class Form {
     this.#changed();
   }
 
-  /** @returns {Record<string, HTMLInputElement | HTMLTextAreaElement>} settings whose raw value is saved, by name */
-  get #typed() {
-    return { ...this.#numbers.inputs, negative_prompt: this.#negative };
-  }
-
   #keep() {
-    const texts = Object.entries(this.#typed).map(([name, { value }]) => [name, value]);
-    const { value: prompt, mode } = this.#prompt;
-    const others = { prompt, mode, model: this.#choice.chosen ?? "", size: this.#size.value, grid: this.#grid.text };
-    const start = { strength: this.#strength.text, start: this.#start.text };
-    this.#draft.save({ ...Object.fromEntries(texts), ...others, ...start });
+    const values = valuesOf(this.#fields);
+    this.#draft.save({ ...values, start: this.#start.text });
+    const settings = preferredOf(values);
+    const preferred = JSON.stringify(settings);
+    if (preferred === this.#preferred) return;
+    this.#preferred = preferred;
+    this.#host.preferred(settings);
   }
 
-  /** @param {Values} values of a saved draft */
-  #restore(values) {
-    for (const [name, field] of Object.entries(this.#typed)) field.value = values[name] ?? field.value;
-    this.#prompt.value = values.prompt ?? "";
-    this.#prompt.mode = values.mode ?? "";
-    this.#choice.chosen = values.model || null;
-    this.#strength.text = values.strength ?? "";
-    this.#grid.text = values.grid ?? "";
-    this.#showModels();
-    this.#size.set(values.size ?? "");
-    this.#start.text = values.start ?? "";
+  /** @param {import("../store/draft.js").Values} values */
+  #fill(values) {
+    fillFields(this.#fields, values, () => this.#showModels());
     this.#render();
+  }
+
+  /** Take over settings that were made on another device. @param {Settings} settings */
+  follow(settings) {
+    const values = withPreferred(valuesOf(this.#fields), settings);
+    this.#preferred = JSON.stringify(preferredOf(values));
+    this.#fill(values);
+    this.#keep();
   }
 
   /** @param {Limits} limits */
   setLimits(limits) {
-    this.#limits = limits;
+    this.#limits = this.#reader.limits = limits;
     this.#numbers.setLimits(limits);
     this.#prompt.limit = limits.prompt_length;
     this.#size.setLimits(limits);
@@ -268,7 +286,7 @@ export class Form {
   /** What differs from the model's defaults, in words: on a phone the chips don't all fit. */
   get #changes() {
     const { info } = this.#choice;
-    const { negative_prompt: negative, strength, seed, ...params } = this.#params(this.#size.value || undefined);
+    const { negative_prompt: negative, strength, seed, ...params } = this.#reader.params(this.#size.value || undefined);
     const own = (/** @type {"steps" | "guidance_scale" | "frames" | "fps"} */ name) => params[name] === info?.[name];
     const changed = /** @type {const} */ (["steps", "guidance_scale", "frames", "fps"]).filter((name) => !own(name));
     const settings = Object.fromEntries(changed.map((name) => [name, params[name]]));
@@ -290,72 +308,6 @@ export class Form {
     const { info, options } = this.#choice;
     const models = options.flatMap(({ id, kind }) => (kind === this.#choice.kind ? id : []));
     return { steps: this.#numbers.value("steps") ?? info?.steps ?? 20, guidance: info?.guidance_scale || 1, models };
-  }
-
-  /**
-   * Return what the form asks for, or null after showing the problem of the first invalid field.
-   * @returns {GenerateParams[] | null}
-   */
-  read() {
-    this.#problems.clear();
-    const { kind } = this.#choice;
-    const video = kind === "video";
-    const size = this.#size.read();
-    const fine =
-      this.#checkModel() &&
-      this.#prompt.prompts.every((prompt) => this.#checkPrompt("prompt", prompt, kind !== "image2image")) &&
-      this.#checkPrompt("negative_prompt", this.#negative.value.trim(), false) &&
-      (!hasSize(kind) || this.#checkSize(size)) &&
-      (!video || (this.#numbers.check("frames") && this.#numbers.check("fps"))) &&
-      /** @type {const} */ (["n", "steps", "guidance_scale", "seed"]).every((name) => this.#numbers.check(name));
-    const axes = fine ? this.#grid.read() : null;
-    if (!axes) return null;
-    const params = this.#params((hasSize(kind) && size) || undefined);
-    const requests = this.#prompt.prompts.map((prompt) => ({ ...params, prompt: prompt || undefined }));
-    if (axes.length === 0) return requests;
-    const own = { id: Math.random().toString(36).slice(2, 10), seed: Math.floor(Math.random() * 2 ** 32) };
-    return requests.flatMap((request) => gridRequests(request, axes, own));
-  }
-
-  /** @param {string | undefined} size @returns {GenerateParams} */
-  #params(size) {
-    const { kind, id: model } = this.#choice;
-    const value = (/** @type {NumberName} */ name) => this.#numbers.value(name);
-    return {
-      negative_prompt: (!this.#negative.disabled && this.#negative.value.trim()) || undefined,
-      kind: kind === null || kind === "text2image" || kind === "chat" ? undefined : kind,
-      model,
-      strength: this.#strength.value,
-      size,
-      frames: kind === "video" ? value("frames") : undefined,
-      fps: kind === "video" ? value("fps") : undefined,
-      n: value("n"),
-      steps: value("steps"),
-      guidance_scale: value("guidance_scale"),
-      seed: value("seed"),
-    };
-  }
-
-  /** Complain if no model here can do what is asked. */
-  #checkModel() {
-    return !this.#choice.none || !this.complain("image", t("problem.no_model"));
-  }
-
-  /**
-   * @param {string} field
-   * @param {string} text
-   * @param {boolean} needed
-   */
-  #checkPrompt(field, text, needed) {
-    const limit = this.#limits?.prompt_length ?? Infinity;
-    if (needed && text === "") return !this.complain(field, t("problem.prompt_missing"));
-    return [...text].length <= limit || !this.complain(field, t("problem.prompt_long", { limit }));
-  }
-
-  /** @param {string | null} size */
-  #checkSize(size) {
-    if (size === null) this.#problems.show("size", this.#size.rule, this.#size.wrong);
-    return size !== null;
   }
 
   /** Fill the model list, and show the fields that matter for it with the model's defaults as placeholders. */

@@ -1,5 +1,6 @@
 // @ts-check
 import { byId, part } from "../ui/dom.js";
+import { WHOLE, moved, zoomed } from "../view/zoom.js";
 import { Strokes } from "./strokes.js";
 
 /** @typedef {import("./strokes.js").Point} Point */
@@ -14,7 +15,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 /**
  * The dialog in which somebody paints over what is to be repainted: with a pointer, or with the arrow keys and the space
- * bar. Escape leaves everything as it was.
+ * bar. Two fingers and the wheel enlarge the image. Escape leaves everything as it was.
  */
 export class MaskEditor {
   #dialog = byId("mask-editor", HTMLDialogElement);
@@ -31,6 +32,12 @@ export class MaskEditor {
   /** Where the brush is. @type {Point} */
   #at = { x: 0, y: 0 };
   #down = false;
+  /** @type {Map<number, Point>} where the pointers are that are down, in pixels of the window */
+  #pointers = new Map();
+  /** Whether two fingers enlarge the image: until both are lifted, none of them paints. */
+  #pinching = false;
+  /** @type {import("../view/zoom.js").Lie} */
+  #lie = WHOLE;
   /** @type {(strokes: Strokes | null) => void} */
   #answer = () => {};
 
@@ -50,7 +57,10 @@ export class MaskEditor {
     this.#size.addEventListener("input", () => this.#showRing());
     this.#canvas.addEventListener("pointerdown", (event) => this.#press(event));
     this.#canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) this.#canvas.addEventListener(name, () => this.#lift());
+    for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {
+      this.#canvas.addEventListener(name, (event) => this.#release(event));
+    }
+    this.#easel.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#canvas.addEventListener("pointerleave", () => (this.#ring.hidden = !this.#canvas.matches(":focus-visible")));
     this.#canvas.addEventListener("keydown", (event) => this.#key(event));
     this.#canvas.addEventListener("blur", () => this.#lift());
@@ -67,7 +77,8 @@ export class MaskEditor {
     this.#width = width;
     this.#height = height;
     this.#at = { x: width / 2, y: height / 2 };
-    this.#down = false;
+    this.#down = this.#pinching = false;
+    this.#pointers.clear();
     this.#image.src = picture?.src ?? "";
     this.#setErase(false);
     this.#ring.hidden = true;
@@ -109,6 +120,7 @@ export class MaskEditor {
     const zoom = Math.min(clientWidth / this.#width, clientHeight / this.#height);
     this.#sheet.style.setProperty("width", `${Math.max(1, Math.floor(this.#width * zoom))}px`);
     this.#sheet.style.setProperty("height", `${Math.max(1, Math.floor(this.#height * zoom))}px`);
+    this.#lay(WHOLE);
     this.#canvas.width = this.#canvas.clientWidth * devicePixelRatio;
     this.#canvas.height = this.#canvas.clientHeight * devicePixelRatio;
     this.#redraw();
@@ -141,17 +153,78 @@ export class MaskEditor {
     event.preventDefault();
     this.#canvas.focus({ preventScroll: true });
     this.#canvas.setPointerCapture(event.pointerId);
+    this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (this.#pointers.size > 1) this.#pinch();
+    if (this.#pinching) return;
     this.#at = this.#point(event);
     this.#put();
     this.#showRing();
   }
 
+  /** Take back what the first finger has painted meanwhile: the second one says that it was not meant. */
+  #pinch() {
+    if (this.#down) this.#change(() => this.#strokes.undo());
+    this.#down = false;
+    this.#pinching = this.#ring.hidden = true;
+  }
+
   /** @param {PointerEvent} event */
   #move(event) {
+    if (this.#pinching) {
+      this.#enlarge(event);
+      return;
+    }
     this.#at = this.#point(event);
     this.#ring.hidden = false;
     if (this.#down) for (const each of event.getCoalescedEvents()) this.#draw(this.#point(each));
     this.#showRing();
+  }
+
+  /** @param {PointerEvent} event of one of two fingers */
+  #enlarge({ pointerId, clientX: x, clientY: y }) {
+    const was = this.#pointers.get(pointerId);
+    const [other] = [...this.#pointers].flatMap(([id, point]) => (id === pointerId ? [] : point));
+    if (!was || !other) return;
+    this.#pointers.set(pointerId, { x, y });
+    const factor = Math.hypot(x - other.x, y - other.y) / Math.max(Math.hypot(was.x - other.x, was.y - other.y), 1);
+    const { frame, image } = this.#sizes;
+    const pulled = moved(this.#lie, (x - was.x) / 2, (y - was.y) / 2, frame, image);
+    this.#lay(zoomed(pulled, factor, this.#middle((x + other.x) / 2, (y + other.y) / 2), frame, image));
+  }
+
+  /** @param {WheelEvent} event */
+  #wheel(event) {
+    event.preventDefault();
+    const { frame, image } = this.#sizes;
+    const at = this.#middle(event.clientX, event.clientY);
+    this.#lay(zoomed(this.#lie, Math.exp(-event.deltaY / 300), at, frame, image));
+  }
+
+  /** @param {PointerEvent} event */
+  #release({ pointerId }) {
+    this.#pointers.delete(pointerId);
+    if (this.#pointers.size === 0) this.#pinching = false;
+    this.#lift();
+  }
+
+  get #sizes() {
+    const [frame, image] = [this.#easel, this.#sheet].map(({ clientWidth, clientHeight }) => {
+      return { width: clientWidth, height: clientHeight };
+    });
+    return /** @type {Record<"frame" | "image", import("../view/zoom.js").Size>} */ ({ frame, image });
+  }
+
+  /** Where a point of the window is, from the middle of the easel. @param {number} x @param {number} y @returns {Point} */
+  #middle(x, y) {
+    const { left, top, width, height } = this.#easel.getBoundingClientRect();
+    return { x: x - left - width / 2, y: y - top - height / 2 };
+  }
+
+  /** @param {import("../view/zoom.js").Lie} lie */
+  #lay(lie) {
+    this.#lie = lie;
+    this.#sheet.style.translate = `${lie.x}px ${lie.y}px`;
+    this.#sheet.style.scale = String(lie.scale);
   }
 
   /** Put the brush down where it is. */
@@ -196,7 +269,8 @@ export class MaskEditor {
   /** @param {PointerEvent} event @returns {Point} */
   #point({ clientX, clientY }) {
     const { left, top } = this.#canvas.getBoundingClientRect();
-    return { x: (clientX - left) / this.#zoom, y: (clientY - top) / this.#zoom };
+    const zoom = this.#zoom * this.#lie.scale;
+    return { x: (clientX - left) / zoom, y: (clientY - top) / zoom };
   }
 
   #showRing() {

@@ -4,6 +4,11 @@ import { byId, showText } from "../ui/dom.js";
 import { promptLines } from "./batch.js";
 import { PromptHistory } from "./prompt_history.js";
 
+/**
+ * The prompts that were asked for: those known, the newest first, and whether there are older ones to be known.
+ * @typedef {{readonly known: Iterable<string>, more: () => Promise<boolean>}} Earlier
+ */
+
 /** Fraction of the allowed prompt length above which a counter is shown. */
 const COUNT_FROM = 0.8;
 
@@ -17,12 +22,14 @@ export class PromptField {
   #offer = byId("lines", HTMLElement);
   #each = byId("lines-on", HTMLInputElement);
   #history;
+  #earlier;
   /** The most characters of one prompt. */
   limit = Infinity;
 
-  /** @param {() => Iterable<string>} earlier returns the prompts that were asked for, the newest first */
+  /** @param {Earlier} earlier */
   constructor(earlier) {
-    this.#history = new PromptHistory(earlier);
+    this.#earlier = earlier;
+    this.#history = new PromptHistory(() => earlier.known);
     this.#text.addEventListener("keydown", (event) => this.#walk(event));
     onLang(() => this.render());
   }
@@ -79,10 +86,26 @@ export class PromptField {
     const up = key === "ArrowUp" && !value.slice(0, start).includes("\n");
     const down = key === "ArrowDown" && !value.slice(end).includes("\n");
     const next = up ? this.#history.older(value) : down ? this.#history.newer(value) : null;
-    if (next === null) return;
-    event.preventDefault();
-    this.#text.value = next;
-    const caret = up ? 0 : next.length;
+    if (next !== null) {
+      event.preventDefault();
+      this.#show(next, up);
+    } else if (up) this.#lookBack(value);
+  }
+
+  /** Fetch still older prompts, and show the next one if nothing else was written meanwhile. @param {string} shown */
+  async #lookBack(shown) {
+    if (!(await this.#earlier.more()) || this.#text.value !== shown) return;
+    const next = this.#history.older(shown);
+    if (next !== null) this.#show(next, true);
+  }
+
+  /**
+   * @param {string} text
+   * @param {boolean} older
+   */
+  #show(text, older) {
+    this.#text.value = text;
+    const caret = older ? 0 : text.length;
     this.#text.setSelectionRange(caret, caret);
     this.#text.dispatchEvent(new Event("input", { bubbles: true }));
   }

@@ -24,6 +24,7 @@ export class PromptHistory {
   older(shown) {
     this.#follow(shown);
     if (this.#at < 0) this.#prompts = [...new Set(this.#earlier())].filter((prompt) => prompt && prompt !== shown);
+    else if (this.#at === this.#prompts.length - 1) this.#extend();
     const next = this.#prompts[this.#at + 1];
     if (next === undefined) return null;
     this.#at += 1;
@@ -39,6 +40,13 @@ export class PromptHistory {
     if (this.#at < 0) return null;
     this.#at -= 1;
     return this.#prompts[this.#at] ?? this.#draft;
+  }
+
+  /** Add those that became known since the first step and are older than all. */
+  #extend() {
+    const known = [...new Set(this.#earlier())];
+    const last = known.indexOf(this.#prompts.at(-1) ?? "");
+    this.#prompts.push(...known.slice(last + 1).filter((prompt) => prompt && !this.#prompts.includes(prompt)));
   }
 
   /** @param {string} shown */

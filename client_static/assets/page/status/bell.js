@@ -9,9 +9,11 @@ import { byId, showText } from "../ui/dom.js";
 /** The two notes of the sound, in hertz, and how long each of them is, in seconds. */
 const NOTES = [660, 880];
 const NOTE = 0.16;
-/** Where the choices are remembered: the permission to notify is this browser's, too. */
+/** Where the choices are remembered until the server tells the owner's; the permission to notify is this browser's. */
 const NOTIFY = "xinflight.bell_notify";
 const SOUND = "xinflight.bell_sound";
+
+/** What a person chose, also on another device. @typedef {Pick<import("../../client/xinflight.js").Preferences, "notifications" | "sound">} Wanted */
 
 /** What tells people who look elsewhere that everything is done: a notification of the browser, and a sound. */
 export class Bell {
@@ -25,16 +27,21 @@ export class Bell {
   #ready = 0;
   #failed = 0;
   #was = 0;
+  #chosen;
 
-  /** @param {Store} store */
-  constructor(store) {
+  /**
+   * @param {Store} store
+   * @param {(wanted: Wanted) => void} chosen called after each choice
+   */
+  constructor(store, chosen) {
+    this.#chosen = chosen;
     this.#notify.checked = readLocal(NOTIFY) === true && globalThis.Notification?.permission === "granted";
     this.#sound.checked = readLocal(SOUND) === true;
     this.#notify.addEventListener("change", () => this.#allow());
     this.#sound.addEventListener("change", () => {
-      keepLocal(SOUND, this.#sound.checked || null);
       if (this.#sound.checked) this.#play();
-      this.#render();
+      this.#keep();
+      chosen({ sound: this.#sound.checked });
     });
     effect(() => {
       const { left } = store.overall.value;
@@ -56,9 +63,30 @@ export class Bell {
     const wanted = this.#notify.checked;
     const answer = wanted ? await globalThis.Notification?.requestPermission() : "granted";
     this.#notify.checked = wanted && answer === "granted";
-    keepLocal(NOTIFY, this.#notify.checked || null);
     showText(this.#problem, wanted && answer !== "granted" ? t("bell.refused") : "");
+    this.#keep();
+    if (this.#notify.checked === wanted) this.#chosen({ notifications: wanted });
+  }
+
+  #keep() {
+    keepLocal(NOTIFY, this.#notify.checked || null);
+    keepLocal(SOUND, this.#sound.checked || null);
     this.#render();
+  }
+
+  /**
+   * Do what the owner has chosen on another device; without this browser's permission, nothing is notified here.
+   * @param {Wanted} wanted
+   */
+  follow({ notifications = this.#notify.checked, sound = this.#sound.checked }) {
+    this.#notify.checked = notifications && globalThis.Notification?.permission === "granted";
+    this.#sound.checked = sound;
+    this.#keep();
+  }
+
+  /** Turn both off: they were another person's. */
+  clear() {
+    this.follow({ notifications: false, sound: false });
   }
 
   #ring() {

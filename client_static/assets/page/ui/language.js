@@ -4,10 +4,11 @@ import { rememberChoice } from "../store/choices.js";
 import { byId } from "./dom.js";
 
 /**
- * `changed` gets the tag of the new language, `failed` is called if its texts could not be loaded, and `menu` loads what
+ * `changed` gets the tag of the new language, `chosen` too, if it was a person's choice here, `failed` is called if its texts could not be loaded, and `menu` loads what
  * shows the list.
  * @typedef {object} LanguageHost
  * @property {(tag: string) => void} changed
+ * @property {(tag: string) => void} chosen
  * @property {() => void} failed
  * @property {import("../page.js").Lazy<typeof import("./menu.js")>} menu
  */
@@ -18,11 +19,13 @@ const SWITCHED = 2;
 /** The button for the language of the page: a switch where there are two, else a list. */
 export class LanguageButton {
   #button = byId("lang", HTMLButtonElement);
+  #chosen;
   #failed;
   #menu;
 
   /** @param {LanguageHost} host */
-  constructor({ changed, failed, menu }) {
+  constructor({ changed, chosen, failed, menu }) {
+    this.#chosen = chosen;
     this.#failed = failed;
     this.#menu = menu;
     this.#button.addEventListener("click", () => this.#press());
@@ -40,7 +43,14 @@ export class LanguageButton {
 
   /** @param {string} tag */
   #change(tag) {
-    changeLang(tag).catch(this.#failed);
+    changeLang(tag).then(() => this.#chosen(tag), this.#failed);
+  }
+
+  /** Speak the language that was chosen on another device, unless the page was opened in another one. @param {string} tag */
+  follow(tag) {
+    const named = new URL(location.href).searchParams.has("lang");
+    const known = languages().some((language) => language.tag === tag);
+    if (tag !== lang() && known && !named) changeLang(tag).catch(this.#failed);
   }
 
   async #open() {

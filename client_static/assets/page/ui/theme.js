@@ -12,14 +12,22 @@ const THEMES = ["system", "light", "dark"];
 export class ThemeButton {
   #button = byId("theme", HTMLButtonElement);
 
-  constructor() {
+  /** @param {(theme: Theme) => void} chosen called after each press */
+  constructor(chosen) {
     this.#button.addEventListener("click", () => {
       const next = /** @type {Theme} */ (THEMES[(THEMES.indexOf(this.#theme) + 1) % THEMES.length]);
-      document.documentElement.dataset.theme = next;
-      rememberChoice("theme", next);
-      this.#name();
+      this.show(next);
+      chosen(next);
     });
     onLang(() => this.#name());
+    this.#name();
+  }
+
+  /** @param {Theme} theme */
+  show(theme) {
+    if (theme === this.#theme) return;
+    document.documentElement.dataset.theme = theme;
+    rememberChoice("theme", theme);
     this.#name();
   }
 

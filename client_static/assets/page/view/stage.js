@@ -3,12 +3,16 @@ import { WHOLE, actual, moved, zoomed } from "./zoom.js";
 
 /** @typedef {import("./zoom.js").Lie} Lie */
 
-/** How far a finger goes for a swipe, and a mouse for a drag that is no click, in CSS pixels. */
+/** How far a finger goes for a swipe, and a pointer for a drag that is no click, in CSS pixels. */
 const SWIPE = 60;
 const CLICK = 4;
+/** Two taps are one double tap within so many milliseconds and CSS pixels. */
+const AGAIN = 350;
+const NEAR = 40;
 
 /**
- * The frame of an image that is enlarged by wheel, pinch and double click, moved by dragging, and left by a swipe.
+ * The frame of an image that is enlarged by wheel, pinch, double click and double tap, moved by dragging, and left by a
+ * swipe: to either side for another image, down for none.
  */
 export class Stage {
   #frame;
@@ -20,18 +24,25 @@ export class Stage {
   #down = new Map();
   /** How far the pointer came since it went down, in CSS pixels. */
   #way = { x: 0, y: 0 };
+  /** Whether two fingers were down, and whether the last pointer was a finger. */
+  #pinched = false;
+  #finger = false;
+  /** When and where the last tap was. */
+  #tapped = { time: -Infinity, x: 0, y: 0 };
 
   /**
    * @param {HTMLElement} frame
    * @param {HTMLImageElement[]} images all that lie alike, the one in front first
-   * @param {{swiped: (by: 1 | -1) => void, left: () => void}} host `left`: called after a click beside the image
+   * @param {{swiped: (by: 1 | -1) => void, left: () => void}} host `left`: called after a click beside the image,
+   *   and after a swipe down
    */
   constructor(frame, images, host) {
     this.#frame = frame;
     this.#images = images;
     this.#host = host;
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    frame.addEventListener("dblclick", (event) => this.#toggle(event));
+    // Not of a finger: not every browser makes a double click of two taps.
+    frame.addEventListener("dblclick", (event) => !this.#finger && this.#toggle(event));
     frame.addEventListener("pointerdown", (event) => this.#press(event));
     frame.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {
@@ -93,7 +104,11 @@ export class Stage {
   #press(event) {
     // A video has controls of its own.
     if (event.button !== 0 || event.target instanceof HTMLVideoElement) return;
-    if (this.#down.size === 0) this.#way = { x: 0, y: 0 };
+    if (this.#down.size === 0) {
+      this.#way = { x: 0, y: 0 };
+      this.#pinched = false;
+    }
+    this.#finger = event.pointerType === "touch";
     this.#down.set(event.pointerId, this.#point(event));
     this.#frame.setPointerCapture(event.pointerId);
   }
@@ -109,20 +124,45 @@ export class Stage {
       const factor = distance(at, other) / Math.max(distance(was, other), 1);
       const middle = { x: (at.x + other.x) / 2, y: (at.y + other.y) / 2 };
       this.#lay(zoomed(this.#lie, factor, middle, this.#size, this.#natural));
-      this.#way = { x: 0, y: Infinity };
+      this.#pinched = true;
       return;
     }
     const [dx, dy] = [at.x - was.x, at.y - was.y];
-    this.#way = { x: this.#way.x + dx, y: this.#way.y + Math.abs(dy) };
+    this.#way = { x: this.#way.x + dx, y: this.#way.y + dy };
     if (this.#lie.scale > 1) this.#lay(moved(this.#lie, dx, dy, this.#size, this.#natural));
+    else if (this.#finger && !this.#pinched) this.#pull();
+  }
+
+  /** Let the whole image go with the finger, to a side or down. */
+  #pull() {
+    const { x, y } = this.#way;
+    const pulled = Math.abs(x) > y ? `${x}px 0` : `0 ${y}px`;
+    for (const { style } of this.#images) style.translate = pulled;
   }
 
   /** @param {PointerEvent} event */
   #release(event) {
-    if (!this.#down.delete(event.pointerId) || this.#down.size || event.type === "pointercancel") return;
+    if (!this.#down.delete(event.pointerId) || this.#down.size) return;
     const { x, y } = this.#way;
-    if (this.#lie.scale === 1 && Math.abs(x) > SWIPE && y < Math.abs(x)) this.#host.swiped(x < 0 ? 1 : -1);
-    else if (Math.abs(x) < CLICK && y < CLICK && this.#isBeside(event)) this.#host.left();
+    const whole = this.#lie.scale === 1;
+    this.#lay(this.#lie);
+    if (this.#pinched || event.type === "pointercancel") return;
+    if (whole && Math.abs(x) > SWIPE && Math.abs(y) < Math.abs(x)) this.#host.swiped(x < 0 ? 1 : -1);
+    else if (whole && this.#finger && y > SWIPE) this.#host.left();
+    else if (Math.abs(x) < CLICK && Math.abs(y) < CLICK) this.#tap(event);
+  }
+
+  /** @param {PointerEvent} event */
+  #tap(event) {
+    if (this.#isBeside(event)) {
+      this.#host.left();
+      return;
+    }
+    if (!this.#finger) return;
+    const at = this.#point(event);
+    const again = event.timeStamp - this.#tapped.time < AGAIN && distance(at, this.#tapped) < NEAR;
+    this.#tapped = { ...at, time: again ? -Infinity : event.timeStamp };
+    if (again) this.#toggle(event);
   }
 
   /** Whether a point is on the frame but on no image. @param {PointerEvent} event */
