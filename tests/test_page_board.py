@@ -212,6 +212,7 @@ async def test_single_keys_are_listed_and_can_be_turned_off(studio: Studio) -> N
     await page.locator("body").press("?")
     await expect(listed).to_be_visible()
     await page.keyboard.press("Escape")
+    await expect(listed).to_be_hidden()
     await page.locator("body").press("p")
     await expect(page.get_by_test_id("prompt")).to_be_focused()
     # What is typed is no shortcut.

@@ -183,3 +183,33 @@ async def test_a_link_of_another_website_is_known_as_such_behind_the_worker(
     await page.get_by_role("link").click()
     await page.wait_for_url(url)
     assert await page.evaluate(f"[navigator.serviceWorker.controller !== null, {trusted}]") == [True, "false"]
+
+
+async def test_a_part_that_does_not_come_is_told_with_a_way_out(
+    context: BrowserContext, emulate: Serve, serve: Serve
+) -> None:
+    """What is there goes on: only what needs the part waits for the next attempt."""
+    url = await serve(xinference_url=await emulate(Recorder([QUICK])), default_size="64x64")
+    page = await context.new_page()
+    await page.route("**/view/viewer.js", refuse)
+    await page.goto(url)
+    await live(page)
+    made = await generate(page, "a gate")
+    await has_state(tiles(made), "done")
+    await tiles(made).get_by_test_id("open").click()
+    toast = page.get_by_test_id("toast")
+    await expect(toast).to_contain_text("A part of the page could not be loaded.")
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    await has_state(tiles(await generate(page, "another gate")), "done")
+    await page.unroute("**/view/viewer.js")
+    await toast.get_by_role("button", name="Load again").click()
+    await expect(page.get_by_test_id("viewer")).to_be_visible()
+
+
+async def test_what_is_loaded_later_is_kept_too(context: BrowserContext, serve: Serve) -> None:
+    """An image, a chat and the brush open while the server is away, although the page has not needed them yet."""
+    url = await serve(xinference_url=AWAY)
+    names = {file.partition("/assets/")[2].partition("/")[2] for file in await kept(await opened(context, url))}
+    later = {"page/view/viewer.js", "page/chat/chat.js", "page/dock/mask_editor.js", "page/account/account.js"}
+    assert later | {"page/main.js", "styles/style.css", "words/zh-CN.json"} <= names
+    assert "worker.js" not in names, "the browser keeps it"

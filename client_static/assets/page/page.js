@@ -147,7 +147,8 @@ export class Page {
     const stop = this.client.on("status", ({ state }) => {
       if (state === "connecting") return;
       stop();
-      part();
+      // Not before what this connection brought is shown.
+      setTimeout(part);
     });
   }
 }

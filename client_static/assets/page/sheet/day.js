@@ -21,6 +21,7 @@ export class Day {
   /** @type {GenerationState[] | null} what is laid out, while nothing of it is in flight */
   #arranged = null;
   #width = 0;
+  #height = 0;
   #act;
   #title = part(this.element, "title", HTMLElement);
   #count = part(this.element, "count", HTMLElement);
@@ -46,14 +47,14 @@ export class Day {
   }
 
   /**
-   * Lay out the tiles of these generations.
+   * Lay out the tiles of these generations. Returns whether the days below this one move.
    * @param {GenerationState[]} flying in the order in which they land
    * @param {GenerationState[]} ended newest first
    * @param {{width: number, row: number, gap: number, strip: number}} space
    * @param {((output: GenerationOutput) => boolean) | null} shows which outputs are looked for; null for all
    */
   arrange(flying, ended, space, shows) {
-    if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return;
+    if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return false;
     this.#arranged = flying.length === 0 ? ended : null;
     this.#width = space.width;
     this.outputs = [...flying, ...ended].flatMap(({ outputs }) =>
@@ -61,9 +62,12 @@ export class Day {
     );
     const { boxes, height } = justify(this.outputs.map(ratioOf), space);
     this.#boxes = boxes;
-    this.element.hidden = this.outputs.length === 0;
-    this.#list.style.height = `${height}px`;
-    for (const state of flying) this.#render(state, performance.now());
+    const hidden = this.outputs.length === 0;
+    const moves = height !== this.#height || hidden !== this.element.hidden;
+    this.#height = height;
+    this.element.hidden = hidden;
+    if (moves) this.#list.style.height = `${height}px`;
+    return moves;
   }
 
   /**

@@ -29,7 +29,9 @@ export class Sheet {
   #store;
   #act;
   #root = byId("gallery", HTMLElement);
-  #width = signal(0);
+  #space = signal({ width: 0, row: 236, gap: 6, strip: STRIP.wide });
+  /** Where the days begin, in pixels below the top of the window; null when that has to be measured. @type {number[] | null} */
+  #places = null;
   #frame = 0;
   /** Whether there is nothing to show, and nothing on the server either. */
   empty = signal(false);
@@ -47,9 +49,8 @@ export class Sheet {
       const { generations, shows } = store.found.value ?? { generations: store.generations.value, shows: null };
       return { days: byDay(generations.filter((generation) => !unfinished.has(generation))), shows };
     });
-    const resize = () => (this.#width.value = this.#root.clientWidth);
-    new ResizeObserver(resize).observe(this.#root);
-    resize();
+    new ResizeObserver(() => this.#measure()).observe(this.#root);
+    this.#measure();
     effect(() => this.#keepFocus(() => this.#arrange(shown.value)));
     effect(() => void this.#root.classList.toggle("offline", !store.live.value));
     effect(() => {
@@ -122,14 +123,17 @@ export class Sheet {
       this.#days.set(day, known);
       return known;
     });
-    const space = this.#space(this.#width.value);
     /** @type {Element | null} */
     let place = this.#root.firstElementChild;
+    if (this.#shown.length !== this.#places?.length) this.#places = null;
     for (const [at, day] of this.#shown.entries()) {
-      if (day.element !== place) this.#root.insertBefore(day.element, place);
-      else place = place.nextElementSibling;
+      if (day.element !== place) {
+        this.#root.insertBefore(day.element, place);
+        this.#places = null;
+      } else place = place.nextElementSibling;
       const flight = at === 0 ? this.#flight : [];
-      day.arrange(flight, sections[at]?.generations ?? [], space, shows);
+      const moves = day.arrange(flight, sections[at]?.generations ?? [], this.#space.value, shows);
+      if (moves) this.#places = null;
     }
     this.#name(sections.length);
     this.#draw();
@@ -146,27 +150,33 @@ export class Sheet {
     }
   }
 
-  /** @param {number} width */
-  #space(width) {
+  /** Measure the place for tiles. It depends on the width alone; asking at each change would style the page twice. */
+  #measure() {
+    const width = this.#root.clientWidth;
+    if (width === this.#space.peek().width) return;
     const style = getComputedStyle(this.#root);
     const [row, gap] = ["--row", "--gap"].map((name) => Number.parseFloat(style.getPropertyValue(name)));
-    return { width, row: row ?? 236, gap: gap ?? 6, strip: width < 600 ? STRIP.narrow : STRIP.wide };
+    this.#space.value = { width, row: row ?? 236, gap: gap ?? 6, strip: width < 600 ? STRIP.narrow : STRIP.wide };
   }
 
   #later() {
     if (this.#frame) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
+      this.#places = null;
       this.#draw();
     });
   }
 
-  /** Have those tiles in the document that are near the window. */
+  /**
+   * Have those tiles in the document that are near the window. Where the days are is measured only after they may have
+   * moved: what merely progresses does not make the browser lay the page out.
+   */
   #draw() {
     const top = -innerHeight * AHEAD;
     const bottom = innerHeight * (1 + AHEAD);
     // All positions are read before anything is written, so that the browser computes them once.
-    const places = this.#shown.map((day) => day.top);
+    const places = (this.#places ??= this.#shown.map((day) => day.top));
     for (const [at, day] of this.#shown.entries()) {
       const from = places[at] ?? 0;
       day.draw(top - from, bottom - from);
