@@ -5,6 +5,7 @@ import { takeToken } from "./account/token.js";
 import { openBar } from "./bar.js";
 import { offerChat } from "./chat_tab.js";
 import { Page } from "./page.js";
+import { offerOperator } from "./operator_button.js";
 import { keepShell } from "./status/shell.js";
 import { remember } from "./store/memory.js";
 import { openStudio } from "./studio.js";
@@ -23,6 +24,7 @@ const page = new Page(client, wsPath);
 openBar(page);
 openStudio(page);
 offerChat(page);
+offerOperator(page);
 
 page.later(page.lazy(async () => {
   const { LastHeardBanner } = await import("./status/last_heard.js");
