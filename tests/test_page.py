@@ -80,10 +80,10 @@ async def test_speaks_both_languages_without_a_reload(studio: Studio) -> None:
     await expect(button).to_contain_text("生成")
     generation = await generate(page, f"a pine{FROZEN}6")
     step = tiles(generation).get_by_test_id("step")
-    await expect(step).to_have_text("生成中 6/10")
+    await expect(step).to_have_text("第 6/10 步")
     await page.get_by_test_id("lang").click()
     await expect(button).to_contain_text("Generate")
-    await expect(step).to_have_text("generating 6/10")
+    await expect(step).to_have_text("step 6 of 10")
     assert await page.evaluate("document.documentElement.lang") == "en"
     await page.reload()
     await expect(button).to_contain_text("Generate")

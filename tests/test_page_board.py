@@ -37,7 +37,7 @@ async def test_rows_stand_in_the_order_in_which_they_will_be_made(studio: Studio
     await fill_the_queue(studio, page, "a fox", "a hen", "a rat")
     await expect(queue(page)).to_have_text(prompts("a fox", "a hen", "a rat"))
     await expect(rows(page)).to_have_count(5)
-    await expect(rows(page).first.get_by_test_id("board-step")).to_have_text("generating 4/10")
+    await expect(rows(page).first.get_by_test_id("board-step")).to_have_text("step 4 of 10")
     await expect(rows(page).nth(2).get_by_test_id("board-step")).to_have_text("next")
 
     # By the keyboard, one by one; the focus stays on the row.

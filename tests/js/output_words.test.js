@@ -34,7 +34,7 @@ test("what an output does is said in the order of its life", () => {
     "accepted",
     "queued 3rd",
     "next in the queue",
-    "generating 2/8",
+    "step 2 of 8",
     "decoding",
     "Polishing",
     "cancelling…",

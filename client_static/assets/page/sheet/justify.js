@@ -5,6 +5,8 @@
 /** Bounds of width to height: a panorama or a column is cropped on the sheet, and whole in the view. */
 const NARROWEST = 0.45;
 const WIDEST = 3;
+/** How much higher than wanted a row may be before it is rather lower: large images are why people look at the sheet. */
+const TALLEST = 1.4;
 
 /**
  * Lay tiles out in rows, edge to edge and in order, each row about as high as wanted. The last row is not stretched.
@@ -41,7 +43,7 @@ export function justify(ratios, { width, row, gap, strip }) {
     const ratio = Math.min(Math.max(asked, NARROWEST), WIDEST);
     const without = fit(sum, pending.length);
     const within = fit(sum + ratio, pending.length + 1);
-    if (pending.length && within < row && without - row < row - within) close(without);
+    if (pending.length && within < row && (without <= row * TALLEST || without - row < row - within)) close(without);
     pending.push(ratio);
     sum += ratio;
     if (fit(sum, pending.length) <= row) close(fit(sum, pending.length));
