@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  addressOf, dayText, isEmpty, meaningOf, readAddress, toggled,
+  addressOf, chosen, dayText, has, isEmpty, meaningOf, readAddress,
 } from "../../client_static/assets/page/find/search.js";
 
 const WORDS = { today: "Today", yesterday: "Yesterday" };
@@ -48,10 +48,13 @@ test("an address says what is looked for, whatever is in it", () => {
 });
 
 test("what is chosen is added to the text, and chosen again is taken out of it", () => {
-  assert.equal(toggled("boat", "#", "sea"), "boat #sea");
-  assert.equal(toggled("boat #sea", "#", "sea"), "boat");
-  assert.equal(toggled("", "#", "deep sea"), '#"deep sea"');
-  assert.equal(toggled('#"deep sea" boat', "#", "deep sea"), "boat");
-  assert.equal(toggled("boat", "", dayText(new Date(2026, 2, 9).getTime())), "boat 2026-03-09");
-  assert.equal(toggled("#seal", "#", "sea"), "#seal #sea");
+  assert.equal(chosen("boat", "#", "sea"), "boat #sea");
+  assert.equal(chosen("boat #sea", "#", "sea"), "boat");
+  assert.equal(chosen("", "#", "deep sea"), '#"deep sea"');
+  assert.equal(chosen('#"deep sea" boat', "#", "deep sea"), "boat");
+  assert.equal(chosen("boat", "", dayText(new Date(2026, 2, 9).getTime())), "boat 2026-03-09");
+  assert.equal(chosen("#seal", "#", "sea"), "#seal #sea");
+  assert.equal(chosen("boat #se", "#", "sea"), "boat #sea", "what was begun is completed");
+  assert.equal(chosen("boat #se ", "#", "sea"), "boat #se #sea");
+  assert.ok(has("boat #sea", "#", "sea") && !has("boat #seal", "#", "sea") && !has("sea", "#", "sea"));
 });

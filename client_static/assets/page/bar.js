@@ -13,6 +13,7 @@ export function openBar(page) {
   const showList = async () => (await list())?.open();
   byId("shortcuts-open", HTMLButtonElement).addEventListener("click", showList);
   listenForKeys([
+    { key: "/", act: () => byId("find-text", HTMLInputElement).focus() },
     { key: "p", act: () => byId("prompt", HTMLTextAreaElement).focus() },
     { key: "?", act: showList },
   ]);

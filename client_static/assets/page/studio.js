@@ -11,6 +11,7 @@ import { More } from "./sheet/more.js";
 import { Sheet } from "./sheet/sheet.js";
 import { showProgress } from "./status/favicon.js";
 import { Title } from "./status/title.js";
+import { openFind } from "./find/field.js";
 import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
 import { EarlierPrompts } from "./store/earlier_prompts.js";
@@ -106,6 +107,7 @@ export function openStudio(page) {
   }));
   new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
 
+  openFind(page, store);
   page.at(IMAGE, page.lazy(async () => {
     const { Viewer } = await import("./view/viewer.js");
     const viewer = new Viewer(store, sheet, acts, () => page.entered);

@@ -4,8 +4,8 @@
 /**
  * @typedef {"act.cancel_generation" | "away.unfinished" | "bell.failed" | "bell.ready" | "connection.resumed" | "day.images"
  *   | "delete.text" | "dock.lines" | "ended.cancelled_all" | "ended.running_on_all" | "ended.stopped_all"
- *   | "ended.unconfirmed_all" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more" | "toast.cancelled_all"
- *   | "toast.later_all" | "toast.stopping_all" | "operator.connections"
+ *   | "ended.unconfirmed_all" | "find.count" | "meta.frames" | "meta.steps" | "say.accepted" | "say.more"
+ *   | "toast.cancelled_all" | "toast.later_all" | "toast.stopping_all" | "operator.connections"
  *   | "operator.replicas" | "operator.quarantined" | "operator.owners_n" | "operator.paused" | "operator.requests"
  *   | "operator.outputs" | "operator.ask_cancel_all_text" | "operator.drain_running" | "operator.drain_waiting"
  *   | "operator.drain_lost" | "operator.said_cancelled"} Plural

@@ -88,16 +88,42 @@ function dayOf(word, { today, yesterday }, now) {
 }
 
 /**
- * Return a text that also looks for a tag, a model or a day, or for it no longer.
+ * Return a text that also looks for a tag, a model or a day, or for it no longer. It takes the place of what was begun to
+ * be typed of it.
  * @param {string} text
  * @param {"#" | "@" | ""} sign of a tag, of a model, of a day
  * @param {string} value
  */
-export function toggled(text, sign, value) {
-  const token = /[\s"]/u.test(value) ? `${sign}"${value.replaceAll('"', "")}"` : `${sign}${value}`;
-  const tokens = Array.from(text.matchAll(TOKEN), ([whole]) => whole);
-  const rest = tokens.filter((each) => each !== token);
-  return (rest.length < tokens.length ? rest : [...rest, token]).join(" ");
+export function chosen(text, sign, value) {
+  const token = tokenOf(sign, value);
+  const tokens = tokensOf(text);
+  if (tokens.includes(token)) return tokens.filter((each) => each !== token).join(" ");
+  const last = tokens.at(-1) ?? "";
+  const begun = sign !== "" && last.startsWith(sign) && token.startsWith(last) && text.endsWith(last);
+  return [...(begun ? tokens.slice(0, -1) : tokens), token].join(" ");
+}
+
+/**
+ * Tell whether a text looks for a tag, a model or a day that was chosen.
+ * @param {string} text
+ * @param {"#" | "@" | ""} sign
+ * @param {string} value
+ */
+export function has(text, sign, value) {
+  return tokensOf(text).includes(tokenOf(sign, value));
+}
+
+/** @param {string} text */
+function tokensOf(text) {
+  return Array.from(text.matchAll(TOKEN), ([whole]) => whole);
+}
+
+/**
+ * @param {string} sign
+ * @param {string} value
+ */
+function tokenOf(sign, value) {
+  return /[\s"]/u.test(value) ? `${sign}"${value.replaceAll('"', "")}"` : `${sign}${value}`;
 }
 
 /** Write a day as a search has it. @param {number} midnight in milliseconds */

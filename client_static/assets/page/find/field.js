@@ -1,0 +1,41 @@
+// @ts-check
+import { effect } from "../../vendor/signals-core/signals-core.js";
+import { byId } from "../ui/dom.js";
+
+/** @typedef {import("./search.js").Only} Only */
+/** @typedef {import("../page.js").Page} Page */
+/** @typedef {import("../store/store.js").Store} Store */
+
+/** What precedes a search in the address. */
+export const FIND = "#find=";
+/** @type {Only[]} */
+const FILTERS = ["all", "starred", "failed"];
+
+/**
+ * Connect the search field and the filters of the top bar. What looks for anything is loaded at the first use.
+ * @param {Page} page
+ * @param {Store} store
+ */
+export function openFind(page, store) {
+  const finder = page.lazy(async () => {
+    const { Finder } = await import("./finder.js");
+    const made = new Finder(page, store);
+    page.onLeave(() => made.clear());
+    return made;
+  });
+  page.at(FIND, finder);
+  byId("find-text", HTMLInputElement).addEventListener("focus", async () => (await finder())?.begin());
+  for (const only of FILTERS) {
+    const button = byId(`find-${only}`, HTMLButtonElement);
+    button.addEventListener("click", async () => (await finder())?.filter(only));
+  }
+  const count = byId("failed-count", HTMLElement);
+  effect(() => {
+    // A generation that ends leaves the unfinished ones.
+    store.unfinished.value;
+    store.marks.value;
+    const outputs = store.generations.value.flatMap((generation) => generation.outputs);
+    const failed = outputs.filter(({ state, shown }) => shown && state.stopped && state.phase !== "cancelled").length;
+    count.textContent = failed ? `${failed}${store.more.value ? "+" : ""}` : "";
+  });
+}
