@@ -3,12 +3,14 @@ import { byId } from "./ui/dom.js";
 import { LanguageButton } from "./ui/language.js";
 import { listenForKeys } from "./ui/shortcuts.js";
 import { ThemeButton } from "./ui/theme.js";
+import { uncoverFocus } from "./ui/uncover.js";
 
 /** @typedef {import("./page.js").Page} Page */
 
 /** Connect the buttons of the top bar: theme, language and the list of keys. @param {Page} page */
 export function openBar(page) {
   const theme = new ThemeButton((chosen) => page.choose({ theme: chosen }));
+  uncoverFocus();
   const list = page.lazy(async () => new (await import("./ui/shortcut_list.js")).ShortcutList());
   const showList = async () => (await list())?.open();
   byId("shortcuts-open", HTMLButtonElement).addEventListener("click", showList);

@@ -28,7 +28,7 @@ export class Account {
   #signIn;
   #who = byId("who", HTMLElement);
   #signOut = byId("sign-out", HTMLButtonElement);
-  #main = /** @type {HTMLElement} */ (document.querySelector("main"));
+  #rooms = byId("rooms", HTMLElement);
   #others;
   /** The owner whose tasks the page shows. @type {string | null} */
   #owner = null;
@@ -85,7 +85,7 @@ export class Account {
   #welcome(owner) {
     if (this.#owner !== null && this.#owner !== owner) this.#host.forget();
     this.#owner = owner;
-    this.#main.hidden = false;
+    this.#rooms.hidden = false;
     if (this.#signIn.shown && !this.#signIn.confirming) this.#signIn.hide();
     this.#signOut.hidden = this.#mode !== "token";
     this.#name();
@@ -101,7 +101,7 @@ export class Account {
   /** Ask for credentials. What was typed and what is shown stays: they may be the same person's. */
   #ask() {
     if (this.#mode === "none") return;
-    this.#main.hidden = this.#owner === null;
+    this.#rooms.hidden = this.#owner === null;
     this.#signOut.hidden = true;
     if (this.#signIn.confirming) return;
     this.#signIn.show(this.#owner === null ? "first" : "again");
@@ -127,7 +127,7 @@ export class Account {
     this.#client.reset();
     this.#host.forget();
     this.#owner = null;
-    this.#main.hidden = true;
+    this.#rooms.hidden = true;
     this.#signOut.hidden = true;
     this.#name();
     this.#signIn.show("out");

@@ -43,6 +43,7 @@ export class Board {
   #counts = byId("counts", HTMLElement);
   #cancelAll = byId("cancel-all", HTMLButtonElement);
   #ribbon = byId("ribbon", HTMLButtonElement);
+  #ribbonText = byId("ribbon-text", HTMLElement);
   #rings = byId("ribbon-rings", HTMLElement);
   #moves;
   #menu;
@@ -65,6 +66,11 @@ export class Board {
     this.#root.addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && this.#root.dataset.open === "true") this.#open(false);
     });
+    // It would cover what the keyboard comes to; a click on the ribbon closes it by itself.
+    document.addEventListener("focusin", ({ target }) => {
+      if (this.#root.dataset.open !== "true" || !(target instanceof Element)) return;
+      if (!this.#root.contains(target) && target.matches(":focus-visible")) this.#show(false);
+    });
     this.#list.addEventListener("click", ({ target }) => this.#click(target));
     this.#moves = new RowMoves(this.#list, {
       rows: () => this.#rows,
@@ -76,9 +82,14 @@ export class Board {
   }
 
   /** Show the board of a narrow window, or hide it. @param {boolean} open */
-  #open(open) {
+  #show(open) {
     this.#root.dataset.open = String(open);
     this.#ribbon.setAttribute("aria-expanded", String(open));
+  }
+
+  /** Show or hide it, and move the focus along. @param {boolean} open */
+  #open(open) {
+    this.#show(open);
     (open ? byId("board-close", HTMLButtonElement) : this.#ribbon).focus();
   }
 
@@ -173,7 +184,7 @@ export class Board {
     const hidden = this.#rows.length - shown.length;
     const text = t("board.ribbon", { n: this.#rows.length });
     const left = this.#all.hidden ? "" : this.#all.textContent;
-    this.#ribbon.setAttribute("aria-label", [text, left].filter(Boolean).join(", "));
+    showText(this.#ribbonText, [text, left].filter(Boolean).join(", "));
     const ring = (/** @type {Row} */ row) => rowRing(row, now);
     render(html`${repeat(shown, ({ key }) => key, ring)}${hidden ? html`<b>+${hidden}</b>` : ""}`, this.#rings);
   }

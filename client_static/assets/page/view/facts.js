@@ -41,9 +41,8 @@ export function factList(output, copy) {
   const row = (/** @type {string} */ key, /** @type {string} */ name, /** @type {string} */ value) => html`
     <div class="fact" data-testid=${`fact-${key}`}>
       <dt>${name}</dt>
-      <dd dir="auto">${value}</dd>
-      <button type="button" class="icon" aria-label=${t("act.copy", { what: name })} title=${t("act.copy", { what: name })}
-        @click=${() => copy(value, name)}><svg><use href="#i-copy" /></svg></button>
+      <dd><span dir="auto">${value}</span><button type="button" class="icon" aria-label=${t("act.copy", { what: name })}
+        title=${t("act.copy", { what: name })} @click=${() => copy(value, name)}><svg><use href="#i-copy" /></svg></button></dd>
     </div>`;
   return html`<dl>
     ${prompt ? row("prompt", t("form.prompt"), prompt) : nothing}

@@ -1,0 +1,113 @@
+"""Every state of the page, in every language, theme and width: what axe-core finds, reflow, sizes, and the focus."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+
+from conftest import Serve
+from node_tools import AXE, node_tools
+from page_checks import COLOURS, axe, cut_off, too_small, too_wide, walked
+from page_scenes import SCENES, World, settle
+
+pytest_plugins = ["page_fixtures"]
+
+WIDTHS = {360: 740, 768: 1024, 1440: 900, 2560: 1440}
+"""Of a phone, a tablet, a laptop, and a large screen; and their heights, in CSS pixels."""
+THUMB = 44
+POINTER = 24
+"""The least sizes of what is pressed, by a thumb and by a mouse."""
+NARROW = 900
+"""Up to this width the page is laid out for fingers."""
+
+
+@pytest.fixture
+async def world(browser: Browser, emulate: Serve, serve: Serve, stack: AsyncExitStack) -> AsyncIterator[World]:
+    axe_core = node_tools(AXE) / "node_modules" / "axe-core" / "axe.min.js"
+    async with AsyncExitStack() as pages:
+        yield World(browser, emulate, serve, pages, scripts=[axe_core])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+@pytest.mark.parametrize("name", SCENES)
+async def test_every_state_is_accessible(world: World, name: str, lang: str) -> None:
+    world.lang = lang
+    page = await SCENES[name](world)
+    found = []
+    for width, height in WIDTHS.items():
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(color_scheme="light")
+        await settle(page)
+        finds = [*await axe(page), *await too_wide(page), *await cut_off(page)]
+        finds += await too_small(page, THUMB if width <= NARROW else POINTER)
+        await page.emulate_media(color_scheme="dark")
+        await settle(page)
+        finds += [f"dark: {find}" for find in await axe(page, COLOURS)]
+        found += [f"{width} px: {find}" for find in finds]
+    assert found == []
+
+
+ENLARGED = {1280: 1024, 640: 512, 320: 256}
+"""A window of 1280 x 1024 as it is, at 200 % and at 400 %: the CSS pixels that are left (WCAG 1.4.4, 1.4.10)."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENES)
+async def test_every_state_can_be_enlarged_and_walked_by_tab(world: World, name: str) -> None:
+    """Nothing is cut off or scrolled to sideways, and what has the focus is marked and not covered by what floats."""
+    page = await SCENES[name](world)
+    found = []
+    for width, height in ENLARGED.items():
+        await page.set_viewport_size({"width": width, "height": height})
+        await settle(page)
+        finds = await too_wide(page)
+        for place in await walked(page):
+            if not place["seen"]:
+                finds.append(f"{place['name']} has the focus and is not seen")
+            if not place["marked"]:
+                finds.append(f"{place['name']} has the focus and is not marked")
+        found += [f"{width} px: {find}" for find in finds]
+    found += [f"spaced: {find}" for find in (*await too_wide(page), *await cut_off(page, spaced=True))]
+    assert found == []
+
+
+STATIC = re.compile(r"""data-testid=(?:"([\w-]+)"|\$\{`([\w-]+))|dataset\.testid = "([\w-]+)"|testid: "([\w-]+)\"""")
+CLIENT_STATIC = Path(__file__).parent.parent / "client_static"
+NEVER_SEEN = {
+    "announcer": "it is heard",
+    "image-file": "it is opened by a button",
+}
+"""Parts that no state shows, and why."""
+
+
+def parts() -> set[str]:
+    """Return the test ids of all parts of the page."""
+    sources = [*CLIENT_STATIC.rglob("*.html"), *(CLIENT_STATIC / "assets" / "page").rglob("*.js")]
+    found = (STATIC.finditer(source.read_text()) for source in sources)
+    return {next(filter(None, match.groups())) for matches in found for match in matches}
+
+
+@pytest.mark.slow
+async def test_every_part_of_the_page_is_seen_in_some_state(world: World) -> None:
+    """Otherwise nobody knows whether it is accessible: give it a scene in `page_scenes.py`."""
+    seen: set[str] = set()
+    for name in SCENES:
+        page = await SCENES[name](world)
+        for width in WIDTHS:
+            await page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+            seen.update(
+                await page.evaluate(
+                    """() => [...document.querySelectorAll("[data-testid]")]
+                    .filter((part) => part.checkVisibility({ visibilityProperty: true }))
+                    .map(({ dataset }) => dataset.testid)"""
+                )
+            )
+        await page.close()
+    starts = tuple(part for part in parts() if part.endswith("-"))
+    seen.update(start for start in starts if any(part.startswith(start) for part in seen))
+    assert parts() - seen - NEVER_SEEN.keys() == set()
+    assert NEVER_SEEN.keys() & seen == set()
