@@ -216,3 +216,39 @@ def test_owners_are_in_order_however_they_come_and_go() -> None:
         paused = Counter(active.task.owner for active in there if active.task.paused)
         assert tasks.count_paused() == paused.total()
         assert all(tasks.count_paused(owner) == paused[owner] for owner in set(owners))
+
+
+# Hold
+
+
+async def test_nothing_is_started_while_the_server_is_held(
+    shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack, engine: Recorder
+) -> None:
+    """Work is accepted and waits, also for a model that comes meanwhile; what runs goes on; nobody else may do it."""
+    ann = await connect(stack, shared[0], "ann")
+    await ann.ask(action="generate", prompt="boat", task_id="running")
+    await ann.until(lambda message: message.get("state") == "running")
+    assert await hold(http, "hold", "ann") == 403
+    assert await hold(http, "hold") == 204
+    assert (await ask(http, "status"))["held"] is True
+    await ann.ask(action="generate", prompt="boat", task_id="later")
+    engine.launch(painter(uid="fresh"))
+    gateway = shared[1]
+    await gateway.upstream._probe()
+    await eventually(lambda: any(runner.pool == "fresh" for runner in gateway._pools.runners()))
+    await ann.ask(action="generate", prompt="boat", task_id="fresh", model="fresh")
+    engine.faults = Faults()
+    engine.thaw()
+    assert (await ann.ends("running"))["running"]["type"] == "result"
+    seen = await ask(http, "queue")
+    assert (seen["running"], {entry["task_id"] for entry in seen["waiting"]}) == ([], {"later", "fresh"})
+    assert len(engine.prompts) == 1
+    assert await hold(http, "release") == 204
+    ends = await ann.ends("later", "fresh")
+    assert {end["type"] for end in ends.values()} == {"result"}
+    assert "held" not in await ask(http, "status")
+
+
+async def hold(http: aiohttp.ClientSession, what: str, owner: str = "boss") -> int:
+    async with http.post(f"/api/v1/admin/{what}", headers={"X-User": owner}) as response:
+        return response.status

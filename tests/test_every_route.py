@@ -21,7 +21,7 @@ ALWAYS = {
     "Cross-Origin-Opener-Policy": {"same-origin"},
 }
 SAFE = {"GET", "HEAD", "OPTIONS"}
-FOR_ADMINS = {"/api/v1/notices", "/api/v1/admin/drain"}
+FOR_ADMINS = {"/api/v1/notices", "/api/v1/admin/drain", "/api/v1/admin/hold", "/api/v1/admin/release"}
 EVIL = "https://evil.example"
 UPLOADS = "/api/v1/uploads"
 FORMS = {"/v1/images/edits", "/v1/images/variations"}

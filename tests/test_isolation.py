@@ -37,6 +37,8 @@ ADMIN = {
     ("GET", "/api/v1/admin/status"),
     ("GET", "/api/v1/admin/queue"),
     ("GET", "/api/v1/admin/owners"),
+    ("POST", "/api/v1/admin/hold"),
+    ("POST", "/api/v1/admin/release"),
     ("POST", "/api/v1/admin/drain"),
 }
 """Refused for everybody else, whatever they ask for."""

@@ -207,6 +207,17 @@ async def test_notices_reach_one_or_all(office: Office) -> None:
         await expect(other.get_by_test_id("notice")).to_have_text("<b>Lunch</b>")
 
 
+async def test_an_admin_holds_the_server_and_releases_it(office: Office) -> None:
+    page = await office.visit()
+    await open_view(page)
+    await page.get_by_test_id("operator-hold").click()
+    await expect(page.get_by_test_id("operator-problem")).to_contain_text("Nothing more is started")
+    assert office.gateway.queue.held
+    await page.get_by_test_id("operator-hold").click()
+    await expect(page.get_by_test_id("operator-problem")).to_have_count(0)
+    assert not office.gateway.queue.held
+
+
 async def test_a_drain_says_what_it_does_before(office: Office) -> None:
     await office.submit("ann", "a", "b")
     page = await office.visit()

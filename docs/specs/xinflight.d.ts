@@ -1340,6 +1340,8 @@ export interface ServerStatus {
   storing: boolean;
   /** Background tasks that failed recently. Each is restarted after a pause. */
   failing?: string[];
+  /** Whether an admin lets nothing start until a release. */
+  held?: boolean;
   /** Whether the server is stopping. */
   draining?: boolean;
   /** Seconds that running images get when the server stops. */

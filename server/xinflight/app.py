@@ -219,6 +219,8 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/admin/status", admin.status),
             _Route("GET", "/api/v1/admin/queue", admin.queue),
             _Route("GET", "/api/v1/admin/owners", admin.owners),
+            _Route("POST", "/api/v1/admin/hold", admin.hold),
+            _Route("POST", "/api/v1/admin/release", admin.release),
             _Route("POST", "/api/v1/admin/drain", admin.drain, "drain"),
             _Route("GET", "/v1/models", openai.models, error_body=openai_error),
             _Route("GET", "/v1/models/{model:.+}", openai.model, error_body=openai_error),

@@ -41,6 +41,8 @@ export function offerOperator(page) {
   });
   button.addEventListener("click", () => (location.hash = ADDRESS));
   for (const name of ["hashchange", "popstate"]) addEventListener(name, follow);
+  // They choose among what the view covers.
+  byId("tabs", HTMLElement).addEventListener("click", () => wanted() && leave());
   page.onLeave(() => {
     admin = false;
     button.hidden = true;

@@ -211,6 +211,7 @@ class ServerStatus(Struct, omit_defaults=True, kw_only=True):
     failing: Annotated[
         list[str], Meta(description="Background tasks that failed recently. Each is restarted after a pause.")
     ] = []
+    held: Annotated[bool, Meta(description="Whether an admin lets nothing start until a release.")] = False
     draining: Annotated[bool, Meta(description="Whether the server is stopping.")] = False
     drain: Annotated[float, Meta(description="Seconds that running images get when the server stops.")]
     durable: Annotated[bool, Meta(description="Whether unfinished tasks continue after the next start.")]

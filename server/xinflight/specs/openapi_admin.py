@@ -40,6 +40,24 @@ def admin_paths() -> dict[str, Schema]:
                 about="server",
             )
         },
+        "/api/v1/admin/hold": {
+            "post": operation(
+                "hold",
+                "Start nothing more until a release; work is accepted, and what runs goes on (admins only)",
+                {"204": {"description": "Held."}},
+                errors=(),
+                about="server",
+            )
+        },
+        "/api/v1/admin/release": {
+            "post": operation(
+                "release",
+                "Let what waits take its turns again (admins only)",
+                {"204": {"description": "Released."}},
+                errors=(),
+                about="server",
+            )
+        },
         "/api/v1/admin/drain": {
             "post": operation(
                 "drain",

@@ -90,6 +90,7 @@ class PoolRunner:
         )
         self._idle = asyncio.Event()
         self._idle.set()
+        self._held = False
         self._closing = False
 
     # Open, take in
@@ -262,7 +263,8 @@ class PoolRunner:
 
     def upstream_changed(self) -> None:
         """Apply what is known of Xinference now: slots, and whether there is any use in waiting."""
-        ready = self._upstream.state is UpstreamState.READY and not self._recovery.active and not self._closing
+        stopped = self._recovery.active or self._held or self._closing
+        ready = self._upstream.state is UpstreamState.READY and not stopped
         models = [model for model in self._upstream.models.values() if model.pool == self.pool]
         self._scheduler.set_slots({model.uid: model.slots for model in models} if ready else {})
         if self._upstream.state is UpstreamState.UNAUTHORISED:
@@ -273,6 +275,11 @@ class PoolRunner:
                 if run.phase is Phase.RETRYING:
                     run.changed.set()
         self._on_queue_changed()
+
+    def hold(self, *, held: bool) -> None:
+        """Start nothing more until it is called with False; what is in a slot goes on."""
+        self._held = held
+        self.upstream_changed()
 
     def load(self) -> PoolLoad:
         """Count what waits and runs here, without looking at any of it."""

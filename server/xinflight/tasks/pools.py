@@ -74,6 +74,8 @@ class Pools:
         self.paused_owners = PausedOwners(journal.store, lambda owner: self.count(owner) > 0)
         self.queue = QueueSnapshots(self._runners, self.paused_owners, journal, clock)
         self._changed = asyncio.Event()
+        # Whether nothing is started, by an admin's wish. Not stored: a restart ends it.
+        self.held = False
         self._closing = False
 
     async def open(self) -> list[str]:
@@ -117,6 +119,8 @@ class Pools:
                 self.counts,
             )
             runner.open(tags)
+            if self.held:
+                runner.hold(held=True)
 
     # What the front asks
 
@@ -230,6 +234,12 @@ class Pools:
             return []
         runner, active = found
         return runner.move(active, beside[1] if beside is not None else to or "first")
+
+    def hold(self, *, held: bool) -> None:
+        """Start nothing more in any pool until it is called with False; what is in a slot goes on."""
+        self.held = held
+        for runner in self._runners.values():
+            runner.hold(held=held)
 
     def abandoned(self, owner: str) -> None:
         """Cancel the owner's tasks that were to be cancelled when nobody is there."""

@@ -107,6 +107,15 @@ class QueueCommands:
         """Return what each pool has to do, and its models' slots: for admins."""
         return self._pools.statuses()
 
+    def hold(self, *, held: bool) -> None:
+        """Start nothing more of anybody until it is called with False, or the process ends: for admins."""
+        self._pools.hold(held=held)
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing is started, by an admin's wish."""
+        return self._pools.held
+
     def failures(self) -> list[FailureCount]:
         """Return what failed within the last hour: for admins."""
         return self._pools.counts.failures.recent()

@@ -36,6 +36,7 @@ class Admin:
             connections=gateway.connections.count,
             storing=gateway.storing,
             failing=gateway.supervisor.failing,
+            held=gateway.queue.held,
             draining=gateway.draining,
             drain=gateway.settings.drain,
             durable=gateway.journal.store.durable,
@@ -67,6 +68,24 @@ class Admin:
         for load in page.owners:
             load.connections = len(self._gateway.connections.of_owner(load.owner))
         return respond(page)
+
+    async def hold(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /admin/hold: start nothing more until a release; work is accepted, and what runs goes on.
+
+        Idempotent, and so is a release. A restart ends it.
+        """
+        return await self._hold(request, held=True)
+
+    async def release(self, request: web.Request) -> web.StreamResponse:
+        """Handle POST /admin/release: let what waits take its turns again."""
+        return await self._hold(request, held=False)
+
+    async def _hold(self, request: web.Request, *, held: bool) -> web.StreamResponse:
+        identity = await self._context.identity(request)
+        check_admin(identity)
+        audit(identity, "hold" if held else "release")
+        self._gateway.queue.hold(held=held)
+        return web.Response(status=204)
 
     async def drain(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /admin/drain: refuse new work and let running outputs finish; a standalone server then exits.

@@ -62,6 +62,7 @@ import { ask } from "../account/api.js";
  * @property {number} connections
  * @property {boolean} storing
  * @property {string[]} [failing]
+ * @property {boolean} [held]
  * @property {boolean} [draining]
  * @property {number} drain
  * @property {boolean} durable
@@ -135,6 +136,11 @@ export async function pause(owner, paused) {
  */
 export async function notify(owner, text) {
   await ask("notices", "POST", owner === null ? { text } : { owner, text });
+}
+
+/** Start nothing more of anybody, or go on. @param {boolean} held */
+export async function hold(held) {
+  await ask(`admin/${held ? "hold" : "release"}`, "POST");
 }
 
 /** Stop the server once what runs has ended. */

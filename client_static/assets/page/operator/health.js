@@ -15,6 +15,7 @@ export function healthTemplate(status) {
   const { upstream, timestamp } = status;
   const problems = [
     status.draining ? t("operator.draining") : "",
+    status.held ? t("operator.held") : "",
     status.storing ? "" : t("operator.not_storing"),
     status.failing?.length ? t("operator.failing", { names: status.failing.join(", ") }) : "",
   ].filter(Boolean);

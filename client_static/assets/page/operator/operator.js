@@ -2,7 +2,7 @@
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { duration, errorText, onLang, plural, t, when } from "../../words/words.js";
 import { keepFocus } from "../ui/dom.js";
-import { cancel, cancelAll, drain, look, moveFirst, notify, pause } from "./data.js";
+import { cancel, cancelAll, drain, hold, look, moveFirst, notify, pause } from "./data.js";
 import { Dialog } from "./dialogs.js";
 import { keyOf, nextTemplate, runningTemplate } from "./entries.js";
 import { failuresTemplate, healthTemplate } from "./health.js";
@@ -63,6 +63,8 @@ export class Operator {
   #order = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #typing;
+  /** How far the page was scrolled before. */
+  #scrolled = 0;
 
   /**
    * @param {HTMLElement} parent
@@ -91,6 +93,7 @@ export class Operator {
   /** Show the view, and begin to ask. */
   open() {
     if (!this.#root.hidden) return;
+    this.#scrolled = scrollY;
     this.#root.hidden = false;
     this.#render();
     this.#watch();
@@ -99,7 +102,9 @@ export class Operator {
 
   /** Hide the view, ask no more and drop all that was seen. */
   close() {
+    if (this.#root.hidden) return;
     this.#root.hidden = true;
+    scrollTo(0, this.#scrolled);
     this.#watch();
     clearTimeout(this.#typing);
     this.#dialog.close();
@@ -165,6 +170,8 @@ export class Operator {
     const acts = {
       leave: () => this.#host.leave(),
       drain: () => this.#drain(),
+      hold: () => this.#do(() => hold(true), () => t("operator.held")),
+      release: () => this.#do(() => hold(false), () => t("operator.said_released")),
       "notify-all": () => this.#notify(null),
       notify: () => this.#notify(owner),
       cancel: () => entry && this.#cancel(entry),
@@ -278,6 +285,7 @@ export class Operator {
   #template(owners) {
     const time = this.#heard ? when(this.#heard, "short") : "";
     const asOf = this.#seen ? t("operator.as_of", { time }) : t("operator.loading");
+    const { held = false, draining = false } = this.#seen?.status ?? {};
     const lost = this.#seen ? t("operator.lost", { time }) : errorText({ code: this.#problem });
     return html`
       <header class="op-head">
@@ -286,7 +294,8 @@ export class Operator {
         <p class="hint" data-testid="operator-as-of">${this.#problem ? nothing : asOf}</p>
         <span class="op-acts">
           <button type="button" class="quiet" data-act="notify-all" data-testid="operator-notify-all">${t("operator.notify_all")}</button>
-          <button type="button" class="quiet" data-act="drain" data-testid="operator-drain" ?disabled=${!this.#seen || this.#seen.status.draining === true}>${t("operator.drain")}</button>
+          <button type="button" class="quiet" data-act=${held ? "release" : "hold"} data-testid="operator-hold" title=${t("operator.hold_label")} ?disabled=${!this.#seen || draining}>${t(held ? "operator.release" : "operator.hold")}</button>
+          <button type="button" class="quiet" data-act="drain" data-testid="operator-drain" ?disabled=${!this.#seen || draining}>${t("operator.drain")}</button>
         </span>
       </header>
       <p class="banner" role="alert" data-testid="operator-lost" ?hidden=${!this.#problem}>${this.#problem ? lost : ""}</p>
