@@ -78,17 +78,19 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 async def open_page(browser: Browser, stack: AsyncExitStack) -> AsyncIterator[Open]:
     """Open the page of a server, live; afterwards nothing may have been complained of in any console.
 
-    Where `restarts`, the browser may say that it found no server, or one that died during the handshake. Pages close
-    before the servers that `stack` holds.
+    Where `restarts`, the browser may say that it found no server, or one that died during the handshake; where
+    `missing`, that something is not there. Pages close before the servers that `stack` holds.
     """
     complaints: list[str] = []
 
     async with AsyncExitStack() as pages:
 
-        async def open_page(url: str, *, lang: str = "en", width: int = 1280, restarts: bool = False) -> Page:
+        async def open_page(
+            url: str, *, lang: str = "en", width: int = 1280, restarts: bool = False, missing: bool = False
+        ) -> Page:
             def hear(line: ConsoleMessage) -> None:
                 forgiven = restarts and any(error in line.text for error in NO_SERVER)
-                forgiven |= line.text == BLOCKED
+                forgiven |= line.text == BLOCKED or (missing and "(Not Found)" in line.text)
                 if line.type in ("error", "warning") and not forgiven:
                     complaints.append(line.text)
 

@@ -7,6 +7,7 @@ import { Credentials } from "./credentials.js";
 import { Emitter } from "./emitter.js";
 import { Library } from "./library.js";
 import { XinflightError, randomId } from "./protocol.js";
+import { fetchTask } from "./rest.js";
 import { Task } from "./task.js";
 import { Tasks } from "./tasks.js";
 import { upload } from "./uploads.js";
@@ -82,7 +83,11 @@ export class Xinflight extends Emitter {
   #queue = EMPTY;
   #cancels = new Cancels((message) => this.#ask(message), this.#tasks);
   /** Finds tasks in the history, stars, tags and deletes outputs, and knows the preferences of the owner. */
-  library = new Library((message) => this.#ask(message), this.#tasks);
+  library = new Library(
+    (message) => this.#ask(message),
+    this.#tasks,
+    (taskId) => fetchTask(new URL(this.#url()), taskId, this.#token),
+  );
   #credentials;
   #path;
   #token;

@@ -38,15 +38,18 @@ import { Emitter } from "./emitter.js";
 export class Library extends Emitter {
   #ask;
   #tasks;
+  #fetchTask;
 
   /**
    * @param {(message: {action: string, [field: string]: unknown}) => Promise<Answer>} ask
    * @param {Tasks} tasks
+   * @param {(taskId: string) => Promise<import("./protocol.js").TaskInfo>} fetchTask
    */
-  constructor(ask, tasks) {
+  constructor(ask, tasks, fetchTask) {
     super();
     this.#ask = ask;
     this.#tasks = tasks;
+    this.#fetchTask = fetchTask;
     tasks.on("marked", (marked) => this.emit("marked", marked));
   }
 
@@ -60,6 +63,15 @@ export class Library extends Emitter {
     const answer = await this.#ask({ action: "list", ...query });
     if (answer.type !== "tasks") return { tasks: [] };
     return { tasks: answer.tasks.map((info) => this.#tasks.find(info)), next: answer.next };
+  }
+
+  /**
+   * Return one task, which may be older than those known here; it is not announced either.
+   * @param {string} taskId
+   * @returns {Promise<Task>}
+   */
+  async get(taskId) {
+    return this.#tasks.get(taskId) ?? this.#tasks.find(await this.#fetchTask(taskId));
   }
 
   /**

@@ -1,8 +1,8 @@
 // @ts-check
 import { XinflightError } from "./protocol.js";
+import { authorization, parsed, refusal, restUrl } from "./rest.js";
 
 /** @typedef {import("./connection.js").TokenSource} TokenSource */
-/** @typedef {import("./protocol.js").ErrorMessage} ErrorMessage */
 
 /**
  * An image that the server has stored; `expires` in Unix seconds.
@@ -32,13 +32,8 @@ import { XinflightError } from "./protocol.js";
  * @returns {Promise<Upload>}
  */
 export async function upload(socket, blob, source, options) {
-  const token = typeof source === "function" ? await source() : source;
-  const url = new URL("../api/v1/uploads", socket);
-  url.protocol = url.protocol.replace("ws", "http");
-  url.search = "";
-  /** @type {Record<string, string>} */
-  const headers = { "Content-Type": blob.type || "application/octet-stream" };
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const url = restUrl(socket, "uploads");
+  const headers = { "Content-Type": blob.type || "application/octet-stream", ...(await authorization(source)) };
   // Only the older API tells how much of a body was sent, and it is missing outside of browsers.
   const post = typeof XMLHttpRequest === "undefined" ? postByFetch : postByRequest;
   const { status, text, retryAfter } = await post(url, headers, blob, options);
@@ -87,25 +82,4 @@ async function postByFetch(url, headers, body, { signal }) {
     signal?.throwIfAborted();
     throw new XinflightError({ code: "unreachable" });
   }
-}
-
-/** @param {string} text @returns {object} */
-function parsed(text) {
-  try {
-    return Object(JSON.parse(text));
-  } catch {
-    return {};
-  }
-}
-
-/**
- * @param {number} status
- * @param {Partial<ErrorMessage> & {detail?: string}} problem
- * @param {string | null} retryAfter
- */
-function refusal(status, { code, detail, field, limit, retryable }, retryAfter) {
-  // A proxy on the way may refuse a body by itself, in a form of its own.
-  const told = code ?? (status === 413 ? "frame_too_large" : "unreachable");
-  const retry_after = Number(retryAfter) || undefined;
-  return new XinflightError({ code: told, message: detail, field, limit, retryable, retry_after });
 }

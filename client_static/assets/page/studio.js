@@ -110,7 +110,7 @@ export function openStudio(page) {
   openFind(page, store);
   page.at(IMAGE, page.lazy(async () => {
     const { Viewer } = await import("./view/viewer.js");
-    const viewer = new Viewer(store, sheet, acts, () => page.entered);
+    const viewer = new Viewer(store, sheet, acts, { problem, entered: () => page.entered });
     page.onLeave(() => viewer.close());
   }));
   page.at(GRID, page.lazy(async () => {

@@ -1,4 +1,5 @@
 // @ts-check
+import { XinflightError } from "../../client/xinflight.js";
 import { batch, signal } from "../../vendor/signals-core/signals-core.js";
 import { isChat } from "./chats.js";
 import { GenerationState } from "./generation_state.js";
@@ -30,6 +31,8 @@ export class Store {
   unfinished = signal([]);
   /** What was found, while something is searched for; else null. */
   found = signal(/** @type {Found | null} */ (null));
+  /** A generation that was asked for by its address, and is older than those that are loaded. */
+  visited = signal(/** @type {GenerationState | null} */ (null));
   /** Counts the changes of stars, tags and deleted outputs. */
   marks = signal(0);
   /** Whether there is a connection. */
@@ -89,10 +92,21 @@ export class Store {
     return this.unfinished.value.flatMap(({ outputs }) => outputs);
   }
 
-  /** Return the generation of a task, be it loaded or only found. @param {string} taskId */
+  /** Return the generation of a task, be it loaded, only found, or visited. @param {string} taskId */
   find(taskId) {
     const found = this.found.value?.generations ?? [];
-    return [...this.generations.value, ...found].find(({ task }) => task.id === taskId) ?? null;
+    const visited = this.visited.value ?? [];
+    return [...this.generations.value, ...found].concat(visited).find(({ task }) => task.id === taskId) ?? null;
+  }
+
+  /**
+   * Ask the server for a generation that is not loaded. Rejects with an `XinflightError`; a chat is not found either.
+   * @param {string} taskId
+   */
+  async visit(taskId) {
+    const task = await this.#client.library.get(taskId);
+    if (isChat(task)) throw new XinflightError({ code: "not_found" });
+    this.visited.value = this.stateOf(task);
   }
 
   /**
@@ -126,6 +140,7 @@ export class Store {
   /** @param {Task} task */
   #remove(task) {
     this.#all = this.#all.filter((generation) => generation.task !== task);
+    if (this.visited.value?.task === task) this.visited.value = null;
     this.#later();
   }
 

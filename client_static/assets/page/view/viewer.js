@@ -15,6 +15,12 @@ import { Stage } from "./stage.js";
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 /** @typedef {import("../store/store.js").Store} Store */
 
+/**
+ * `entered`: whether going back leads to the sheet, and not if the page was opened at an image; `problem`: tell of a
+ * request that failed.
+ * @typedef {{entered: () => boolean, problem: (error: {code: string}) => void}} ViewerHost
+ */
+
 /** How many images of the sheet the film strip has on either side of the one that is shown. */
 const FILM = 8;
 
@@ -41,6 +47,9 @@ export class Viewer {
   #sheet;
   #store;
   #entered;
+  #problem;
+  /** Id of the task that the server was asked for last. */
+  #asked = "";
   /** @type {GenerationOutput | null} */
   #shown = null;
   /** @type {GenerationOutput | null} what the others are compared with */
@@ -50,11 +59,12 @@ export class Viewer {
    * @param {Store} store
    * @param {Sheet} sheet
    * @param {Acts} acts
-   * @param {() => boolean} entered whether going back leads to the sheet: not if the page was opened at an image
+   * @param {ViewerHost} host
    */
-  constructor(store, sheet, acts, entered) {
+  constructor(store, sheet, acts, { entered, problem }) {
     this.#sheet = sheet;
     this.#entered = entered;
+    this.#problem = problem;
     this.#store = store;
     this.#stage = new Stage(part(this.#dialog, "stage", HTMLElement), [this.#image, this.#pinnedImage], {
       swiped: (by) => this.#go(by),
@@ -76,9 +86,13 @@ export class Viewer {
     this.#dialog.addEventListener("close", () => this.#closed());
     addEventListener("hashchange", () => this.#follow());
     effect(() => {
-      const known = store.generations.value;
-      if (this.#shown && !known.includes(this.#shown.generation)) this.#dialog.close();
-      else if (!this.#shown) this.#follow();
+      store.more.value;
+      store.generations.value;
+      store.found.value;
+      store.visited.value;
+      const shown = this.#shown?.generation;
+      if (shown && store.find(shown.task.id) !== shown) this.#dialog.close();
+      else if (!shown) this.#follow();
     });
     onLang(() => this.#render());
   }
@@ -86,6 +100,7 @@ export class Viewer {
   /** Close the view and drop what it showed. */
   close() {
     this.#dialog.close();
+    this.#store.visited.value = null;
     this.#shareLinks.use("", 0);
     this.#title.textContent = this.#image.alt = "";
     for (const shown of [this.#image, this.#pinnedImage, this.#video]) shown.removeAttribute("src");
@@ -130,10 +145,25 @@ export class Viewer {
   /** Show what the address names, or nothing. */
   #follow() {
     const address = readAddress(location.hash);
-    const generation = this.#store.generations.peek().find(({ task }) => task.id === address?.taskId);
-    const output = address && generation?.outputs[address.index];
+    const generation = address && this.#store.find(address.taskId);
+    const output = generation?.outputs[address?.index ?? 0];
     if (output?.state.output) this.#show(output);
     else if (!address) this.#dialog.close();
+    else if (!generation) this.#visit(address.taskId);
+  }
+
+  /** Ask for what is older than all that is loaded, once that is known. @param {string} taskId */
+  async #visit(taskId) {
+    if (this.#store.more.value === null || this.#asked === taskId) return;
+    this.#asked = taskId;
+    try {
+      await this.#store.visit(taskId);
+    } catch (error) {
+      const { code } = /** @type {{code: string}} */ (error);
+      this.#problem(code === "not_found" ? { code: "image_gone" } : { code });
+      this.#asked = "";
+      history.replaceState(null, "", location.pathname + location.search);
+    }
   }
 
   /** Leave the address of the image, and focus its tile. */
@@ -196,9 +226,10 @@ export class Viewer {
     const at = images.indexOf(output);
     this.#title.textContent = this.#image.alt = output.name;
     this.#previous.disabled = at <= 0;
-    this.#next.disabled = at === images.length - 1;
+    this.#next.disabled = at < 0 || at === images.length - 1;
     render(factList(output, (text, name) => this.#copy(text, name)), this.#facts);
-    render(this.#filmOf(images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
+    // What lies between an older one and those that are loaded is not known.
+    render(this.#filmOf(at < 0 ? [output] : images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
     this.#film.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     this.#renderPinned(output);
   }
