@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from conftest import Serve
 from node_tools import node_tools, run_node
+from xinflight.web import static_content
 from xinflight.web.assets import AssetFiles, without_comments
 from xinflight.web.client_static import CLIENT_STATIC
 
@@ -66,15 +68,36 @@ async def test_what_has_no_version_is_asked_for_again(serve: Serve, path: str) -
 async def test_texts_are_compressed_for_who_accepts_it(serve: Serve, path: str) -> None:
     url = await serve(xinference_url=AWAY)
     _, plain, body = await get(url + path)
-    _, headers, compressed = await get(url + path, Accept_Encoding="br, gzip;q=0.5")
+    _, headers, compressed = await get(url + path, Accept_Encoding="gzip;q=0.5, br;q=0, zstd")
     assert (headers["Content-Encoding"], gzip.decompress(compressed)) == ("gzip", body)
     assert len(compressed) < 0.6 * len(body)
+    assert (await get(url + path, Accept_Encoding="*"))[1]["Content-Encoding"] == "gzip"
     assert "Accept-Encoding" in headers["Vary"]
     assert "Accept-Encoding" in plain["Vary"]
     _, refused, _ = await get(url + path, Accept_Encoding="gzip;q=0, *")
     assert "Content-Encoding" not in refused
     assert headers["ETag"] == plain["ETag"]
     assert headers["ETag"].startswith("W/"), "the same text, but other bytes"
+
+
+@pytest.mark.parametrize("path", ["assets/page/main.js", "assets/styles/style.css", ""])
+async def test_brotli_is_preferred_where_it_is_installed(serve: Serve, path: str) -> None:
+    brotli = pytest.importorskip("brotli")
+    url = await serve(xinference_url=AWAY)
+    _, zipped, larger = await get(url + path, Accept_Encoding="gzip")
+    _, headers, compressed = await get(url + path, Accept_Encoding="gzip, deflate, br")
+    assert headers["Content-Encoding"] == "br"
+    assert brotli.decompress(compressed) == gzip.decompress(larger)
+    assert len(compressed) < 0.93 * len(larger)
+    assert headers["ETag"] == zipped["ETag"]
+
+
+async def test_gzip_is_sent_where_brotli_is_not_installed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    monkeypatch.setattr(static_content, "CODINGS", static_content.codings())
+    url = await serve(xinference_url=AWAY)
+    _, headers, _ = await get(f"{url}assets/page/main.js", Accept_Encoding="gzip, deflate, br")
+    assert headers["Content-Encoding"] == "gzip"
 
 
 async def test_pages_of_allowed_origins_import_the_client(serve: Serve) -> None:
