@@ -5,15 +5,19 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import jinja2
 import pytest
+from aiohttp import web
 from playwright.async_api import Browser, expect
 
 from conftest import Serve
+from xinflight.app import setup
 from xinflight.errors import leaves
 from xinflight.protocol import CancelOutcome, Step, UpstreamState
+from xinflight.web import pages
 from xinflight.web.words import FillWords, Words
 
 pytest_plugins = ["page_fixtures"]
@@ -101,6 +105,31 @@ def test_an_element_with_a_text_of_its_own_gets_no_other() -> None:
         filled('<p data-t="a.b">text</p>', {"a.b": "x"})
     with pytest.raises(jinja2.UndefinedError):
         filled('<p data-t="missing"></p>', {})
+
+
+def test_a_process_compiles_the_page_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than all else that a gateway begins with, and a process may have several."""
+    compiled = []
+    compile_ = jinja2.Environment.compile
+
+    def counting(environment: jinja2.Environment, *args: Any, **options: Any) -> Any:
+        compiled.append(args)
+        return compile_(environment, *args, **options)
+
+    monkeypatch.setattr(jinja2.Environment, "compile", counting)
+    monkeypatch.setattr(pages, "_compiled", type(pages._compiled)())
+    for _ in range(2):
+        setup(web.Application(), page=True)
+    assert len(compiled) == 1
+
+
+def test_a_template_that_has_changed_is_compiled_anew() -> None:
+    compiled = type(pages._compiled)()
+    for source in ("one", "two"):
+        loader = jinja2.DictLoader({"index.html": source})
+        assert (
+            jinja2.Environment(loader=loader, bytecode_cache=compiled).get_template("index.html").render() == source
+        )
 
 
 def test_the_page_has_words_for_everything_the_server_says() -> None:

@@ -45,6 +45,17 @@ async def test_it_outlives_its_process(tmp_path: Path) -> None:
     await store.close()
 
 
+def test_to_open_a_database_writes_nothing_into_it(tmp_path: Path) -> None:
+    """Whoever only reads would wait for the disk, and for whoever writes."""
+    database = tmp_path / "xinflight.db"
+    with closing(sqlite_schema.connect(database, full=False, busy_timeout=1.0)) as connection:
+        sqlite_schema.migrate(connection, database)
+        before = database.with_name("xinflight.db-wal").stat().st_size
+        with closing(sqlite_schema.connect(database, full=False, busy_timeout=1.0)) as another:
+            assert another.execute("PRAGMA auto_vacuum").fetchone()[0] == sqlite_schema.INCREMENTAL
+        assert database.with_name("xinflight.db-wal").stat().st_size == before
+
+
 async def test_a_batch_is_stored_whole_or_not_at_all(sqlite: SqliteStore) -> None:
     first, second, double = make_task("a"), make_task("b"), make_task("c")
     double.uid = first.uid

@@ -56,6 +56,7 @@ from xinflight.web import (
 
 __all__ = ["setup"]
 
+VERSION = version("xinflight")
 TASK = "/api/v1/tasks/{task_id:[^/]+}"
 OUTPUT = f"{TASK}/outputs/{{index:[0-9]{{1,2}}}}"
 
@@ -282,5 +283,5 @@ def _add_page(app: web.Application, context: HttpContext, prefix: str, *, own: b
         if page.is_dir():
             app.router.add_get(f"{prefix}/{{file:.+}}", CustomFiles(page).file)
     elif own:
-        app.router.add_get(f"{prefix}/", Page(app, context, version("xinflight")).index, name=f"{context.name}:page")
+        app.router.add_get(f"{prefix}/", Page(app, context, VERSION).index, name=f"{context.name}:page")
         app.router.add_get(f"{prefix}/assets/{{file:.+}}", Assets(context).file, name=f"{context.name}:assets")

@@ -3,6 +3,7 @@
 Both validate every value and raise BadSettings with the name of the invalid setting.
 """
 
+import functools
 import os
 import re
 import stat
@@ -292,9 +293,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise BadSettings(f"A setting can't be used: {error}") from None
 
 
+# Evaluating the annotations takes longer than all checks.
+_fields = functools.cache(msgspec.structs.fields)
+
+
 def _check_types(settings: Struct) -> None:
     """Convert every field to its type; raise BadSettings if a value doesn't fit its type and bounds."""
-    for field in msgspec.structs.fields(settings):
+    for field in _fields(type(settings)):
         try:
             value = msgspec.convert(getattr(settings, field.name), field.type)
         except msgspec.ValidationError as error:

@@ -204,11 +204,14 @@ def connect(path: Path, *, full: bool, busy_timeout: float) -> sqlite3.Connectio
     """
     connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False)
     try:
-        # Before the first page is written; in a database that has tables it takes a VACUUM.
-        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        # Before anything is written, of which nothing needs more.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
+            # Before the first page is written; in a database that has tables it takes a VACUUM. Whoever sets it to
+            # what it is writes nevertheless, and so waits for the disk.
+            connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         # What is deleted is overwritten with zeros, not only unlinked: it may be somebody's prompts.
         connection.execute("PRAGMA secure_delete = ON")

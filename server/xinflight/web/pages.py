@@ -1,5 +1,6 @@
 """The gateway's own page."""
 
+from types import CodeType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -44,6 +45,28 @@ class _Variant(NamedTuple):
     trusted: bool
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates that this process has compiled: that of the page takes longer than all else a gateway begins with."""
+
+    def __init__(self) -> None:
+        # By name, with the checksum of the source.
+        self._code: dict[str, tuple[str, CodeType]] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Fill a bucket, unless its template was not compiled yet, or has changed since."""
+        checksum, code = self._code.get(bucket.key, (None, None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Remember what was compiled."""
+        if bucket.code is not None:
+            self._code[bucket.key] = bucket.checksum, bucket.code
+
+
+_compiled = _Compiled()
+
+
 class Page:
     """The gateway's own page, rendered from a template: once for each variant, of which there are few."""
 
@@ -66,6 +89,7 @@ class Page:
                 app,
                 app_key=TEMPLATES,
                 loader=jinja2.FileSystemLoader(CLIENT_STATIC / "templates"),
+                bytecode_cache=_compiled,
                 autoescape=True,
                 auto_reload=False,
                 extensions=[FillWords],
