@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clients import Json, Recorder, WireClient, eventually, painter, set_timeouts
+from clients import Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from conftest import Front
 from xinflight.demo import EmulatorOptions, Faults, Replica
 from xinflight.model import MediaInfo
@@ -247,7 +247,7 @@ OLD = EmulatorOptions(txt2img_abort=False)
     ids=["server before 3.4.0", "class without txt2img", "other engine"],
 )
 async def test_on_the_other_route_an_abort_is_never_sent(
-    front: Front, models: list[object], options: EmulatorOptions | None
+    clock: ShiftedClock, front: Front, models: list[object], options: EmulatorOptions | None
 ) -> None:
     """Where an abort would spoil the next image the slot waits for the answer instead, and says so."""
     engine, client = await front(*models, options=options)
@@ -264,10 +264,14 @@ async def test_on_the_other_route_an_abort_is_never_sent(
     assert engine.in_flight["painter"] == 1, "nobody waited for it"
     engine.thaw()
     await draws(client)
-    engine.faults = Faults(slow=40, requests=1)
-    await start(client, "late", timeout=0.2)
+    engine.faults = Faults(freeze=1, requests=1)
+    await start(client, "late", timeout=60)
+    await eventually(lambda: engine.in_flight["painter"] == 1)
+    clock.advance(60)
     assert (await client.ends("late"))["late"]["state"] == "expired"
-    await draws(client, "last")
+    await start(client, "last")
+    engine.thaw()
+    assert (await client.ends("last"))["last"]["type"] == "result"
     assert engine.aborts == []
     assert engine.peak["painter"] == 1
 

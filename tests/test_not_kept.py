@@ -19,6 +19,7 @@ from xinflight.demo import Faults
 from xinflight.model import Task, digest
 from xinflight.protocol import JSON, State
 from xinflight.storage import SqliteStore, Store
+from xinflight.tasks import deliveries
 from xinflight.tasks.deliveries import DELIVERY_SECONDS
 
 SECRET = "a boat that nobody else knows of"
@@ -240,8 +241,9 @@ async def test_cursors_of_whoever_saw_the_end_stay_valid(
 
 @pytest.mark.usefixtures("clock")
 async def test_it_is_gone_ten_minutes_after_its_end_at_the_latest(
-    clock: ShiftedClock, client: WireClient, tmp_path: Path
+    clock: ShiftedClock, client: WireClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deliveries, "PAUSE", 0.05)
     await client.send(**GENERATE, task_id="a")
     await client.ends("a")
     clock.advance(DELIVERY_SECONDS - 60.0)
