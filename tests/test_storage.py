@@ -208,6 +208,27 @@ async def test_a_held_image_that_expires_is_not_named(
     assert len(list((tmp_path / "data" / "outputs").glob("*/*"))) == 2
 
 
+async def test_saving_is_told_where_it_takes_a_while(client: WireClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of most images it would be one more message to everybody, a millisecond before that it is there."""
+    put, go_on = FileBlobs.put, asyncio.Event()
+
+    async def held(self: FileBlobs, output_id: str, data: bytes) -> MediaInfo:
+        await go_on.wait()
+        return await put(self, output_id, data)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(FileBlobs, "put", held)
+        await start(client, "slow")
+        told = await client.until(lambda m: m["type"] == "progress" and m["step"] == "saving")
+        assert told["progress"] == 99
+        go_on.set()
+        await client.ends("slow")
+    monkeypatch.setattr(runner, "SLOW_SAVING", LONG)
+    await client.send(action="generate", task_id="quick", prompt="a boat")
+    await client.ends("quick")
+    assert "saving" not in {message["step"] for message in client.of("quick", "progress")}
+
+
 # The database is locked
 
 

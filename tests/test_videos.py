@@ -212,7 +212,7 @@ async def test_a_long_end_is_shown_as_decoding(client: WireClient, engine: Recor
         engine._thawed.set()
         engine._thawed.clear()
         assert (await client.ends(task_id))[task_id]["type"] == "result"
-        assert steps_shown(client, task_id)[-2:] == ["decoding", "saving"]
+        assert steps_shown(client, task_id)[-1] == "decoding"
 
 
 async def test_a_cancel_of_a_running_video(client: WireClient, engine: Recorder) -> None:

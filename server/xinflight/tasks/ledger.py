@@ -230,13 +230,12 @@ class Ledger:
             run.output.attempt -= 1
 
     def saving(self, run: OutputRun) -> None:
-        """Show that the output is there and being stored."""
+        """Record that the output is there and being stored."""
         run.phase = Phase.SAVING
         if run.output.state is State.STARTING:
             # One that was never polled.
             self._move(run, State.RUNNING)
         run.view.save()
-        self.show(run)
 
     def not_saved(self, run: OutputRun) -> None:
         """Wait in the slot, with the output in memory, for a disk that does not accept it."""

@@ -48,6 +48,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 STORAGE_PAUSE = 2.0
 """Seconds between two tries to store an output."""
+SLOW_SAVING = 0.2
+"""Seconds after which it is shown that an output is being stored: most are in a millisecond, and their `output`
+follows at once."""
 RETRY_PAUSES = (1.0, 2.0, 4.0, 8.0)
 """Seconds before the next request while Xinference accepts none; the last one repeats. A model is back in some 12."""
 
@@ -266,11 +269,19 @@ class Runner:
 
     async def _try_to_save(self, run: OutputRun, data: bytes) -> MediaInfo | None:
         self._ledger.saving(run)
+        slow = self._clock.call_later(SLOW_SAVING, partial(self._show_saving, run))
         try:
             return await self._blobs.put(run.output.output_id, data)
         except OSError as error:
             log.error("output not stored", error=str(error), unsaved=self._unsaved.bytes)
+            self._show_saving(run)
             return None
+        finally:
+            slow.cancel()
+
+    def _show_saving(self, run: OutputRun) -> None:
+        if not run.output.ended:
+            self._ledger.show(run)
 
     def _aborted(self, run: OutputRun, error: Aborted) -> None:
         """Record an end after an abort: ours, or that of somebody else who uses the same Xinference."""
