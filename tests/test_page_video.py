@@ -22,6 +22,13 @@ ANIMATOR = EmulatedModel(
     default_generate_config={"num_inference_steps": 4},
 )
 
+SIZE = """async (url) => {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return [image.naturalWidth, image.naturalHeight];
+}"""
+
 
 @pytest.fixture
 async def cinema(open_page: Open, emulate: Serve, serve: Serve) -> AsyncIterator[Studio]:
@@ -42,6 +49,15 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     made = await generate(page, "a boat on a lake", steps=2)
     tile = tiles(made)
     await expect(tile).to_have_attribute("data-loaded", "true")
+    # The tile shows the first frame; the video itself is not loaded before it is played.
+    shown = tile.get_by_test_id("video")
+    poster = await shown.get_attribute("poster")
+    assert poster
+    assert await page.evaluate(SIZE, poster) == [96, 64]
+    await expect(shown).to_have_js_property("readyState", 0)
+    await tile.hover()
+    await expect(shown).to_have_js_property("paused", value=False)
+    await expect(shown).to_have_js_property("videoWidth", 96)
     viewer = await view(made)
     video = viewer.get_by_test_id("viewer-video")
     await expect(video).to_have_js_property("videoWidth", 96)

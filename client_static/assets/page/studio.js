@@ -100,7 +100,14 @@ export function openStudio(page) {
     changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
   });
   showProgress(store);
-  const sheet = new Sheet(store, (action, output) => acts.do(action, output));
+  const posters = page.lazy(async () => {
+    const { Posters } = await import("./sheet/posters.js");
+    const kept = new Posters();
+    page.onLeave(() => kept.clear());
+    return kept;
+  });
+  const poster = async (/** @type {import("../client/xinflight.js").OutputRef} */ video) => (await posters())?.of(video) ?? null;
+  const sheet = new Sheet(store, (action, output) => acts.do(action, output), poster);
   new EmptySheet(sheet.empty, page.status.trouble, page.lazy(async () => {
     const { showExamples } = await import("./sheet/examples.js");
     showExamples();

@@ -23,13 +23,18 @@ export class Day {
   #width = 0;
   #height = 0;
   #act;
+  #poster;
   #title = part(this.element, "title", HTMLElement);
   #count = part(this.element, "count", HTMLElement);
   #list = part(this.element, "list", HTMLElement);
 
-  /** @param {(action: TileAction, output: GenerationOutput) => void} act */
-  constructor(act) {
+  /**
+   * @param {(action: TileAction, output: GenerationOutput) => void} act
+   * @param {import("./tile.js").Poster} poster
+   */
+  constructor(act, poster) {
     this.#act = act;
+    this.#poster = poster;
   }
 
   /** Where its tiles begin, in pixels below the top of the window. */
@@ -151,7 +156,7 @@ export class Day {
     let fresh = false;
     for (const [at, output] of outputs.entries()) {
       if (tiles.has(output)) continue;
-      const tile = new Tile(output, this.#act);
+      const tile = new Tile(output, this.#act, this.#poster);
       tiles.set(output, tile);
       element.insertBefore(tile.element, element.children[at] ?? null);
       fresh = true;

@@ -28,6 +28,7 @@ export class Sheet {
   #flight = [];
   #store;
   #act;
+  #poster;
   #root = byId("gallery", HTMLElement);
   #space = signal({ width: 0, row: 236, gap: 6, strip: STRIP.wide });
   /** Where the days begin, in pixels below the top of the window; null when that has to be measured. @type {number[] | null} */
@@ -39,10 +40,12 @@ export class Sheet {
   /**
    * @param {Store} store
    * @param {(action: TileAction, output: GenerationOutput) => void} act
+   * @param {import("./tile.js").Poster} poster
    */
-  constructor(store, act) {
+  constructor(store, act, poster) {
     this.#store = store;
     this.#act = act;
+    this.#poster = poster;
     const shown = computed(() => {
       store.marks.value;
       const unfinished = new Set(store.unfinished.value);
@@ -119,7 +122,7 @@ export class Sheet {
       this.#days.delete(midnight);
     }
     this.#shown = sections.map(({ day }) => {
-      const known = this.#days.get(day) ?? new Day(this.#act);
+      const known = this.#days.get(day) ?? new Day(this.#act, this.#poster);
       this.#days.set(day, known);
       return known;
     });

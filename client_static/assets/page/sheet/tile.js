@@ -17,10 +17,16 @@ import { addressOf } from "../view/address.js";
 /** @type {TileAction[]} */
 const ACTIONS = ["cancel", "retry", "reuse", "vary", "remove"];
 
+/**
+ * Resolves to the address of a video's first frame, or to null if there is none: then its player shows it.
+ * @typedef {(video: import("../../client/xinflight.js").OutputRef) => Promise<string | null>} Poster
+ */
+
 /** The tile of one output: its progress, then the image or video; or a strip with the reason why there is none. */
 export class Tile {
   element = fromTemplate("tile-template");
   output;
+  #poster;
   #unavailable = false;
   #parts = {
     open: part(this.element, "open", HTMLAnchorElement),
@@ -44,9 +50,11 @@ export class Tile {
   /**
    * @param {GenerationOutput} output
    * @param {(action: TileAction, output: GenerationOutput) => void} act
+   * @param {Poster} poster
    */
-  constructor(output, act) {
+  constructor(output, act, poster) {
     this.output = output;
+    this.#poster = poster;
     this.element.dataset.index = String(output.index);
     this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id, output.index)));
     for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
@@ -145,11 +153,24 @@ export class Tile {
 
   #load() {
     const { output } = this.output.state;
-    const { image, video } = this.#parts;
+    const { image } = this.#parts;
     this.element.dataset.loaded = "false";
-    const shown = this.output.isVideo ? video : image;
-    shown.removeAttribute("src");
-    if (output) shown.src = this.output.isVideo ? output.url : (output.thumbnail_url ?? output.url);
+    if (this.output.isVideo && output) this.#loadVideo(output);
+    else {
+      image.removeAttribute("src");
+      if (output) image.src = output.thumbnail_url ?? output.url;
+    }
+  }
+
+  /** @param {import("../../client/xinflight.js").OutputRef} output */
+  async #loadVideo(output) {
+    const { video } = this.#parts;
+    const poster = await this.#poster(output);
+    if (poster) video.poster = poster;
+    // Without a poster its beginning is loaded; with one nothing is, until it is played.
+    video.preload = poster ? "none" : "metadata";
+    video.src = output.url;
+    if (poster) this.#arrived(true);
   }
 
   /** Play a video while the mouse is on it. @param {boolean} on */
