@@ -24,6 +24,7 @@ from xinflight.app import setup
 from xinflight.demo import Faults
 from xinflight.errors import AccountBusy
 from xinflight.gateway import Gateway
+from xinflight.model import Task
 from xinflight.settings import Settings
 from xinflight.storage import MemoryStore, Outcome, SqliteStore, Store, Write
 
@@ -315,6 +316,30 @@ async def test_an_end_that_was_stored_a_moment_before_is_not_waited_for() -> Non
         assert erasing.done()
         erased = await erasing
         assert (erased.tasks, erased.outputs, erased.unfinished) == (1, 1, [])
+
+
+async def test_an_end_that_is_deleted_before_it_is_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a task that is not to be kept, which another client was told of."""
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="runs")
+        await gateway.submit(task_id="waits", store=False)
+        await turns()
+        find = gateway.front.find
+
+        async def find_last(owner: str, task_id: str) -> Task | None:
+            task = await find(owner, task_id)
+            await turns()
+            if task_id == "waits" and task is not None:
+                await gateway.store.delete(task.uid)
+            return task
+
+        monkeypatch.setattr(gateway.front, "find", find_last)
+        erasing = asyncio.create_task(erasure_of(gateway).erase("ann"), name="erase")
+        await turns()
+        gateway.upstream.pending[0].end("aborted")
+        await turns(1000)
+        assert erasing.done()
+        assert (await erasing).unfinished == []
 
 
 async def test_what_does_not_end_in_time_is_told_and_stays() -> None:

@@ -1,6 +1,6 @@
 """Delete all that an owner has: cancel what is unfinished, wait for its end, then delete tasks, files and uploads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 from msgspec import Struct, field
@@ -92,7 +92,9 @@ class Erasure:
                 while waiting:
                     item = await subscriber.next_item()
                     if item is None:
-                        await subscriber.wake.wait()
+                        waiting -= await self._gone(owner, waiting)
+                        if waiting:
+                            await subscriber.wake.wait()
                     elif isinstance(item, Event) and item.ends:
                         waiting.discard(item.message.task_id or "")
                         if isinstance(item.message, Cancelled) and item.message.upstream in (
@@ -104,6 +106,10 @@ class Erasure:
             erased.unfinished = sorted(waiting)
         finally:
             self._front.unsubscribe(subscriber)
+
+    async def _gone(self, owner: str, task_ids: Collection[str]) -> set[str]:
+        """Return which tasks were deleted: their ends may have gone with them, before these were read."""
+        return {task_id for task_id in task_ids if await self._front.find(owner, task_id) is None}
 
     async def _delete_tasks(self, owner: str, erased: Erased) -> None:
         before = None
