@@ -1,6 +1,9 @@
 """What the index of words costs: little at a time, whatever is written or deleted."""
 
+import asyncio
 import random
+import sqlite3
+import threading
 import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +11,10 @@ from typing import Any, Literal
 
 import pytest
 
-from clients import Steps
+from clients import LONG, Steps, eventually
 from factories import accept, finished, lease, make_task
 from xinflight.errors import StorageUnavailable
-from xinflight.storage import SqliteStore, words
+from xinflight.storage import SqliteStore, library_sqlite, words
 from xinflight.storage.library import TaskQuery
 from xinflight.storage.sqlite_database import SqliteDatabase
 from xinflight.storage.words import phrases
@@ -26,8 +29,8 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     rows: list[int] = []
     run = SqliteDatabase._run
 
-    async def counted(self: SqliteDatabase, *call: Any) -> tuple[Any, int]:
-        result, changed = await run(self, *call)
+    async def counted(self: SqliteDatabase, *call: Any, **options: Any) -> tuple[Any, int]:
+        result, changed = await run(self, *call, **options)
         rows.append(changed)
         return result, changed
 
@@ -103,6 +106,63 @@ async def test_a_search_finds_what_is_prepared_on_a_full_disk(
     found = await store.library.find("ann", query, before=None, limit=9)
     assert [row.task.task_id for row in found.tasks] == ["new", "old"]
     await store.close()
+
+
+async def test_long_texts_are_prepared_a_few_at_a_time(tmp_path: Path, transactions: list[int]) -> None:
+    """Commits wait for each of these transactions, and a long text takes as long as a hundred short ones."""
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await lease(store)
+    await store.commit([accept(make_task(f"t{n}", prompt="船" * 5000)) for n in range(12)])
+    steps = 0
+    while await store.library.index():
+        steps += 1
+    assert steps == 3
+    found = await store.library.find("ann", TaskQuery(phrases=phrases("船船")), before=None, limit=20)
+    assert len(found.tasks) == 12
+    await store.close()
+
+
+async def test_a_long_search_holds_up_nobody_but_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a search costs is up to whoever wrote the words: others read meanwhile, and search after that one."""
+    store = SqliteStore(tmp_path / "data", full=False)
+    await store.open()
+    await lease(store)
+    for owner in ("ann", "bob"):
+        await finished(store, "t", owner=owner)
+    while await store.library.index():
+        pass
+    go_on = threading.Event()
+    began: list[str] = []
+    rows_of_query = library_sqlite._rows_of_query
+
+    def slow(connection: sqlite3.Connection, owner: str, *query: Any) -> Any:
+        began.append(owner)
+        assert go_on.wait(LONG)
+        return rows_of_query(connection, owner, *query)
+
+    monkeypatch.setattr(library_sqlite, "_rows_of_query", slow)
+
+    async def search(owner: str) -> int:
+        query = TaskQuery(phrases=phrases("boat"))
+        return len((await store.library.find(owner, query, before=None, limit=9)).tasks)
+
+    searches = [asyncio.create_task(search(owner)) for owner in ("ann", "ann", "ann", "bob")]
+    await eventually(lambda: began)
+    assert len((await store.library.find("bob", TaskQuery(), before=None, limit=9)).tasks) == 1
+    assert await store.task("bob", "t") is not None
+    go_on.set()
+    assert await asyncio.gather(*searches) == [1, 1, 1, 1]
+    assert began == ["ann", "bob", "ann", "ann"]
+    await store.close()
+
+
+def test_of_a_search_only_so_many_words_count() -> None:
+    wanted = phrases("boat " * 20 + "船" * 200)
+    assert [len(phrase.words) for phrase in wanted] == [1]
+    wanted = phrases("red boat red " + "船" * 200)
+    assert [len(phrase.words) for phrase in wanted] == [1, 1, 29]
+    assert [phrase.prefix for phrase in wanted] == [True, True, False]
 
 
 def as_defined(text: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 import xinflight.storage.library_queries as library
 import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StorageUnavailable
+from xinflight.key_locks import KeyLocks
 from xinflight.model import DeletedOutput, Marks, Task
 from xinflight.protocol import Preferences, State
 from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, TaskQuery
@@ -46,6 +47,8 @@ class SqliteLibrary:
         # The deletions that the merge under way overwrites, None while there is none.
         self._merging: int | None = None
         self._merge_turn = asyncio.Lock()
+        # By owner.
+        self._searching = KeyLocks()
 
     async def find(self, owner: str, query: TaskQuery, *, before: int | None, limit: int) -> FoundTasks:
         """Return tasks and their marks, in one read."""
@@ -61,12 +64,16 @@ class SqliteLibrary:
                 rest = rows[-1][0]
             return rows, rest, _marks(connection, [uid for _, uid, _ in rows])
 
-        if query.phrases:
+        if not query.phrases:
+            rows, rest, marks = await self._database.read(work)
+        else:
             # What came a moment ago, unless there is more of it than one transaction takes: the rest follows. On a
             # disk that takes nothing, what was prepared before is found.
             with suppress(StorageUnavailable):
                 await self.index()
-        rows, rest, marks = await self._database.read(work)
+            # One at a time: whoever searches a lot must not make everybody else wait for more than one of these.
+            async with self._searching.hold(owner):
+                rows, rest, marks = await self._database.search(work)
         tasks = await self._readable((uid, body) for _, uid, body in rows)
         found = [
             FoundTask(number=number, task=tasks[uid], marks=marks.get(uid, []))

@@ -1,8 +1,10 @@
 """The SQLite file of a data folder: its lock, its threads, transactions and checkpoints.
 
-One thread writes and one reads, so that nobody's page of history waits behind a commit; a third checkpoints the WAL,
-because a checkpoint fsyncs and an `ack` must not wait for it. WAL with synchronous NORMAL survives the death of the
-process, FULL that of the machine too (sqlite.org/pragma.html, "synchronous").
+One thread writes and one reads, so that nobody's page of history waits behind a commit. A third searches: what that
+costs is up to whoever wrote the words. A fourth checkpoints the WAL: that fsyncs, and an `ack` must not wait for it.
+
+WAL with synchronous NORMAL survives the death of the process, FULL that of the machine too (sqlite.org/pragma.html,
+"synchronous").
 """
 
 import asyncio
@@ -58,9 +60,11 @@ class SqliteDatabase:
         self.made_new = False
         self._writer = WorkerThread("xinflight store writer")
         self._reader = WorkerThread("xinflight store reader")
+        self._searcher = WorkerThread("xinflight store search")
         self._checkpointer = WorkerThread("xinflight store checkpoint")
         self._write: sqlite3.Connection | None = None
         self._read: sqlite3.Connection | None = None
+        self._search: sqlite3.Connection | None = None
         self._check: sqlite3.Connection | None = None
         # Rows written since the last checkpoint.
         self._unchecked = 0
@@ -99,6 +103,7 @@ class SqliteDatabase:
             self._skip_lost_seqs(self._write)
         epoch: str = self._write.execute(sql.EPOCH).fetchone()[0]
         self._read = self._connect()
+        self._search = self._connect()
         self._check = self._connect()
         self._files = self._identities()
         return epoch
@@ -148,8 +153,13 @@ class SqliteDatabase:
         """Close the connections and end the threads, after a checkpoint that is under way; safe to call twice."""
         if self._checkpoint is not None:
             await asyncio.wait([self._checkpoint])
-        used = ((self._checkpointer, self._check), (self._reader, self._read), (self._writer, self._write))
-        self._write = self._read = self._check = None
+        used = (
+            (self._checkpointer, self._check),
+            (self._searcher, self._search),
+            (self._reader, self._read),
+            (self._writer, self._write),
+        )
+        self._write = self._read = self._search = self._check = None
         for worker, connection in used:
             if connection is not None:
                 await worker.call(connection.close)
@@ -161,6 +171,13 @@ class SqliteDatabase:
         if self._read is None:
             raise StorageUnavailable(detail="the store is closed")
         result, _ = await self._run(work, self._reader, self._read)
+        return result
+
+    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on the searching thread, where it may take long; errors as `read`."""
+        if self._search is None:
+            raise StorageUnavailable(detail="the store is closed")
+        result, _ = await self._run(work, self._searcher, self._search)
         return result
 
     async def write(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:

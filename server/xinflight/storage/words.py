@@ -22,6 +22,8 @@ PREFIX = 2
 """Characters from which on the beginning of a word is enough: shorter ones begin too many words."""
 PHRASES = 16
 """Phrases of a search that count."""
+SEARCHED = 32
+"""Words of a search that count: each is looked for at every place where the others are."""
 
 # Thai, Lao, Myanmar, Khmer, kana, Chinese characters, Hangul syllables.
 _SINGLE = (
@@ -46,11 +48,15 @@ def words(text: str) -> list[str]:
 
 def phrases(search: str) -> list[Phrase]:
     """Return the phrases of a search, all of which a text must have; none if it has no letter and no digit."""
-    found = []
+    found: dict[Phrase, None] = {}
+    left = SEARCHED
     for run in _RUN.findall(_plain(search))[:PHRASES]:
-        parts = tuple(word[:WORD] for word in _WORD.findall(run))
-        found.append(Phrase(parts, prefix=len(parts[-1]) >= PREFIX))
-    return found
+        parts = tuple(word[:WORD] for word in _WORD.findall(run))[:left]
+        left -= len(parts)
+        if parts:
+            # What is asked for twice is looked for once.
+            found[Phrase(parts, prefix=len(parts[-1]) >= PREFIX)] = None
+    return list(found)
 
 
 def matches(text: Sequence[str], wanted: Sequence[Phrase]) -> bool:
