@@ -11,6 +11,7 @@ from playwright.async_api import FilePayload, Page, expect
 
 from clients import Recorder, painter
 from conftest import Serve
+from fingers import Fingers, middle
 from page_kit import (
     Open,
     Studio,
@@ -268,3 +269,34 @@ async def test_the_start_image_and_its_brush_fit_a_phone(atelier: Studio, lang: 
     box = await page.get_by_test_id("mask-done").bounding_box()
     assert box is not None
     assert box["y"] + box["height"] <= 800
+
+
+async def test_one_finger_paints_a_mask_and_two_enlarge_it(atelier: Studio) -> None:
+    page = await atelier.visit(width=390)
+    await bring(page, "file", picture())
+    await page.get_by_test_id("mask-open").click()
+    fingers, canvas = await Fingers.on(page), page.get_by_test_id("mask-canvas")
+    painted = """canvas => {
+      const { width, height } = canvas;
+      const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, width, height);
+      return data.filter((value, at) => at % 4 === 3 && value).length / (data.length / 4);
+    }"""
+    x, y = await middle(canvas)
+    apart = range(20, 101, 20)
+    await fingers.move([(x - by, y) for by in apart], [(x + by, y) for by in apart])
+    assert await canvas.evaluate(painted) == 0, "two fingers don't paint"
+    sheet = page.locator("#mask-editor .sheet")
+    assert float(await sheet.evaluate("sheet => sheet.style.scale")) == pytest.approx(5, rel=0.05)
+    await fingers.swipe((x - 50, y), (100, 0))
+    once = await canvas.evaluate(painted)
+    assert 0 < once < 0.2, "what is painted is as large as it looks"
+    # A second finger takes back what the first one began.
+    await fingers.touch("Start", (x, y - 30))
+    await fingers.touch("Move", (x, y - 50))
+    await fingers.touch("Start", (x, y - 50), (x, y + 50))
+    await fingers.touch("End")
+    assert await canvas.evaluate(painted) == pytest.approx(once, rel=0.02)
+    await page.get_by_test_id("mask-done").click()
+    await expect(page.get_by_test_id("start-status")).to_contain_text("repaints a part")

@@ -13,7 +13,7 @@ import { requestOf } from "../store/requests.js";
 /** How many variations are asked for at once. */
 const VARIATIONS = 4;
 /** How much of an image its variations change, where the model can start from one. */
-const VARIED = 0.6;
+export const VARIED = 0.6;
 
 /**
  * @typedef {object} ActsHost
@@ -76,15 +76,26 @@ export class Acts {
     this.#ask({ ...requestOf(params), n: 1 });
   }
 
-  /** Ask for variations: of the image where its model starts from one, else of the prompt. @param {GenerationOutput} output */
+  /**
+   * Ask for variations: of the image where its model starts from one, else of the prompt. All other settings stay, the
+   * seeds are new.
+   * @param {GenerationOutput} output
+   */
   vary(output) {
     const { params } = output.generation;
-    const image = knownImage(output);
+    const image = this.variesImage(output) ? knownImage(output)?.id : undefined;
+    const varied = image === undefined ? {} : { kind: /** @type {const} */ ("image2image"), image, strength: VARIED };
+    const most = this.#client.welcome?.limits.outputs ?? VARIATIONS;
+    for (let left = VARIATIONS; left > 0; left -= most) {
+      this.#ask({ ...requestOf(params), ...varied, n: Math.min(left, most) });
+    }
+  }
+
+  /** Whether variations of an output start from it: not where its own start image says what it is of. @param {GenerationOutput} output */
+  variesImage(output) {
+    const { params } = output.generation;
     const model = this.#client.welcome?.models.find(({ id }) => id === params.model);
-    const request = { ...requestOf(params), n: VARIATIONS };
-    if (image && model?.kinds.includes("image2image") && params.image === undefined) {
-      this.#ask({ ...request, kind: "image2image", image: image.id, strength: VARIED });
-    } else this.#ask(request);
+    return params.image === undefined && knownImage(output) !== null && model?.kinds.includes("image2image") === true;
   }
 
   /**

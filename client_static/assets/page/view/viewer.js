@@ -2,9 +2,11 @@
 import { html, render } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { effect } from "../../vendor/signals-core/signals-core.js";
-import { onLang, t } from "../../words/words.js";
+import { onLang, percent, t } from "../../words/words.js";
+import { VARIED } from "../sheet/acts.js";
 import { byId, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
+import { keysOn } from "../ui/shortcuts.js";
 import { addressOf, readAddress } from "./address.js";
 import { factList } from "./facts.js";
 import { ShareLinks } from "./share.js";
@@ -45,6 +47,7 @@ export class Viewer {
   #shareLinks = new ShareLinks(this.#dialog);
   #stage;
   #sheet;
+  #acts;
   #store;
   #entered;
   #problem;
@@ -63,6 +66,7 @@ export class Viewer {
    */
   constructor(store, sheet, acts, { entered, problem }) {
     this.#sheet = sheet;
+    this.#acts = acts;
     this.#entered = entered;
     this.#problem = problem;
     this.#store = store;
@@ -135,9 +139,11 @@ export class Viewer {
       0: () => this.#stage.reset(),
       c: () => this.#pin(),
       d: () => this.#download.click(),
+      "?": () => byId("shortcuts-open", HTMLButtonElement).click(),
     };
     const act = keys[event.key];
-    if (!act) return;
+    // Single letters and signs may be turned off, as everywhere.
+    if (!act || (event.key.length === 1 && !keysOn())) return;
     event.preventDefault();
     act();
   }
@@ -231,6 +237,9 @@ export class Viewer {
     // What lies between an older one and those that are loaded is not known.
     render(this.#filmOf(at < 0 ? [output] : images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
     this.#film.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    const changed = percent(Math.round(VARIED * 100));
+    const varied = this.#acts.variesImage(output) ? t("act.vary_image", { percent: changed }) : t("act.vary_prompt");
+    part(this.#dialog, "vary", HTMLButtonElement).title = varied;
     this.#renderPinned(output);
   }
 
