@@ -1,92 +1,15 @@
-"""Every state of the page, each reached in a browser of its own: what tests of accessibility walk through.
+"""The states of the page in which images are made, looked at and found, each reached in a browser of its own.
 
-A part of the page that no scene shows fails `test_page_access.py`: give it a scene here.
+They are what tests of accessibility walk through; the rest is in `page_scenes_elsewhere.py`. A part of the page that
+no scene shows fails `test_page_access.py`: give it a scene.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from playwright.async_api import FilePayload, Page, expect
 
-from playwright.async_api import Browser, BrowserContext, FilePayload, Page, Route, expect
-
-from clients import Recorder, WireClient, painter
-from conftest import Serve
+from clients import WireClient
 from image_files import image_file
-from page_kit import FROZEN, SOCKETS, has_state, is_shown, live, lose_the_line, open_settings, tiles, view
-from xinflight.demo import EmulatedModel, Faults
-
-QUICK: dict[str, Any] = {"step_seconds": 0.0, "decode_seconds": 0.0}
-PAINTER = painter(abilities=("text2image", "image2image", "inpainting"), replicas=2, **QUICK)
-PLAIN = painter(uid="plain", **QUICK)
-ANIMATOR = EmulatedModel(uid="animator", type="video", abilities=("text2video",), **QUICK)
-WRITER = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers", step_seconds=0.0)
-AWAY = "http://127.0.0.1:9"
-
-Scene = Callable[["World"], Awaitable[Page]]
-SCENES: dict[str, Scene] = {}
-
-
-def scene(function: Scene) -> Scene:
-    SCENES[function.__name__] = function
-    return function
-
-
-@dataclass
-class World:
-    """What scenes are set in: servers, and browsers that nobody has used."""
-
-    browser: Browser
-    emulate: Serve
-    serve: Serve
-    stack: AsyncExitStack
-    lang: str = "en"
-    scripts: list[Path] = field(default_factory=list)
-    """What every page is to have beside its own scripts."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Of every browser."""
-    engine: Recorder = field(default_factory=lambda: Recorder([PAINTER, PLAIN, ANIMATOR, WRITER]))
-
-    async def server(self, **settings: Any) -> str:
-        """Start a server that thaws, when it stops, whatever is frozen; return its URL."""
-        url = await self.serve(
-            **{"xinference_url": await self.emulate(self.engine), "default_size": "128x96", **settings}
-        )
-        self.stack.callback(self.engine.thaw)
-        return url
-
-    async def context(self) -> BrowserContext:
-        options = {"viewport": {"width": 1440, "height": 900}, "service_workers": "block", **self.options}
-        context = await self.browser.new_context(locale=self.lang, **options)
-        self.stack.push_async_callback(context.close)
-        for script in self.scripts:
-            await context.add_init_script(path=script)
-        await context.add_init_script(SOCKETS)
-        return context
-
-    async def open(self, url: str) -> Page:
-        page = await (await self.context()).new_page()
-        await page.goto(url)
-        return page
-
-    async def visit(self, **settings: Any) -> Page:
-        """Open the page of a new server, live."""
-        page = await self.open(await self.server(**settings))
-        await live(page)
-        return page
-
-    async def make(self, page: Page, *prompts: str, end: bool = True, **fields: Any) -> None:
-        """Have images made, as another device of the same owner would: the page hears of them."""
-        client = await self.stack.enter_async_context(WireClient.connect(page.url.partition("#")[0]))
-        ids = [str(uuid4()) for _ in prompts]
-        for task_id, prompt in zip(ids, prompts, strict=True):
-            given = {"steps": 10, "seed": 7, **fields}
-            await client.ask(action="generate", task_id=task_id, prompt=prompt, **given)
-        if end:
-            await client.ends(*ids)
+from page_kit import FROZEN, has_state, is_shown, open_settings, tiles, view
+from page_world import World, scene
 
 
 async def made(world: World) -> Page:
@@ -317,107 +240,30 @@ async def shortcuts(world: World) -> Page:
 
 
 @scene
-async def chat(world: World) -> Page:
-    """An answer that was stopped, and one that is being written."""
-    page = await world.visit()
-    await page.get_by_test_id("chat-tab").click()
-    world.engine.faults = Faults(freeze=12, requests=2)
-    for text in ("120 words about boats", "And about lakes?"):
-        await page.get_by_test_id("chat-text").fill(text)
-        await page.get_by_test_id("chat-text").press("Enter")
-        await expect(page.get_by_test_id("said").last).not_to_be_empty()
-        if text.startswith("120"):
-            await page.get_by_test_id("chat-stop").click()
-            await expect(page.get_by_test_id("chat-note").last).to_be_visible()
+async def what_to_find(world: World) -> Page:
+    """The sheet of the search field, with a tag."""
+    page = await made(world)
+    async with WireClient.connect(page.url) as client:
+        [task, *_] = (await client.ask(action="list"))["tasks"]
+        await client.ask(action="mark", task_id=task["task_id"], starred=True, tags=["sea"])
+    await page.get_by_test_id("find-text").focus()
+    await expect(page.get_by_test_id("find-choice").first).to_have_text("sea")
     return page
 
 
 @scene
-async def new_chat(world: World) -> Page:
-    page = await world.visit()
-    await page.get_by_test_id("chat-tab").click()
-    await expect(page.get_by_test_id("chat-text")).to_be_visible()
+async def found(world: World) -> Page:
+    page = await made(world)
+    await page.get_by_test_id("find-text").fill("lighthouse")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("find-count")).to_be_visible()
     return page
 
 
 @scene
-async def sign_in(world: World) -> Page:
-    url = await world.server(auth="tokens")
-    page = await world.open(url.partition("#")[0])
-    await page.get_by_test_id("token").fill("wrong")
-    await page.get_by_test_id("token").press("Enter")
-    await expect(page.get_by_test_id("token-problem")).to_be_visible()
+async def nothing_found(world: World) -> Page:
+    page = await made(world)
+    await page.get_by_test_id("find-text").fill("volcano")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("find-nothing")).to_be_visible()
     return page
-
-
-@scene
-async def signed_in(world: World) -> Page:
-    page = await world.open(await world.server(auth="tokens"))
-    await live(page)
-    await expect(page.get_by_test_id("sign-out")).to_be_visible()
-    return page
-
-
-@scene
-async def signed_out(world: World) -> Page:
-    page = await signed_in(world)
-    await page.get_by_test_id("sign-out").click()
-    await expect(page.get_by_test_id("sign-in-why")).to_be_visible()
-    return page
-
-
-@scene
-async def line_lost(world: World) -> Page:
-    page = await world.visit()
-    await world.make(page, f"a running one{FROZEN}4", "a landed one", end=False)
-    await has_state(page.get_by_test_id("tile").filter(has_text="a running one"), "running")
-    await lose_the_line(page)
-    await page.get_by_test_id("prompt").fill("asked for while away")
-    await page.get_by_test_id("generate").click()
-    return page
-
-
-@scene
-async def server_away(world: World) -> Page:
-    """The page that is opened while its server is away."""
-    page = await world.visit()
-    await world.make(page, f"a running one{FROZEN}4", end=False)
-    await page.context.add_init_script("window.away = true")
-    await page.reload()
-    await expect(page.get_by_test_id("away")).to_be_visible()
-    return page
-
-
-@scene
-async def models_away(world: World) -> Page:
-    """With what the chip says of it."""
-    page = await world.visit(xinference_url=AWAY)
-    await page.get_by_test_id("connection").click()
-    await expect(page.get_by_test_id("line-cure")).to_be_visible()
-    return page
-
-
-@scene
-async def nothing_loads(world: World) -> Page:
-    page = await (await world.context()).new_page()
-
-    async def refuse(route: Route) -> None:
-        await route.abort()
-
-    await page.route("**/ui/dom.js", refuse)
-    await page.goto(await world.server())
-    await expect(page.get_by_test_id("loading")).to_be_visible()
-    return page
-
-
-@scene
-async def specifications(world: World) -> Page:
-    return await world.open(f"{await world.server()}docs/")
-
-
-async def settle(page: Page) -> None:
-    """Let what moves come to its end: a colour on its way from one to another is neither."""
-    async with asyncio.timeout(60):
-        await page.evaluate("""Promise.all(document.getAnimations().map((animation) => {
-          if (animation.effect?.getComputedTiming().endTime !== Infinity) return animation.finished.catch(() => {});
-        }))""")

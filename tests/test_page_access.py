@@ -11,9 +11,11 @@ from playwright.async_api import Browser
 from conftest import Serve
 from node_tools import AXE, node_tools
 from page_checks import COLOURS, axe, cut_off, too_small, too_wide, walked
-from page_scenes import SCENES, World, settle
+from page_world import World, all_scenes, settle
 
 pytest_plugins = ["page_fixtures"]
+
+SCENES = all_scenes()
 
 WIDTHS = {360: 740, 768: 1024, 1440: 900, 2560: 1440}
 """Of a phone, a tablet, a laptop, and a large screen; and their heights, in CSS pixels."""

@@ -1,0 +1,170 @@
+"""The states of the page beside images: chat, log-in, operators, what is away; see `page_scenes.py`."""
+
+from aiohttp import web
+from playwright.async_api import Page, Route, expect
+
+from clients import WireClient, hosted
+from page_kit import FROZEN, has_state, live, lose_the_line
+from page_world import AWAY, World, scene
+from xinflight.app import setup
+from xinflight.auth import Identity
+from xinflight.cli import serving
+from xinflight.demo import Faults
+from xinflight.settings import Settings
+
+
+@scene
+async def chat(world: World) -> Page:
+    """An answer that was stopped, and one that is being written."""
+    page = await world.visit()
+    await page.get_by_test_id("chat-tab").click()
+    world.engine.faults = Faults(freeze=12, requests=2)
+    for text in ("120 words about boats", "And about lakes?"):
+        await page.get_by_test_id("chat-text").fill(text)
+        await page.get_by_test_id("chat-text").press("Enter")
+        await expect(page.get_by_test_id("said").last).not_to_be_empty()
+        if text.startswith("120"):
+            await page.get_by_test_id("chat-stop").click()
+            await expect(page.get_by_test_id("chat-note").last).to_be_visible()
+    return page
+
+
+@scene
+async def new_chat(world: World) -> Page:
+    page = await world.visit()
+    await page.get_by_test_id("chat-tab").click()
+    await expect(page.get_by_test_id("chat-text")).to_be_visible()
+    return page
+
+
+@scene
+async def sign_in(world: World) -> Page:
+    url = await world.server(auth="tokens")
+    page = await world.open(url.partition("#")[0])
+    await page.get_by_test_id("token").fill("wrong")
+    await page.get_by_test_id("token").press("Enter")
+    await expect(page.get_by_test_id("token-problem")).to_be_visible()
+    return page
+
+
+@scene
+async def signed_in(world: World) -> Page:
+    page = await world.open(await world.server(auth="tokens"))
+    await live(page)
+    await expect(page.get_by_test_id("sign-out")).to_be_visible()
+    return page
+
+
+@scene
+async def signed_out(world: World) -> Page:
+    page = await signed_in(world)
+    await page.get_by_test_id("sign-out").click()
+    await expect(page.get_by_test_id("sign-in-why")).to_be_visible()
+    return page
+
+
+@scene
+async def demo(world: World) -> Page:
+    """The empty sheet of the demo, which says what it is."""
+    settings = Settings(port=0, drain=0.0)
+    url, _ = await world.stack.enter_async_context(serving(settings, demo=True))
+    page = await world.open(url)
+    await live(page)
+    await page.get_by_test_id("connection").click()
+    await expect(page.get_by_test_id("line-demo")).to_be_visible()
+    return page
+
+
+@scene
+async def menu_of_a_phone(world: World) -> Page:
+    page = await signed_in(world)
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.get_by_test_id("tools-open").click()
+    await expect(page.get_by_test_id("theme")).to_be_visible()
+    return page
+
+
+@scene
+async def notice(world: World) -> Page:
+    page = await world.visit()
+    await page.route("**/words/*.json", lambda route: route.fulfill(body="later"))
+    await page.get_by_test_id("lang").click()
+    await expect(page.get_by_test_id("notice")).to_be_visible()
+    return page
+
+
+async def who(request: web.Request, token: str | None) -> Identity:
+    """Take everybody for an admin."""
+    return Identity(id=request.cookies.get("user", "boss"), admin=True)
+
+
+@scene
+async def operator(world: World) -> Page:
+    app = web.Application()
+    settings = Settings(xinference_url=await world.emulate(world.engine), default_size="64x64", drain=0.0)
+    setup(app, settings, authenticate=who, page=True)
+    url = await world.stack.enter_async_context(hosted(app))
+    world.stack.callback(world.engine.thaw)
+    ann = await world.stack.enter_async_context(WireClient.connect(url, headers={"Cookie": "user=ann"}))
+    for number, prompt in enumerate(("a failed one demo:error", *[f"a running one{FROZEN}4"] * 2, "a waiting one")):
+        await ann.ask(action="generate", task_id=f"ann-{number}", prompt=prompt, n=2)
+    page = await world.open(f"{url}#operator")
+    await expect(page.get_by_test_id("operator-entry").first).to_be_visible()
+    return page
+
+
+@scene
+async def operator_asked(world: World) -> Page:
+    page = await operator(world)
+    await page.get_by_test_id("operator-drain").click()
+    await expect(page.get_by_test_id("operator-ask")).to_be_visible()
+    return page
+
+
+@scene
+async def line_lost(world: World) -> Page:
+    page = await world.visit()
+    await world.make(page, f"a running one{FROZEN}4", "a landed one", end=False)
+    await has_state(page.get_by_test_id("tile").filter(has_text="a running one"), "running")
+    await lose_the_line(page)
+    await page.get_by_test_id("prompt").fill("asked for while away")
+    await page.get_by_test_id("generate").click()
+    return page
+
+
+@scene
+async def server_away(world: World) -> Page:
+    """The page that is opened while its server is away."""
+    page = await world.visit()
+    await world.make(page, f"a running one{FROZEN}4", end=False)
+    await page.context.add_init_script("window.away = true")
+    await page.reload()
+    await expect(page.get_by_test_id("away")).to_be_visible()
+    return page
+
+
+@scene
+async def models_away(world: World) -> Page:
+    """With what the chip says of it."""
+    page = await world.visit(xinference_url=AWAY)
+    await page.get_by_test_id("connection").click()
+    await expect(page.get_by_test_id("line-cure")).to_be_visible()
+    return page
+
+
+@scene
+async def nothing_loads(world: World) -> Page:
+    page = await (await world.context()).new_page()
+
+    async def refuse(route: Route) -> None:
+        await route.abort()
+
+    await page.route("**/ui/dom.js", refuse)
+    await page.goto(await world.server())
+    await expect(page.get_by_test_id("loading")).to_be_visible()
+    return page
+
+
+@scene
+async def specifications(world: World) -> Page:
+    return await world.open(f"{await world.server()}docs/")
