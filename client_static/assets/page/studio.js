@@ -73,7 +73,7 @@ export function openStudio(page) {
     lastSeed: () => store.newestSeed,
     seconds: (work) => times.seconds(work),
     chosen: (id) => {
-      page.model.value = id;
+      page.model.value = byId("model-shown", HTMLElement).textContent = id;
     },
     preferred: (dock) => page.choose({ dock }, SETTLED),
     lazy: page.lazy,

@@ -14,6 +14,8 @@ import { byDay, landingOrder, midnight } from "./sections.js";
 const AHEAD = 1;
 /** The height of the strip of what failed or was cancelled, in pixels, on a wide and on a narrow sheet. */
 const STRIP = { wide: 64, narrow: 148 };
+/** Pixels below which a sheet is narrow: a strip then has its acts below its words. */
+const NARROW = 600;
 
 /**
  * The sheet: what is in flight in the order in which it lands, then everything that was made, day by day. Only the tiles
@@ -159,7 +161,9 @@ export class Sheet {
     if (width === this.#space.peek().width) return;
     const style = getComputedStyle(this.#root);
     const [row, gap] = ["--row", "--gap"].map((name) => Number.parseFloat(style.getPropertyValue(name)));
-    this.#space.value = { width, row: row ?? 236, gap: gap ?? 6, strip: width < 600 ? STRIP.narrow : STRIP.wide };
+    const narrow = width < NARROW;
+    this.#root.classList.toggle("narrow", narrow);
+    this.#space.value = { width, row: row ?? 236, gap: gap ?? 6, strip: narrow ? STRIP.narrow : STRIP.wide };
   }
 
   #later() {
