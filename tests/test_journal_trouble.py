@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from clients import FakeClock
-from factories import FENCE, POOL, charge, lease, make_task
+from factories import FENCE, POOL, charge, lease, make_task, result, seqs
 from scripted_gateway import turns
 from xinflight.errors import StorageUnavailable
 from xinflight.journal import Journal, MemoryBus
 from xinflight.journal.journal import CHARGE_SECONDS, RETRY
-from xinflight.model import Usage
+from xinflight.model import Marks, Usage, marked_message
 from xinflight.storage import MemoryStore, Outcome, Write
 from xinflight.supervise import Supervisor
 
@@ -49,6 +49,10 @@ async def journal(store: HeldStore, clock: FakeClock) -> AsyncIterator[Journal]:
     journal = Journal(store, MemoryBus(), clock, Supervisor(clock))
     await journal.open()
     yield journal
+    # However a test ended: else this would wait for ever.
+    store.broken = False
+    store.go_on.set()
+    await clock.advance(RETRY)
     await journal.close()
 
 
@@ -81,3 +85,54 @@ async def test_the_latest_finish_tag_counts(
     assert (await store.tags(POOL)).finish == {"ann": 2.0}
     (used,) = await store.usage("ann", first="2026-01-01", last="2026-01-01")
     assert used.seconds == 2.0
+
+
+async def test_nothing_is_accepted_while_something_waits_for_the_store(
+    store: HeldStore, journal: Journal, clock: FakeClock
+) -> None:
+    """Each try to store it may be the one that fails again."""
+    task = make_task()
+    await journal.accept(task)
+    store.broken = True
+    saving = journal.save(task, FENCE)
+    await turns()
+    assert journal.broken
+    store.go_on.clear()
+    await clock.advance(RETRY)
+    assert journal.broken
+    store.broken = False
+    store.go_on.set()
+    await saving
+    assert not journal.broken
+
+
+async def test_a_star_is_refused_and_not_stored_later(store: HeldStore, journal: Journal, clock: FakeClock) -> None:
+    """A refusal has no side effects."""
+    task = make_task()
+    await journal.accept(task)
+    store.broken = True
+    marks = [Marks(index=0, starred=True)]
+    marking = asyncio.create_task(journal.mark(task, marked_message(task, marks, 1.0), marks))
+    await turns()
+    assert marking.done()
+    assert isinstance(marking.exception(), StorageUnavailable)
+    store.broken = False
+    await clock.advance(RETRY)
+    assert await store.library.marks(task.uid) == []
+    assert await journal.mark(task, marked_message(task, marks, 1.0), marks) is not None
+    assert await store.library.marks(task.uid) == marks
+
+
+async def test_whoever_gives_up_waiting_stops_nobody(store: HeldStore, journal: Journal) -> None:
+    """What was to be stored is, and the next ones of its batch are told."""
+    task = make_task()
+    await journal.accept(task)
+    store.go_on.clear()
+    ended = journal.append(task, result(task), FENCE)
+    saving = journal.save(task, FENCE)
+    await turns()
+    ended.cancel()
+    store.go_on.set()
+    await turns()
+    assert saving.done()
+    assert await seqs(store) == [1, 2]
