@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar o
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal bench-page soak specs plots clean
+.PHONY: help run test test-types test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal bench-page soak specs plots clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -41,8 +41,8 @@ run: $(VENV)/.ready-to-run
 test: $(VENV)/.ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	@$(MAKE) -s test-js
+	@# Beside each other: neither keeps two cores busy.
+	@$(MAKE) -s --jobs 2 test-types test-js
 	$(PYTEST) $(PARALLEL) --dist worksteal -m 'not process and not browser and not slow and not xinference'
 
 test-slow: $(VENV)/.ready-to-test
@@ -50,11 +50,17 @@ test-slow: $(VENV)/.ready-to-test
 
 test-all: test test-slow
 
+test-types: $(VENV)/.ready-to-test
+	$(BIN)/mypy
+
 # Skipped without npm, but not in CI.
 test-js:
-	@if command -v npm >/dev/null; then $(MAKE) -s node_modules/.ready && npm run --silent check; \
+	@if command -v npm >/dev/null; then $(MAKE) -s node_modules/.ready && $(MAKE) -s js-lint js-types js-unit; \
 	elif [ "$$CI" = true ]; then echo 'The browser side must be checked in CI, and npm is not installed' >&2; exit 1; \
 	else echo 'Skipped the checks of the browser side: npm is not installed'; fi
+
+js-%:
+	@npm run --silent $*
 
 node_modules/.ready: package-lock.json
 	@echo '== Installing what checks the browser side into node_modules (once)'

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -24,6 +25,10 @@ from xinflight.cli import serving
 from xinflight.demo import EmulatedModel, Emulator, EmulatorOptions, serve_emulator
 from xinflight.settings import Settings
 from xinflight.storage import MemoryStore, SqliteStore, Store
+
+# A machine may be as slow as it likes: no example has to be over in a certain time.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 LANES_OF_FIXTURES = {"browser": "browser", "_installed": "xinference", "disk": "process", "read_only": "process"}
 """A test that takes one of these fixtures is in this lane, whether its author marked it or not."""

@@ -60,14 +60,14 @@ def decoded(frame: str | bytes) -> Any:
     return refused
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200) | st.text().map(str.encode))
 def test_any_bytes(frame: bytes) -> None:
     """Bytes that nobody meant are refused with a type."""
     decoded(frame)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(VALUES)
 def test_any_json(value: Any) -> None:
     """JSON that is no message is refused with a type; no action comes of it by chance."""
@@ -75,7 +75,7 @@ def test_any_json(value: Any) -> None:
     assert isinstance(answer, XinflightError)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(MESSAGES)
 def test_any_message(message: dict[str, Any]) -> None:
     """What is accepted is the same when it is said again, and names what it ignored."""
@@ -88,7 +88,7 @@ def test_any_message(message: dict[str, Any]) -> None:
     assert set(JSON.unknown_fields(frame.encode(), answer)) <= message.keys() - {"action"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(FIELDS), VALUES, st.sampled_from(ACTIONS))
 def test_the_error_names_the_field_at_fault(field: str, value: Any, action: str) -> None:
     """With one wrong field, that one is named, whatever text is in it."""
@@ -113,7 +113,7 @@ async def _conversation(frames: list[str | bytes]) -> list[dict[str, Any]]:
         return [json.loads(frame) for frame in sent]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(MESSAGES.map(json.dumps) | VALUES.map(json.dumps) | st.text() | st.binary(), max_size=8))
 def test_a_session_survives_anything(frames: list[str | bytes]) -> None:
     """Each frame has one direct answer, none of them says that something broke, and what was accepted goes on."""
@@ -123,7 +123,7 @@ def test_a_session_survives_anything(frames: list[str | bytes]) -> None:
     assert not [m for m in told if m.get("code") == "internal"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(100, 599), st.binary() | VALUES.map(json.dumps).map(str.encode), st.none() | st.text())
 def test_any_answer_of_an_upstream(status: int, body: bytes, retry_after: str | None) -> None:
     """An error body of any form becomes an error of ours."""
@@ -135,7 +135,7 @@ def test_any_answer_of_an_upstream(status: int, body: bytes, retry_after: str | 
 MAGIC = st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8 ", b"GIF89a", b""])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(MAGIC, st.binary(max_size=64))
 def test_any_image(magic: bytes, rest: bytes) -> None:
     """Bytes that only begin like an image are garbage of the upstream, not a bug of ours."""

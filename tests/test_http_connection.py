@@ -92,7 +92,7 @@ async def exchange(*pieces: bytes, head: bytes = b"GET / HTTP/1.1\r\n\r\n", body
     return b"".join(parts), wire
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.binary(max_size=200),
     st.sampled_from(["length", "chunks", "trailers"]),
@@ -110,7 +110,7 @@ def test_cut_anywhere(body: bytes, how: str, hints: int, cuts: list[int]) -> Non
     assert not wire.aborted
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from([b"", OK, OK + b"Content-Length: 20\r\n\r\n", chunked(b"{}")[:-2]]))
 def test_any_bytes_are_a_response_or_none(junk: bytes, start: bytes) -> None:
     """Nothing else comes of them, and the connection is closed where it is none."""

@@ -104,7 +104,7 @@ async def test_byte_by_byte(make: Make) -> None:
         assert await fetch(transport) == b'{"a":1}'
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.binary(max_size=300), st.sampled_from(["length", "chunks", "hints"]), st.randoms(use_true_random=False))
 def test_cut_anywhere(make: Make, body: bytes, how: str, luck: random.Random) -> None:
     """The same bytes in any pieces are the same response."""

@@ -156,7 +156,7 @@ BUSY_AFTER_PROGRESS = [
 ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @example(BUSY_AFTER_PROGRESS)
 @given(PLAYS)
 def test_any_order_of_events(play: list[tuple[Sequence[Any], int]]) -> None:

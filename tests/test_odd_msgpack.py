@@ -90,7 +90,7 @@ FRAMES = st.lists(st.tuples(ODD_KEYS, VALUES), max_size=4).map(lambda pairs: pac
 GENERATES = st.lists(st.tuples(ODD_KEYS, VALUES), max_size=4).map(lambda pairs: packed_map(*GENERATE, *pairs))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(FRAMES | GENERATES | st.binary(max_size=30), max_size=6))
 def test_every_frame_has_one_answer_and_every_task_an_ack(frames: list[bytes]) -> None:
     """Whatever the frames are made of, none of them breaks anything."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
 
 import aiohttp
 import pytest
@@ -14,6 +15,7 @@ from test_flooding_sockets import send_at_once
 from xinflight.app import setup
 from xinflight.errors import RateLimited
 from xinflight.gateway import Gateway
+from xinflight.rate_limit import PERIOD
 from xinflight.request_limits import REFUSED_PER_MINUTE, ClientMeter, RequestLimits
 from xinflight.settings import Settings
 
@@ -135,14 +137,17 @@ async def test_a_flood_is_told_then_closed() -> None:
         WireClient.connect(url, headers=BOB) as neighbour,
         WireClient.connect(url, headers=ANN) as client,
     ):
+        began = monotonic()
         send_at_once(client, *[{"action": "ping"}] * 5, *[{}] * 5, *[{"action": "ping"}] * (REFUSED_PER_MINUTE + 500))
         await client.closed()
+        # On a slow machine, some more were allowed meanwhile.
+        refused = REFUSED_PER_MINUTE * (1.0 + (monotonic() - began) / PERIOD)
         assert client.ws.close_code == 4429
         types = [message.get("code", message["type"]) for message in client.seen[1:]]
         # Not all refusals: what still waits to be sent is dropped with the connection.
         assert types[:10] == ["pong"] * 5 + ["unknown_action"] * 5
         assert set(types[10:]) == {"rate_limited"}
-        assert len(types) <= 10 + REFUSED_PER_MINUTE + 1
+        assert len(types) <= 10 + refused + 1
         await eventually(lambda: gateway.connections.count == 1)
         assert (await neighbour.ask(action="ping"))["type"] == "pong"
 
