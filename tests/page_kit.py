@@ -75,7 +75,9 @@ def chromium_path() -> str:
 
 
 async def live(page: Page) -> None:
+    """Wait until there is a connection, and the parts are there that the page loads after that by itself."""
     await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "live")
+    await expect(page.locator("html")).to_have_attribute("data-complete", "true")
 
 
 async def caught_up(page: Page) -> None:

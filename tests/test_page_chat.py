@@ -199,7 +199,7 @@ async def test_the_chat_is_used_by_keyboard(room: Studio) -> None:
     await page.get_by_test_id("studio-tab").focus()
     await page.keyboard.press("ArrowRight")
     await expect(page.get_by_test_id("chat-tab")).to_be_focused()
-    for _ in range(10):
+    for _ in range(20):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement.dataset.testid") == "chat-text":
             break

@@ -2,6 +2,7 @@
 import { byId } from "./ui/dom.js";
 import { LanguageButton } from "./ui/language.js";
 import { listenForKeys } from "./ui/shortcuts.js";
+import { loadStyle } from "./ui/style.js";
 import { ThemeButton } from "./ui/theme.js";
 import { uncoverFocus } from "./ui/uncover.js";
 
@@ -11,7 +12,10 @@ import { uncoverFocus } from "./ui/uncover.js";
 export function openBar(page) {
   const theme = new ThemeButton((chosen) => page.choose({ theme: chosen }));
   uncoverFocus();
-  const list = page.lazy(async () => new (await import("./ui/shortcut_list.js")).ShortcutList());
+  const list = page.lazy(async () => {
+    const [{ ShortcutList }] = await Promise.all([import("./ui/shortcut_list.js"), loadStyle("view.css")]);
+    return new ShortcutList();
+  });
   const showList = async () => (await list())?.open();
   byId("shortcuts-open", HTMLButtonElement).addEventListener("click", showList);
   listenForKeys([

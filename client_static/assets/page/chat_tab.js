@@ -4,6 +4,7 @@ import { More } from "./sheet/more.js";
 import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
 import { keep, readKept } from "./store/storage.js";
+import { loadStyle } from "./ui/style.js";
 import { Tabs } from "./ui/tabs.js";
 
 /** @typedef {import("../client/xinflight.js").Task} Task */
@@ -23,7 +24,7 @@ export function offerChat(page) {
   let chat = null;
 
   const load = page.lazy(async () => {
-    const { Chat } = await import("./chat/chat.js");
+    const [{ Chat }] = await Promise.all([import("./chat/chat.js"), loadStyle("chat.css")]);
     chat = new Chat(client, draft, chats, {
       say: (text) => announcer.say(text),
       mayDelete: (title) => page.mayDelete(t("delete.title", { prompt: title }), t("chat.delete_text")),
@@ -45,6 +46,7 @@ export function offerChat(page) {
   new More(client, { grown: () => {}, problem }, "chat-more");
 
   client.on("models", offer);
+  page.later(async () => (offered() ? load() : null));
   client.on("task", (task) => {
     if (!isChat(task)) return;
     chats.add(task);

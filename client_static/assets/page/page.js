@@ -4,6 +4,7 @@ import { t } from "../words/words.js";
 import { Announcer } from "./status/announcer.js";
 import { StatusBar } from "./status/status.js";
 import { byId } from "./ui/dom.js";
+import { loadStyle } from "./ui/style.js";
 import { Toasts } from "./ui/toasts.js";
 
 /** @typedef {import("../client/xinflight.js").Preferences} Preferences */
@@ -32,6 +33,8 @@ export class Page {
   signIn = () => {};
   /** @type {(() => void)[]} */
   #leaving = [];
+  /** @type {Lazy<unknown>[]} */
+  #later = [];
   /** @type {((preferences: Preferences, first: boolean) => void)[]} */
   #following = [];
 
@@ -49,6 +52,12 @@ export class Page {
     this.onLeave(() => this.toasts.clear());
     addEventListener("hashchange", () => (this.entered = true));
     this.later(this.#preferences);
+    const stop = client.on("status", ({ state }) => {
+      if (state === "connecting") return;
+      stop();
+      // Not before what this connection brought is shown.
+      setTimeout(() => this.#loadRest());
+    });
   }
 
   /** Tell of a request that failed. @param {{code: string, message?: string, limit?: string}} error */
@@ -122,7 +131,7 @@ export class Page {
   }
 
   #confirm = this.lazy(async () => {
-    const { Confirm } = await import("./ui/confirm.js");
+    const [{ Confirm }] = await Promise.all([import("./ui/confirm.js"), loadStyle("view.css")]);
     const confirm = new Confirm();
     this.onLeave(() => confirm.close());
     return confirm;
@@ -144,11 +153,11 @@ export class Page {
    * @param {Lazy<unknown>} part
    */
   later(part) {
-    const stop = this.client.on("status", ({ state }) => {
-      if (state === "connecting") return;
-      stop();
-      // Not before what this connection brought is shown.
-      setTimeout(part);
-    });
+    this.#later.push(part);
+  }
+
+  async #loadRest() {
+    await Promise.all(this.#later.map((part) => part()));
+    document.documentElement.dataset.complete = "true";
   }
 }

@@ -1,23 +1,16 @@
 // @ts-check
 import { errorText, lang, percent, plural, t } from "../words/words.js";
-import { Board } from "./board/board.js";
-import { Cancelling } from "./board/cancelling.js";
-import { PauseButton } from "./board/pause.js";
 import { Form } from "./dock/form.js";
 import { learnTimes } from "./dock/times.js";
-import { Acts } from "./sheet/acts.js";
 import { EmptySheet } from "./sheet/empty.js";
 import { More } from "./sheet/more.js";
 import { Sheet } from "./sheet/sheet.js";
-import { showProgress } from "./status/favicon.js";
-import { Title } from "./status/title.js";
 import { openFind } from "./find/field.js";
 import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
 import { EarlierPrompts } from "./store/earlier_prompts.js";
-import { shortened } from "./store/output_words.js";
 import { Store } from "./store/store.js";
-import { byId } from "./ui/dom.js";
+import { loadStyle } from "./ui/style.js";
 import { GRID, IMAGE } from "./view/address.js";
 
 /** @typedef {import("./page.js").Page} Page */
@@ -34,19 +27,18 @@ export function openStudio(page) {
   const { client, key, announcer, problem, toasts } = page;
   /** @type {import("./status/bell.js").Bell | null} */
   let bell = null;
+  /** @type {ReturnType<typeof import("./flight.js").openFlight> | null} */
+  let flight = null;
 
   /**
-   * Announce a change of an output, and count it in the title.
+   * Announce a change of an output.
    * @param {GenerationOutput} output
    * @param {News} what
    */
   const tell = (output, what) => {
     const { name, state } = output;
-    if (what === "ready" || what === "failed") {
-      title.count(what);
-      bell?.count(what);
-    }
-    if (what !== "progress") cancelling.ended(output);
+    if (what === "ready" || what === "failed") bell?.count(what);
+    flight?.tell(output, what);
     // A cancel is told by its toast.
     if (what === "cancelled") return;
     if (what === "progress") {
@@ -55,7 +47,6 @@ export function openStudio(page) {
   };
 
   const store = new Store(client, tell);
-  const title = new Title(store);
   const draft = new Draft(key);
   const times = learnTimes(client, key, () => form.renderCost());
   const form = new Form(draft, {
@@ -78,28 +69,16 @@ export function openStudio(page) {
     preferred: (dock) => page.choose({ dock }, SETTLED),
     lazy: page.lazy,
   });
-  const cancelling = new Cancelling(client, store, toasts, problem);
-  const acts = new Acts(client, store, cancelling, {
-    reuse: (params, image) => form.fill(params, image),
-    start: (image) => form.startFrom(image),
-    mayDelete: (prompt, n) => page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
-    problem,
-    asked: () => sheet.showNewest(),
+  const openFlight = page.lazy(async () => {
+    const flying = await import("./flight.js");
+    flight = flying.openFlight(page, store, {
+      reuse: (params, image) => form.fill(params, image),
+      start: (image) => form.startFrom(image),
+      asked: () => sheet.showNewest(),
+    });
+    return flight;
   });
-  new Board(store, {
-    cancel: (output) => cancelling.one(output),
-    cancelAll: () => cancelling.all(),
-    cancelGeneration: (generation) => cancelling.generation(generation),
-    cancelOthers: (generation) => cancelling.all(generation),
-    lazy: page.lazy,
-    move: (taskId, where) => void client.move(taskId, where).catch(problem),
-    home: () => byId("gallery", HTMLElement),
-  });
-  new PauseButton(client, {
-    problem,
-    changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
-  });
-  showProgress(store);
+  page.later(openFlight);
   const posters = page.lazy(async () => {
     const { Posters } = await import("./sheet/posters.js");
     const kept = new Posters();
@@ -107,7 +86,7 @@ export function openStudio(page) {
     return kept;
   });
   const poster = async (/** @type {import("../client/xinflight.js").OutputRef} */ video) => (await posters())?.of(video) ?? null;
-  const sheet = new Sheet(store, (action, output) => acts.do(action, output), poster);
+  const sheet = new Sheet(store, async (action, output) => (await openFlight())?.acts.do(action, output), poster);
   new EmptySheet(sheet.empty, page.status.trouble, page.lazy(async () => {
     const { showExamples } = await import("./sheet/examples.js");
     showExamples();
@@ -116,12 +95,13 @@ export function openStudio(page) {
 
   openFind(page, store);
   page.at(IMAGE, page.lazy(async () => {
-    const { Viewer } = await import("./view/viewer.js");
-    const viewer = new Viewer(store, sheet, acts, { problem, entered: () => page.entered });
+    const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadStyle("view.css")]);
+    if (!there) throw new Error("what can be done with an image is not there");
+    const viewer = new Viewer(store, sheet, there.acts, { problem, entered: () => page.entered });
     page.onLeave(() => viewer.close());
   }));
   page.at(GRID, page.lazy(async () => {
-    const { GridView } = await import("./view/grid_view.js");
+    const [{ GridView }] = await Promise.all([import("./view/grid_view.js"), loadStyle("view.css")]);
     const view = new GridView(client, store, { problem, entered: () => page.entered });
     page.onLeave(() => view.close());
   }));

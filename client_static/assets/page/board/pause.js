@@ -18,7 +18,8 @@ export class PauseButton {
    */
   constructor(client, host) {
     this.#client = client;
-    let was = false;
+    let was = client.queue.paused;
+    this.#live = client.status.state === "live";
     client.on("queue", ({ paused }) => {
       this.#render();
       if (paused !== was) host.changed(paused);

@@ -1,10 +1,8 @@
 // @ts-check
-import { html, render } from "../../vendor/lit-html/lit-html.js";
 import { t } from "../../words/words.js";
 import { byId } from "../ui/dom.js";
 import { ratioOf, shapeChips } from "./shapes.js";
 
-/** @typedef {import("./shapes.js").ShapeChip} ShapeChip */
 /** @typedef {import("./size_field.js").SizeField} SizeField */
 
 /** The numbers of images that are one click away. */
@@ -59,7 +57,7 @@ export class Chips {
     this.#other.hidden = !sized;
     this.#other.textContent = known ? t("dock.other_shape") : value.replace("x", " × ") || t("dock.other_shape");
     this.#other.setAttribute("aria-pressed", String(!known));
-    render(chips.map((chip) => shape(chip, chip.size === value)), this.#shapes);
+    showChoices(this.#shapes, "shape", chips.map(({ name, size }) => ({ text: name, value: size, checked: size === value })));
     this.#renderCounts(video ? [1, 2] : COUNTS, most);
     const locked = this.#seed.value !== "";
     this.#lock.setAttribute("aria-pressed", String(locked));
@@ -75,19 +73,37 @@ export class Chips {
   #renderCounts(offered, most) {
     const chosen = this.#n.valueAsNumber || 1;
     const counts = [...new Set([...offered.filter((n) => n <= most), chosen])].toSorted((a, b) => a - b);
-    const count = (/** @type {number} */ n) => html`<label class="seg-item"><input type="radio" name="count"
-      data-testid="count" value=${n} .checked=${n === chosen}>${n}</label>`;
-    render(counts.map(count), this.#counts);
+    showChoices(this.#counts, "count", counts.map((n) => ({ text: String(n), value: String(n), checked: n === chosen })));
   }
 }
 
 /**
- * @param {ShapeChip} chip
- * @param {boolean} checked
+ * Show radio buttons. Those that are there stay: one may have the focus.
+ * @param {HTMLElement} root
+ * @param {"shape" | "count"} name
+ * @param {{text: string, value: string, checked: boolean}[]} choices of a shape, `text` is its ratio
  */
-function shape({ name, size }, checked) {
-  const ratio = ratioOf(name.replace(":", "x"));
-  const [width, height] = ratio > 1 ? [DRAWN, DRAWN / ratio] : [DRAWN * ratio, DRAWN];
-  return html`<label class="seg-item"><input type="radio" name="shape" data-testid="shape" value=${size}
-    .checked=${checked}><i class="drawn" .style=${`width: ${width}px; height: ${height}px`}></i>${name}</label>`;
+function showChoices(root, name, choices) {
+  while (root.children.length > choices.length) root.lastElementChild?.remove();
+  for (const [at, { text, value, checked }] of choices.entries()) {
+    const label = root.children[at] ?? root.appendChild(document.createElement("label"));
+    if (label.textContent !== text) {
+      const input = Object.assign(document.createElement("input"), { type: "radio", name });
+      input.dataset.testid = name;
+      label.className = "seg-item";
+      label.replaceChildren(input, ...(name === "shape" ? [drawn(text)] : []), text);
+    }
+    const input = label.querySelector("input");
+    if (input) Object.assign(input, { value, checked });
+  }
+}
+
+/** Return a drawing of a shape. @param {string} ratio like `3:2` */
+function drawn(ratio) {
+  const shape = document.createElement("i");
+  const of = ratioOf(ratio.replace(":", "x"));
+  shape.className = "drawn";
+  shape.style.width = `${of > 1 ? DRAWN : DRAWN * of}px`;
+  shape.style.height = `${of > 1 ? DRAWN / of : DRAWN}px`;
+  return shape;
 }

@@ -2,6 +2,7 @@
 import { errorText, onLang, percent, t } from "../../words/words.js";
 import { Attachment, StoredImage } from "./attachment.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
+import { loadStyle } from "../ui/style.js";
 import { takeImages } from "./image_intake.js";
 
 /** @typedef {import("./attachment.js").Uploader} Uploader */
@@ -53,7 +54,11 @@ export class StartImage {
   constructor(upload, lazy, changed) {
     this.#upload = upload;
     this.#painting = lazy(async () => {
-      const [{ MaskEditor }, { maskImage }] = await Promise.all([import("./mask_editor.js"), import("./mask_image.js")]);
+      const [{ MaskEditor }, { maskImage }] = await Promise.all([
+        import("./mask_editor.js"),
+        import("./mask_image.js"),
+        loadStyle("view.css"),
+      ]);
       return { editor: (this.#editor = new MaskEditor()), maskImage };
     });
     this.#changed = changed;

@@ -2,6 +2,7 @@
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { duration, errorText, onLang, plural, t, when } from "../../words/words.js";
 import { keepFocus } from "../ui/dom.js";
+import { loadStyle } from "../ui/style.js";
 import { cancel, cancelAll, drain, hold, look, moveFirst, notify, pause } from "./data.js";
 import { Dialog } from "./dialogs.js";
 import { keyOf, nextTemplate, runningTemplate } from "./entries.js";
@@ -28,14 +29,7 @@ const TYPED = 250;
  * @param {OperatorHost} host
  */
 export async function loadOperator(parent, host) {
-  const style = document.createElement("link");
-  style.rel = "stylesheet";
-  style.href = new URL("../../styles/operator.css", import.meta.url).href;
-  await new Promise((loaded, failed) => {
-    style.addEventListener("load", loaded);
-    style.addEventListener("error", failed);
-    document.head.append(style);
-  });
+  await loadStyle("operator.css");
   return new Operator(parent, host);
 }
 
