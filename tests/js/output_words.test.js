@@ -85,5 +85,7 @@ test("another attempt is told with its reason", () => {
 test("an output is called by its prompt, shortened, and its place", () => {
   assert.equal(tileName("a boat", 0, 1), "“a boat”");
   assert.equal(tileName("a boat", 1, 3), "“a boat”, image 2 of 3");
+  // A name from right to left does not turn the sentence that it stands in.
+  assert.equal(tileName("חתול", 0, 1), "“\u2068חתול\u2069”");
   assert.equal(tileName("x".repeat(41), 0, 1), `“${"x".repeat(39)}…”`);
 });

@@ -84,7 +84,15 @@ export function tileName(prompt, index, count) {
   return count > 1 ? t("tile.name", { prompt: short, i: index + 1, n: count }) : t("tile.name_one", { prompt: short });
 }
 
-/** Shorten a prompt to at most 40 characters. @param {string} prompt */
+/** Letters of the scripts that go from right to left. */
+const LEFTWARDS = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/;
+
+/**
+ * Shorten a prompt to at most 40 characters, for use in a sentence: one that goes from right to left is kept from turning
+ * the words around it (by the isolates of Unicode's bidirectional algorithm, UAX 9).
+ * @param {string} prompt
+ */
 export function shortened(prompt) {
-  return prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
+  const short = prompt.length > 40 ? `${prompt.slice(0, 39)}…` : prompt;
+  return LEFTWARDS.test(short) ? `\u2068${short}\u2069` : short;
 }

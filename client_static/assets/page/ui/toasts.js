@@ -52,7 +52,6 @@ export class Toasts {
     toast.dataset.testid = "toast";
     const words = document.createElement("p");
     words.textContent = text;
-    words.dir = "auto";
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain";
