@@ -158,6 +158,7 @@ async def test_a_mask_is_painted_black_and_white_at_the_images_own_size(atelier:
     await bring(page, "file", picture())
     await page.get_by_test_id("mask-open").click()
     canvas = page.get_by_test_id("mask-canvas")
+    await expect(canvas).to_be_visible()
     box = await canvas.bounding_box()
     assert box is not None
     x, y, width, height = box["x"], box["y"], box["width"], box["height"]
@@ -265,6 +266,7 @@ async def test_the_start_image_and_its_brush_fit_a_phone(atelier: Studio, lang: 
     await bring(page, "file", picture())
     await fits(page)
     await page.get_by_test_id("mask-open").click()
+    await expect(page.get_by_test_id("mask-done")).to_be_visible()
     await fits(page)
     box = await page.get_by_test_id("mask-done").bounding_box()
     assert box is not None
