@@ -29,6 +29,13 @@ test("every row but the last fills the width with tiles of one height, near the 
   assert.ok(rows.at(-1)[0].height <= SPACE.row);
 });
 
+test("a row is rather higher than wanted than lower, as long as it is not much higher", () => {
+  const lengths = (ratios, width) => rowsOf(justify(ratios, { ...SPACE, width })).map((row) => row.length);
+  assert.deepEqual(lengths([1, 1, 1, 1], 910), [3, 1]);
+  assert.deepEqual(lengths([1, 1, 1, 1], 354), [2, 2]);
+  assert.deepEqual(lengths([1, 1, 1.5], 750), [3], "two alone would be 372 high");
+});
+
 test("a strip has a row of its own, between the tiles before and after it", () => {
   const { boxes, height } = justify([1, null, 1], SPACE);
   assert.deepEqual(boxes.map(({ top }) => top), [0, 242, 312]);
