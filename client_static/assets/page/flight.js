@@ -4,6 +4,7 @@ import { Board } from "./board/board.js";
 import { Cancelling } from "./board/cancelling.js";
 import { PauseButton } from "./board/pause.js";
 import { Acts } from "./sheet/acts.js";
+import { Keeping } from "./sheet/keeping.js";
 import { showProgress } from "./status/favicon.js";
 import { Title } from "./status/title.js";
 import { shortened } from "./store/output_words.js";
@@ -41,7 +42,9 @@ export function openFlight(page, store, dock) {
   showProgress(store);
   const acts = new Acts(client, store, cancelling, {
     ...dock,
-    mayDelete: (prompt, n) => page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
+    keeping: new Keeping(client, toasts, (prompt, n) =>
+      page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
+    ),
     problem,
   });
   /**

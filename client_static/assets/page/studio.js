@@ -10,6 +10,7 @@ import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
 import { EarlierPrompts } from "./store/earlier_prompts.js";
 import { Store } from "./store/store.js";
+import { listenForKeys } from "./ui/shortcuts.js";
 import { loadStyle } from "./ui/style.js";
 import { GRID, IMAGE } from "./view/address.js";
 
@@ -86,7 +87,9 @@ export function openStudio(page) {
     return kept;
   });
   const poster = async (/** @type {import("../client/xinflight.js").OutputRef} */ video) => (await posters())?.of(video) ?? null;
-  const sheet = new Sheet(store, async (action, output) => (await openFlight())?.acts.do(action, output), poster);
+  /** @type {(action: import("./sheet/tile.js").TileAction, output: GenerationOutput) => Promise<void>} */
+  const act = async (action, output) => (await openFlight())?.acts.do(action, output);
+  const sheet = new Sheet(store, act, poster);
   new EmptySheet(sheet.empty, page.status.trouble, page.lazy(async () => {
     const { showExamples } = await import("./sheet/examples.js");
     showExamples();
@@ -94,6 +97,9 @@ export function openStudio(page) {
   new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
 
   openFind(page, store);
+  const when = () => sheet.focused !== null;
+  const onFocused = (/** @type {"star" | "remove"} */ action) => () => sheet.focused && act(action, sheet.focused);
+  listenForKeys([{ key: "s", when, act: onFocused("star") }, { key: "Delete", when, act: onFocused("remove") }]);
   page.at(IMAGE, page.lazy(async () => {
     const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadStyle("view.css")]);
     if (!there) throw new Error("what can be done with an image is not there");

@@ -6,7 +6,6 @@ import { requestOf } from "../store/requests.js";
 /** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
 /** @typedef {import("../dock/start_image.js").Known} Known */
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
-/** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
 /** @typedef {import("../store/store.js").Store} Store */
 /** @typedef {import("./tile.js").TileAction} TileAction */
 
@@ -19,7 +18,7 @@ export const VARIED = 0.6;
  * @typedef {object} ActsHost
  * @property {(params: GenerateParams, image: Known | undefined) => void} reuse fill the form; `image`: its start image
  * @property {(image: Known) => void} start start another generation from an image
- * @property {(prompt: string, outputs: number) => Promise<boolean>} mayDelete ask for confirmation
+ * @property {import("./keeping.js").Keeping} keeping stars, tags and deletes
  * @property {(error: XinflightError) => void} problem
  * @property {() => void} asked called after more was asked for
  */
@@ -49,11 +48,11 @@ export class Acts {
    * @param {GenerationOutput} output
    */
   do(action, output) {
-    const { generation } = output;
     if (action === "cancel") this.#cancelling.one(output);
     else if (action === "retry") this.retry(output);
     else if (action === "vary") this.vary(output);
-    else if (action === "remove") this.remove(generation);
+    else if (action === "star") this.star(output);
+    else if (action === "remove") this.remove(output);
     else this.reuse(output);
   }
 
@@ -105,15 +104,27 @@ export class Acts {
   retry({ generation, index }) {
     const { params } = generation;
     const seed = params.seed === undefined ? undefined : params.seed + index;
-    if (generation.outputs.length === 1) this.remove(generation);
+    if (generation.outputs.length === 1) this.#client.delete(generation.task.id).catch(this.#host.problem);
     this.#ask({ ...requestOf(params), seed });
   }
 
-  /** Delete a generation for good; asks for confirmation if it has images. @param {GenerationState} generation */
-  async remove({ prompt, task, outputs }) {
-    const made = outputs.filter(({ state }) => state.output !== null).length;
-    if (made && !(await this.#host.mayDelete(prompt, made))) return;
-    await this.#client.delete(task.id).catch(this.#host.problem);
+  /** Star an image, or no longer. @param {GenerationOutput} output */
+  star(output) {
+    if (output.state.output) this.#host.keeping.star(output);
+  }
+
+  /**
+   * Give an image these tags and no others.
+   * @param {GenerationOutput} output
+   * @param {string[]} tags
+   */
+  tag(output, tags) {
+    this.#host.keeping.tag(output, tags);
+  }
+
+  /** Delete an image, or a generation that has none; return whether it is gone. @param {GenerationOutput} output */
+  remove(output) {
+    return this.#host.keeping.remove(output);
   }
 
   /** @param {GenerateParams} params */

@@ -84,6 +84,12 @@ export class Sheet {
     return this.#shown.map((day) => day.find(output)).find((tile) => tile !== null) ?? null;
   }
 
+  /** The output whose tile has the focus; null if none has. */
+  get focused() {
+    const tile = document.activeElement?.closest(".tile");
+    return (tile && this.#outputs.find((output) => this.find(output) === tile)) ?? null;
+  }
+
   /** All outputs with a file, in the order of the sheet. */
   get made() {
     return this.#outputs.filter(({ state }) => state.output !== null);

@@ -11,11 +11,11 @@ import { addressOf } from "../view/address.js";
 
 /**
  * `reuse`: fill the form with what made it; `vary`: ask for four variations.
- * @typedef {"cancel" | "retry" | "reuse" | "vary" | "remove"} TileAction
+ * @typedef {"cancel" | "retry" | "star" | "reuse" | "vary" | "remove"} TileAction
  */
 
 /** @type {TileAction[]} */
-const ACTIONS = ["cancel", "retry", "reuse", "vary", "remove"];
+const ACTIONS = ["cancel", "retry", "star", "reuse", "vary", "remove"];
 
 /**
  * Resolves to the address of a video's first frame, or to null if there is none: then its player shows it.
@@ -118,8 +118,8 @@ export class Tile {
   }
 
   #showButtons() {
-    const { state, generation, index, isVideo } = this.output;
-    const { cancel, retry, reuse, vary, remove } = this.#buttons;
+    const { state, generation, index, isVideo, starred } = this.output;
+    const { cancel, retry, star, reuse, vary, remove } = this.#buttons;
     const { open, image, video, download, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
@@ -132,7 +132,10 @@ export class Tile {
     reuse.setAttribute("aria-label", state.output ? reuse.title : t("act.reuse"));
     vary.hidden = !there || isVideo;
     download.hidden = !there;
-    remove.hidden = !generation.ended || there;
+    star.hidden = !there;
+    star.setAttribute("aria-pressed", String(starred));
+    this.element.classList.toggle("starred", starred);
+    remove.hidden = !generation.ended && !there;
     open.hidden = !there || this.#unavailable;
     image.hidden = isVideo;
     video.hidden = !isVideo;

@@ -68,7 +68,7 @@ export class GenerationOutput {
 
   /** Whether it has a tile. What was cancelled has none: its toast has told what became of it. */
   get shown() {
-    return this.state.phase !== "cancelled" && !this.deleted && !this.generation.cleared;
+    return this.state.phase !== "cancelled" && !this.deleted && !this.generation.cleared && !this.generation.dismissed;
   }
 
   /** Whether it is a video, as far as is known. */
@@ -87,6 +87,8 @@ export class GenerationState {
   /** @type {GenerationOutput[]} */
   outputs = [];
   task;
+  /** Whether this person has just deleted it, and may still undo that. */
+  dismissed = false;
   #listener;
   /** True while the constructor replays known events, which must not be announced. */
   #quiet = true;
@@ -136,6 +138,19 @@ export class GenerationState {
   /** Whether an output of it waits, as the server told. */
   get waits() {
     return this.outputs.some(({ state }) => state.phase === "active" && state.waiting);
+  }
+
+  /** Whether an output was restored that was deleted before this page knew of it: then it has to be asked for. */
+  get incomplete() {
+    const made = this.outputs.filter(({ state }) => state.phase === "done" && state.output === null);
+    return this.ended && made.some(({ index }) => this.task.marks.get(index)?.deleted !== true);
+  }
+
+  /** Show nothing of it, or all of it again. @param {boolean} dismissed */
+  dismiss(dismissed) {
+    this.dismissed = dismissed;
+    this.#listener.marked();
+    this.#changed();
   }
 
   /** Update the outputs after a connect or a disconnect. @param {boolean} live */

@@ -73,6 +73,12 @@ export class Store {
     client.on("history", (more) => {
       this.more.value = more;
     });
+    client.library.on("marked", ({ task }) => {
+      const created = task?.created ?? null;
+      if (!task || created === null || !this.#states.get(task)?.incomplete) return;
+      // A time that goes through JSON may differ by a hair. Without a connection everything is listed again later.
+      client.library.find({ since: created, until: created + 0.001 }).catch(() => {});
+    });
     client.on("queue", () => this.#later());
     client.on("status", ({ state }) => this.#connection(state === "live"));
     setInterval(() => this.#tick(), 1000);

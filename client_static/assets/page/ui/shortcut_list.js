@@ -16,11 +16,13 @@ const KEYS = [
   ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
   ["keys.in_prompt", [[[CTRL, "Enter"], "keys.generate"], [["↑", "↓"], "keys.history"]]],
   ["keys.in_flight", [[[ALT, "↑", "↓"], "keys.move"]]],
+  ["keys.on_tile", [[["s"], "keys.star"], [["Delete"], "keys.delete"]]],
   ["keys.in_image", [
     [["←", "→"], "keys.walk"],
     [["+", "-", "0"], "keys.zoom"],
     [["c"], "keys.compare"],
     [["d"], "keys.download"],
+    [["s"], "keys.star"],
     [["Delete"], "keys.delete"],
   ]],
   ["keys.in_mask", [[["←", "→", "↑", "↓"], "keys.brush"], [["Space"], "keys.paint"]]],

@@ -1,7 +1,10 @@
 // @ts-check
 import { byId } from "./dom.js";
 
-/** What a toast offers to do. @typedef {{label: string, act: () => void}} ToastAction */
+/**
+ * What a toast offers to do. `gone`: called when it goes and nobody did that.
+ * @typedef {{label: string, act: () => void, gone?: () => void}} ToastAction
+ */
 
 /** How long a toast is shown, in milliseconds; not while the pointer or the focus is on it. */
 const SHOWN = 6000;
@@ -12,6 +15,8 @@ const MOST = 3;
 export class Toasts {
   #root = byId("toasts", HTMLElement);
   #home;
+  /** @type {WeakMap<Element, (() => void) | undefined>} what to call when a toast goes */
+  #gone = new WeakMap();
 
   /** @param {() => HTMLElement} home what is focused when a focused toast goes */
   constructor(home) {
@@ -46,7 +51,7 @@ export class Toasts {
    * @param {string} text
    * @param {ToastAction} action
    */
-  #add(text, { label, act }) {
+  #add(text, { label, act, gone }) {
     const toast = document.createElement("div");
     toast.className = "toast";
     toast.dataset.testid = "toast";
@@ -61,11 +66,14 @@ export class Toasts {
     const timer = new Timer(() => this.#drop(toast));
     for (const name of ["pointerenter", "focusin"]) toast.addEventListener(name, () => timer.stop());
     for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, () => timer.start());
+    this.#gone.set(toast, gone);
     button.addEventListener("click", () => {
       timer.stop();
+      this.#gone.delete(toast);
       this.#drop(toast);
       act();
     });
+    this.#stay();
     this.#root.append(toast);
     for (const old of [...this.#root.children].slice(0, -MOST)) this.#drop(old);
     timer.start();
@@ -81,11 +89,21 @@ export class Toasts {
     for (const toast of [...this.#root.children]) this.#drop(toast);
   }
 
+  /** Stand in the dialog that is open, since everything outside of it can neither be pressed nor read. */
+  #stay() {
+    const dialog = [...document.querySelectorAll("dialog:modal")].at(-1);
+    if (!dialog || dialog.contains(this.#root)) return;
+    dialog.append(this.#root);
+    dialog.addEventListener("close", () => document.body.append(this.#root), { once: true });
+  }
+
   /** @param {Element} toast */
   #drop(toast) {
     const focused = toast.contains(document.activeElement);
     toast.remove();
-    if (focused) this.#home().focus();
+    if (focused) (this.#root.closest("dialog") ?? this.#home()).focus();
+    this.#gone.get(toast)?.();
+    this.#gone.delete(toast);
   }
 }
 

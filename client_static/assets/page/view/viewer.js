@@ -11,6 +11,7 @@ import { addressOf, readAddress } from "./address.js";
 import { factList } from "./facts.js";
 import { ShareLinks } from "./share.js";
 import { Stage } from "./stage.js";
+import { TagEditor } from "./tags.js";
 
 /** @typedef {import("../sheet/acts.js").Acts} Acts */
 /** @typedef {import("../sheet/sheet.js").Sheet} Sheet */
@@ -44,7 +45,9 @@ export class Viewer {
   #compare = part(this.#dialog, "compare", HTMLButtonElement);
   #previous = part(this.#dialog, "previous", HTMLButtonElement);
   #next = part(this.#dialog, "next", HTMLButtonElement);
+  #star = part(this.#dialog, "star", HTMLButtonElement);
   #shareLinks = new ShareLinks(this.#dialog);
+  #tags;
   #stage;
   #sheet;
   #acts;
@@ -55,6 +58,8 @@ export class Viewer {
   #asked = "";
   /** @type {GenerationOutput | null} */
   #shown = null;
+  /** @type {GenerationOutput | null} what is being deleted here: the next one takes its place */
+  #leaving = null;
   /** @type {GenerationOutput | null} what the others are compared with */
   #pinned = null;
 
@@ -83,20 +88,20 @@ export class Viewer {
     this.#on("another", (output) => acts.another(output));
     this.#on("vary", (output) => acts.vary(output));
     this.#on("start", (output) => acts.start(output));
-    part(this.#dialog, "remove", HTMLButtonElement).addEventListener("click", () => {
-      if (this.#shown) acts.remove(this.#shown.generation);
-    });
+    this.#tags = new TagEditor(part(this.#dialog, "tags", HTMLElement), (output, tags) => acts.tag(output, tags));
+    this.#star.addEventListener("click", () => this.#shown && acts.star(this.#shown));
+    part(this.#dialog, "remove", HTMLButtonElement).addEventListener("click", () => this.#remove(acts));
     this.#dialog.addEventListener("keydown", (event) => this.#press(event));
     this.#dialog.addEventListener("close", () => this.#closed());
     addEventListener("hashchange", () => this.#follow());
     effect(() => {
-      store.more.value;
-      store.generations.value;
-      store.found.value;
-      store.visited.value;
-      const shown = this.#shown?.generation;
-      if (shown && store.find(shown.task.id) !== shown) this.#dialog.close();
-      else if (!shown) this.#follow();
+      const { more, generations, found, visited, marks } = store;
+      for (const { value } of [more, generations, found, visited, marks]) void value;
+      const output = this.#shown;
+      const gone = output && (output.deleted || store.find(output.generation.task.id) !== output.generation);
+      if (!output) this.#follow();
+      else if (!gone) this.#render();
+      else if (output !== this.#leaving) this.#dialog.close();
     });
     onLang(() => this.#render());
   }
@@ -108,6 +113,7 @@ export class Viewer {
     this.#shareLinks.use("", 0);
     this.#title.textContent = this.#image.alt = "";
     for (const shown of [this.#image, this.#pinnedImage, this.#video]) shown.removeAttribute("src");
+    this.#tags.show(null);
     for (const place of [this.#facts, this.#film]) render("", place);
     this.#download.removeAttribute("href");
   }
@@ -140,6 +146,7 @@ export class Viewer {
       c: () => this.#pin(),
       d: () => this.#download.click(),
       "?": () => byId("shortcuts-open", HTMLButtonElement).click(),
+      s: () => this.#star.click(),
     };
     const act = keys[event.key];
     // Single letters and signs may be turned off, as everywhere.
@@ -153,7 +160,7 @@ export class Viewer {
     const address = readAddress(location.hash);
     const generation = address && this.#store.find(address.taskId);
     const output = generation?.outputs[address?.index ?? 0];
-    if (output?.state.output) this.#show(output);
+    if (output?.state.output && !output.deleted) this.#show(output);
     else if (!address) this.#dialog.close();
     else if (!generation) this.#visit(address.taskId);
   }
@@ -191,7 +198,26 @@ export class Viewer {
   #go(by) {
     const images = this.#sheet.made;
     const output = this.#shown && images[images.indexOf(this.#shown) + by];
-    if (!output) return;
+    if (output) this.#walk(output);
+  }
+
+  /** Delete what is shown, and show the image after or before it. @param {Acts} acts */
+  async #remove(acts) {
+    const output = this.#shown;
+    if (!output || this.#leaving) return;
+    const images = this.#sheet.made;
+    const at = images.indexOf(output);
+    const next = images[at + 1] ?? images[at - 1];
+    this.#leaving = output;
+    const gone = await acts.remove(output);
+    this.#leaving = null;
+    if (!gone || this.#shown !== output) return;
+    if (next && at >= 0) this.#walk(next);
+    else this.#dialog.close();
+  }
+
+  /** @param {GenerationOutput} output */
+  #walk(output) {
     history.replaceState(null, "", addressOf(output));
     this.#show(output);
   }
@@ -233,6 +259,8 @@ export class Viewer {
     this.#title.textContent = this.#image.alt = output.name;
     this.#previous.disabled = at <= 0;
     this.#next.disabled = at < 0 || at === images.length - 1;
+    this.#star.setAttribute("aria-pressed", String(output.starred));
+    this.#tags.show(output);
     render(factList(output, (text, name) => this.#copy(text, name)), this.#facts);
     // What lies between an older one and those that are loaded is not known.
     render(this.#filmOf(at < 0 ? [output] : images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
@@ -261,8 +289,7 @@ export class Viewer {
       const { url, thumbnail_url } = output.state.output ?? {};
       const go = (/** @type {Event} */ event) => {
         event.preventDefault();
-        history.replaceState(null, "", addressOf(output));
-        this.#show(output);
+        this.#walk(output);
       };
       const small = output.isVideo
         ? html`<video src=${url ?? ""} muted preload="metadata" tabindex="-1"></video>`
