@@ -38,6 +38,8 @@ export class Sheet {
   #frame = 0;
   /** Whether there is nothing to show, and nothing on the server either. */
   empty = signal(false);
+  /** Counts how often the tiles were laid out: `made` may be another then. */
+  arranged = signal(0);
 
   /**
    * @param {Store} store
@@ -149,6 +151,7 @@ export class Sheet {
     this.#name(sections.length);
     this.#draw();
     this.empty.value = this.#store.more.value === false && shows === null && this.#outputs.length === 0;
+    this.arranged.value = this.arranged.peek() + 1;
   }
 
   /** Name the days. @param {number} count */

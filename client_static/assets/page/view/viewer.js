@@ -95,8 +95,8 @@ export class Viewer {
     this.#dialog.addEventListener("close", () => this.#closed());
     addEventListener("hashchange", () => this.#follow());
     effect(() => {
-      const { more, generations, found, visited, marks } = store;
-      for (const { value } of [more, generations, found, visited, marks]) void value;
+      const { more, generations, found, visited } = store;
+      for (const { value } of [more, generations, found, visited, sheet.arranged]) void value;
       const output = this.#shown;
       const gone = output && (output.deleted || store.find(output.generation.task.id) !== output.generation);
       if (!output) this.#follow();
