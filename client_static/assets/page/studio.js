@@ -10,6 +10,7 @@ import { isChat } from "./store/chats.js";
 import { Draft } from "./store/draft.js";
 import { EarlierPrompts } from "./store/earlier_prompts.js";
 import { Store } from "./store/store.js";
+import { byId } from "./ui/dom.js";
 import { listenForKeys } from "./ui/shortcuts.js";
 import { loadStyle } from "./ui/style.js";
 import { GRID, IMAGE } from "./view/address.js";
