@@ -1,13 +1,9 @@
-"""The states of the page beside images: chat, log-in, operators, what is away; see `page_scenes.py`."""
+"""The states of the page beside images: chat, log-in, what is away; see `page_scenes.py`."""
 
-from aiohttp import web
 from playwright.async_api import Page, Route, expect
 
-from clients import WireClient, hosted
 from page_kit import FROZEN, has_state, live, lose_the_line
 from page_world import AWAY, World, scene
-from xinflight.app import setup
-from xinflight.auth import Identity
 from xinflight.cli import serving
 from xinflight.demo import Faults
 from xinflight.settings import Settings
@@ -90,34 +86,6 @@ async def notice(world: World) -> Page:
     await page.route("**/words/*.json", lambda route: route.fulfill(body="later"))
     await page.get_by_test_id("lang").click()
     await expect(page.get_by_test_id("notice")).to_be_visible()
-    return page
-
-
-async def who(request: web.Request, token: str | None) -> Identity:
-    """Take everybody for an admin."""
-    return Identity(id=request.cookies.get("user", "boss"), admin=True)
-
-
-@scene
-async def operator(world: World) -> Page:
-    app = web.Application()
-    settings = Settings(xinference_url=await world.emulate(world.engine), default_size="64x64", drain=0.0)
-    setup(app, settings, authenticate=who, page=True)
-    url = await world.stack.enter_async_context(hosted(app))
-    world.stack.callback(world.engine.thaw)
-    ann = await world.stack.enter_async_context(WireClient.connect(url, headers={"Cookie": "user=ann"}))
-    for number, prompt in enumerate(("a failed one demo:error", *[f"a running one{FROZEN}4"] * 2, "a waiting one")):
-        await ann.ask(action="generate", task_id=f"ann-{number}", prompt=prompt, n=2)
-    page = await world.open(f"{url}#operator")
-    await expect(page.get_by_test_id("operator-entry").first).to_be_visible()
-    return page
-
-
-@scene
-async def operator_asked(world: World) -> Page:
-    page = await operator(world)
-    await page.get_by_test_id("operator-drain").click()
-    await expect(page.get_by_test_id("operator-ask")).to_be_visible()
     return page
 
 

@@ -35,7 +35,7 @@ def scene(function: Scene) -> Scene:
 
 def all_scenes() -> dict[str, Scene]:
     """Return every state by its name."""
-    for module in ("page_scenes", "page_scenes_elsewhere"):
+    for module in ("page_scenes", "page_scenes_elsewhere", "page_scenes_operator"):
         import_module(module)
     return _SCENES
 

@@ -12,10 +12,11 @@ import pytest
 from clients import FakeClock, Recorder, WireClient, eventually, painter
 from conftest import Serve
 from factories import make_task
+from scripted_gateway import ScriptedGateway, turns
 from streams import shared_server
 from xinflight.demo import Faults
 from xinflight.gateway import Gateway
-from xinflight.protocol import UpstreamState
+from xinflight.protocol import ListQueue, UpstreamState
 from xinflight.tasks.active_tasks import ActiveTasks
 from xinflight.tasks.failures import Failures
 from xinflight.tasks.fair_shares import FairShares
@@ -125,6 +126,23 @@ async def test_the_slots_of_each_model_and_what_keeps_them(
     assert all(entry["elapsed"] >= 0 for entry in queue["running"])
 
 
+async def test_a_request_of_before_a_restart_keeps_its_slot() -> None:
+    async with ScriptedGateway.begin() as gateway:
+        for task_id in ("a", "old"):
+            await gateway.submit(task_id=task_id, model="m")
+        await turns()
+        (runner,) = [each for each in gateway.pools.runners() if each.pool == "m"]
+        (run,) = [run for run in runner.positions.first(9) if run.task.task_id == "old"]
+        # As the recovery does when it finds that the request may still run.
+        runner._slots.occupy(run, "m")
+        seen = (await gateway.queue.of_everybody(ListQueue())).running
+        assert [(entry.task_id, entry.quarantined) for entry in seen] == [("a", False), ("old", True)]
+        (models,) = [pool.models for pool in gateway.queue.pools() if pool.pool == "m"]
+        assert [(model.busy, model.quarantined) for model in models] == [(2, 1)]
+        runner._slots.free(run, "m")
+        assert len((await gateway.queue.of_everybody(ListQueue())).running) == 1
+
+
 async def test_what_failed_is_counted_by_code(
     shared: tuple[str, Gateway], http: aiohttp.ClientSession, stack: AsyncExitStack, engine: Recorder
 ) -> None:
@@ -146,6 +164,13 @@ async def test_since_when_and_why_xinference_is_away(
     assert (well["state"], well.get("cure", ""), well.get("cause", "")) == ("ready", "", "")
     assert well["server"] == gateway.settings.xinference_url.removeprefix("http://").rstrip("/")
     upstream = gateway.upstream
+    for before in (0.0, well["since"] + 1000.0):
+        # The time is that of the change, not that of a later look.
+        upstream.since = before
+        upstream._update(UpstreamState.UNREACHABLE, upstream.models, upstream.unsuitable, "no route to host")
+    assert upstream.since == well["since"] + 1000.0
+    upstream._update(UpstreamState.READY, upstream.models, upstream.unsuitable)
+    assert well["since"] <= upstream.since < well["since"] + 1000.0
     upstream._update(UpstreamState.UNREACHABLE, upstream.models, upstream.unsuitable, "no route to host")
     away = (await ask(http, "status", lang="zh-CN"))["upstream"]
     assert (away["state"], away["cause"]) == ("unreachable", "no route to host")

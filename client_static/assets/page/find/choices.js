@@ -67,6 +67,8 @@ export class Choices {
    * @param {Only} only
    */
   open(text, only) {
+    // It may have been left while this part was loaded: then nothing would close it again.
+    if (!this.#root.contains(document.activeElement)) return;
     if (this.#sheet.hidden) this.#prefix = null;
     this.#sheet.hidden = this.#closing;
     this.#closing = false;
