@@ -9,8 +9,10 @@ import pytest
 from scripted_gateway import ScriptedGateway, turns
 from xinflight.errors import NotFound, StorageUnavailable
 from xinflight.model import UNDO_SECONDS, Task
+from xinflight.protocol import Marked, OutputMarks
 from xinflight.storage import MemoryStore, Outcome, Write
 from xinflight.tasks import Marking
+from xinflight.tasks import marking as marking_module
 from xinflight.tasks.marking import PAUSE
 
 
@@ -111,3 +113,88 @@ async def test_whoever_leaves_meanwhile_has_deleted_it_nevertheless() -> None:
         assert marking.hides(task.outputs[1].output_id)
         marks = await store.library.marks(task.uid)
         assert [(each.starred, each.deleted is not None) for each in marks] == [(True, False), (False, True)]
+
+
+async def told(gateway: ScriptedGateway) -> list[OutputMarks]:
+    """Return what the newest event tells of marks."""
+    events = await gateway.store.events_of_owner("ann", after=0, upto=10**9, limit=100)
+    return next(event.message.outputs for event in reversed(events) if isinstance(event.message, Marked))
+
+
+async def test_stars_for_all_leave_out_what_is_deleted() -> None:
+    """It comes back with the marks that it had, and is deleted once, however often that is asked for."""
+    async with ScriptedGateway.begin() as gateway, marking_in(gateway) as (marking, task):
+        await marking.delete("ann", "a", 1)
+        before = await gateway.store.last_seq("ann"), await gateway.store.library.marks(task.uid)
+        await gateway.clock.advance(UNDO_SECONDS / 2)
+        await marking.delete("ann", "a", 1)
+        assert (await gateway.store.last_seq("ann"), await gateway.store.library.marks(task.uid)) == before
+        await marking.mark("ann", "a", None, starred=True, tags=None)
+        await marking.restore("ann", "a", 1)
+        assert await told(gateway) == [OutputMarks(index=0, starred=True)]
+
+
+async def test_above_a_bound_the_first_ones_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is hidden is in memory."""
+    monkeypatch.setattr(marking_module, "HIDDEN", 1)
+    async with ScriptedGateway.begin() as gateway, marking_in(gateway) as (marking, task):
+        for index in (1, 0):
+            await marking.delete("ann", "a", index)
+            await turns()
+        assert [marking.hides(output.output_id) for output in task.outputs] == [True, False]
+        with pytest.raises(NotFound):
+            await marking.restore("ann", "a", 1)
+        await marking.restore("ann", "a", 0)
+
+
+async def test_what_is_restored_in_the_last_moment_stays() -> None:
+    """Its time is over while that is being stored."""
+    store = HeldStore()
+    async with ScriptedGateway.begin(store) as gateway, marking_in(gateway) as (marking, task):
+        await marking.delete("ann", "a", 1)
+        await gateway.clock.advance(UNDO_SECONDS - 1)
+        store.go_on.clear()
+        restoring = asyncio.create_task(marking.restore("ann", "a", 1))
+        await turns()
+        await gateway.clock.advance(2.0)
+        store.go_on.set()
+        await turns()
+        assert restoring.done()
+        assert not marking.hides(task.outputs[1].output_id)
+        assert await gateway.blobs.get(task.outputs[1].output_id) is not None
+
+
+async def test_what_goes_while_a_change_waits_is_not_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ScriptedGateway.begin() as gateway, marking_in(gateway) as (marking, _):
+        await marking.delete("ann", "a", 1)
+        go_on = asyncio.Event()
+        purge = gateway.store.library.purge
+
+        async def slow(uid: str, index: int) -> None:
+            await go_on.wait()
+            await purge(uid, index)
+
+        monkeypatch.setattr(gateway.store.library, "purge", slow)
+        await gateway.clock.advance(UNDO_SECONDS)
+        starring = asyncio.create_task(marking.mark("ann", "a", None, starred=True, tags=None))
+        await turns()
+        go_on.set()
+        await turns()
+        assert starring.done()
+        assert await told(gateway) == [OutputMarks(index=0, starred=True), OutputMarks(index=1, deleted=True)]
+
+
+async def test_another_generation_under_the_same_id_keeps_its_images() -> None:
+    """The one of which an image was deleted was deleted as a whole before that was due."""
+    async with ScriptedGateway.begin() as gateway, marking_in(gateway) as (marking, _):
+        await marking.delete("ann", "a", 1)
+        await gateway.front.delete("ann", "a")
+        await gateway.submit("ann", task_id="a", n=2, model="two")
+        await turns()
+        for post in gateway.upstream.pending:
+            post.end("image")
+        await turns()
+        await gateway.clock.advance(UNDO_SECONDS)
+        task = await gateway.store.task("ann", "a")
+        assert task is not None
+        assert [await gateway.blobs.get(output.output_id) is None for output in task.files] == [False, False]
