@@ -12,10 +12,11 @@ LISTED = {
     "Everywhere": ["/", "p", "Esc", "?"],
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
     "On a row of what is in flight": ["Alt ↑ ↓"],
-    "In an image": ["← →", "+ - 0", "c", "d", "Delete"],
+    "On an image of the sheet": ["s", "Delete"],
+    "In an image": ["← →", "+ - 0", "c", "d", "s", "Delete"],
     "Where a part is painted over": ["← → ↑ ↓", "Space"],
 }
-"""What the tests below press, and those of the search, of the board (Alt and arrows) and of the mask."""
+"""What the tests below press, and those of the search, of stars, of the board (Alt and arrows) and of the mask."""
 
 SECTIONS = """parts => Object.fromEntries(parts.map((part) => {
   const pressed = (keys) => [...keys.querySelectorAll("kbd")].map((key) => key.textContent).join(" ");

@@ -60,7 +60,7 @@ export function openStudio(page) {
         const act = () => void (location.hash = GRID + group);
         toasts.show(t("grid.asked", { n: requests.length }), { label: t("grid.show"), act });
       }
-      sheet.showNewest();
+      showNewest();
     },
     earlier: new EarlierPrompts(client, store),
     lastSeed: () => store.newestSeed,
@@ -71,12 +71,17 @@ export function openStudio(page) {
     preferred: (dock) => page.choose({ dock }, SETTLED),
     lazy: page.lazy,
   });
+  /** Show what was just asked for; who looks at what was found stays there, and is led to it. */
+  const showNewest = () => {
+    if (!store.found.value) sheet.showNewest();
+    else toasts.show(t("find.asked"), { label: t("find.everything"), act: () => void (location.hash = "") });
+  };
   const openFlight = page.lazy(async () => {
     const flying = await import("./flight.js");
     flight = flying.openFlight(page, store, {
       reuse: (params, image) => form.fill(params, image),
       start: (image) => form.startFrom(image),
-      asked: () => sheet.showNewest(),
+      asked: showNewest,
     });
     return flight;
   });
