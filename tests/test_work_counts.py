@@ -1,21 +1,24 @@
 """What a generation may cost, counted: hand-overs to threads, files, asyncio tasks. Each costs some 100 us."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from bench.fake_upstream import FakeUpstream
-from clients import WireClient
+from clients import Recorder, WireClient
 from conftest import Serve
 from factories import accept, append, charge, draw, end, finished, lease, make_task
 from work_counts import counted, generate
-from xinflight.demo import drawing
+from xinflight.demo import Faults, drawing
 from xinflight.journal import journal
 from xinflight.model import Usage, end_message, output_message
 from xinflight.storage import FileBlobs, RecentBlobs, SqliteStore, StoredFile, blobs_recent
+from xinflight.upstream.http_aiohttp import AiohttpTransport
 
 GENERATIONS = 5
 JPEG = drawing.draw(prompt="a boat", negative_prompt="", width=64, height=48, steps=2, guidance=0.0, seed=1)
@@ -55,6 +58,33 @@ async def test_a_generation_is_handed_to_a_thread_three_times(
     assert ours == dict.fromkeys(("PoolRunner._run", "Attempt._poll_progress", "Attempt._post"), GENERATIONS)
     # Written aside, then renamed.
     assert counts.files["rename"] == GENERATIONS
+
+
+async def test_an_abort_is_written_before_the_client_is_told(
+    emulate: Serve, serve: Serve, engine: Recorder, stack: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where aiohttp's client writes a body in a task of its own: what comes first is what frees the model."""
+    monkeypatch.setattr("xinflight.upstream.client.create_transport", AiohttpTransport)
+    written: list[bytes] = []
+    url = await serve(xinference_url=await emulate(engine), default_size="64x64")
+    client = await stack.enter_async_context(WireClient.connect(url))
+    engine.faults = Faults(freeze=3, requests=1)
+    await client.send(action="generate", task_id="a", prompt="a boat")
+    await client.until(lambda message: message["type"] == "progress" and message["progress"] > 0)
+    # Every connection of the loop is of the same class.
+    _, some = await asyncio.open_connection("127.0.0.1", URL(url).port)
+    transport = type(some.transport)
+    some.close()
+    write = transport.write
+
+    def noting(self: asyncio.WriteTransport, data: bytes) -> None:
+        written.append(bytes(data[:200]))
+        write(self, data)
+
+    monkeypatch.setattr(transport, "write", noting)
+    assert (await client.ask(action="cancel", task_id="a"))["type"] == "ok"
+    order = ["abort" if b"/abort" in data else "ok" for data in written if b"/abort" in data or b'"ok"' in data]
+    assert order == ["abort", "ok"]
 
 
 async def test_a_commit_is_a_handful_of_statements(tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ class _Counted(AbstractContextManager[None]):
 class ClientMeter:
     """Count the messages of one connection, and what it sends beyond the limits."""
 
+    __slots__ = ("_clock", "_limits", "_owner", "_refused", "address", "flooding")
+
     def __init__(self, limits: RequestLimits, owner: str, address: str | None, clock: Clock) -> None:
         self._limits = limits
         self._owner = owner

@@ -36,6 +36,8 @@ class Access:
     `on_revoked` is that of the authenticator.
     """
 
+    __slots__ = ("_authenticate", "_clock", "_grant", "_host", "_notified", "_on_revoked", "_stop_watching", "_timer")
+
     def __init__(self, grant: Grant, authenticate: Authenticate, on_revoked: OnRevoked, clock: Clock) -> None:
         self._grant = grant
         self._authenticate = authenticate

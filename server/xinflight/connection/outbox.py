@@ -57,6 +57,23 @@ class _Frame(NamedTuple):
 class Outbox:
     """Send messages in order, by `run` alone. One may take `patience` seconds; most are taken at once."""
 
+    __slots__ = (
+        "_answers",
+        "_bytes",
+        "_clock",
+        "_closing",
+        "_codec",
+        "_events",
+        "_holds",
+        "_over",
+        "_overflow",
+        "_patience",
+        "_render_context",
+        "_sender",
+        "_sent",
+        "_subscriber",
+    )
+
     def __init__(
         self,
         sender: Sender,

@@ -1,5 +1,6 @@
 """One connection: decode incoming frames, carry out the requests, and queue the replies in the outbox."""
 
+import asyncio
 import math
 import uuid
 from collections.abc import Mapping
@@ -271,7 +272,11 @@ class Session:
         if task_id is None:
             cancelled = await self._gateway.cancel_all(owner, set(message.except_), message.group)
             return Ok(ref=message.ref, tasks=cancelled)
-        return Ok(ref=message.ref, tasks=[await self._gateway.cancel(owner, task_id, message.index)])
+        with self.outbox.events_held():
+            one = await self._gateway.cancel(owner, task_id, message.index)
+            # In this turn of the loop the abort is sent, before the client is told of it.
+            await asyncio.sleep(0)
+        return Ok(ref=message.ref, tasks=[one])
 
     async def _move(self, message: Move) -> Ok:
         if (message.before is None) == (message.to is None):

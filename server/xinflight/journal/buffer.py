@@ -47,6 +47,8 @@ class SentTexts:
     `compacts` tells whether the deltas of a task are being deleted, or were lately.
     """
 
+    __slots__ = ("_compacts", "_lengths")
+
     def __init__(self, compacts: Callable[[str], bool]) -> None:
         self._compacts = compacts
         self._lengths: dict[str, dict[tuple[str, int], int]] = {}

@@ -82,6 +82,23 @@ class Subscriber:
     `wake` is set whenever `next_item` may return something; a reader may use it for other sources of its own.
     """
 
+    __slots__ = (
+        "_behind",
+        "_journal",
+        "_live",
+        "_live_bytes",
+        "_page",
+        "_reached",
+        "_reached_all",
+        "_replays",
+        "_since",
+        "_since_all",
+        "_texts",
+        "_told",
+        "owner",
+        "wake",
+    )
+
     def __init__(self, journal: Source, owner: str) -> None:
         self.owner = owner
         self.wake = Wake()
