@@ -48,11 +48,15 @@ async def make(client: WireClient, *task_ids: str, **fields: object) -> None:
 # Resume
 
 
-async def test_resume_all_brings_what_was_missed_then_what_happens(server: str, client: WireClient) -> None:
+async def test_resume_all_brings_what_was_missed_then_what_happens(
+    server: str, client: WireClient, engine: Recorder
+) -> None:
+    engine.faults = Faults(freeze=6, requests=1)
     async with WireClient.connect(server) as first:
         await start(first, "a", "b", steps=12)
         await first.until(lambda m: m["type"] == "progress" and m["progress"] > 20)
         left_at = cursor(first)
+    engine.thaw()
     await client.ask(action="follow", scope="all", after=left_at.split(":")[0] + ":0")
     await client.ends("a", "b")
     async with WireClient.connect(server) as again:
