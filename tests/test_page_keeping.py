@@ -71,7 +71,7 @@ async def test_tags_are_added_offered_removed_and_lead_to_what_has_them(studio: 
     await field.fill("")
     await viewer.get_by_test_id("tag").locator("a").click()
     await expect(viewer).to_be_hidden()
-    await expect(page.get_by_test_id("find-text")).to_have_value('#"sea"')
+    await expect(page.get_by_test_id("find-text")).to_have_value("#sea")
     await expect(page.get_by_test_id("generation")).to_have_count(2)
 
 

@@ -2,7 +2,7 @@
 import { html, render } from "../../vendor/lit-html/lit-html.js";
 import { t } from "../../words/words.js";
 import { ask } from "../account/api.js";
-import { addressOf } from "../find/search.js";
+import { addressOf, chosen } from "../find/search.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 
@@ -41,7 +41,7 @@ export class TagEditor {
       return;
     }
     const tags = output.tags.map(
-      (tag) => html`<li class="tag" data-testid="tag"><a href=${addressOf({ text: `#"${tag}"`, only: "all" })} dir="auto">${tag}</a>
+      (tag) => html`<li class="tag" data-testid="tag"><a href=${addressOf({ text: chosen("", "#", tag), only: "all" })} dir="auto">${tag}</a>
         <button type="button" class="icon" data-testid="tag-remove" aria-label=${t("tags.remove", { tag })} title=${t("tags.remove", { tag })}
           @click=${() => this.#remove(tag)}><svg><use href="#i-close" /></svg></button></li>`,
     );
