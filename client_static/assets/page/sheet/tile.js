@@ -188,6 +188,7 @@ export class Tile {
   /** @param {boolean} well whether the image loaded */
   #arrived(well) {
     this.element.dataset.loaded = String(well);
+    this.element.classList.toggle("unavailable", !well);
     if (this.#unavailable === !well) return;
     this.#unavailable = !well;
     this.render(performance.now());
