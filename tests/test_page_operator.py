@@ -119,6 +119,7 @@ async def test_it_is_for_admins_only(office: Office) -> None:
     await live(page)
     await expect(page.get_by_test_id("form")).to_be_visible()
     assert loaded == []
+    assert "Drain the server" not in await page.content()
 
 
 async def test_who_waits_what_runs_and_how_the_server_is(office: Office) -> None:

@@ -65,14 +65,30 @@ export function nextLanguage() {
 }
 
 /**
+ * Load the texts that the page came without, since few people see the part that has them. Rejects if they can't be
+ * loaded.
+ */
+export async function loadLaterWords() {
+  const tag = current;
+  const texts = await fetchTexts(tag);
+  // Another language came with all of its texts.
+  if (current === tag) table = { ...table, ...texts };
+}
+
+/** @param {string} tag @returns {Promise<Record<string, string>>} */
+async function fetchTexts(tag) {
+  const response = await fetch(new URL(`${tag}.json`, import.meta.url));
+  if (!response.ok) throw new Error(`no texts: ${response.status}`);
+  return response.json();
+}
+
+/**
  * Load the texts of a language, and show the page in it. Rejects if they can't be loaded.
  * @param {string} tag
  */
 export async function changeLang(tag) {
   wanted = tag;
-  const response = await fetch(new URL(`${tag}.json`, import.meta.url));
-  if (!response.ok) throw new Error(`no texts: ${response.status}`);
-  const texts = await response.json();
+  const texts = await fetchTexts(tag);
   if (wanted !== tag) return;
   useWords(tag, texts);
   document.documentElement.lang = tag;

@@ -13,7 +13,7 @@ from xinflight.web.assets import own_assets
 from xinflight.web.client_static import CLIENT_STATIC
 from xinflight.web.context import HttpContext
 from xinflight.web.static_content import StaticContent
-from xinflight.web.words import FillWords, Words
+from xinflight.web.words import FillWords, Words, for_page
 
 __all__ = ["Page"]
 
@@ -134,7 +134,7 @@ class Page:
             "words": {
                 "lang": variant.lang,
                 "languages": [language._asdict() for language in languages],
-                "texts": texts,
+                "texts": for_page(texts),
             },
             "next_language": languages[(position + 1) % len(languages)],
         }

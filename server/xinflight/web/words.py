@@ -7,10 +7,12 @@ from typing import NamedTuple
 import jinja2.ext
 import msgspec
 
-__all__ = ["FillWords", "Language", "Words"]
+__all__ = ["FillWords", "Language", "Words", "for_page"]
 
 FIRST = "en"
 """The language that has all texts: what another file lacks is shown in it."""
+LATER = "operator."
+"""What the keys of texts begin with that the page comes without: only admins load the part that has them."""
 
 _TAGGED = re.compile(r"<[a-z][^<>]*\sdata-t[^<>]*>(?P<full>(?!</))?")
 _KEYS = re.compile(r"\sdata-t(?P<place>-label|-hint|-title)?=\"(?P<key>[^\"]+)\"")
@@ -62,6 +64,11 @@ class FillWords(jinja2.ext.Extension):
             return tag[0][:-1] + "".join(attributes) + ">" + keys.get(None, "")
 
         return _TAGGED.sub(fill, source)
+
+
+def for_page(texts: dict[str, str]) -> dict[str, str]:
+    """Return the texts that the page comes with."""
+    return {key: text for key, text in texts.items() if not key.startswith(LATER)}
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 // @ts-check
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
-import { duration, errorText, onLang, plural, t, when } from "../../words/words.js";
+import { duration, errorText, loadLaterWords, onLang, plural, t, when } from "../../words/words.js";
 import { keepFocus } from "../ui/dom.js";
 import { loadStyle } from "../ui/style.js";
 import { cancel, cancelAll, drain, hold, look, moveFirst, notify, pause } from "./data.js";
@@ -24,12 +24,12 @@ const TYPED = 250;
  */
 
 /**
- * Load the style of the view, and make the view. Rejects if the style can't be loaded.
+ * Load the style and the texts of the view, and make the view. Rejects if they can't be loaded.
  * @param {HTMLElement} parent
  * @param {OperatorHost} host
  */
 export async function loadOperator(parent, host) {
-  await loadStyle("operator.css");
+  await Promise.all([loadStyle("operator.css"), loadLaterWords()]);
   return new Operator(parent, host);
 }
 
