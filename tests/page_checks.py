@@ -71,7 +71,9 @@ SPACING = """() => {
   document.adoptedStyleSheets = [sheet];
 }"""
 
-FOCUSED = """() => {
+FOCUSED = """async () => {
+  // What covers it closes in the next frame.
+  for (const _ of [1, 2]) await new Promise((drawn) => requestAnimationFrame(drawn));
   const element = document.activeElement;
   if (!element || element === document.body) return null;
   const { left, right, top, bottom } = element.getBoundingClientRect();
@@ -131,6 +133,9 @@ async def walked(page: Page, *, most: int = 200) -> list[dict[str, Any]]:
         place = await page.evaluate(FOCUSED)
         if place is None:
             # Behind the last one comes the browser's own window.
+            continue
+        if places and place["id"] == places[-1]["id"]:
+            # A date has several fields in one.
             continue
         if any(place["id"] == known["id"] for known in places):
             break

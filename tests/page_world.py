@@ -21,6 +21,7 @@ PAINTER = painter(abilities=("text2image", "image2image", "inpainting"), replica
 PLAIN = painter(uid="plain", **QUICK)
 ANIMATOR = EmulatedModel(uid="animator", type="video", abilities=("text2video",), **QUICK)
 WRITER = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers", step_seconds=0.0)
+MODELS = [PAINTER, PLAIN, ANIMATOR, WRITER]
 AWAY = "http://127.0.0.1:9"
 
 Scene = Callable[["World"], Awaitable[Page]]
@@ -53,7 +54,12 @@ class World:
     """What every page is to have beside its own scripts."""
     options: dict[str, Any] = field(default_factory=dict)
     """Of every browser."""
-    engine: Recorder = field(default_factory=lambda: Recorder([PAINTER, PLAIN, ANIMATOR, WRITER]))
+    engine: Recorder = field(default_factory=lambda: Recorder(MODELS))
+
+    def begin_anew(self) -> None:
+        """Let go what the last scene froze, and give the next one an engine of its own."""
+        self.engine.thaw()
+        self.engine = Recorder(MODELS)
 
     async def server(self, **settings: Any) -> str:
         """Start a server that thaws, when it stops, whatever is frozen; return its URL."""

@@ -24,7 +24,12 @@ export function openFind(page, store) {
     return made;
   });
   page.at(FIND, finder);
-  byId("find-text", HTMLInputElement).addEventListener("focus", async () => (await finder())?.begin());
+  const text = byId("find-text", HTMLInputElement);
+  text.addEventListener("focus", async () => {
+    const loaded = await finder();
+    // Whoever has gone on meanwhile must not find it open over what has the focus.
+    if (document.activeElement === text) loaded?.begin();
+  });
   for (const only of FILTERS) {
     const button = byId(`find-${only}`, HTMLButtonElement);
     button.addEventListener("click", async () => (await finder())?.filter(only));

@@ -1,7 +1,8 @@
 // @ts-check
 
 /**
- * Close a sheet that opened over the page once it covers what the keyboard has come to (WCAG 2.4.11). What it has is kept.
+ * Show what the keyboard comes to (WCAG 2.4.11): scroll to it where only a part of it is seen, and close a sheet that covers
+ * it. What the sheet has is kept.
  */
 export function uncoverFocus() {
   document.addEventListener("focusin", ({ target }) => {
@@ -12,6 +13,8 @@ export function uncoverFocus() {
 
 /** @param {HTMLElement} element */
 function uncover(element) {
+  const small = element.offsetHeight < innerHeight / 2;
+  if (small && element.matches(":focus-visible")) element.scrollIntoView({ block: "nearest", inline: "nearest" });
   const { left, top, width, height } = element.getBoundingClientRect();
   const sheet = document.elementFromPoint(left + width / 2, top + height / 2)?.closest("[popover]");
   if (sheet instanceof HTMLElement && !sheet.contains(element)) sheet.hidePopover();
