@@ -99,7 +99,7 @@ async def test_every_part_of_the_page_is_seen_in_some_state(world: World) -> Non
     seen: set[str] = set()
     for name in SCENES:
         page = await SCENES[name](world)
-        for width in WIDTHS:
+        for width in (360, 1440):
             await page.set_viewport_size({"width": width, "height": WIDTHS[width]})
             seen.update(
                 await page.evaluate(
