@@ -1,7 +1,7 @@
 """The states of the page in which images are made, looked at and found, each reached in a browser of its own.
 
-They are what tests of accessibility walk through; the rest is in `page_scenes_elsewhere.py`. A part of the page that
-no scene shows fails `test_page_access.py`: give it a scene.
+They are what tests of accessibility walk through; the rest is in `page_scenes_elsewhere.py`. A new state of the page
+belongs here.
 """
 
 from playwright.async_api import FilePayload, Page, expect

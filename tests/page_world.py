@@ -56,11 +56,6 @@ class World:
     """Of every browser."""
     engine: Recorder = field(default_factory=lambda: Recorder(MODELS))
 
-    def begin_anew(self) -> None:
-        """Let go what the last scene froze, and give the next one an engine of its own."""
-        self.engine.thaw()
-        self.engine = Recorder(MODELS)
-
     async def server(self, **settings: Any) -> str:
         """Start a server that thaws, when it stops, whatever is frozen; return its URL."""
         url = await self.serve(

@@ -1,9 +1,7 @@
 """Every state of the page, in every language, theme and width: what axe-core finds, reflow, sizes, and the focus."""
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
@@ -75,42 +73,3 @@ async def test_every_state_can_be_enlarged_and_walked_by_tab(world: World, name:
         found += [f"{width} px: {find}" for find in finds]
     found += [f"spaced: {find}" for find in (*await too_wide(page), *await cut_off(page, spaced=True))]
     assert found == []
-
-
-STATIC = re.compile(r"""data-testid=(?:"([\w-]+)"|\$\{`([\w-]+))|dataset\.testid = "([\w-]+)"|testid: "([\w-]+)\"""")
-CLIENT_STATIC = Path(__file__).parent.parent / "client_static"
-NEVER_SEEN = {
-    "announcer": "it is heard",
-    "image-file": "it is opened by a button",
-}
-"""Parts that no state shows, and why."""
-
-
-def parts() -> set[str]:
-    """Return the test ids of all parts of the page."""
-    sources = [*CLIENT_STATIC.rglob("*.html"), *(CLIENT_STATIC / "assets" / "page").rglob("*.js")]
-    found = (STATIC.finditer(source.read_text()) for source in sources)
-    return {next(filter(None, match.groups())) for matches in found for match in matches}
-
-
-@pytest.mark.slow
-async def test_every_part_of_the_page_is_seen_in_some_state(world: World) -> None:
-    """Otherwise nobody knows whether it is accessible: give it a scene in `page_scenes.py`."""
-    seen: set[str] = set()
-    for name in SCENES:
-        page = await SCENES[name](world)
-        for width in (360, 1440):
-            await page.set_viewport_size({"width": width, "height": WIDTHS[width]})
-            seen.update(
-                await page.evaluate(
-                    """() => [...document.querySelectorAll("[data-testid]")]
-                    .filter((part) => part.checkVisibility({ visibilityProperty: true }))
-                    .map(({ dataset }) => dataset.testid)"""
-                )
-            )
-        await page.context.close()
-        world.begin_anew()
-    starts = tuple(part for part in parts() if part.endswith("-"))
-    seen.update(start for start in starts if any(part.startswith(start) for part in seen))
-    assert parts() - seen - NEVER_SEEN.keys() == set()
-    assert NEVER_SEEN.keys() & seen == set()
