@@ -110,8 +110,9 @@ async def generate(page: Page, prompt: str, *, steps: int = 10, n: int = 1) -> L
     # Others that come meanwhile, from other windows, have other prompts.
     alike = page.get_by_test_id("generation").filter(has_text=prompt)
     known = await task_ids(alike)
-    await open_settings(page)
     await page.get_by_test_id("prompt").fill(prompt)
+    # Only now: settings that lie over the field in which one writes are closed.
+    await open_settings(page)
     await page.get_by_test_id("steps").fill(str(steps))
     await page.get_by_test_id("n").fill(str(n))
     await page.get_by_test_id("generate").click()
