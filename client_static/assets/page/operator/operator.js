@@ -29,7 +29,8 @@ const TYPED = 250;
  * @param {OperatorHost} host
  */
 export async function loadOperator(parent, host) {
-  await Promise.all([loadStyle("operator.css"), loadLaterWords()]);
+  // The first one has the style of dialogs.
+  await Promise.all([loadStyle("view.css"), loadStyle("operator.css"), loadLaterWords()]);
   return new Operator(parent, host);
 }
 
