@@ -72,8 +72,8 @@ SPACING = """() => {
 }"""
 
 FOCUSED = """async () => {
-  // What covers it closes in the next frame.
-  for (const _ of [1, 2]) await new Promise((drawn) => requestAnimationFrame(drawn));
+  // What covers it closes within two frames.
+  for (const _ of [1, 2, 3]) await new Promise((drawn) => requestAnimationFrame(drawn));
   const element = document.activeElement;
   if (!element || element === document.body) return null;
   const { left, right, top, bottom } = element.getBoundingClientRect();
@@ -87,6 +87,8 @@ FOCUSED = """async () => {
   }
   const marked = (at, depth) => {
     if (!at || depth === 0) return false;
+    // The controls within a video are the browser's own, which marks them.
+    if (at.matches("video[controls]:not(:focus-visible)")) return true;
     const { outlineStyle, outlineWidth } = getComputedStyle(at);
     return (outlineStyle !== "none" && parseFloat(outlineWidth) >= 1) || marked(at.parentElement, depth - 1);
   };

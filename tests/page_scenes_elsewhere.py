@@ -1,5 +1,7 @@
 """The states of the page beside images: chat, log-in, what is away; see `page_scenes.py`."""
 
+from tempfile import TemporaryDirectory
+
 from playwright.async_api import Page, Route, expect
 
 from page_kit import FROZEN, has_state, live, lose_the_line
@@ -62,7 +64,8 @@ async def signed_out(world: World) -> Page:
 @scene
 async def demo(world: World) -> Page:
     """The empty sheet of the demo, which says what it is."""
-    settings = Settings(port=0, drain=0.0)
+    folder = world.stack.enter_context(TemporaryDirectory())
+    settings = Settings(port=0, drain=0.0, data_dir=folder)
     url, _ = await world.stack.enter_async_context(serving(settings, demo=True))
     page = await world.open(url)
     await live(page)

@@ -114,8 +114,9 @@ async def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     # The tile is gone, and the keyboard has not been sent back to the top of the page.
     await expect(page.get_by_test_id("gallery")).to_be_focused()
 
-    await open_settings(page)
-    await tab_to(page, "steps", back=True)
+    await tab_to(page, "settings-open", back=True)
+    await page.keyboard.press("Enter")
+    await tab_to(page, "steps")
     await page.keyboard.type("2")
     await tab_to(page, "generate")
     await page.keyboard.press("Enter")

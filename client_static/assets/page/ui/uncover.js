@@ -15,7 +15,13 @@ export function uncoverFocus() {
 function uncover(element) {
   const small = element.offsetHeight < innerHeight / 2;
   if (small && element.matches(":focus-visible")) element.scrollIntoView({ block: "nearest", inline: "nearest" });
+  // A sheet above the dock follows it in the next frame, where what has the focus has just grown.
+  if (coverOf(element)) requestAnimationFrame(() => coverOf(element)?.hidePopover());
+}
+
+/** The sheet that covers an element, if one does. @param {HTMLElement} element */
+function coverOf(element) {
   const { left, top, width, height } = element.getBoundingClientRect();
   const sheet = document.elementFromPoint(left + width / 2, top + height / 2)?.closest("[popover]");
-  if (sheet instanceof HTMLElement && !sheet.contains(element)) sheet.hidePopover();
+  return sheet instanceof HTMLElement && !sheet.contains(element) ? sheet : null;
 }
