@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --progress-bar o
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-types test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal bench-page soak specs plots clean
+.PHONY: help run test test-types test-js test-slow test-all test-kill test-xinference coverage bench bench-chat bench-journal bench-page soak specs plots pictures clean
 
 # Four at once, on two cores too: tests wait more than they compute.
 PYTEST := $(BIN)/python -m pytest --durations=15 --durations-min=1
@@ -33,6 +33,7 @@ help:
 	@echo 'make soak MINUTES=60   let 200 people use a server for an hour, which must then be as before'
 	@echo 'make specs             write docs/specs anew from the structs of the protocol'
 	@echo 'make plots             write the plots of docs anew, of the scheduler and of what make bench WRITE=1 measured'
+	@echo 'make pictures          take the pictures of the page in docs/pictures anew'
 	@echo 'make clean             remove every environment and everything that was built'
 
 run: $(VENV)/.ready-to-run
@@ -104,6 +105,9 @@ specs: $(VENV)/.ready-to-run
 plots: $(VENV)/.ready-to-test
 	PYTHONPATH=tests $(BIN)/python -m fairness_plot docs/fairness.svg
 	PYTHONPATH=tests $(BIN)/python -m bench.pages
+
+pictures: $(VENV)/.ready-to-test
+	PYTHONPATH=tests $(BIN)/python -m pictures
 
 clean:
 	rm -rf .venv .venv-* node_modules build dist server/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
