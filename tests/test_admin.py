@@ -1,7 +1,6 @@
 """What admins do for others, and that nobody else can: cancel, drain, and the log of it."""
 
 import json
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,11 @@ import pytest
 from clients import Recorder, WireClient, eventually, painter
 from conftest import Serve
 from server_process import launch
-from streams import shared_server, unfinished
+from streams import unfinished
 from xinflight.demo import Emulator, Faults
 from xinflight.gateway import Gateway
+
+pytest_plugins = ["shared_fixtures"]
 
 ANN, BOB, BOSS = {"X-User": "ann"}, {"X-User": "bob"}, {"X-User": "boss"}
 
@@ -25,21 +26,6 @@ def engine() -> Recorder:
     engine = Recorder([painter()])
     engine.faults = Faults(freeze=1)
     return engine
-
-
-@pytest.fixture
-async def shared(engine: Recorder, emulate: Serve) -> AsyncIterator[tuple[str, Gateway]]:
-    """Give a server with several owners, of whom `boss` is an admin."""
-    async with shared_server(xinference_url=await emulate(engine)) as (base, gateway):
-        yield base, gateway
-        engine.faults = Faults()
-        engine.thaw()
-
-
-@pytest.fixture
-async def http(shared: tuple[str, Gateway]) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(shared[0]) as session:
-        yield session
 
 
 async def connect(stack: AsyncExitStack, base: str, user: dict[str, str]) -> WireClient:

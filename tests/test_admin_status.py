@@ -1,7 +1,6 @@
 """What admins see of the server and of its owners: slots, shares, who waits, what failed, and how Xinference is."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
@@ -10,7 +9,6 @@ import aiohttp
 import pytest
 
 from clients import FakeClock, Recorder, WireClient, eventually, painter
-from conftest import Serve
 from factories import make_task
 from scripted_gateway import ScriptedGateway, turns
 from streams import shared_server
@@ -22,6 +20,8 @@ from xinflight.tasks.failures import Failures
 from xinflight.tasks.fair_shares import FairShares
 from xinflight.tasks.runs import ActiveTask
 
+pytest_plugins = ["shared_fixtures"]
+
 BOSS = {"X-User": "boss"}
 
 
@@ -31,21 +31,6 @@ def engine() -> Recorder:
     engine = Recorder([painter(replicas=2)])
     engine.faults = Faults(freeze=1)
     return engine
-
-
-@pytest.fixture
-async def shared(engine: Recorder, emulate: Serve) -> AsyncIterator[tuple[str, Gateway]]:
-    """Give a server with several owners, of whom `boss` is an admin."""
-    async with shared_server(xinference_url=await emulate(engine)) as (base, gateway):
-        yield base, gateway
-        engine.faults = Faults()
-        engine.thaw()
-
-
-@pytest.fixture
-async def http(shared: tuple[str, Gateway]) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(shared[0]) as session:
-        yield session
 
 
 async def connect(stack: AsyncExitStack, base: str, owner: str) -> WireClient:
