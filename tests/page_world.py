@@ -22,6 +22,9 @@ PLAIN = painter(uid="plain", **QUICK)
 ANIMATOR = EmulatedModel(uid="animator", type="video", abilities=("text2video",), **QUICK)
 WRITER = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers", step_seconds=0.0)
 MODELS = [PAINTER, PLAIN, ANIMATOR, WRITER]
+FRAMES = """async () => {
+  for (const _ of [1, 2]) await new Promise((drawn) => requestAnimationFrame(drawn));
+}"""
 AWAY = "http://127.0.0.1:9"
 
 Scene = Callable[["World"], Awaitable[Page]]
@@ -96,8 +99,12 @@ class World:
 
 
 async def settle(page: Page) -> None:
-    """Let what moves come to its end: a colour on its way from one to another is neither."""
+    """Let the page be laid out for its size, and what moves come to its end.
+
+    The sheet hears of a new width after the first frame; before it, its rows are as wide as the window was.
+    """
     async with asyncio.timeout(60):
+        await page.evaluate(FRAMES)
         await page.evaluate("""Promise.all(document.getAnimations().map((animation) => {
           if (animation.effect?.getComputedTiming().endTime !== Infinity) return animation.finished.catch(() => {});
         }))""")
