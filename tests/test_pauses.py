@@ -229,3 +229,22 @@ async def test_identities_that_cost_nothing_fill_no_memory(monkeypatch: pytest.M
     again = PausedOwners(store, lambda _: False)
     await again.open()
     assert "busy" in again
+
+
+async def test_a_move_of_what_is_held_is_told() -> None:
+    """It has no place that would change: without the order, the board stood still until the end of the pause."""
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.queue.pause("ann", None, paused=True)
+        await submit(gateway, *"abc")
+        await gateway.clock.advance(2.0)
+        await gateway.drain()
+        before = len(gateway.queues["ann"])
+        await gateway.queue.move("ann", "c", to="first")
+        await gateway.clock.advance(1.0)
+        await gateway.drain()
+        (told,) = gateway.queues["ann"][before:]
+        assert [output.task_id for output in told.outputs] == ["c", "a", "b"]
+        # Nothing more moves: nothing more is told.
+        await gateway.clock.advance(2.0)
+        await gateway.drain()
+        assert len(gateway.queues["ann"]) == before + 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from heapq import nsmallest
 
 from xinflight.clock import Clock
@@ -102,6 +102,9 @@ class QueueSnapshots:
         """Publish a queue, unless all of it is as it was told. Others have a turn every SLICE outputs."""
         known, paused, now = self._journal.queue(owner), owner in self._paused, self._clock.monotonic()
         told = {} if known is None else dict(zip(_keys(known), known.outputs, strict=True))
+        # What is held has no place that could tell of a move: its order is compared instead.
+        held_before = [key for key, output in told.items() if output.position is None]
+        held_now: list[tuple[str, int]] = []
         passed = 0.0 if known is None else now - known.at
         uids: list[str] = []
         outputs: list[QueuedOutput] = []
@@ -116,11 +119,14 @@ class QueueSnapshots:
             places[run.task.uid].append(len(outputs))
             uids.append(run.task.uid)
             outputs.append(output)
+            if output.position is None:
+                held_now.append((run.task.uid, output.index))
             before = told.pop((run.task.uid, output.index), None)
             if before is None or _is_news(before, output, passed):
                 news.add(run.task.uid)
         # What waits no more is news, too: whoever has only these messages would show its place for ever.
         news.update(uid for uid, _ in told)
+        news.update(_reordered(held_before, held_now))
         changed = bool(news) or paused != (known is not None and known.paused)
         # The last subscriber may have left meanwhile.
         if changed and self._journal.has_subscriber(owner):
@@ -184,6 +190,13 @@ def _place(run: OutputRun) -> tuple[float, int, float, int]:
     """Return the key of the order in which outputs of an owner are told: by place, then those without one."""
     place = float("inf") if run.view.position is None else run.view.position
     return place, -run.priority, run.rank, run.sequence
+
+
+def _reordered(before: Sequence[tuple[str, int]], now: Sequence[tuple[str, int]]) -> set[str]:
+    """Return the tasks of which an output stands elsewhere among those that are in both lists."""
+    both = set(before).intersection(now)
+    pairs = zip((key for key in before if key in both), (key for key in now if key in both), strict=True)
+    return {uid for was, (uid, index) in pairs if was != (uid, index)}
 
 
 def _is_news(told: QueuedOutput, output: QueuedOutput, passed: float) -> bool:
