@@ -304,8 +304,16 @@ async def test_what_failed_or_came_too_late_is_listed_together(
     clock.advance(61)
     engine.thaw()
     await client.ends("late")
+    # An image of several is enough, also beside made ones.
+    engine.script = [Faults(error="CUDA out of memory.")]
+    await make(client, "partly", n=3)
     await make(client, "made")
-    assert list(await listed(client, state="unsuccessful")) == ["late", "failed"]
+    assert list(await listed(client, state="unsuccessful")) == ["partly", "late", "failed"]
+    assert list(await listed(client, state="unsuccessful", search="boat")) == ["partly", "late", "failed"]
+    assert list(await listed(client, state="failed")) == ["failed"]
+    # Also to those who come later it is told why.
+    (partly,) = (await client.ask(action="list", state="unsuccessful", limit=1))["tasks"]
+    assert partly["failures"] == [{"index": partly["failed"][0], "code": "upstream_out_of_memory"}]
     assert list(await listed(client, state="expired")) == ["late"]
 
 

@@ -66,6 +66,8 @@ INDEXES = {
     "UNUSED_UPLOADS": "uploads_expiring (expires<?)",
     "FLOOR_BY_OWNER": "COVERING INDEX tasks_of_owner (owner=? AND number<?)",
     "FOUND_BY_OWNER": "tasks_of_owner (owner=? AND number>? AND number<?)",
+    "FLOOR_UNSUCCESSFUL": "COVERING INDEX tasks_unsuccessful (owner=? AND unsuccessful=? AND number<?)",
+    "FOUND_UNSUCCESSFUL": "tasks_unsuccessful (owner=? AND unsuccessful=? AND number>? AND number<?)",
     "FLOOR_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number<?)",
     "FOUND_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number>? AND number<?)",
     "FOUND_BY_WORDS": "tasks USING INTEGER PRIMARY KEY (rowid=?)",

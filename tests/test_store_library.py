@@ -155,6 +155,30 @@ async def test_filters_and_all_of_them_together(store: Store) -> None:
     assert await found(store, starred=True, since=2000.0) == []
 
 
+async def test_a_task_is_unsuccessful_by_one_of_its_outputs_once_it_has_ended(store: Store) -> None:
+    """Made and cancelled outputs beside it change nothing; nor does another write of the task."""
+    await made(store, "made", outputs=2)
+    for task_id, states in {
+        "partly": (State.COMPLETED, State.FAILED),
+        "stopped": (State.CANCELLED, State.EXPIRED),
+        "late": (State.EXPIRED, State.EXPIRED),
+        "gone": (State.CANCELLED, State.COMPLETED),
+    }.items():
+        task = make_task(task_id, prompt="a boat", outputs=2, created=2000.0)
+        await store.commit([accept(task)])
+        draw(task)
+        for output, state in zip(task.outputs, states, strict=True):
+            output.state = state
+        await store.commit([save(task)])
+        assert task_id not in await found(store, unsuccessful=True), "it has not ended"
+        task.ended_at = 2010.0
+        await store.commit([save(task)])
+    assert await found(store, unsuccessful=True) == ["late", "stopped", "partly"]
+    assert await found(store, unsuccessful=True, search="boat", since=1500.0) == ["late", "stopped", "partly"]
+    assert await found(store, unsuccessful=True, states=frozenset({State.COMPLETED})) == ["partly"]
+    assert await found(store, "bob", unsuccessful=True) == []
+
+
 async def test_a_model_that_was_chosen_later_is_found(store: Store) -> None:
     task = make_task("a")
     await store.commit([accept(task)])
@@ -164,7 +188,15 @@ async def test_a_model_that_was_chosen_later_is_found(store: Store) -> None:
     assert await found(store, model="wan") == ["a"]
 
 
-@pytest.mark.parametrize("query", [{"kind": "video"}, {"search": "rare"}, {"starred": True, "kind": "video"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"kind": "video"},
+        {"search": "rare"},
+        {"starred": True, "kind": "video"},
+        {"unsuccessful": True, "kind": "video"},
+    ],
+)
 async def test_a_read_looks_at_a_bounded_number_of_tasks(
     store: Store, query: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,10 +207,10 @@ async def test_a_read_looks_at_a_bounded_number_of_tasks(
     tasks[1].kind = "video"
     await store.commit([accept(task) for task in tasks])
     for task in tasks:
+        end(task, State.FAILED)
+        await store.commit([save(task)])
         await mark(store, task, Marks(index=0, starred=True))
-    wanted = TaskQuery(
-        phrases=phrases(query.get("search", "")), starred=query.get("starred", False), kind=query.get("kind")
-    )
+    wanted = TaskQuery(**({"phrases": phrases(query["search"])} if "search" in query else query))
     before, read, ids = None, 0, []
     while True:
         page = await store.library.find("ann", wanted, before=before, limit=5)
@@ -189,7 +221,7 @@ async def test_a_read_looks_at_a_bounded_number_of_tasks(
         before = page.before
     assert ids == ["t1"]
     assert read <= 4
-    assert query.get("search") or read > 2
+    assert wanted.phrases or read > 2
 
 
 # Marks

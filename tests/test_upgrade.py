@@ -31,8 +31,9 @@ NEWEST_FIRST = {
     3: ["cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
     4: ["sails", "cancelling", "waiting", "running", "late", "gone", "partial", "failed", "inline", "plain", "done"],
 }
+NEWEST_FIRST[5] = NEWEST_FIRST[4]
 UNFINISHED = {1: ["waiting"], 2: ["running", "waiting", "cancelling"], 3: ["running", "cancelling", "waiting"]}
-UNFINISHED[4] = UNFINISHED[3]
+UNFINISHED[4] = UNFINISHED[5] = UNFINISHED[3]
 OLD_NAMES = {"picture_id": "output_id", "stoppable": "abortable", "picture": "file"}
 DELETED_TO, LAST_STORED, LAST_SHOWN = 8, 87, 93
 """Seqs of schema 2: of a task that was deleted, of the newest event, and of the newest snapshot that a client saw."""
@@ -73,7 +74,7 @@ def dump(path: Path) -> list[str]:
         return [f"version {version}", *connection.iterdump()]
 
 
-@pytest.fixture(params=[1, 2, 3, 4])
+@pytest.fixture(params=[1, 2, 3, 4, 5])
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Old:
     """Give a data folder of each earlier schema."""
     return Old(request.param, tmp_path / "data")
@@ -174,6 +175,9 @@ async def test_old_tasks_are_found_as_new_ones_are(store: SqliteStore, old: Old)
     tasks = {was["task_id"]: was for was in old.tasks if was["owner"] == "local"}
     assert await found(kind="text2image") == newest_first
     assert await found(since=tasks["late"]["created"], until=tasks["late"]["created"] + 0.001) == ["late"]
+    partly = ["partial"] * (old.schema > 1)
+    wholly = [each for each in newest_first if tasks[each]["state"] in ("failed", "expired")]
+    assert await found(unsuccessful=True) == [each for each in newest_first if each in [*partly, *wholly]]
     models = {was["params"].get("model") for was in tasks.values()}
     for model in models - {None}:
         assert await found(model=model) == [
@@ -208,7 +212,7 @@ async def test_the_next_seq_is_above_all_that_a_client_may_have_seen(store: Sqli
     """Before schema 3, snapshots drew numbers of the same series, up to a million beyond the newest event."""
     for owner, seq in old.seqs.items():
         assert await store.last_seq(owner) >= seq + (1_000_000 if old.schema < 3 else 0)
-    assert await store.trimmed_to("local") == {1: 0, 2: DELETED_TO, 3: 3, 4: 3}[old.schema]
+    assert await store.trimmed_to("local") == {1: 0, 2: DELETED_TO, 3: 3, 4: 3, 5: 3}[old.schema]
 
 
 async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ export interface ListTasks {
   cursor?: string | null;
   /** Maximum number of tasks per page. (integer; 1 to 200; default 50) */
   limit?: number;
-  /** Only tasks in this state; `unsuccessful`: failed or expired. Default: all. */
+  /** Only tasks in this state; `unsuccessful`: ended, an image failed or expired. Default: all. */
   state?: "cancelled" | "completed" | "expired" | "failed" | "unfinished" | "unsuccessful" | null;
   /** Only tasks of this group. Default: all. (matches `^[A-Za-z0-9._:~-]{1,64}$`) */
   group?: string | null;
@@ -703,7 +703,8 @@ export interface Tasks {
 /**
  * The current state of one task in the history.
  *
- * `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
+ * `created` and `ended` are Unix seconds; `failed`, `failures` and `cancelled` are as in `result`, `code` as in
+ * `error`.
  */
 export interface TaskInfo {
   /** Id of the task. */
@@ -720,6 +721,8 @@ export interface TaskInfo {
   data?: OutputRef[];
   /** Indices of the images that failed or expired. */
   failed?: number[];
+  /** Index and error code of each failed image. */
+  failures?: Failure[];
   /** Indices of the images that were cancelled. */
   cancelled?: number[];
   /** Indices of the outputs that were deleted. */
@@ -798,6 +801,14 @@ export interface TokenUsage {
   completion_tokens: number;
   /** Their sum. (integer) */
   total_tokens: number;
+}
+
+/** Why one of several images failed. */
+export interface Failure {
+  /** Index of the output in its task, from 0. (integer) */
+  index: number;
+  /** Stable error code. Handle an unknown code according to `retryable`. */
+  code: ErrorCode;
 }
 
 /** The preferences of the owner. `version` rises with each change; the last change of a field counts. */
@@ -1088,14 +1099,6 @@ export interface ResultData {
   created: number;
   /** The finished outputs, ordered by index; of a chat that broke off, its text so far. */
   data: OutputRef[];
-}
-
-/** Why one of several images failed. */
-export interface Failure {
-  /** Index of the output in its task, from 0. (integer) */
-  index: number;
-  /** Stable error code. Handle an unknown code according to `retryable`. */
-  code: ErrorCode;
 }
 
 /** The end of a cancelled task. `seconds` is the time between the cancel and this end. */

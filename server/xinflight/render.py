@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from xinflight.errors import XinflightError
 from xinflight.i18n import translate
-from xinflight.model import Event, EventMessage, Marks, Task, output_ref, without_output, without_outputs
+from xinflight.model import Event, EventMessage, Marks, Task, failures_of, output_ref, without_output, without_outputs
 from xinflight.protocol import (
     Accepted,
     Cancelled,
@@ -135,6 +135,7 @@ def _describe(task: Task, marks: Sequence[Marks]) -> TaskInfo:
         params=task.params,
         data=[_noted(output_ref(task, output), marked.get(output.index)) for output in task.shown],
         failed=[output.index for output in failed],
+        failures=failures_of(task),
         cancelled=[output.index for output in task.outputs if output.state is State.CANCELLED],
         deleted=[output.index for output in task.outputs if output.deleted],
         code=failed[0].code if failed and task.state is not State.COMPLETED else None,

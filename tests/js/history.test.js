@@ -24,13 +24,15 @@ test("no event of a list has a number, so none can hide one of the wire", () => 
 });
 
 test("every end is told as the wire tells it", () => {
-  const completed = info({ state: "completed", ended: 200.7, data: [output(0)], failed: [1], cancelled: [2] });
+  const failures = [{ index: 1, code: "upstream_failed" }];
+  const completed = info({ state: "completed", ended: 200.7, data: [output(0)], failed: [1], failures, cancelled: [2] });
   assert.deepEqual(types(completed), ["accepted", "output", "result"]);
   assert.deepEqual(end(completed), {
     type: "result",
     task_id: "t",
     data: { created: 200, data: [output(0)] },
     failed: [1],
+    failures,
     cancelled: [2],
   });
   const cancelled = info({ state: "cancelled", ended: 200 });
@@ -38,4 +40,12 @@ test("every end is told as the wire tells it", () => {
   const expired = info({ state: "expired", ended: 200, code: "timeout" });
   assert.deepEqual(end(expired), { type: "error", task_id: "t", state: "expired", code: "timeout", data: [] });
   assert.equal(end(info({ state: "failed", ended: 200 })).code, "internal");
+});
+
+test("what of a cancelled task had failed before is told before its end", () => {
+  const listed = info({ state: "cancelled", ended: 200, failed: [1], cancelled: [0] });
+  assert.deepEqual([...eventsOf(listed)].slice(1).map(({ type, index }) => [type, index]), [
+    ["progress", 1],
+    ["cancelled", undefined],
+  ]);
 });

@@ -17,12 +17,11 @@ export function* eventsOf(info) {
   const { task_id, params, created, metadata, data = [], failed = [], cancelled = [] } = info;
   yield { type: "accepted", task_id, params, timestamp: created, ...(metadata === undefined ? {} : { metadata }) };
   for (const output of data) yield* made(task_id, output);
-  if (info.ended !== undefined) {
-    yield endOf(info);
-    return;
-  }
-  for (const index of failed) yield outputEnd(task_id, index, "failed");
-  for (const index of cancelled) yield outputEnd(task_id, index, "cancelled");
+  const running = info.ended === undefined;
+  // The end of a cancelled task does not tell what of it had failed before.
+  if (running || info.state === "cancelled") for (const index of failed) yield outputEnd(task_id, index, "failed");
+  if (running) for (const index of cancelled) yield outputEnd(task_id, index, "cancelled");
+  else yield endOf(info);
 }
 
 /** Return the marks of a listed task's outputs, as far as they have any. @param {TaskInfo} info @returns {OutputMarks[]} */
@@ -35,9 +34,9 @@ export function marksOf({ data = [], deleted = [] }) {
 }
 
 /** Return the final event of an ended task. @param {TaskInfo} info @returns {End} */
-function endOf({ task_id, state, created, ended = created, data = [], failed, cancelled, code }) {
+function endOf({ task_id, state, created, ended = created, data = [], failed, failures, cancelled, code }) {
   if (state === "completed") {
-    return { type: "result", task_id, data: { created: Math.floor(ended), data }, failed, cancelled };
+    return { type: "result", task_id, data: { created: Math.floor(ended), data }, failed, failures, cancelled };
   }
   if (state === "cancelled") return { type: "cancelled", task_id, data };
   return { type: "error", task_id, state, code: code ?? "internal", data };

@@ -231,6 +231,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {Params} params
  * @property {OutputRef[]} [data]
  * @property {number[]} [failed]
+ * @property {{index: number, code: string}[]} [failures] why they failed
  * @property {number[]} [cancelled]
  * @property {number[]} [deleted] indices of outputs that were deleted
  * @property {string} [code]

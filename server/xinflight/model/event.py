@@ -30,6 +30,7 @@ __all__ = [
     "StoredMessage",
     "accepted_message",
     "end_message",
+    "failures_of",
     "merge_deltas",
     "output_message",
     "output_ref",
@@ -169,6 +170,15 @@ def _made(task: Task, output: Output) -> dict[str, Any]:
     }
 
 
+def failures_of(task: Task) -> list[Failure]:
+    """Return why those outputs failed that have ended without success."""
+    return [
+        Failure(index=output.index, code=output.code)
+        for output in task.outputs
+        if output.state in (State.FAILED, State.EXPIRED) and output.code is not None
+    ]
+
+
 def end_message(task: Task) -> Result | Cancelled | Error:
     """Return the event that tells how an ended task ended."""
     assert task.ended_at is not None  # set with the end
@@ -182,9 +192,7 @@ def end_message(task: Task) -> Result | Cancelled | Error:
             data=ResultData(created=int(now), data=made),
             failed=[output.index for output in task.outputs if output.state in (State.FAILED, State.EXPIRED)],
             cancelled=[output.index for output in task.outputs if output.state is State.CANCELLED],
-            failures=[
-                Failure(index=output.index, code=output.code) for output in task.outputs if output.code is not None
-            ],
+            failures=failures_of(task),
             metadata=task.metadata,
         )
     if state is State.CANCELLED:

@@ -152,6 +152,11 @@ class Task(Struct, kw_only=True):
         return State.STARTING if states & {State.STARTING, State.CANCELLING} else State.QUEUED
 
     @property
+    def unsuccessful(self) -> bool:
+        """Tell whether the task has ended and any of its outputs failed or came too late."""
+        return self.ended and any(output.state in (State.FAILED, State.EXPIRED) for output in self.outputs)
+
+    @property
     def completed(self) -> list[Output]:
         """Return the outputs that were made, in the order of their index."""
         return [output for output in self.outputs if output.state is State.COMPLETED]

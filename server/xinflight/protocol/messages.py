@@ -47,7 +47,7 @@ from xinflight.protocol.parts import (
     ChatDetails,
     Details,
     EffectiveParams,
-    Failure,
+    Failures,
     FinishedOutputs,
     Limits,
     ModelInfo,
@@ -319,9 +319,7 @@ class Result(TaskEvent, tag="result", kw_only=True):
     )
     failed: FailedIndices = msgspec.field(default_factory=list)
     cancelled: CancelledIndices = msgspec.field(default_factory=list)
-    failures: Annotated[list[Failure], Meta(description="Index and error code of each failed image.")] = (
-        msgspec.field(default_factory=list)
-    )
+    failures: Failures = msgspec.field(default_factory=list)
     metadata: Metadata = None
 
 

@@ -53,6 +53,7 @@ __all__ = [
     "Details",
     "EffectiveParams",
     "Failure",
+    "Failures",
     "FinishedOutputs",
     "Limits",
     "ModelInfo",
@@ -188,10 +189,21 @@ FinishedOutputs = Annotated[
 ]
 
 
+class Failure(Struct, kw_only=True):
+    """Why one of several images failed."""
+
+    index: OutputIndex
+    code: Code
+
+
+Failures = Annotated[list[Failure], Meta(description="Index and error code of each failed image.")]
+
+
 class TaskInfo(Struct, omit_defaults=True, kw_only=True):
     """The current state of one task in the history.
 
-    `created` and `ended` are Unix seconds; `failed` and `cancelled` are as in `result`, `code` as in `error`.
+    `created` and `ended` are Unix seconds; `failed`, `failures` and `cancelled` are as in `result`, `code` as in
+    `error`.
     """
 
     task_id: TaskIdText
@@ -203,6 +215,7 @@ class TaskInfo(Struct, omit_defaults=True, kw_only=True):
     params: EffectiveParams
     data: FinishedOutputs = msgspec.field(default_factory=list)
     failed: FailedIndices = msgspec.field(default_factory=list)
+    failures: Failures = msgspec.field(default_factory=list)
     cancelled: CancelledIndices = msgspec.field(default_factory=list)
     deleted: DeletedIndices = msgspec.field(default_factory=list)
     code: Annotated[str | None, Meta(description="For a failed task: error code, as in `error`.")] = None
@@ -220,13 +233,6 @@ class ResultData(Struct, kw_only=True):
 
     created: UnixSeconds
     data: FinishedOutputs
-
-
-class Failure(Struct, kw_only=True):
-    """Why one of several images failed."""
-
-    index: OutputIndex
-    code: Code
 
 
 class Details(Struct, omit_defaults=True, kw_only=True):

@@ -115,7 +115,9 @@ class ListTasks(ClientMessage, tag="list", kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=200, description="Maximum number of tasks per page.")] = 50
     state: Annotated[
         Literal["unfinished", "completed", "failed", "cancelled", "expired", "unsuccessful"] | None,
-        Meta(description="Only tasks in this state; `unsuccessful`: failed or expired. Default: all."),
+        Meta(
+            description="Only tasks in this state; `unsuccessful`: ended, an image failed or expired. Default: all."
+        ),
     ] = None
     group: Annotated[Group | None, Meta(description="Only tasks of this group. Default: all.")] = None
     search: Annotated[

@@ -19,9 +19,13 @@ SCAN = 2000
 
 
 class TaskQuery(Struct, frozen=True, kw_only=True):
-    """Which tasks are asked for: all that every field allows. `since` and `until` are Unix seconds."""
+    """Which tasks are asked for: all that every field allows. `since` and `until` are Unix seconds.
+
+    With `unsuccessful` only ended ones of which an output failed or expired, whatever became of the others.
+    """
 
     states: frozenset[State] = frozenset(State)
+    unsuccessful: bool = False
     group: str | None = None
     phrases: Sequence[Phrase] = ()
     starred: bool = False
@@ -34,8 +38,8 @@ class TaskQuery(Struct, frozen=True, kw_only=True):
     @property
     def simple(self) -> bool:
         """Tell whether nothing but states and a group are asked for, by which tasks are found at once."""
-        others = self.starred, self.tag, self.model, self.kind, self.since, self.until
-        return not self.phrases and others == (False, None, None, None, None, None)
+        others = self.unsuccessful, self.starred, self.tag, self.model, self.kind, self.since, self.until
+        return not self.phrases and others == (False, False, None, None, None, None, None)
 
 
 class FoundTask(Struct, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ class MemoryLibrary:
         tags = {tag for each in marks for tag in each.tags}
         return (
             task.state in query.states
+            and (not query.unsuccessful or task.unsuccessful)
             and query.group in (None, task.params.group)
             and query.model in (None, task.params.model)
             and query.kind in (None, task.kind)

@@ -1,6 +1,7 @@
 """Statements of the SQLite store about what owners find and note; otherwise as `sqlite_queries`.
 
-Tasks are found by owner and number, by the labels of their outputs, or by their words, newest first. Each statement
+Tasks are found by owner and number, by whether an output failed, by the labels of their outputs, or by their words,
+newest first. Each statement
 FOUND_... is given a floor, the number that FLOOR_... returned: so it looks at so many tasks and no more.
 """
 
@@ -20,9 +21,11 @@ __all__ = [
     "FLOOR_BY_LABEL",
     "FLOOR_BY_OWNER",
     "FLOOR_BY_WORDS",
+    "FLOOR_UNSUCCESSFUL",
     "FOUND_BY_LABEL",
     "FOUND_BY_OWNER",
     "FOUND_BY_WORDS",
+    "FOUND_UNSUCCESSFUL",
     "INDEXED_TO",
     "LABELS",
     "MARKS",
@@ -41,7 +44,8 @@ __all__ = [
 # Tasks
 
 _allowed = (
-    "AND instr(:states, tasks.state) AND (:kind IS NULL OR tasks.kind = :kind) "
+    "AND instr(:states, tasks.state) AND (:unsuccessful IS NULL OR tasks.unsuccessful = 1) "
+    "AND (:kind IS NULL OR tasks.kind = :kind) "
     "AND (:model IS NULL OR tasks.model = :model) AND (:group IS NULL OR tasks.group_name = :group) "
     "AND (:since IS NULL OR tasks.created >= :since) AND (:until IS NULL OR tasks.created < :until) "
     "AND (:starred IS NULL OR EXISTS (SELECT 1 FROM labels AS stars "
@@ -56,6 +60,18 @@ FOUND_BY_OWNER = " ".join(
     (
         "SELECT number, uid, body FROM tasks INDEXED BY tasks_of_owner",
         "WHERE owner = :owner AND number < :before AND number > :floor",
+        _allowed,
+        "ORDER BY number DESC LIMIT :limit",
+    )
+)
+FLOOR_UNSUCCESSFUL = (
+    "SELECT number FROM tasks INDEXED BY tasks_unsuccessful "
+    "WHERE owner = :owner AND unsuccessful = 1 AND number < :before ORDER BY number DESC LIMIT 1 OFFSET :scan"
+)
+FOUND_UNSUCCESSFUL = " ".join(
+    (
+        "SELECT number, uid, body FROM tasks INDEXED BY tasks_unsuccessful",
+        "WHERE owner = :owner AND unsuccessful = 1 AND number < :before AND number > :floor",
         _allowed,
         "ORDER BY number DESC LIMIT :limit",
     )

@@ -202,6 +202,7 @@ def _rows_of_query(
         "group": query.group,
         "since": query.since,
         "until": query.until,
+        "unsuccessful": 1 if query.unsuccessful else None,
         "starred": STARRED if query.starred else None,
         "tag": query.tag,
     }
@@ -211,6 +212,8 @@ def _rows_of_query(
     elif query.starred or query.tag is not None:
         floor, found = library.FLOOR_BY_LABEL, library.FOUND_BY_LABEL
         values["label"] = STARRED if query.tag is None else query.tag
+    elif query.unsuccessful:
+        floor, found = library.FLOOR_UNSUCCESSFUL, library.FOUND_UNSUCCESSFUL
     else:
         floor, found = library.FLOOR_BY_OWNER, library.FOUND_BY_OWNER
     row = connection.execute(floor, values).fetchone()

@@ -197,11 +197,12 @@ def _query(wanted: ListTasks) -> TaskQuery:
         case "unfinished":
             states = frozenset(State) - ENDED
         case "unsuccessful":
-            states = frozenset({State.FAILED, State.EXPIRED})
+            states = ENDED
         case state:
             states = frozenset({State(state)})
     return TaskQuery(
         states=states,
+        unsuccessful=wanted.state == "unsuccessful",
         group=wanted.group,
         phrases=phrases(wanted.search or ""),
         starred=wanted.starred,

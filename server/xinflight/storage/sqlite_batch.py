@@ -160,5 +160,6 @@ def row_of_task(task: Task) -> dict[str, object]:
         "created": task.created,
         "kind": task.kind,
         "model": task.params.model,
+        "unsuccessful": task.unsuccessful,
         "body": _encode(task),
     }

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["convert_tasks", "describe_tasks", "list_outputs", "rank_tasks"]
+__all__ = ["convert_tasks", "describe_tasks", "list_outputs", "note_failures", "rank_tasks"]
 
 # As schema 2 had them, whatever has become of the structs of today.
 
@@ -149,3 +149,29 @@ def describe_tasks(connection: sqlite3.Connection) -> None:
             continue
         values = (task.created, task.kind, task.params.model, number)
         connection.execute("UPDATE tasks SET created = ?, kind = ?, model = ? WHERE number = ?", values)
+
+
+# As schema 5 had them.
+
+
+class _EndedOutput(Struct):
+    state: str
+
+
+class _Ended(Struct):
+    outputs: list[_EndedOutput]
+
+
+def note_failures(connection: sqlite3.Connection) -> None:
+    """Note which ended tasks of schema 5 have an output that failed or expired, within the transaction that is open.
+
+    One that can't be decoded is not found by that.
+    """
+    for (number,) in connection.execute("SELECT number FROM tasks WHERE ended_at IS NOT NULL").fetchall():
+        (body,) = connection.execute("SELECT body FROM tasks WHERE number = ?", (number,)).fetchone()
+        try:
+            task = msgspec.msgpack.decode(body, type=_Ended)
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+            continue
+        if any(output.state in ("failed", "expired") for output in task.outputs):
+            connection.execute("UPDATE tasks SET unsuccessful = 1 WHERE number = ?", (number,))

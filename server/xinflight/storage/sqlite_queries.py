@@ -124,7 +124,7 @@ ADD_TASK = (
 )
 UPDATE_TASK = (
     "UPDATE tasks SET pool = :pool, state = :state, ended_at = :ended_at, bytes = :bytes, model = :model, "
-    "body = :body WHERE uid = :uid"
+    "unsuccessful = :unsuccessful, body = :body WHERE uid = :uid"
 )
 ADD_OUTPUT = 'INSERT INTO outputs (output_id, uid, "index") VALUES (?, ?, ?)'
 ADD_CONTENT = "INSERT INTO contents VALUES (?, ?)"

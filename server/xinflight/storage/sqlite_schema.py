@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
-from xinflight.storage.sqlite_migration import convert_tasks, describe_tasks, list_outputs, rank_tasks
+from xinflight.storage.sqlite_migration import convert_tasks, describe_tasks, list_outputs, note_failures, rank_tasks
 
 __all__ = ["MIGRATIONS", "connect", "connect_to_read", "explain", "make_private", "migrate", "schema_of"]
 
@@ -176,8 +176,13 @@ MIGRATIONS = [
         body BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Ended tasks of which an output failed or expired, whatever became of the others.
+    """
+    ALTER TABLE tasks ADD COLUMN unsuccessful INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX tasks_unsuccessful ON tasks (owner, unsuccessful, number) WHERE unsuccessful = 1;
+    """,
 ]
-CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks), 5: (describe_tasks,)}
+CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks), 5: (describe_tasks,), 6: (note_failures,)}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 
