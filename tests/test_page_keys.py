@@ -9,14 +9,14 @@ from page_kit import FROZEN, Studio, generate, has_state, is_shown, tiles, view
 pytest_plugins = ["page_fixtures"]
 
 LISTED = {
-    "Everywhere": ["/", "p", "Esc", "?"],
+    "Everywhere": ["/", "p", "Ctrl Z", "Esc", "?"],
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
     "On a row of what is in flight": ["Alt ↑ ↓"],
     "On an image of the sheet": ["s", "Delete"],
     "In an image": ["← →", "+ - 0", "c", "d", "s", "Delete"],
-    "Where a part is painted over": ["← → ↑ ↓", "Space"],
+    "Where a part is painted over": ["← → ↑ ↓", "Space", "Ctrl Z"],
 }
-"""What the tests below press, and those of the search, of stars, of the board (Alt and arrows) and of the mask."""
+"""What the tests below press, and those of search, stars, undo, sheet, board (Alt and arrows) and mask."""
 
 SECTIONS = """parts => Object.fromEntries(parts.map((part) => {
   const pressed = (keys) => [...keys.querySelectorAll("kbd")].map((key) => key.textContent).join(" ");

@@ -171,6 +171,8 @@ async def test_a_mask_is_painted_black_and_white_at_the_images_own_size(atelier:
     await canvas.click(position={"x": width * 0.5, "y": height * 0.5})
     await page.get_by_test_id("mask-all").click()
     await page.get_by_test_id("mask-undo").click()
+    await page.get_by_test_id("mask-all").click()
+    await page.keyboard.press("Control+z")
     await page.get_by_test_id("mask-done").click()
     await expect(page.get_by_test_id("start-status")).to_have_text("96 × 64 · repaints a part")
     assert await models(page) == ["painter"]

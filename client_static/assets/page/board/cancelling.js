@@ -70,20 +70,24 @@ export class Cancelling {
     this.#groups.delete(output);
     if (group && !output.cancelRefused) group.tell();
     if (group || output.state.phase !== "cancelled") return;
-    if (this.#elsewhere.length === 0) setTimeout(() => this.#offer(this.#elsewhere.splice(0)), GATHER);
+    if (this.#elsewhere.length === 0) setTimeout(() => this.#offer(this.#elsewhere.splice(0), { undoes: false }), GATHER);
     this.#elsewhere.push(output);
   }
 
-  /** Say what a cancel of outputs does or did, and offer to bring them back. @param {GenerationOutput[]} outputs */
-  #offer(outputs) {
+  /**
+   * Say what a cancel of outputs does or did, and offer to bring them back.
+   * @param {GenerationOutput[]} outputs
+   * @param {{undoes?: boolean}} [options] `undoes`: whether it was done here, so that the key for that brings them back
+   */
+  #offer(outputs, { undoes = true } = {}) {
     if (outputs.length === 0) return;
     const waiting = outputs.filter(({ state }) => state.waiting);
     const unsent = outputs.every(({ state }) => state.phase === "offline");
     const then = { waited: new Set(waiting), later: !this.#store.live.value && !unsent };
     const queue = this.#queue;
     const back = waiting.length
-      ? { label: t("act.undo"), act: () => this.#bringBack(waiting, queue) }
-      : { label: t("act.again"), act: () => this.#bringBack(outputs, queue) };
+      ? { label: t("act.undo"), undoes, act: () => this.#bringBack(waiting, queue) }
+      : { label: t("act.again"), undoes, act: () => this.#bringBack(outputs, queue) };
     const say = this.#toasts.show(cancelText(outputs, then), back);
     const group = { tell: () => say(cancelText(outputs, then)) };
     for (const output of outputs) if (!output.state.ended) this.#groups.set(output, group);

@@ -1,5 +1,6 @@
 // @ts-check
 import { byId, part } from "../ui/dom.js";
+import { isUndo } from "../ui/shortcuts.js";
 import { WHOLE, moved, zoomed } from "../view/zoom.js";
 import { Strokes } from "./strokes.js";
 
@@ -50,6 +51,12 @@ export class MaskEditor {
     press("all", () => this.#change(() => this.#strokes.cover(this.#width, this.#height)));
     press("drop", () => this.#dialog.close(""));
     press("done", () => this.#dialog.close("done"));
+    this.#dialog.addEventListener("keydown", (event) => {
+      if (!isUndo(event)) return;
+      event.preventDefault();
+      this.#lift();
+      this.#change(() => this.#strokes.undo());
+    });
     this.#dialog.addEventListener("close", () => {
       this.#image.removeAttribute("src");
       this.#answer(this.#dialog.returnValue === "done" ? this.#strokes : null);

@@ -87,7 +87,7 @@ export class Keeping {
    * @param {() => void} [gone] called when it can't be undone any more
    */
   #offer(name, undo, gone) {
-    this.#toasts.show(t("toast.deleted", { name }), { label: t("act.undo"), act: undo, gone });
+    this.#toasts.show(t("toast.deleted", { name }), { label: t("act.undo"), undoes: true, act: undo, gone });
   }
 
   /**

@@ -3,17 +3,15 @@ import { html, render } from "../../vendor/lit-html/lit-html.js";
 import { onLang, t } from "../../words/words.js";
 import { keepLocal } from "../store/storage.js";
 import { byId } from "./dom.js";
-import { KEYS_OFF, keysOn } from "./shortcuts.js";
+import { CTRL, KEYS_OFF, keysOn } from "./shortcuts.js";
 
 /** @typedef {import("../../words/words.js").Key} Key */
 
-const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
-const CTRL = APPLE ? "⌘" : "Ctrl";
-const ALT = APPLE ? "⌥" : "Alt";
+const ALT = CTRL === "Ctrl" ? "Alt" : "⌥";
 
 /** All keys of the page: of each part what is pressed, and the text of what it does. @type {[Key, [string[], Key][]][]} */
 const KEYS = [
-  ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
+  ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [[CTRL, "Z"], "keys.undo"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
   ["keys.in_prompt", [[[CTRL, "Enter"], "keys.generate"], [["↑", "↓"], "keys.history"]]],
   ["keys.in_flight", [[[ALT, "↑", "↓"], "keys.move"]]],
   ["keys.on_tile", [[["s"], "keys.star"], [["Delete"], "keys.delete"]]],
@@ -25,7 +23,7 @@ const KEYS = [
     [["s"], "keys.star"],
     [["Delete"], "keys.delete"],
   ]],
-  ["keys.in_mask", [[["←", "→", "↑", "↓"], "keys.brush"], [["Space"], "keys.paint"]]],
+  ["keys.in_mask", [[["←", "→", "↑", "↓"], "keys.brush"], [["Space"], "keys.paint"], [[CTRL, "Z"], "keys.unpaint"]]],
 ];
 
 /** The list of all keys. Single keys can be turned off there, because who dictates may press them unawares (WCAG 2.1.4). */

@@ -9,6 +9,11 @@ import { readLocal } from "../store/storage.js";
 /** Where the choice against single keys is remembered: it is this browser's, whoever uses it. */
 export const KEYS_OFF = "xinflight.keys_off";
 
+/** What is pressed together with a letter, as the keyboard has it: `Ctrl`, or the sign of Apple's. */
+export const CTRL = /Mac|iPhone|iPad/.test(navigator.platform) ? "\u2318" : "Ctrl";
+/** Where one types text, which has an undo of its own. */
+const TEXT = "textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=range], [type=file])";
+
 /** Whether single keys do anything. */
 export function keysOn() {
   return readLocal(KEYS_OFF) !== true;
@@ -23,6 +28,17 @@ export function isPlainKey({ ctrlKey, metaKey, altKey, defaultPrevented, isCompo
   if (ctrlKey || metaKey || altKey || defaultPrevented || isComposing) return false;
   const { closest } = /** @type {Partial<Element>} */ (target ?? {});
   return !closest?.call(target, "input, textarea, select, [contenteditable], dialog, video");
+}
+
+/**
+ * Tell whether a key press asks to take back what was done last, and not what was typed last.
+ * @param {Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey" | "defaultPrevented" | "target">} event
+ */
+export function isUndo({ key, ctrlKey, metaKey, altKey, shiftKey, defaultPrevented, target }) {
+  const held = CTRL === "Ctrl" ? ctrlKey && !metaKey : metaKey && !ctrlKey;
+  if (!held || altKey || shiftKey || defaultPrevented || key.toLowerCase() !== "z") return false;
+  const { closest } = /** @type {Partial<Element>} */ (target ?? {});
+  return !closest?.call(target, TEXT);
 }
 
 /**

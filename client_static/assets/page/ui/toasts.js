@@ -1,9 +1,11 @@
 // @ts-check
 import { byId } from "./dom.js";
+import { CTRL, isUndo } from "./shortcuts.js";
 
 /**
- * What a toast offers to do. `gone`: called when it goes and nobody did that.
- * @typedef {{label: string, act: () => void, gone?: () => void}} ToastAction
+ * What a toast offers to do. `undoes`: it takes back what the person just did, so the key for that does it, too; `gone`:
+ * called when it goes and nobody did that.
+ * @typedef {{label: string, act: () => void, undoes?: boolean, gone?: () => void}} ToastAction
  */
 
 /** How long a toast is shown, in milliseconds; not while the pointer or the focus is on it. */
@@ -21,6 +23,17 @@ export class Toasts {
   /** @param {() => HTMLElement} home what is focused when a focused toast goes */
   constructor(home) {
     this.#home = home;
+    document.addEventListener("keydown", (event) => this.#press(event));
+  }
+
+  /** Take back what the newest toast offers to take back. @param {KeyboardEvent} event */
+  #press(event) {
+    /** @type {NodeListOf<HTMLButtonElement>} */
+    const undos = this.#root.querySelectorAll("[aria-keyshortcuts]");
+    const newest = [...undos].at(-1);
+    if (!newest || !isUndo(event)) return;
+    event.preventDefault();
+    newest.click();
   }
 
   /**
@@ -51,7 +64,7 @@ export class Toasts {
    * @param {string} text
    * @param {ToastAction} action
    */
-  #add(text, { label, act, gone }) {
+  #add(text, { label, act, undoes = false, gone }) {
     const toast = document.createElement("div");
     toast.className = "toast";
     toast.dataset.testid = "toast";
@@ -62,10 +75,18 @@ export class Toasts {
     button.className = "plain";
     button.dataset.testid = "toast-act";
     button.textContent = label;
+    if (undoes) button.append(undoKey(button));
     toast.append(words, button);
     const timer = new Timer(() => this.#drop(toast));
-    for (const name of ["pointerenter", "focusin"]) toast.addEventListener(name, () => timer.stop());
-    for (const name of ["pointerleave", "focusout"]) toast.addEventListener(name, () => timer.start());
+    // Both may be on it: that one of them goes does not mean that nobody reads it any more.
+    const held = new Set();
+    for (const [comes, goes] of /** @type {const} */ ([["pointerenter", "pointerleave"], ["focusin", "focusout"]])) {
+      toast.addEventListener(comes, () => {
+        held.add(comes);
+        timer.stop();
+      });
+      toast.addEventListener(goes, () => held.delete(comes) && held.size === 0 && timer.start());
+    }
     this.#gone.set(toast, gone);
     button.addEventListener("click", () => {
       timer.stop();
@@ -79,7 +100,7 @@ export class Toasts {
     timer.start();
     const say = (/** @type {string} */ later) => {
       words.textContent = later;
-      if (!toast.matches(":hover, :focus-within")) timer.start();
+      if (held.size === 0) timer.start();
     };
     return { element: toast, say };
   }
@@ -105,6 +126,15 @@ export class Toasts {
     this.#gone.get(toast)?.();
     this.#gone.delete(toast);
   }
+}
+
+/** Return the key of a button that takes something back; the button tells it to screen readers. @param {HTMLElement} button */
+function undoKey(button) {
+  button.setAttribute("aria-keyshortcuts", CTRL === "Ctrl" ? "Control+Z" : "Meta+Z");
+  const key = document.createElement("kbd");
+  key.ariaHidden = "true";
+  key.textContent = `${CTRL} Z`;
+  return key;
 }
 
 /** Calls a function after `SHOWN`; it starts anew after each stop. */
