@@ -130,7 +130,7 @@ async def nothing_loads(world: World) -> Page:
     async def refuse(route: Route) -> None:
         await route.abort()
 
-    await page.route("**/ui/dom.js", refuse)
+    await page.route("**/first.js", refuse)
     await page.goto(await world.server())
     await expect(page.get_by_test_id("loading")).to_be_visible()
     return page

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
 import aiohttp
 import pytest
@@ -14,8 +15,9 @@ import pytest
 from conftest import Serve
 from node_tools import node_tools, run_node
 from xinflight.web import static_content
-from xinflight.web.assets import AssetFiles, without_comments
+from xinflight.web.assets import AssetFiles, page_assets, read_assets, without_comments
 from xinflight.web.client_static import CLIENT_STATIC
+from xinflight.web.packing import imports
 
 AWAY = "http://127.0.0.1:9"
 ASSETS = CLIENT_STATIC / "assets"
@@ -112,27 +114,41 @@ async def test_the_browser_is_told_of_every_module_at_once(serve: Serve) -> None
     url = await serve(xinference_url=AWAY)
     _, _, page = await get(url)
     told = re.findall(r'rel="modulepreload" href="assets/v-[0-9a-f]+/([^"]+)"', page.decode())
-    assert told[0] == "page/main.js"
-    assert len(told) == len(set(told))
-    for name in told:
-        imported = re.findall(r'\bfrom "(\.[^"]+)"', without_comments((ASSETS / name).read_text()))
-        for specifier in imported:
-            path = (ASSETS / name).parent / specifier
-            assert path.resolve().relative_to(ASSETS.resolve()).as_posix() in told, name
+    assert told == ["page/main.js", "first.js", "vendor/signals-core/signals-core.js"]
+    assert all(path in told for name in told for path in imports(name, source(name)))
+
+
+def source(name: str) -> str:
+    """Return a file as the page loads it."""
+    content = page_assets().get(name)
+    assert content, name
+    return content.data.decode()
+
+
+def test_whatever_a_module_of_the_page_imports_is_there() -> None:
+    """A module that was joined with others is no longer there by itself: it would be there twice."""
+    files = json.loads(source("files.json"))
+    assert "page/ui/dom.js" not in files
+    for name in (name for name in files if name.endswith(".js")):
+        later = [
+            normpath(join(dirname(name), path))
+            for path in re.findall(r'\bimport\("([^"]+)"\)(?!\.\w+[}>|])', source(name))
+        ]
+        assert {*imports(name, source(name)), *later} <= set(files), name
 
 
 def test_a_change_of_any_file_is_another_version(tmp_path: Path) -> None:
     folder = shutil.copytree(ASSETS, tmp_path / "assets")
-    before = AssetFiles(folder).version
-    assert AssetFiles(ASSETS).version == before
+    before = AssetFiles(read_assets(folder)).version
+    assert AssetFiles(read_assets(ASSETS)).version == before
     (folder / "words" / "fr.json").write_text("{}")
-    assert AssetFiles(folder).version != before
+    assert AssetFiles(read_assets(folder)).version != before
 
 
 def test_files_for_nobody_s_browser(tmp_path: Path) -> None:
     for name in ("LICENSE", "types.d.ts", "README.md"):
         (tmp_path / name).touch()
-    assert not any(AssetFiles(tmp_path).get(path.name) for path in tmp_path.iterdir())
+    assert read_assets(tmp_path) == {}
 
 
 def test_modules_are_found_in_the_order_of_their_imports(tmp_path: Path) -> None:
@@ -143,15 +159,13 @@ def test_modules_are_found_in_the_order_of_their_imports(tmp_path: Path) -> None
     (tmp_path / "deep" / "a.js").write_text('import{b}from"../b.js";import{c}from"./c.js";export{b,c};')
     (tmp_path / "b.js").write_text('export const text = "from afar";\nexport * from "./deep/c.js";\n')
     (tmp_path / "deep" / "c.js").write_text('/** @type {import("./d.js").D} */\nexport const c = 1;\n')
-    assert AssetFiles(tmp_path).modules("main.js") == ["main.js", "deep/a.js", "b.js", "deep/c.js"]
+    assert AssetFiles(read_assets(tmp_path)).modules("main.js") == ["main.js", "deep/a.js", "b.js", "deep/c.js"]
 
 
 def test_files_of_others_keep_their_notices(tmp_path: Path) -> None:
     (tmp_path / "vendor").mkdir()
     (tmp_path / "vendor" / "theirs.js").write_text("/* Copyright */\nexport const x = 1;\n")
-    theirs = AssetFiles(tmp_path).get("vendor/theirs.js")
-    assert theirs
-    assert theirs.data.startswith(b"/* Copyright */")
+    assert read_assets(tmp_path)["vendor/theirs.js"].startswith(b"/* Copyright */")
 
 
 def test_only_lines_of_nothing_but_comment_are_emptied() -> None:

@@ -32,12 +32,12 @@ async def refuse(route: Route) -> None:
 async def test_a_module_that_does_not_come_is_told_at_once(context: BrowserContext, serve: Serve) -> None:
     url = await serve(xinference_url=AWAY)
     page = await context.new_page()
-    await page.route("**/ui/dom.js", refuse)
+    await page.route("**/first.js", refuse)
     await page.goto(url)
     loading = page.get_by_test_id("loading")
     await expect(loading).to_have_text("This page has not been loaded completely yet. Load again")
     await expect(loading).to_be_visible()
-    await page.unroute("**/ui/dom.js")
+    await page.unroute("**/first.js")
     await loading.get_by_role("link").click()
     await live(page)
     await expect(loading).to_be_hidden()
@@ -211,5 +211,5 @@ async def test_what_is_loaded_later_is_kept_too(context: BrowserContext, serve: 
     url = await serve(xinference_url=AWAY)
     names = {file.partition("/assets/")[2].partition("/")[2] for file in await kept(await opened(context, url))}
     later = {"page/view/viewer.js", "page/chat/chat.js", "page/dock/mask_editor.js", "page/account/account.js"}
-    assert later | {"page/main.js", "styles/style.css", "words/zh-CN.json"} <= names
+    assert later | {"page/main.js", "styles/first.css", "words/zh-CN.json"} <= names
     assert "worker.js" not in names, "the browser keeps it"

@@ -9,7 +9,7 @@ import jinja2
 from aiohttp import hdrs, web
 
 from xinflight.i18n import choose_language
-from xinflight.web.assets import own_assets
+from xinflight.web.assets import ENTRY, page_assets
 from xinflight.web.client_static import CLIENT_STATIC
 from xinflight.web.context import HttpContext
 from xinflight.web.static_content import StaticContent
@@ -27,7 +27,6 @@ POLICY = (
     "require-trusted-types-for 'script'; trusted-types lit-html xinflight-worker"
 )
 TEMPLATES = web.AppKey("xinflight_templates", jinja2.Environment)
-ENTRY = "page/main.js"
 ACCOUNT = "page/account/account.js"
 """What the entry imports only where people have to say who they are."""
 THEMES = ("light", "dark")
@@ -119,7 +118,7 @@ class Page:
     def _variables(self, variant: _Variant) -> dict[str, object]:
         languages, texts = self._words.languages, self._words.texts[variant.lang]
         position = [language.tag for language in languages].index(variant.lang)
-        assets = own_assets()
+        assets = page_assets()
         return {
             "lang": variant.lang,
             "theme": variant.theme,
