@@ -9,7 +9,7 @@ Json = dict[str, Any]
 
 ACTIONS = (
     "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, mark, restore, prefer, "
-    "ping, authenticate"
+    "preset, ping, authenticate"
 )
 TASK_ID_FORM = GROUP_FORM = "1 to 64 of A-Z a-z 0-9 . _ : ~ -"
 ONE_OF_THREE = "either task_id, group or scope"

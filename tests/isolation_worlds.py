@@ -81,6 +81,9 @@ class World:
         tags = {"tags": [f"sea of {owner}"], "starred": True}
         async with self.http.post(f"/api/v1/tasks/{done}/mark", json=tags, headers=user) as response:
             assert response.status == 200
+        preset = {"save": [{"name": "Portrait", "prompt": f"{owner}'s poem"}]}
+        async with self.http.patch("/api/v1/account/presets", json=preset, headers=user) as response:
+            assert response.status == 200
         self.engine.faults = Faults(freeze=1)
         for task_id in (running, waiting):
             async with self.http.post("/api/v1/tasks", json={**body, "task_id": task_id}, headers=user) as response:

@@ -41,6 +41,7 @@ SERVER = (
     | protocol.Recovered
     | protocol.Tasks
     | protocol.PreferencesMessage
+    | protocol.PresetsMessage
     | protocol.Marked
     | protocol.Pong
     | protocol.Error

@@ -30,6 +30,7 @@ KEYS = [
         "expiring",
         "marked",
         "preferences",
+        "presets",
         "unknown",
     ),
 ]

@@ -120,6 +120,8 @@ OWN: dict[tuple[str, str], Probes] = {
     ("GET", "/api/v1/tags"): lambda _: [("/api/v1/tags", {"params": params}) for params in ({}, {"prefix": "s"})],
     ("GET", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences"),
     ("PATCH", "/api/v1/account/preferences"): for_owner("/api/v1/account/preferences", json={"theme": "dark"}),
+    ("GET", "/api/v1/account/presets"): for_owner("/api/v1/account/presets"),
+    ("PATCH", "/api/v1/account/presets"): for_owner("/api/v1/account/presets", json={"delete": ["Portrait"]}),
     ("POST", "/api/v1/groups/{group}/cancel"): lambda ids: for_owner(f"/api/v1/groups/{ids.group}/cancel")(ids),
     ("POST", "/api/v1/tasks/{task_id}/pause"): lambda ids: [
         *of_tasks("/pause")(ids),
@@ -171,6 +173,7 @@ ACTIONS: dict[str, Callable[[Ids], list[Json]]] = {
     "mark": lambda ids: [{"task_id": ids.done, "starred": True}, {"task_id": ids.running, "index": 0, "tags": ["a"]}],
     "restore": lambda ids: [{"task_id": ids.done, "index": 0}],
     "prefer": lambda _: [{}, {"change": {"theme": "light"}}],
+    "preset": lambda _: [{}, {"change": {"delete": ["Portrait"]}}],
     "follow": lambda ids: [
         {"task_id": ids.done},
         {"task_id": ids.running},

@@ -202,6 +202,7 @@ async def test_what_a_server_says_is_valid(client: WireClient) -> None:
         {"action": "mark", "task_id": "a", "starred": True, "tags": ["sea"]},
         {"action": "list"},
         {"action": "prefer", "change": {"theme": "dark", "dock": {"n": 2}}},
+        {"action": "preset", "change": {"save": [{"name": "Portrait", "settings": {"n": 2}}]}},
         {"action": "ping", "nonce": "1"},
         {"action": "generate", "prompt": " "},
         {"action": "delete", "task_id": "b"},

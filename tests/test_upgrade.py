@@ -272,7 +272,7 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(
             conversion(connection)
         raise sqlite3.OperationalError("database or disk is full")
 
-    newest = len(MIGRATIONS)
+    newest = max(sqlite_schema.CONVERSIONS)
     conversions = sqlite_schema.CONVERSIONS[newest]
     with monkeypatch.context() as patch:
         if step == "rows":

@@ -355,6 +355,34 @@ export interface PreferencesChange {
   dock?: Record<string, unknown> | null;
 }
 
+/** Get the presets of the owner, after changing some of them. */
+export interface ChangePresets {
+  /** Kind of the request. */
+  action: "preset";
+  /** Echoed in the direct answer. (up to 64 characters) */
+  ref?: string | null;
+  /** What to change first. Default: nothing, only get them. */
+  change?: PresetsChange | null;
+}
+
+/** Presets to delete, and then presets to save. Others stay as they are. */
+export interface PresetsChange {
+  /** Presets to add, or to put in the place of those of the same name. (up to 100 entries) */
+  save?: Preset[];
+  /** Names of presets to delete first. Unknown ones are no error. (up to 100 entries) */
+  delete?: string[];
+}
+
+/** Settings of the form under a name. Clients fill the form with them; the server does not look at them. */
+export interface Preset {
+  /** Name; an owner has one preset of a name. (1 to 60 characters) */
+  name: string;
+  /** Settings of the form for a generation, by name. */
+  settings?: Record<string, unknown>;
+  /** Text that a client puts around a prompt before it sends that: in place of `{prompt}`, or without `{prompt}` behind the prompt and a comma. (1 to 2000 characters) */
+  prompt?: string;
+}
+
 /** Request a `pong` with the same nonce. */
 export interface Ping {
   /** Kind of the request. */
@@ -523,7 +551,7 @@ export interface Notice {
   /** Kind of the message. */
   type: "notice";
   /** What the notice is about. */
-  kind: "deleted" | "draining" | "erased" | "expiring" | "host" | "preferences" | "upstream";
+  kind: "deleted" | "draining" | "erased" | "expiring" | "host" | "preferences" | "presets" | "upstream";
   /** Text for people. Never contains a prompt or upstream text. Programs must not parse it. */
   message: string;
   /** Unix time in seconds, with fractions. */
@@ -536,7 +564,7 @@ export interface Notice {
   task_id?: string;
   /** Kind `expiring` only: seconds until the credentials expire. */
   seconds?: number;
-  /** Kind `preferences` only: as in the message `preferences`. (integer) */
+  /** Kinds `preferences` and `presets` only: as in the messages of these names. (integer) */
   version?: number;
   /** Kind `preferences` only: all that is set now. */
   preferences?: Preferences;
@@ -821,6 +849,18 @@ export interface PreferencesMessage {
   version: number;
   /** What is set. */
   preferences: Preferences;
+}
+
+/** The presets of the owner. `version` rises with each change. */
+export interface PresetsMessage {
+  /** Kind of the message. */
+  type: "presets";
+  /** Echoed in the direct answer. */
+  ref?: string;
+  /** Rises with each change. 0: there was never one. (integer) */
+  version: number;
+  /** All of them, those saved first before the others. */
+  presets: Preset[];
 }
 
 /** The answer to a ping. */
@@ -1159,6 +1199,14 @@ export interface PreferencesInfo {
   version: number;
   /** What is set. */
   preferences: Preferences;
+}
+
+/** The presets of the owner. `version` rises with each change. */
+export interface PresetsInfo {
+  /** Rises with each change. 0: there was never one. (integer) */
+  version: number;
+  /** All of them, those saved first before the others. */
+  presets: Preset[];
 }
 
 /** A notice from an admin to one owner, or to everyone if `owner` is absent. */
@@ -1910,7 +1958,7 @@ export type ErrorCode = "not_json" | "wrong_shape" | "unknown_action" | "frame_t
 export type CloseCode = 1001 | 1006 | 1012 | 1013 | 4008 | 4400 | 4401 | 4402 | 4403 | 4406 | 4429;
 
 /** Any request of a client over the WebSocket. */
-export type ClientMessage = Generate | Chat | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Mark | Restore | Prefer | Ping | Authenticate;
+export type ClientMessage = Generate | Chat | Cancel | Move | Pause | Unpause | Resume | Follow | Unfollow | ListTasks | Delete | Mark | Restore | Prefer | ChangePresets | Ping | Authenticate;
 
 /** Any message of the server. More may be added, and clients must ignore unknown ones. */
-export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | PreferencesMessage | Pong | Error | Accepted | Progress | Queue | Delta | OutputEvent | Marked | Result | Cancelled;
+export type ServerMessage = Welcome | Notice | Ack | Ok | Recovered | Tasks | PreferencesMessage | PresetsMessage | Pong | Error | Accepted | Progress | Queue | Delta | OutputEvent | Marked | Result | Cancelled;

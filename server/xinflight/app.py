@@ -214,6 +214,8 @@ def _add_routes(app: web.Application, context: HttpContext, prefix: str) -> None
             _Route("GET", "/api/v1/tags", marks.tags),
             _Route("GET", "/api/v1/account/preferences", marks.preferences),
             _Route("PATCH", "/api/v1/account/preferences", marks.change),
+            _Route("GET", "/api/v1/account/presets", marks.presets),
+            _Route("PATCH", "/api/v1/account/presets", marks.change_presets),
             _Route("GET", "/api/v1/account/usage", account.usage),
             _Route("GET", "/api/v1/account/export", account.export),
             _Route("POST", "/api/v1/notices", rest.notify, "notices"),

@@ -16,7 +16,7 @@ __all__ = ["Connection", "ConnectionRegistry"]
 
 log = structlog.stdlib.get_logger(__name__)
 
-NoticeKind = Literal["host", "draining", "deleted", "erased", "preferences"]
+NoticeKind = Literal["host", "draining", "deleted", "erased", "preferences", "presets"]
 CLOSE_SECONDS = 5.0
 """Seconds within which clients must read their last messages."""
 
@@ -82,11 +82,14 @@ class ConnectionRegistry:
         kind: NoticeKind,
         text: str | None = None,
         preferences: StoredPreferences | None = None,
+        version: int | None = None,
     ) -> None:
         """Notify the connections of an owner, or with None all; without `text` in the language of each."""
         for connection in self.all() if owner is None else self.of_owner(owner):
             message = translate(kind, connection.lang) if text is None else text
-            notice = Notice(kind=kind, message=message, timestamp=self._clock.time(), task_id=task_id)
+            notice = Notice(
+                kind=kind, message=message, timestamp=self._clock.time(), task_id=task_id, version=version
+            )
             if preferences is not None:
                 notice.version, notice.preferences = preferences.version, preferences.preferences
             connection.notify(notice)

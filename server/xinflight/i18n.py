@@ -75,6 +75,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "storage_unavailable": ("The server can't store anything right now", "服务器暂时无法保存数据"),
     "expiring": ("Your sign-in expires soon", "登录即将过期"),
     "preferences": ("Your settings were changed", "您的设置已更改"),
+    "presets": ("Your presets were changed", "您的预设已更改"),
     "deleted": ("A generation was deleted", "一个生成任务已被删除"),
     "shutting_down": ("The server is shutting down", "服务器正在关闭"),
     "upstream_auth": ("The model server rejects the API key", "模型服务器拒绝了密钥"),

@@ -1,4 +1,4 @@
-"""What owners can do with all that is theirs: see what they used, export it, erase it, set preferences.
+"""What owners can do with all that is theirs: see what they used, export it, erase it, set preferences, keep presets.
 
 `Account` is entered for all; one export or erasure of an owner runs at a time.
 """

@@ -11,6 +11,7 @@ import structlog
 from xinflight.account.erasure import Erased, Erasure
 from xinflight.account.export import Export
 from xinflight.account.preferences import OwnPreferences
+from xinflight.account.presets import OwnPresets
 from xinflight.clock import Clock
 from xinflight.errors import AccountBusy
 from xinflight.journal import Journal
@@ -28,9 +29,9 @@ USAGE_PAGE = 500
 
 
 class Account:
-    """Usage, exports, erasures and preferences of owners.
+    """Usage, exports, erasures, preferences and presets of owners.
 
-    `notify` notifies the connections of an owner who was erased, or has new preferences.
+    `notify` notifies the connections of an owner who was erased, or has new preferences or presets.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Account:
         notify: Callable[..., None],
     ) -> None:
         self.preferences = OwnPreferences(journal.store, notify)
+        self.presets = OwnPresets(journal.store, notify)
         self._marking = marking
         self._journal = journal
         self._store = journal.store

@@ -102,8 +102,9 @@ class Export:
         """
         waiting = bytearray()
         try:
-            lists = (self._readme, self._tasks, self._uploads_list, self._shares, self._usage, self._preferences)
-            for section in (*lists, self._files, self._upload_files, self._end):
+            lists = (self._readme, self._tasks, self._uploads_list, self._shares, self._usage)
+            documents = (self._preferences, self._presets)
+            for section in (*lists, *documents, self._files, self._upload_files, self._end):
                 async with aclosing(section()) as pieces:
                     async for piece in pieces:
                         waiting += piece
@@ -236,6 +237,12 @@ class Export:
         if stored is not None:
             data = msgspec.json.format(msgspec.json.encode(stored.preferences), indent=2)
             yield await on_thread(self._entry, "preferences.json", data)
+
+    async def _presets(self) -> AsyncGenerator[bytes, None]:
+        stored = await self._store.library.presets(self._owner)
+        if stored is not None:
+            data = msgspec.json.format(msgspec.json.encode(stored.presets), indent=2)
+            yield await on_thread(self._entry, "presets.json", data)
 
     async def _pages(self) -> AsyncGenerator[list[FoundTask], None]:
         """Yield the owner's tasks, the newest first; the second time without those that were accepted meanwhile."""

@@ -37,6 +37,7 @@ uploads/        these images.
 usage.csv       what you used per day (UTC): compute seconds, images, bytes.
 shares.jsonl    your share links. Their secrets are not kept, so the addresses can't be told.
 preferences.json what you set for the page, if anything.
+presets.json    your presets, if you saved any.
 manifest.json   written last: what this archive has. If it is not there, the download is incomplete.
 
 Generations that were started after the export began are not in it. Images that were deleted while it was made are
@@ -53,6 +54,7 @@ uploads/        这些图片。
 usage.csv       每天（UTC）的用量：计算秒数、图片数、字节数。
 shares.jsonl    您的分享链接（不保存其密钥，因此无法给出地址）。
 preferences.json 您为页面做的设置（如有）。
+presets.json    您保存的预设（如有）。
 manifest.json   最后写入：此压缩包的内容。若缺少此文件，则下载不完整。
 """
 

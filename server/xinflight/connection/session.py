@@ -34,6 +34,7 @@ from xinflight.protocol import (
     Authenticate,
     Cancel,
     CancelledTask,
+    ChangePresets,
     Chat,
     CloseCode,
     Codec,
@@ -50,6 +51,7 @@ from xinflight.protocol import (
     Pong,
     Prefer,
     PreferencesMessage,
+    PresetsMessage,
     Recovered,
     Request,
     Restore,
@@ -230,6 +232,8 @@ class Session:
                 return await self._restore(message)
             case Prefer():
                 return await self._preferences(message)
+            case ChangePresets():
+                return await self._presets(message)
             case Ping():
                 return Pong(ref=message.ref, nonce=message.nonce)
             case Authenticate():
@@ -368,6 +372,10 @@ class Session:
     async def _preferences(self, message: Prefer) -> PreferencesMessage:
         found = await self._gateway.account.preferences.change(self.owner, message.change)
         return PreferencesMessage(ref=message.ref, version=found.version, preferences=found.preferences)
+
+    async def _presets(self, message: ChangePresets) -> PresetsMessage:
+        found = await self._gateway.account.presets.change(self.owner, message.change)
+        return PresetsMessage(ref=message.ref, version=found.version, presets=found.presets)
 
 
 def _bind_ref(ref: str | None) -> Mapping[str, Token[Any]]:

@@ -79,6 +79,7 @@ from xinflight.protocol.messages import (
     OutputEvent,
     Pong,
     PreferencesMessage,
+    PresetsMessage,
     Progress,
     Queue,
     Recovered,
@@ -114,6 +115,7 @@ from xinflight.protocol.parts import (
     TokenUsage,
     Upstream,
 )
+from xinflight.protocol.presets import ChangePresets, Preset, PresetsChange, PresetsInfo
 from xinflight.protocol.requests import (
     Authenticate,
     Cancel,
@@ -161,6 +163,7 @@ __all__ = [
     "CancelOutcome",
     "Cancelled",
     "CancelledTask",
+    "ChangePresets",
     "ChangedTasks",
     "Chat",
     "ChatContent",
@@ -236,6 +239,10 @@ __all__ = [
     "PreferencesChange",
     "PreferencesInfo",
     "PreferencesMessage",
+    "Preset",
+    "PresetsChange",
+    "PresetsInfo",
+    "PresetsMessage",
     "Problem",
     "Progress",
     "Queue",

@@ -15,6 +15,7 @@ from xinflight.errors import BadTaskId, NotJson, OutOfBounds, UnknownAction, Wro
 from xinflight.protocol.chat import Chat
 from xinflight.protocol.library import Mark, Prefer, Restore
 from xinflight.protocol.messages import ServerMessage
+from xinflight.protocol.presets import ChangePresets
 from xinflight.protocol.requests import (
     Authenticate,
     Cancel,
@@ -59,6 +60,7 @@ Request = (
     | Mark
     | Restore
     | Prefer
+    | ChangePresets
     | Ping
     | Authenticate
 )
@@ -66,7 +68,7 @@ Request = (
 
 ACTIONS = (
     "generate, chat, cancel, move, pause, unpause, resume, follow, unfollow, list, delete, mark, restore, "
-    "prefer, ping, authenticate"
+    "prefer, preset, ping, authenticate"
 )
 
 _FORMS = {

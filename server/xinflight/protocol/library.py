@@ -9,6 +9,7 @@ from xinflight.protocol.fields import OutputIndex, Starred, TagList
 from xinflight.protocol.requests import ClientMessage, Index, Tag, TaskId
 
 __all__ = [
+    "Form",
     "ListTags",
     "Mark",
     "MarkBody",

@@ -57,6 +57,7 @@ from xinflight.protocol.parts import (
     TaskList,
     Upstream,
 )
+from xinflight.protocol.presets import Preset
 from xinflight.protocol.terms import PROTOCOL_VERSION, CancelOutcome, State, Step
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "OutputEvent",
     "Pong",
     "PreferencesMessage",
+    "PresetsMessage",
     "Progress",
     "Queue",
     "Recovered",
@@ -171,11 +173,18 @@ class PreferencesMessage(Answer, tag="preferences", kw_only=True):
     preferences: Annotated[Preferences, Meta(description="What is set.")]
 
 
+class PresetsMessage(Answer, tag="presets", kw_only=True):
+    """The presets of the owner. `version` rises with each change."""
+
+    version: Annotated[int, Meta(description="Rises with each change. 0: there was never one.")]
+    presets: Annotated[list[Preset], Meta(description="All of them, those saved first before the others.")]
+
+
 class Notice(ServerMessage, tag="notice", kw_only=True):
     """Information for a connection, an owner or everyone that belongs to no task."""
 
     kind: Annotated[
-        Literal["draining", "upstream", "deleted", "erased", "expiring", "preferences", "host"],
+        Literal["draining", "upstream", "deleted", "erased", "expiring", "preferences", "presets", "host"],
         Meta(description="What the notice is about."),
     ]
     message: MessageText
@@ -188,9 +197,9 @@ class Notice(ServerMessage, tag="notice", kw_only=True):
     seconds: Annotated[
         float | None, Meta(description="Kind `expiring` only: seconds until the credentials expire.")
     ] = None
-    version: Annotated[int | None, Meta(description="Kind `preferences` only: as in the message `preferences`.")] = (
-        None
-    )
+    version: Annotated[
+        int | None, Meta(description="Kinds `preferences` and `presets` only: as in the messages of these names.")
+    ] = None
     preferences: Annotated[Preferences | None, Meta(description="Kind `preferences` only: all that is set now.")] = (
         None
     )

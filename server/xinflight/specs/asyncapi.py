@@ -27,6 +27,7 @@ _ANSWERS = {
     "mark": "ok",
     "restore": "ok",
     "prefer": "preferences",
+    "preset": "presets",
     "ping": "pong",
     "authenticate": "ok",
 }

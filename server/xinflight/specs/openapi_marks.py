@@ -1,4 +1,4 @@
-"""The part of the OpenAPI document about stars, tags, single outputs, and the preferences of the caller."""
+"""The part of the OpenAPI document about stars, tags, single outputs, and preferences and presets of the caller."""
 
 from xinflight.errors import NotAcceptable, OutOfBounds, WrongShape
 from xinflight.protocol import ListTags
@@ -9,9 +9,10 @@ __all__ = ["deletion", "mark_paths"]
 
 
 def mark_paths(tasks: str) -> dict[str, Schema]:
-    """Return the operations on marks and preferences. `tasks` is the path of the tasks."""
+    """Return the operations on marks, preferences and presets. `tasks` is the path of the tasks."""
     was = {"200": answer("The task and its state when the request arrived.", {JSON: "CancelledTask"})}
     preferences = {"200": answer("All preferences.", {JSON: "PreferencesInfo"})}
+    presets = {"200": answer("All presets.", {JSON: "PresetsInfo"})}
     return {
         f"{tasks}/{{task_id}}/mark": {
             "parameters": path("task_id"),
@@ -52,6 +53,23 @@ def mark_paths(tasks: str) -> dict[str, Schema]:
                 preferences,
                 errors=(*BODY, NotAcceptable),
                 body="PreferencesChange",
+                about="account",
+            ),
+        },
+        "/api/v1/account/presets": {
+            "get": operation(
+                "presets",
+                "Get the named settings that the caller has saved",
+                presets,
+                errors=(NotAcceptable,),
+                about="account",
+            ),
+            "patch": operation(
+                "changePresets",
+                "Delete and save some of the presets",
+                presets,
+                errors=(*BODY, NotAcceptable),
+                body="PresetsChange",
                 about="account",
             ),
         },

@@ -5,7 +5,7 @@ from xinflight.storage.blobs import Blobs, StoredFile, draw_id
 from xinflight.storage.blobs_files import FileBlobs
 from xinflight.storage.blobs_memory import MemoryBlobs
 from xinflight.storage.blobs_recent import RecentBlobs
-from xinflight.storage.library import FoundTask, FoundTasks, Library, StoredPreferences, TaskQuery
+from xinflight.storage.library import FoundTask, FoundTasks, Library, StoredPreferences, StoredPresets, TaskQuery
 from xinflight.storage.page_cursors import PageCursors
 from xinflight.storage.retention import Retention
 from xinflight.storage.shares import ShareRow, Shares
@@ -63,6 +63,7 @@ __all__ = [
     "Store",
     "StoredFile",
     "StoredPreferences",
+    "StoredPresets",
     "StoredUploads",
     "TaskQuery",
     "UploadFiles",

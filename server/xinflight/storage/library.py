@@ -9,10 +9,10 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from xinflight.model import DeletedOutput, Marks, Task
-from xinflight.protocol import Kind, Preferences, State
+from xinflight.protocol import Kind, Preferences, Preset, State
 from xinflight.storage.words import Phrase
 
-__all__ = ["SCAN", "FoundTask", "FoundTasks", "Library", "StoredPreferences", "TaskQuery"]
+__all__ = ["SCAN", "FoundTask", "FoundTasks", "Library", "StoredPreferences", "StoredPresets", "TaskQuery"]
 
 SCAN = 2000
 """Tasks that one read looks at, for which SQLite takes some milliseconds on the thread that reads."""
@@ -64,10 +64,17 @@ class StoredPreferences(Struct, frozen=True, kw_only=True):
     preferences: Preferences
 
 
-class Library(Protocol):
-    """Find tasks, and keep marks and preferences. Marks are written by `commit` (`Mark`), since they draw a seq.
+class StoredPresets(Struct, frozen=True, kw_only=True):
+    """The presets of an owner, one of each name; `version` rises with each change."""
 
-    Every call may raise StorageUnavailable.
+    version: int
+    presets: list[Preset]
+
+
+class Library(Protocol):
+    """Find tasks, and keep marks, preferences and presets.
+
+    Marks are written by `commit` (`Mark`), since they draw a seq. Every call may raise StorageUnavailable.
     """
 
     async def find(self, owner: str, query: TaskQuery, *, before: int | None, limit: int) -> FoundTasks:
@@ -103,3 +110,9 @@ class Library(Protocol):
 
     async def set_preferences(self, owner: str, preferences: StoredPreferences) -> None:
         """Store the preferences of an owner."""
+
+    async def presets(self, owner: str) -> StoredPresets | None:
+        """Return the presets of an owner, None if there never was one."""
+
+    async def set_presets(self, owner: str, presets: StoredPresets) -> None:
+        """Store all presets of an owner."""

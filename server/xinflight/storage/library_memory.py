@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from xinflight.model import DeletedOutput, Marks, Task
-from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, TaskQuery
+from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, StoredPresets, TaskQuery
 from xinflight.storage.words import matches, words
 
 __all__ = ["MemoryLibrary"]
 
 PREFERENCES = 10_000
 """Owners whose preferences are remembered; who changed them longest ago is forgotten first."""
+PRESETS = 1000
+"""Owners whose presets are remembered, likewise: they are longer."""
 
 
 class MemoryLibrary:
@@ -30,6 +32,8 @@ class MemoryLibrary:
         self._marks: dict[str, tuple[Task, list[Marks]]] = {}
         # Bounded by PREFERENCES.
         self._preferences: dict[str, StoredPreferences] = {}
+        # Bounded by PRESETS.
+        self._presets: dict[str, StoredPresets] = {}
 
     async def find(self, owner: str, query: TaskQuery, *, before: int | None, limit: int) -> FoundTasks:
         """Look at the tasks one by one."""
@@ -75,7 +79,8 @@ class MemoryLibrary:
         self._marks.pop(uid, None)
 
     def forget(self, owner: str) -> None:
-        """Forget the preferences of an owner."""
+        """Forget the preferences and the presets of an owner."""
+        self._presets.pop(owner, None)
         self._preferences.pop(owner, None)
 
     def hides(self, task: Task, output_id: str) -> bool:
@@ -135,6 +140,17 @@ class MemoryLibrary:
         self._preferences[owner] = replace(preferences)
         if len(self._preferences) > PREFERENCES:
             del self._preferences[next(iter(self._preferences))]
+
+    async def presets(self, owner: str) -> StoredPresets | None:
+        """Return the presets of an owner."""
+        return self._presets.get(owner)
+
+    async def set_presets(self, owner: str, presets: StoredPresets) -> None:
+        """Remember the presets of an owner."""
+        self._presets.pop(owner, None)
+        self._presets[owner] = replace(presets)
+        if len(self._presets) > PRESETS:
+            del self._presets[next(iter(self._presets))]
 
 
 def _words(task: Task, tags: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ __all__ = [
     "DROP_MARKED",
     "DROP_OUTPUT",
     "DROP_PREFERENCES",
+    "DROP_PRESETS",
     "DROP_SHARES_OF",
     "DROP_WORDS",
     "EVENTS_TO_CHANGE",
@@ -34,10 +35,12 @@ __all__ = [
     "NEW_TASKS",
     "NEXT_TAG",
     "PREFERENCES",
+    "PRESETS",
     "SET_EVENT",
     "SET_INDEXED_TO",
     "SET_MARKS",
     "SET_PREFERENCES",
+    "SET_PRESETS",
     "TASK_OF_UID",
 ]
 
@@ -147,7 +150,7 @@ DROP_OUTPUT = "DELETE FROM outputs WHERE output_id = ?"
 EVENTS_TO_CHANGE = "SELECT owner, seq, body FROM events WHERE uid = ?"
 SET_EVENT = "UPDATE events SET body = ? WHERE owner = ? AND seq = ?"
 
-# Preferences
+# Preferences and presets
 
 PREFERENCES = "SELECT version, body FROM preferences WHERE owner = ?"
 SET_PREFERENCES = (
@@ -155,3 +158,9 @@ SET_PREFERENCES = (
     "ON CONFLICT (owner) DO UPDATE SET version = excluded.version, body = excluded.body"
 )
 DROP_PREFERENCES = "DELETE FROM preferences WHERE owner = ?"
+PRESETS = "SELECT version, body FROM presets WHERE owner = ?"
+SET_PRESETS = (
+    "INSERT INTO presets (owner, version, body) VALUES (?, ?, ?) "
+    "ON CONFLICT (owner) DO UPDATE SET version = excluded.version, body = excluded.body"
+)
+DROP_PRESETS = "DELETE FROM presets WHERE owner = ?"

@@ -14,8 +14,8 @@ import xinflight.storage.sqlite_queries as sql
 from xinflight.errors import StorageUnavailable
 from xinflight.key_locks import KeyLocks
 from xinflight.model import DeletedOutput, Marks, Task
-from xinflight.protocol import Preferences, State
-from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, TaskQuery
+from xinflight.protocol import Preferences, Preset, State
+from xinflight.storage.library import SCAN, FoundTask, FoundTasks, StoredPreferences, StoredPresets, TaskQuery
 from xinflight.storage.library_rows import STARRED, index_tasks, marks_of_row, match, merge_words, purge_output
 from xinflight.storage.sqlite_batch import row_of_task
 from xinflight.storage.sqlite_database import SqliteDatabase
@@ -156,6 +156,19 @@ class SqliteLibrary:
         """Store a row."""
         values = (owner, preferences.version, msgspec.msgpack.encode(preferences.preferences))
         await self._database.write(lambda db: db.execute(library.SET_PREFERENCES, values).rowcount)
+
+    async def presets(self, owner: str) -> StoredPresets | None:
+        """Return the presets of an owner."""
+        row = await self._database.read(lambda db: db.execute(library.PRESETS, (owner,)).fetchone())
+        if row is None:
+            return None
+        version, body = row
+        return StoredPresets(version=version, presets=msgspec.msgpack.decode(body, type=list[Preset]))
+
+    async def set_presets(self, owner: str, presets: StoredPresets) -> None:
+        """Store a row."""
+        values = (owner, presets.version, msgspec.msgpack.encode(presets.presets))
+        await self._database.write(lambda db: db.execute(library.SET_PRESETS, values).rowcount)
 
 
 def purge(connection: sqlite3.Connection, uid: str, index: int) -> None:

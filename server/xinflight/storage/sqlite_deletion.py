@@ -40,7 +40,8 @@ def delete_task(connection: sqlite3.Connection, uid: str) -> None:
 
 def forget_owner(connection: sqlite3.Connection, owner: str, used_before: str) -> None:
     """Delete what is left of an owner without tasks, and usage of days before a day."""
-    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE, library.DROP_PREFERENCES):
+    of_person = (library.DROP_PREFERENCES, library.DROP_PRESETS)
+    for query in (sql.RAISE_FORGOTTEN, sql.DROP_OWNER, sql.DROP_UNREADABLE, *of_person):
         connection.execute(query, (owner,))
     connection.execute(sql.DROP_USAGE, (owner, used_before))
 

@@ -181,6 +181,14 @@ MIGRATIONS = [
     ALTER TABLE tasks ADD COLUMN unsuccessful INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX tasks_unsuccessful ON tasks (owner, unsuccessful, number) WHERE unsuccessful = 1;
     """,
+    # All presets of an owner.
+    """
+    CREATE TABLE presets (
+        owner TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 ]
 CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks), 5: (describe_tasks,), 6: (note_failures,)}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""

@@ -245,10 +245,10 @@ class Store(Protocol):
         """Delete some usage of days before a day; return whether there was any."""
 
     async def forget(self, owner: str, *, used_before: str) -> None:
-        """Delete what is left of an owner without tasks: unreadable ones, position, preferences, usage before a day.
+        """Delete what is left of an owner without tasks: unreadable ones, position, preferences, presets.
 
-        The next position of the owner is above every earlier one, and every earlier cursor is before a gap. Then the
-        files of the store have no copy left of what was deleted.
+        Of the usage, only that before a day goes. The next position of the owner is above every earlier one, and each
+        earlier cursor is before a gap. Then the files of the store have no copy left of what was deleted.
         """
 
     async def paused_owners(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""REST: stars and tags of outputs, deletion of one output, and the tags and preferences of the caller."""
+"""REST: stars and tags of outputs, deletion of one output, and the tags, preferences and presets of the caller."""
 
 from aiohttp import web
 
@@ -9,11 +9,13 @@ from xinflight.protocol import (
     MarkBody,
     PreferencesChange,
     PreferencesInfo,
+    PresetsChange,
+    PresetsInfo,
     TagsInfo,
     from_json,
     from_texts,
 )
-from xinflight.storage import StoredPreferences
+from xinflight.storage import StoredPreferences, StoredPresets
 from xinflight.web.bodies import PLAIN, read_body, respond
 from xinflight.web.context import HttpContext, choose_type, task_id_of
 
@@ -23,13 +25,14 @@ FIELDS = ListTags.__struct_fields__
 
 
 class Marks:
-    """The handlers of marks, of single outputs, of `/api/v1/tags` and of `/api/v1/account/preferences`."""
+    """The handlers of marks, single outputs, `/api/v1/tags`, `/api/v1/account/preferences` and `.../presets`."""
 
     def __init__(self, context: HttpContext) -> None:
         self._context = context
         self._library = context.gateway.journal.store.library
         self._marking = context.gateway.marking
         self._preferences = context.gateway.account.preferences
+        self._presets = context.gateway.account.presets
 
     async def mark(self, request: web.Request) -> web.StreamResponse:
         """Handle POST /tasks/{task_id}/mark: star or tag an output, or all; return the state of the task."""
@@ -75,6 +78,19 @@ class Marks:
         change = from_json(await read_body(self._context, request), PreferencesChange)
         return respond(_info(await self._preferences.change(owner, change)))
 
+    async def presets(self, request: web.Request) -> web.StreamResponse:
+        """Handle GET /account/presets: return the presets of the caller."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        return respond(_presets_info(await self._presets.get(owner)))
+
+    async def change_presets(self, request: web.Request) -> web.StreamResponse:
+        """Handle PATCH /account/presets: delete and save presets; return all."""
+        owner = await self._context.owner(request)
+        choose_type(request, (PLAIN,))
+        change = from_json(await read_body(self._context, request), PresetsChange)
+        return respond(_presets_info(await self._presets.change(owner, change)))
+
 
 def _known(task: CancelledTask) -> CancelledTask:
     """Return a task that there is, else raise NotFound."""
@@ -85,3 +101,7 @@ def _known(task: CancelledTask) -> CancelledTask:
 
 def _info(stored: StoredPreferences) -> PreferencesInfo:
     return PreferencesInfo(version=stored.version, preferences=stored.preferences)
+
+
+def _presets_info(stored: StoredPresets) -> PresetsInfo:
+    return PresetsInfo(version=stored.version, presets=stored.presets)
