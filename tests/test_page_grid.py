@@ -115,3 +115,22 @@ async def test_models_are_compared_on_a_phone(open_page: Open, emulate: Serve, s
     assert moved > 100
     assert await view.locator("tbody th").first.evaluate(left) <= was
     assert await view.locator("tbody th").first.evaluate(left) >= 0
+
+
+async def test_an_image_of_a_grid_leads_back_to_it(studio: Studio) -> None:
+    """The table is offered when it is asked for; later the image is the only way to it."""
+    page = await studio.visit()
+    await compare(page, ("steps", "1, 2"))
+    await page.get_by_test_id("prompt").fill("a compared cat")
+    await page.get_by_test_id("generate").click()
+    await page.get_by_test_id("open").nth(1).wait_for()
+    await page.get_by_test_id("open").first.click()
+    await page.get_by_test_id("fact-grid").get_by_role("link", name="Steps").click()
+    view = page.get_by_test_id("grid-view")
+    await expect(view.get_by_test_id("grid-image")).to_have_count(2)
+    await expect(page.get_by_test_id("viewer")).to_be_hidden()
+    # An image of the table leads there, too, and Back to it.
+    await view.get_by_test_id("grid-image").first.click()
+    await expect(page.get_by_test_id("fact-grid")).to_be_visible()
+    await page.go_back()
+    await expect(view).to_be_visible()

@@ -65,7 +65,7 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     await expect(tiles(generation).get_by_test_id("progress")).to_have_attribute("aria-valuenow", "40")
     await expect(counts).to_have_text("1 running")
     await tell_estimate(page, await generation.get_attribute("data-task"))
-    await expect(eta).to_have_text("2 min")
+    await expect(eta).to_have_text("3 min")
     await lose_the_line(page)
     await expect(eta).to_have_text(re.compile(r"^last heard \d+ s ago$"))
     await expect(counts).to_have_text("last known: 1 running")
@@ -78,15 +78,29 @@ async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_
     await caught_up(page)
     await expect(counts).to_have_text("1 running · 1 ready")
     await tell_estimate(page, await generation.get_attribute("data-task"))
-    await expect(eta).to_have_text("2 min")
+    await expect(eta).to_have_text("3 min")
 
 
 async def tell_estimate(page: Page, task: str | None) -> None:
-    """Have the page hear that an image takes another 100 seconds, and nothing more from the server on this line.
+    """Have the page hear that an image takes another 200 seconds, and nothing more from the server on this line.
 
     The server tells of an image that stands still, too: later and later.
     """
     progress = {"type": "progress", "task_id": task, "index": 0, "state": "running", "progress": 40}
-    message = {**progress, "step": "generating", "source": "upstream", "estimated_time": 100}
+    message = {**progress, "step": "generating", "source": "upstream", "estimated_time": 200}
     script = "(data) => { const line = sockets.at(-1); line.onmessage({ data }); line.onmessage = null; }"
     await page.evaluate(script, json.dumps(message))
+
+
+async def test_a_cancel_of_a_time_without_a_line_outlasts_a_reload(studio: Studio) -> None:
+    """The page has promised to send it."""
+    page = await studio.visit()
+    generation = await generate(page, f"a long road{FROZEN}4")
+    await has_state(tiles(generation), "running")
+    await lose_the_line(page)
+    await tiles(generation).get_by_test_id("cancel-image").click()
+    promise = "will be cancelled as soon as there is a connection"
+    await expect(page.get_by_test_id("toast")).to_contain_text(promise)
+    await page.reload()
+    await studio.abort()
+    await expect(generation).to_have_count(0)

@@ -23,6 +23,17 @@ class Client extends Emitter {
     return this.#start(new Task({ ...request }, "chat"));
   }
 
+  cancel(taskId, { index = null } = {}) {
+    this.#tasks.find(({ id }) => id === taskId)?.wantCancel(index);
+  }
+
+  /** All that has not ended is known now: some tasks that the server acknowledged before. */
+  list(...ids) {
+    for (const id of ids) this.generate({ prompt: "listed", n: 2, task_id: id }).acknowledge(PARAMS);
+    this.emit("history", false);
+    return this;
+  }
+
   #start(task) {
     this.#tasks.push(task);
     this.emit("task", task);
@@ -91,6 +102,23 @@ test("another server at the same origin has a memory of its own", () => {
   reloaded("/one/ws").welcome("ann").generate({ prompt: "a", task_id: "a" });
   assert.deepEqual(reloaded("/two/ws").welcome("ann").unfinished, []);
   assert.equal(reloaded("/one/ws").welcome("ann").unfinished.length, 1);
+});
+
+test("a cancel that the server did not hear of is requested again after a reload", async () => {
+  const client = reloaded().welcome("ann").list("a", "b", "c");
+  client.cancel("a");
+  client.cancel("b", { index: 1 });
+  client.cancel("c");
+  client.unfinished[2].receive({ type: "cancelled", task_id: "c" });
+  await Promise.resolve();
+  // A reload while the server is still away loses nothing.
+  reloaded();
+  const wanted = ({ unfinished }) => unfinished.map(({ id, wanted: indexes }) => [id, ...indexes]);
+  assert.deepEqual(wanted(reloaded().welcome("ann").list("a", "b", "c")), [["a", null], ["b", 1], ["c"]]);
+  await Promise.resolve();
+  assert.deepEqual(wanted(reloaded().welcome("bob").list("a", "b")), [["a"], ["b"]]);
+  await Promise.resolve();
+  assert.deepEqual(wanted(reloaded().welcome("ann").list("a", "b")), [["a"], ["b"]]);
 });
 
 test("what can't be read is nothing", () => {

@@ -161,8 +161,9 @@ export function percent(value) {
  */
 export function duration(seconds) {
   const s = Math.ceil(seconds < 10 ? seconds : Math.ceil(seconds / 5) * 5);
-  if (s < 60) return t("time.s", { n: s });
-  const minutes = Math.ceil(seconds / 60);
+  // As minutes, 65 s would be told as nearly twice as long.
+  if (s < 120) return t("time.s", { n: s });
+  const minutes = Math.round(seconds / 60);
   if (minutes < 60) return t("time.min", { n: minutes });
   return t("time.h", { h: Math.floor(minutes / 60), min: minutes % 60 });
 }

@@ -1,6 +1,9 @@
 // @ts-check
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { percent, t, when } from "../../words/words.js";
+import { axesOf } from "../dock/grid.js";
+import { AXIS_WORDS } from "../dock/grid_fields.js";
+import { GRID } from "./address.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 
@@ -47,5 +50,17 @@ export function factList(output, copy) {
   return html`<dl>
     ${prompt ? row("prompt", t("form.prompt"), prompt) : nothing}
     ${factsOf(output).map(({ key, name, value }) => row(key, name, value))}
+    ${comparison(output)}
   </dl>`;
+}
+
+/** Where an image of a grid leads back to all of it. @param {GenerationOutput} output */
+function comparison({ generation: { params } }) {
+  const axes = axesOf(params.group);
+  return axes === null
+    ? nothing
+    : html`<div class="fact" data-testid="fact-grid">
+        <dt>${t("fact.grid")}</dt>
+        <dd><a href=${`${GRID}${params.group}`}>${axes.map((axis) => t(AXIS_WORDS[axis])).join(" × ")}</a></dd>
+      </div>`;
 }
