@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { requestsFor } from "../../client_static/assets/page/store/requests.js";
 import { Acts } from "../../client_static/assets/page/sheet/acts.js";
 
 const PARAMS = { prompt: "a boat", model: "painter", size: "64x64", steps: 8, seed: 7, n: 2, group: "mine" };
@@ -41,4 +42,12 @@ test("what was made from an image is varied from the same one", () => {
 test("there are four, also where the server makes fewer at once", () => {
   assert.deepEqual(variations({ outputs: 3 }).asked.map(({ n }) => n), [3, 1]);
   assert.deepEqual(variations({ outputs: 1 }).asked.map(({ n }) => n), [1, 1, 1, 1]);
+});
+
+test("what of a request is asked for again has the same seeds: those that follow each other in one request", () => {
+  const those = (...indices) => indices.map((index) => ({ index }));
+  const asked = (params, outputs) => requestsFor({ params }, outputs).map(({ prompt, n, seed }) => [prompt, n, seed]);
+  assert.deepEqual(asked(PARAMS, those(0, 1)), [["a boat", 2, 7]]);
+  assert.deepEqual(asked(PARAMS, those(0, 2, 3)), [["a boat", 1, 7], ["a boat", 2, 9]]);
+  assert.deepEqual(asked({ ...PARAMS, seed: undefined }, those(0, 2)), [["a boat", 2, undefined]]);
 });

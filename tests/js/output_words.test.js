@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { OutputState } from "../../client_static/assets/page/store/output_state.js";
-import { figureText, noteText, stepText, tileName, verdictText } from "../../client_static/assets/page/store/output_words.js";
+import { causeText, eachOnce, figureText, noteText, stepText, tileName, verdictText, whichFailed } from "../../client_static/assets/page/store/output_words.js";
 import { output, progress } from "./factories.js";
 import "./languages.js";
 
@@ -88,4 +88,18 @@ test("an output is called by its prompt, shortened, and its place", () => {
   // A name from right to left does not turn the sentence that it stands in.
   assert.equal(tileName("חתול", 0, 1), "“\u2068חתול\u2069”");
   assert.equal(tileName("x".repeat(41), 0, 1), `“${"x".repeat(39)}…”`);
+});
+
+test("one strip says which failed, and each cause once", () => {
+  const which = (n, ...failed) => whichFailed({ outputs: Array(n), failed: failed.map((index) => ({ index })) });
+  assert.equal(which(1, 0), "");
+  assert.equal(which(4), "");
+  assert.equal(which(4, 2), "Number 3 of 4:");
+  assert.equal(which(4, 0, 2), "2 of 4 (numbers 1, 3):");
+  assert.equal(which(2, 0, 1), "All 2:");
+  const failed = ["timeout", "upstream_died", "timeout"].map((code) => ({ state: new OutputState(), code }));
+  for (const { state, code } of failed) state.fail({ code }, "failed");
+  const [late, died] = failed.map(({ state }) => causeText(state));
+  assert.notEqual(late, died);
+  assert.equal(eachOnce(failed, causeText), `${late} ${died}`);
 });

@@ -1,6 +1,6 @@
 // @ts-check
 import { t } from "../../words/words.js";
-import { requestOf } from "../store/requests.js";
+import { requestsFor } from "../store/requests.js";
 import { rowOf } from "./board_row.js";
 import { cancelText } from "./cancel_words.js";
 import { inOrder } from "./rows.js";
@@ -147,18 +147,4 @@ function inFlight(outputs) {
 function placeIn(queue, { task }) {
   const at = queue.indexOf(task.id);
   return at < 0 ? queue.length : at;
-}
-
-/**
- * Return the requests that make some outputs of a generation again, with the same seeds: one for all of them, or one
- * for each if they are only a part.
- * @param {GenerationState} generation
- * @param {GenerationOutput[]} outputs
- * @returns {GenerateParams[]}
- */
-export function requestsFor({ params, outputs: all }, outputs) {
-  const request = requestOf(params);
-  const { n, seed } = params;
-  if (outputs.length === all.length) return [{ ...request, n, seed }];
-  return outputs.map(({ index }) => ({ ...request, seed: seed === undefined ? undefined : seed + index }));
 }

@@ -40,7 +40,7 @@ export function openFind(page, store) {
     store.unfinished.value;
     store.marks.value;
     const outputs = store.generations.value.flatMap((generation) => generation.outputs);
-    const failed = outputs.filter(({ state, shown }) => shown && state.stopped && state.phase !== "cancelled").length;
+    const failed = outputs.filter(({ state, shown }) => shown && state.failed).length;
     count.textContent = failed ? `${failed}${store.more.value ? "+" : ""}` : "";
   });
 }

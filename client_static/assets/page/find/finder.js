@@ -171,7 +171,7 @@ export class Finder {
     return (output) =>
       (!starred || output.starred) &&
       (tag === undefined || output.tags.includes(tag)) &&
-      (state === undefined || (output.state.stopped && output.state.phase !== "cancelled"));
+      (state === undefined || output.state.failed);
   }
 
   /** @param {XinflightError} error */

@@ -1,5 +1,5 @@
 // @ts-check
-import { requestOf } from "../store/requests.js";
+import { requestOf, requestsFor } from "../store/requests.js";
 
 /** @typedef {import("../../client/xinflight.js").GenerateParams} GenerateParams */
 /** @typedef {import("../../client/xinflight.js").XinflightError} XinflightError */
@@ -98,14 +98,14 @@ export class Acts {
   }
 
   /**
-   * Ask again for an output that failed or was cancelled. If it was its generation's only one, it takes its place.
+   * Ask again for what failed of a generation, and for nothing else. If nothing else is there of it, the new one takes its
+   * place.
    * @param {GenerationOutput} output
    */
-  retry({ generation, index }) {
-    const { params } = generation;
-    const seed = params.seed === undefined ? undefined : params.seed + index;
-    if (generation.outputs.length === 1) this.#client.delete(generation.task.id).catch(this.#host.problem);
-    this.#ask({ ...requestOf(params), seed });
+  retry({ generation }) {
+    const { failed, outputs } = generation;
+    if (failed.length === outputs.length && generation.ended) this.#client.delete(generation.task.id).catch(this.#host.problem);
+    for (const request of requestsFor(generation, failed)) this.#ask(request);
   }
 
   /** Star an image, or no longer. @param {GenerationOutput} output */

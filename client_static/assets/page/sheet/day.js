@@ -14,6 +14,8 @@ export class Day {
   element = fromTemplate("day-template");
   /** @type {GenerationOutput[]} those that have a tile, in its order */
   outputs = [];
+  /** How many outputs its tiles stand for. */
+  count = 0;
   /** @type {Box[]} */
   #boxes = [];
   /** @type {Map<GenerationState, {element: HTMLElement, tiles: Map<GenerationOutput, Tile>, stop: () => void}>} */
@@ -62,9 +64,11 @@ export class Day {
     if (flying.length === 0 && this.#arranged === ended && this.#width === space.width) return false;
     this.#arranged = flying.length === 0 ? ended : null;
     this.#width = space.width;
-    this.outputs = [...flying, ...ended].flatMap(({ outputs }) =>
+    const shown = [...flying, ...ended].map(({ outputs }) =>
       outputs.filter((output) => output.shown && (shows === null || shows(output))),
     );
+    this.count = shown.flat().length;
+    this.outputs = shown.flatMap(withOneStrip);
     const { boxes, height } = justify(this.outputs.map(ratioOf), space);
     this.#boxes = boxes;
     const hidden = this.outputs.length === 0;
@@ -155,11 +159,12 @@ export class Day {
     }
     let fresh = false;
     for (const [at, output] of outputs.entries()) {
-      if (tiles.has(output)) continue;
-      const tile = new Tile(output, this.#act, this.#poster);
+      const drawn = tiles.get(output);
+      const tile = drawn ?? new Tile(output, this.#act, this.#poster);
       tiles.set(output, tile);
-      element.insertBefore(tile.element, element.children[at] ?? null);
-      fresh = true;
+      // What fails while others are in flight goes behind them.
+      if (tile.element !== element.children[at]) element.insertBefore(tile.element, element.children[at] ?? null);
+      if (!drawn) fresh = true;
     }
     if (known && fresh) this.#render(state, performance.now());
     if (!known) {
@@ -190,6 +195,16 @@ export class Day {
     shown?.element.remove();
     this.#shown.delete(state);
   }
+}
+
+/**
+ * Return which outputs of a generation have a tile: one of those that failed stands for all of them, behind the others, which
+ * stay side by side.
+ * @param {GenerationOutput[]} outputs
+ */
+function withOneStrip(outputs) {
+  const [strip] = outputs.filter(({ state }) => state.failed);
+  return strip ? [...outputs.filter(({ state }) => !state.failed), strip] : outputs;
 }
 
 /** Return width to height of an output's tile; null for one that is a strip. @param {GenerationOutput} output */

@@ -1,6 +1,6 @@
 // @ts-check
 import { duration, percent, t } from "../../words/words.js";
-import { causeText, cureText, figureText, noteText, stepText } from "../store/output_words.js";
+import { causeText, cureText, eachOnce, figureText, noteText, stepText, tileName, whichFailed } from "../store/output_words.js";
 import { hueOf } from "../ui/hue.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
@@ -22,7 +22,10 @@ const ACTIONS = ["cancel", "retry", "star", "reuse", "vary", "remove"];
  * @typedef {(video: import("../../client/xinflight.js").OutputRef) => Promise<string | null>} Poster
  */
 
-/** The tile of one output: its progress, then the image or video; or a strip with the reason why there is none. */
+/**
+ * The tile of one output: its progress, then the image or video; or a strip with the reason why there is none, which stands
+ * for all of its generation that failed.
+ */
 export class Tile {
   element = fromTemplate("tile-template");
   output;
@@ -36,6 +39,7 @@ export class Tile {
     eta: part(this.element, "eta", HTMLElement),
     step: part(this.element, "step", HTMLElement),
     note: part(this.element, "note", HTMLElement),
+    which: part(this.element, "which", HTMLElement),
     cause: part(this.element, "cause", HTMLElement),
     cure: part(this.element, "cure", HTMLElement),
     prompt: part(this.element, "prompt", HTMLElement),
@@ -85,12 +89,14 @@ export class Tile {
     const { state, generation, cancelRefused } = this.output;
     const looks = state.cancelling && !state.ended ? "cancelling" : state.phase;
     this.element.dataset.state = looks === "active" ? (state.progress?.state ?? "active") : looks;
-    this.element.setAttribute("aria-label", this.output.name);
+    const failed = state.failed ? generation.failed : [this.output];
+    this.element.setAttribute("aria-label", failed.length > 1 ? tileName(generation.prompt, 0, 1) : this.output.name);
     const { prompt } = this.#parts;
     if (prompt.textContent !== generation.prompt) prompt.textContent = prompt.title = generation.prompt;
     if (state.output) this.#show(state.output);
-    showText(this.#parts.cause, this.#unavailable ? t("tile.unavailable") : causeText(state));
-    showText(this.#parts.cure, cureText(state));
+    showText(this.#parts.which, state.failed ? whichFailed(generation) : "");
+    showText(this.#parts.cause, this.#unavailable ? t("tile.unavailable") : eachOnce(failed, causeText));
+    showText(this.#parts.cure, eachOnce(failed, cureText));
     showText(this.#parts.note, cancelRefused && !state.ended ? cancelRefused : noteText(state));
     keepFocus(this.element, () => this.#showButtons(), () => this.control);
     this.tick(now);
@@ -126,6 +132,7 @@ export class Tile {
     const many = generation.outputs.length;
     cancel.setAttribute("aria-label", many > 1 ? t("act.cancel_image", { i: index + 1 }) : t("act.cancel"));
     retry.hidden = !state.stopped;
+    retry.title = many > 1 ? t("act.again_failed") : "";
     const there = state.output !== null;
     reuse.hidden = !there && !state.stopped;
     reuse.title = t("act.use_seed", { seed: String(state.output?.seed ?? "") });

@@ -140,6 +140,11 @@ export class GenerationState {
     return this.outputs.some(({ state }) => state.phase === "active" && state.waiting);
   }
 
+  /** Those of its outputs that failed: one strip of the sheet tells of all of them. */
+  get failed() {
+    return this.outputs.filter(({ state }) => state.failed);
+  }
+
   /** Whether an output was restored that was deleted before this page knew of it: then it has to be asked for. */
   get incomplete() {
     const made = this.outputs.filter(({ state }) => state.phase === "done" && state.output === null);

@@ -41,7 +41,12 @@ export class OutputState {
 
   /** Ended without an output. */
   get stopped() {
-    return this.phase === "failed" || this.phase === "expired" || this.phase === "cancelled";
+    return this.failed || this.phase === "cancelled";
+  }
+
+  /** Ended without an output, and nobody wanted that. */
+  get failed() {
+    return this.phase === "failed" || this.phase === "expired";
   }
 
   get attempt() {
@@ -134,7 +139,7 @@ export class OutputState {
    */
   fail(error, phase) {
     if (!this.ended) this.phase = phase;
-    if (this.phase === "failed" || this.phase === "expired") this.error = error;
+    if (this.failed) this.error = error;
   }
 
   /**

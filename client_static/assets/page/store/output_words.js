@@ -50,9 +50,29 @@ export function verdictText(state) {
 }
 
 /** Explain why an output failed; empty for any other state. @param {OutputState} state */
-export function causeText({ error, phase }) {
+export function causeText({ error, failed }) {
   if (error) return errorText(error);
-  return phase === "failed" || phase === "expired" ? t("end.failed") : "";
+  return failed ? t("end.failed") : "";
+}
+
+/**
+ * Tell which outputs of a generation failed; empty if it has only one.
+ * @param {{outputs: readonly unknown[], failed: readonly {index: number}[]}} generation
+ */
+export function whichFailed({ outputs: { length: n }, failed }) {
+  const which = failed.map(({ index }) => index + 1).join(", ");
+  if (n === 1 || failed.length === 0) return "";
+  if (failed.length === n) return t("tile.failed_all", { n });
+  return failed.length === 1 ? t("tile.failed_one", { i: which, n }) : t("tile.failed_some", { count: failed.length, n, which });
+}
+
+/**
+ * Join what is said of several outputs, each sentence once.
+ * @param {readonly {state: OutputState}[]} outputs
+ * @param {(state: OutputState) => string} say
+ */
+export function eachOnce(outputs, say) {
+  return [...new Set(outputs.map(({ state }) => say(state)))].filter(Boolean).join(" ");
 }
 
 /** What may help an output that failed; empty if nothing that is known does. @param {OutputState} state */
