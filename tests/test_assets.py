@@ -17,7 +17,7 @@ from node_tools import node_tools, run_node
 from xinflight.web import static_content
 from xinflight.web.assets import AssetFiles, page_assets, read_assets, without_comments
 from xinflight.web.client_static import CLIENT_STATIC
-from xinflight.web.packing import imports
+from xinflight.web.packing import dense, imports
 
 AWAY = "http://127.0.0.1:9"
 ASSETS = CLIENT_STATIC / "assets"
@@ -190,6 +190,9 @@ const r = /\\/\\*/; /** kept */
 def test_scripts_mean_the_same_without_their_comments(tmp_path: Path) -> None:
     """The TypeScript compiler prints both alike: what was left out was comment."""
     scripts = [(path.read_text(), without_comments(path.read_text())) for path in sorted(ASSETS.rglob("*.js"))]
+    joined = [data.decode() for name, data in read_assets(ASSETS).items() if page_assets().get(name) is None]
+    assert len(joined) > 50
+    scripts += [(source, dense(source)) for source in joined]
     (tmp_path / "scripts.json").write_text(json.dumps(scripts))
     (tmp_path / "compare.js").write_text("""
       const ts = require(process.argv[2]);

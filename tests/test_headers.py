@@ -1,5 +1,6 @@
 """What protects answers in browsers, and what an answer does not tell."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from clients import WireClient, hosted
 from conftest import Serve
 from xinflight.app import setup
 from xinflight.settings import Settings
+from xinflight.web.headers import PROTECTION_OF_PARTS
 
 PROTECTED = {
     "X-Content-Type-Options": "nosniff",
@@ -30,7 +32,8 @@ async def headers(url: str, **sent: str) -> tuple[int, dict[str, str | None]]:
     ("path", "status"),
     [
         ("", 200),
-        ("assets/page/main.js", 200),
+        ("assets/favicon.svg", 200),
+        ("assets/words/en.json", 200),
         ("assets/nothing.js", 404),
         ("assets/a%00b", 404),
         ("docs/", 200),
@@ -45,6 +48,23 @@ async def headers(url: str, **sent: str) -> tuple[int, dict[str, str | None]]:
 )
 async def test_every_answer_is_protected(server: str, path: str, status: int) -> None:
     assert await headers(f"{server}{path}") == (status, {**PROTECTED, "Server": None})
+
+
+@pytest.mark.parametrize("path", ["assets/page/main.js", "assets/styles/style.css"])
+async def test_parts_of_a_page_have_what_limits_parts(server: str, path: str) -> None:
+    """A policy of what a document may do says nothing of a script or a stylesheet; other websites can't load them."""
+    parts = {**dict.fromkeys(PROTECTED), **PROTECTION_OF_PARTS}
+    assert await headers(f"{server}{path}") == (200, {**parts, "Server": None})
+
+
+async def test_a_worker_has_a_policy(server: str) -> None:
+    """It is a script that a browser gives a world of its own."""
+    async with aiohttp.ClientSession() as http:
+        async with http.get(server) as response:
+            found = re.search(r"assets/v-[0-9a-f]+/", await response.text())
+        assert found
+        async with http.get(f"{server}{found[0]}worker.js") as response:
+            assert response.headers["Content-Security-Policy"] == "default-src 'none'; connect-src 'self'"
 
 
 async def test_refusals_are_protected(server: str) -> None:

@@ -16,7 +16,16 @@ from xinflight.request_limits import rate_limit_fields
 from xinflight.web.context import QUOTAS
 from xinflight.web.request_ids import echo_request_id
 
-__all__ = ["CLEAR_CACHE", "PLAYABLE", "PROTECTION", "content_disposition", "protect", "protect_all"]
+__all__ = [
+    "CLEAR_CACHE",
+    "PLAYABLE",
+    "PROTECTION",
+    "PROTECTION_OF_PARTS",
+    "PartOfPage",
+    "content_disposition",
+    "protect",
+    "protect_all",
+]
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Policy for all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for."""
@@ -36,6 +45,13 @@ PROTECTION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+PROTECTION_OF_PARTS = {name: PROTECTION[name] for name in ("X-Content-Type-Options", "Cross-Origin-Resource-Policy")}
+"""For scripts and stylesheets. The rest limits documents and workers; a browser shows these as text if it opens them,
+and the page's only worker has a policy of its own. Other websites can't load them."""
+
+
+class PartOfPage(web.Response):
+    """A script or a stylesheet."""
 
 
 def content_disposition(name: str) -> str:
@@ -73,5 +89,6 @@ async def _protect_response(request: web.Request, response: web.StreamResponse) 
 
 def _add_protection(response: web.StreamResponse) -> None:
     headers = response.headers
-    for name, value in PROTECTION.items():
+    protection = PROTECTION_OF_PARTS if isinstance(response, PartOfPage) else PROTECTION
+    for name, value in protection.items():
         headers.setdefault(name, value)

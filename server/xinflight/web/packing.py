@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from graphlib import TopologicalSorter
 from posixpath import dirname, join, normpath, relpath
 
-__all__ = ["imports", "pack"]
+__all__ = ["dense", "imports", "pack"]
 
 _NAMES = re.compile(r"^(?:import|export)\s*\{([^}]*)\}\s*from\s*\"([^\"]+)\";", re.MULTILINE)
 _IMPORTED = re.compile(r"(?:^|;)(?:import|export)\b(?:[^\"();]*\bfrom)?\s*\"([^\"]+)\"", re.MULTILINE)
@@ -42,8 +42,13 @@ def pack(modules: Mapping[str, str], names: Collection[str], into: str) -> dict[
     return {into: "\n".join(lines)} | others
 
 
+def dense(source: str) -> str:
+    """Return a module without indentation and empty lines: no text of the page's modules goes on in a next line."""
+    return "\n".join(filter(None, map(str.strip, source.splitlines())))
+
+
 def _as_function(name: str, source: str, into: str) -> str:
-    """Return a module as the body of a function, which returns what it exports. Its lines keep their numbers."""
+    """Return a module as the body of a function, which returns what it exports."""
     exported = [part.split()[-1] for names in _REEXPORTED.findall(source) for part in names.split(",")]
     exported += _DECLARED.findall(source)
     body = _NAMES.sub(lambda found: f"const {{{_renamed(found[1])}}} = {_variable(_path(name, found[2]))};", source)
@@ -51,7 +56,7 @@ def _as_function(name: str, source: str, into: str) -> str:
     # What was relative to the module's own address.
     body = _LATER.sub(lambda found: f'import("{_relative(into, _path(name, found[1]))}")', body)
     body = body.replace("import.meta.url", f'new URL("{_relative(into, name)}", import.meta.url).href')
-    return f"{body.rstrip()}\nreturn {{ {', '.join(exported)} }};"
+    return f"{dense(body)}\nreturn {{ {', '.join(exported)} }};"
 
 
 def _importing(name: str, source: str, packed: Mapping[str, str], into: str) -> str:

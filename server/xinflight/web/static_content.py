@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiohttp import hdrs, web
 
 from xinflight.negotiation import weights
+from xinflight.web.headers import PartOfPage
 
 __all__ = ["StaticContent", "codings"]
 
@@ -41,6 +42,7 @@ class StaticContent:
         self.etag = hashlib.sha256(data).hexdigest()[:16]
         # Images are compressed already.
         self._compressible = content_type.startswith(("text/", "application/")) or content_type.endswith("+xml")
+        self._response = PartOfPage if content_type.startswith(("text/css", "text/javascript")) else web.Response
         self._compressed: dict[str, bytes] = {}
 
     async def respond(self, request: web.Request, headers: dict[str, str]) -> web.Response:
@@ -51,7 +53,7 @@ class StaticContent:
             vary = headers.get(hdrs.VARY)
             headers[hdrs.VARY] = f"{vary}, {hdrs.ACCEPT_ENCODING}" if vary else hdrs.ACCEPT_ENCODING
         if any(known.value in (self.etag, "*") for known in request.if_none_match or ()):
-            return web.Response(status=304, headers=headers)
+            return self._response(status=304, headers=headers)
         headers[hdrs.CONTENT_TYPE] = self.content_type
         body = self.data
         coding = _accepted(request) if self._compressible else None
@@ -60,7 +62,7 @@ class StaticContent:
                 self._compressed[coding] = await asyncio.to_thread(CODINGS[coding], self.data)
             body = self._compressed[coding]
             headers[hdrs.CONTENT_ENCODING] = coding
-        return web.Response(body=body, headers=headers)
+        return self._response(body=body, headers=headers)
 
 
 def _accepted(request: web.Request) -> str | None:
