@@ -56,8 +56,10 @@ async def test_the_life_of_an_image_by_keyboard(studio: Studio) -> None:
     await is_shown(page.get_by_test_id("tile").filter(has_text="a lighthouse"))
 
     # Looked at, compared with the next one, and left; the focus is where it was.
-    link = harbour.get_by_test_id("open")
-    await tab_to(page, link)
+    lighthouse = page.get_by_test_id("tile").filter(has_text="a lighthouse").get_by_test_id("open")
+    await tab_to(page, lighthouse)
+    await page.keyboard.press("ArrowRight")
+    await expect(harbour.get_by_test_id("open")).to_be_focused()
     await page.keyboard.press("Enter")
     viewer = page.get_by_test_id("viewer")
     await expect(viewer).to_be_visible()
@@ -69,7 +71,6 @@ async def test_the_life_of_an_image_by_keyboard(studio: Studio) -> None:
     await expect(divider).not_to_have_value("50")
     await page.keyboard.press("Escape")
     await expect(viewer).to_be_hidden()
-    lighthouse = page.get_by_test_id("tile").filter(has_text="a lighthouse").get_by_test_id("open")
     await expect(lighthouse).to_be_focused()
 
     # Found again by its words, and all are back afterwards.

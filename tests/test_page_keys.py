@@ -12,7 +12,7 @@ LISTED = {
     "Everywhere": ["/", "p", "Ctrl Z", "Esc", "?"],
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
     "On a row of what is in flight": ["Alt ↑ ↓"],
-    "On an image of the sheet": ["s", "Delete"],
+    "On an image of the sheet": ["← → ↑ ↓", "PgUp PgDn", "Home End", "Tab", "s", "Delete"],
     "In an image": ["← →", "+ - 0", "c", "d", "s", "Delete"],
     "Where a part is painted over": ["← → ↑ ↓", "Space", "Ctrl Z"],
 }

@@ -96,6 +96,10 @@ export function openStudio(page) {
   /** @type {(action: import("./sheet/tile.js").TileAction, output: GenerationOutput) => Promise<void>} */
   const act = async (action, output) => (await openFlight())?.acts.do(action, output);
   const sheet = new Sheet(store, act, poster);
+  page.later(page.lazy(async () => {
+    const { walkByKeys } = await import("./sheet/walk.js");
+    walkByKeys(sheet, byId("gallery", HTMLElement));
+  }));
   new EmptySheet(sheet.empty, page.status.trouble, page.lazy(async () => {
     const { showExamples } = await import("./sheet/examples.js");
     showExamples();

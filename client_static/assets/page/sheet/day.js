@@ -89,7 +89,7 @@ export class Day {
     const wanted = new Map();
     for (const [at, output] of this.outputs.entries()) {
       const { top, height } = this.#boxes[at] ?? { top: 0, height: 0 };
-      const focused = this.#tile(output)?.element.contains(document.activeElement);
+      const focused = this.find(output)?.element.contains(document.activeElement);
       if (!focused && (top + height < from || top > to)) continue;
       wanted.set(output.generation, [...(wanted.get(output.generation) ?? []), output]);
     }
@@ -104,10 +104,10 @@ export class Day {
     }
     for (const [at, output] of this.outputs.entries()) {
       const box = this.#boxes[at];
-      if (box) this.#tile(output)?.place(box);
+      if (box) this.find(output)?.place(box);
     }
     // An element that was moved has lost the focus.
-    if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) focused.focus();
+    if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
 
   /** Update every tile, as after a change of the language. */
@@ -120,26 +120,44 @@ export class Day {
     for (const [{ ended }, { tiles }] of this.#shown) if (!ended) for (const tile of tiles.values()) tile.tick(now);
   }
 
-  /** @param {GenerationOutput} output */
+  /** The tile of an output, if it is in the document. @param {GenerationOutput} output */
   find(output) {
-    return this.#tile(output)?.element ?? null;
+    return this.#shown.get(output.generation)?.tiles.get(output) ?? null;
   }
 
-  /** Focus the tile of an output, if it is in the document. @param {GenerationOutput} output */
-  focus(output) {
-    const tile = this.#tile(output);
-    tile?.control.focus();
-    return tile !== undefined;
+  /**
+   * Focus the tile of an output, and have it in the document for that, with what is near it.
+   * @param {GenerationOutput} output
+   * @param {number} near in pixels
+   */
+  focus(output, near) {
+    const { top, height } = this.#boxes[this.outputs.indexOf(output)] ?? { top: 0, height: 0 };
+    if (!this.find(output)) this.draw(top - near, top + height + near);
+    this.find(output)?.control.focus();
+  }
+
+  /** The places of its tiles in the window. */
+  get places() {
+    const { left, top } = this.#list.getBoundingClientRect();
+    return this.#boxes.map((box) => ({ ...box, left: box.left + left, top: box.top + top }));
+  }
+
+  /** The first tile in the document that ends below a height below the top of the day's tiles. @param {number} from */
+  firstBelow(from) {
+    const at = this.#boxes.findIndex(({ top, height }) => top + height > from);
+    const output = this.outputs[at];
+    return output ? this.find(output) : null;
+  }
+
+  /** The output of a tile. @param {Element} element */
+  outputOf(element) {
+    const tiles = [...this.#shown.values()].flatMap((shown) => [...shown.tiles]);
+    return tiles.find(([, tile]) => tile.element === element)?.[0] ?? null;
   }
 
   remove() {
     for (const state of [...this.#shown.keys()]) this.#drop(state);
     this.element.remove();
-  }
-
-  /** @param {GenerationOutput} output */
-  #tile(output) {
-    return this.#shown.get(output.generation)?.tiles.get(output);
   }
 
   /**

@@ -16,6 +16,7 @@ const AHEAD = 1;
 const STRIP = { wide: 64, narrow: 148 };
 /** Pixels below which a sheet is narrow: a strip then has its acts below its words. */
 const NARROW = 600;
+const NOWHERE = { left: 0, top: 0, width: 0, height: 0 };
 
 /**
  * The sheet: what is in flight in the order in which it lands, then everything that was made, day by day. Only the tiles
@@ -40,6 +41,10 @@ export class Sheet {
   empty = signal(false);
   /** Counts how often the tiles were laid out: `made` may be another then. */
   arranged = signal(0);
+  /** @type {GenerationOutput | null} the one whose tile had the focus last */
+  #visited = null;
+  /** @type {import("./tile.js").Tile | null} the one tile at which Tab stops */
+  #stop = null;
 
   /**
    * @param {Store} store
@@ -64,6 +69,12 @@ export class Sheet {
       const now = store.now.value;
       for (const day of this.#shown) day.tick(now);
     });
+    this.#root.addEventListener("focusin", () => {
+      this.#visited = this.focused;
+      this.#setStop();
+    });
+    // A tile far away is in the document only while it has the focus.
+    this.#root.addEventListener("focusout", () => this.#later());
     addEventListener("scroll", () => this.#later(), { passive: true });
     addEventListener("resize", () => this.#later());
     onLang(() => {
@@ -78,18 +89,30 @@ export class Sheet {
     scrollTo({ top: 0 });
   }
 
-  /**
-   * The element of an output, if it is in the document.
-   * @param {GenerationOutput} output
-   */
-  find(output) {
+  /** @param {GenerationOutput} output */
+  #tile(output) {
     return this.#shown.map((day) => day.find(output)).find((tile) => tile !== null) ?? null;
+  }
+
+  /** Focus the tile of an output, wherever on the sheet it is. @param {GenerationOutput} output */
+  focus(output) {
+    this.#shown.find(({ outputs }) => outputs.includes(output))?.focus(output, innerHeight * AHEAD);
+    this.#later();
+  }
+
+  /** All outputs, with the places of their tiles in the window, also of those that are not in the document. */
+  get places() {
+    return this.#shown.flatMap((day) => {
+      const places = day.places;
+      return day.outputs.flatMap((output, at) => ({ output, ...(places[at] ?? NOWHERE) }));
+    });
   }
 
   /** The output whose tile has the focus; null if none has. */
   get focused() {
     const tile = document.activeElement?.closest(".tile");
-    return (tile && this.#outputs.find((output) => this.find(output) === tile)) ?? null;
+    if (!tile) return null;
+    return this.#shown.map((day) => day.outputOf(tile)).find((output) => output !== null) ?? null;
   }
 
   /** All outputs with a file, in the order of the sheet. */
@@ -103,14 +126,15 @@ export class Sheet {
    * @param {() => void} change
    */
   #keepFocus(change) {
-    const tile = document.activeElement?.closest(".tile");
-    const before = tile ? this.#outputs : [];
-    const at = before.findIndex((output) => this.find(output) === tile);
+    const focused = this.focused;
+    const before = focused ? this.#outputs : [];
+    const at = before.findIndex((output) => output === focused);
     change();
     if (at < 0 || this.#root.contains(document.activeElement)) return;
     const after = new Set(this.#outputs);
     const next = [...before.slice(at), ...before.slice(0, at).reverse()].find((output) => after.has(output));
-    if (!next || !this.#shown.some((day) => day.focus(next))) this.#root.focus();
+    if (next) this.focus(next);
+    else this.#root.focus();
   }
 
   get #outputs() {
@@ -197,5 +221,24 @@ export class Sheet {
       const from = places[at] ?? 0;
       day.draw(top - from, bottom - from);
     }
+    this.#setStop();
+  }
+
+  /**
+   * Let Tab stop at one tile only, or one would press it hundreds of times to leave the sheet: where the focus was last,
+   * else at the first one that is seen.
+   */
+  #setStop() {
+    const visited = this.#visited && this.#tile(this.#visited);
+    const stop = visited ?? this.#firstSeen;
+    if (stop === this.#stop) return;
+    this.#stop?.rove(false);
+    stop?.rove(true);
+    this.#stop = stop;
+  }
+
+  get #firstSeen() {
+    const places = this.#places ?? [];
+    return this.#shown.map((day, at) => day.firstBelow(-(places[at] ?? 0))).find((tile) => tile !== null) ?? null;
   }
 }

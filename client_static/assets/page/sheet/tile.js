@@ -62,6 +62,7 @@ export class Tile {
     this.element.dataset.index = String(output.index);
     this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id, output.index)));
     for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
+    for (const each of this.#stops) each.tabIndex = -1;
     const { image, video, load } = this.#parts;
     load.addEventListener("click", () => this.#load());
     image.addEventListener("load", () => this.#arrived(true));
@@ -203,9 +204,19 @@ export class Tile {
 
   /** What of it to focus: as when the focused button disappears. */
   get control() {
-    const { open } = this.#parts;
+    const { open, load } = this.#parts;
     const { retry, cancel } = this.#buttons;
-    return [open, retry, cancel].find((button) => !button.hidden) ?? this.element;
+    return [open, load, retry, cancel].find((button) => !button.hidden) ?? this.element;
+  }
+
+  /** Everything that can be pressed. @returns {NodeListOf<HTMLElement>} */
+  get #stops() {
+    return this.element.querySelectorAll("a, button");
+  }
+
+  /** Let Tab stop at it and at what can be done with it, or not. @param {boolean} stops */
+  rove(stops) {
+    for (const each of this.#stops) each.tabIndex = stops ? 0 : -1;
   }
 }
 

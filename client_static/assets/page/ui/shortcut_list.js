@@ -14,7 +14,14 @@ const KEYS = [
   ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [[CTRL, "Z"], "keys.undo"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
   ["keys.in_prompt", [[[CTRL, "Enter"], "keys.generate"], [["↑", "↓"], "keys.history"]]],
   ["keys.in_flight", [[[ALT, "↑", "↓"], "keys.move"]]],
-  ["keys.on_tile", [[["s"], "keys.star"], [["Delete"], "keys.delete"]]],
+  ["keys.on_tile", [
+    [["←", "→", "↑", "↓"], "keys.beside"],
+    [["PgUp", "PgDn"], "keys.window"],
+    [["Home", "End"], "keys.ends"],
+    [["Tab"], "keys.acts"],
+    [["s"], "keys.star"],
+    [["Delete"], "keys.delete"],
+  ]],
   ["keys.in_image", [
     [["←", "→"], "keys.walk"],
     [["+", "-", "0"], "keys.zoom"],

@@ -190,8 +190,7 @@ export class Viewer {
     }
     // An act that left the view may have moved the focus.
     const { activeElement } = document;
-    const link = output && this.#sheet.find(output)?.querySelector("a");
-    if (activeElement === document.body || activeElement?.matches(".shot")) link?.focus();
+    if (output && (activeElement === document.body || activeElement?.matches(".shot"))) this.#sheet.focus(output);
   }
 
   /** @param {number} by */
