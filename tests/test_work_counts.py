@@ -17,7 +17,7 @@ from work_counts import counted, generate
 from xinflight.demo import Faults, drawing
 from xinflight.journal import journal
 from xinflight.model import Usage, end_message, output_message
-from xinflight.storage import FileBlobs, RecentBlobs, SqliteStore, StoredFile, blobs_recent
+from xinflight.storage import FileBlobs, RecentBlobs, SqliteStore, StoredFile, blobs_recent, draw_id
 from xinflight.upstream.http_aiohttp import AiohttpTransport
 
 GENERATIONS = 5
@@ -51,7 +51,7 @@ async def test_a_generation_is_handed_to_a_thread_three_times(
         for number in range(GENERATIONS):
             await generate(client, http, f"task-{number}")
     print(counts.table(GENERATIONS))
-    assert counts.hand_overs == {"commit": 2 * GENERATIONS, "FileBlobs._put": GENERATIONS}
+    assert counts.hand_overs == {"commit": 2 * GENERATIONS, "put": GENERATIONS}
     ours = {
         name: count for name, count in counts.tasks.items() if name.startswith(("Front.", "PoolRunner.", "Attempt."))
     }
@@ -150,6 +150,19 @@ async def test_a_fresh_file_is_read_from_memory_until_it_is_deleted(
     await blobs.delete("fresh")
     assert await blobs.read("fresh") is None
     assert await blobs.get("fresh") is None
+
+
+async def test_new_files_soon_need_no_new_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for each costs more than the files, and there must not be thousands before that is over."""
+    ids = [draw_id() for _ in range(1000)]
+    blobs = FileBlobs(tmp_path / "outputs", full=False)
+    assert len({blobs.path(output_id).parent for output_id in ids}) == 64
+    await blobs.put(ids[0], JPEG)
+    with counted(monkeypatch) as counts:
+        await blobs.put(ids[0], JPEG)
+    # Of one opening the interpreter tells twice.
+    assert counts.files == {"open": 2, "rename": 1}
+    blobs.close()
 
 
 async def test_so_many_bytes_of_fresh_files_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,9 @@ CALLS = {
     "xinflight store writer": "commit",
     "xinflight store reader": "read",
     "xinflight store checkpoint": "check",
+    "xinflight files": "put",
 }
-"""What a call on a thread of the store is, by the name of the thread: one transaction."""
+"""What a call on a thread of its own is, by the name of the thread: one transaction of the store, or one file."""
 
 
 class WorkCounts(Struct):

@@ -108,6 +108,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             # Registered before each part opens: when opening fails half-way or is cancelled, a lock, threads and an
             # HTTP session would otherwise stay behind in the host's process.
+            stack.callback(self.blobs.close)
             stack.push_async_callback(self.supervisor.close)
             stack.push_async_callback(self.journal.close)
             await self.journal.open()

@@ -38,6 +38,9 @@ class Blobs(Protocol):
             OSError: the files of an earlier version can't be moved to where they belong now.
         """
 
+    def close(self) -> None:
+        """End what `open` or a use began; safe to call twice. Nothing may be used afterwards."""
+
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Keep a file, whole or not at all, and return its media type and size.
 
@@ -76,5 +79,9 @@ class Blobs(Protocol):
 
 
 def draw_id() -> str:
-    """Return a new id of an output: 144 random bits."""
-    return secrets.token_urlsafe(18)
+    """Return a new id of an output: 138 random bits.
+
+    All begin with the same character. The first two name the folder of the file (`FileBlobs.path`), and in a folder
+    that is there a file costs a fifth of what it costs together with a folder: 64 of them are soon there, 4,096 not.
+    """
+    return f"0{secrets.token_urlsafe(18)[1:]}"

@@ -14,6 +14,7 @@ from xinflight.model import MediaInfo, identify, media_type_of
 from xinflight.storage.blobs import OWN_ID, StoredFile
 from xinflight.storage.private_files import open_private, sync_folder
 from xinflight.storage.thumbnail_files import ThumbnailFiles
+from xinflight.storage.worker_thread import WorkerThread
 from xinflight.threads import on_thread
 
 __all__ = ["FileBlobs"]
@@ -28,6 +29,8 @@ THUMBNAILS = "thumbnails"
 """The folder beside that of the files."""
 LOST_AGE = 30 * 86400.0
 """Seconds after which a file that was set aside is deleted: time to find out that a database was lost."""
+QUICK_BYTES = 2**23
+"""Bytes up to which a file is written behind others: a few milliseconds, as long as nothing waits for the disk."""
 WHOLE_BYTES = 2**18
 """Bytes up to which a file is read at once: opening it again to send it would cost more hand-overs to threads."""
 
@@ -42,6 +45,7 @@ class FileBlobs:
         self._folder = folder
         self._full = full
         self._thumbnails = ThumbnailFiles(folder.with_name(THUMBNAILS))
+        self._writer = WorkerThread("xinflight files")
         # Counted on the event loop, since threads would need a lock.
         self._thumbnail_bytes = 0
 
@@ -75,9 +79,16 @@ class FileBlobs:
             sync_folder(self._folder.parent)
         log.info("files of an earlier version moved", source=str(earlier), target=str(self._folder))
 
+    def close(self) -> None:
+        """End the thread that writes, after what it was given; safe to call twice."""
+        self._writer.close()
+
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Write a file; raise OSError when the disk does not take it. Cancelling leaves it whole or absent."""
-        return await asyncio.to_thread(self._put, output_id, data)
+        if self._full or len(data) > QUICK_BYTES:
+            # Others would wait for the disk, too; and a file system syncs several files at the price of one.
+            return await asyncio.to_thread(self._put, output_id, data)
+        return await self._writer.call(self._put, output_id, data)
 
     def _put(self, output_id: str, data: bytes) -> MediaInfo:
         info = identify(data)

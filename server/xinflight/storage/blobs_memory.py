@@ -27,6 +27,9 @@ class MemoryBlobs:
     async def open(self) -> None:
         """Do nothing: memory needs no preparation."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Keep a file."""
         info = await asyncio.to_thread(identify, data)

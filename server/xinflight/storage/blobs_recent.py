@@ -39,6 +39,10 @@ class RecentBlobs:
         """Prepare the place."""
         await self._blobs.open()
 
+    def close(self) -> None:
+        """Close the folder."""
+        self._blobs.close()
+
     async def put(self, output_id: str, data: bytes) -> MediaInfo:
         """Keep a file; it is remembered only once it is there."""
         info = await self._blobs.put(output_id, data)
