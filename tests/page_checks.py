@@ -72,19 +72,20 @@ SPACING = """() => {
 }"""
 
 FOCUSED = """async () => {
-  // What covers it closes within two frames.
-  for (const _ of [1, 2, 3]) await new Promise((drawn) => requestAnimationFrame(drawn));
+  const drawn = () => new Promise((drawn) => requestAnimationFrame(drawn));
+  await drawn();
   const element = document.activeElement;
   if (!element || element === document.body) return null;
-  const { left, right, top, bottom } = element.getBoundingClientRect();
   const hits = (x, y) => {
     const hit = document.elementFromPoint(x, y);
     return hit !== null && (element.contains(hit) || hit.contains(element) && hit.matches("label, .tile"));
   };
-  let seen = 0;
-  for (const part of [0.1, 0.5, 0.9]) for (const other of [0.1, 0.5, 0.9]) {
-    if (hits(left + (right - left) * part, top + (bottom - top) * other)) seen += 1;
-  }
+  const seen = () => {
+    const { left, right, top, bottom } = element.getBoundingClientRect();
+    const parts = [0.1, 0.5, 0.9];
+    return parts.some((part) => parts.some((other) =>
+      hits(left + (right - left) * part, top + (bottom - top) * other)));
+  };
   const marked = (at, depth) => {
     if (!at || depth === 0) return false;
     // The controls within a video are the browser's own, which marks them.
@@ -92,9 +93,11 @@ FOCUSED = """async () => {
     const { outlineStyle, outlineWidth } = getComputedStyle(at);
     return (outlineStyle !== "none" && parseFloat(outlineWidth) >= 1) || marked(at.parentElement, depth - 1);
   };
+  // What covers it closes within two frames.
+  for (let frames = 2; frames > 0 && !seen(); frames -= 1) await drawn();
   element.dataset.walked ??= String(window.walked = (window.walked ?? 0) + 1);
   const { walked: id, testid: name = element.outerHTML.slice(0, 90) } = element.dataset;
-  return { id, name, seen, marked: marked(element, 3) };
+  return { id, name, seen: seen(), marked: marked(element, 3) };
 }"""
 
 
@@ -125,9 +128,9 @@ async def cut_off(page: Page, *, spaced: bool = False) -> list[str]:
 
 
 async def walked(page: Page, *, most: int = 200) -> list[dict[str, Any]]:
-    """Press Tab until the focus has been everywhere; return each place: its name, what is seen, if it is marked.
+    """Press Tab until the focus has been everywhere; return each place: its name, if it is marked, if it is seen.
 
-    `seen` counts the nine points of an element at which nothing covers it.
+    What something covers at each of nine points is not seen.
     """
     places: list[dict[str, Any]] = []
     for _ in range(most):

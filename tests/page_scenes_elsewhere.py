@@ -4,6 +4,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.async_api import Page, Route, expect
 
+from clients import eventually
 from page_kit import FROZEN, has_state, live, lose_the_line
 from page_world import AWAY, World, scene
 from xinflight.cli import serving
@@ -23,6 +24,9 @@ async def chat(world: World) -> Page:
         await expect(page.get_by_test_id("said").last).not_to_be_empty()
         if text.startswith("120"):
             await page.get_by_test_id("chat-stop").click()
+            # A stopped answer is frozen, too, and would end by the timeout of its abort.
+            await eventually(lambda: world.engine.aborts != [])
+            world.engine.thaw()
             await expect(page.get_by_test_id("chat-note").last).to_be_visible()
     return page
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,8 +21,17 @@ PLAIN = painter(uid="plain", **QUICK)
 ANIMATOR = EmulatedModel(uid="animator", type="video", abilities=("text2video",), **QUICK)
 WRITER = EmulatedModel(uid="writer", type="LLM", abilities=("chat",), engine="transformers", step_seconds=0.0)
 MODELS = [PAINTER, PLAIN, ANIMATOR, WRITER]
-FRAMES = """async () => {
-  for (const _ of [1, 2]) await new Promise((drawn) => requestAnimationFrame(drawn));
+SETTLED = """async () => {
+  const drawn = () => new Promise((drawn) => requestAnimationFrame(drawn));
+  const moves = ({ effect, playState }) => playState === "running"
+    && effect?.getComputedTiming().endTime !== Infinity;
+  // The sheet hears of a new width after the first frame; before it, its rows are as wide as the window was.
+  await drawn();
+  await drawn();
+  // What ends lets others begin: the colour of a button is that of its parent.
+  for (let moving; (moving = document.getAnimations().filter(moves)).length > 0; await drawn()) {
+    for (const animation of moving) animation.finish();
+  }
 }"""
 AWAY = "http://127.0.0.1:9"
 
@@ -53,8 +61,8 @@ class World:
     serve: Serve
     stack: AsyncExitStack
     lang: str = "en"
-    scripts: list[Path] = field(default_factory=list)
-    """What every page is to have beside its own scripts."""
+    scripts: list[str] = field(default_factory=list)
+    """Sources of what every page is to have beside its own scripts."""
     options: dict[str, Any] = field(default_factory=dict)
     """Of every browser."""
     engine: Recorder = field(default_factory=lambda: Recorder(MODELS))
@@ -72,7 +80,7 @@ class World:
         context = await self.browser.new_context(locale=self.lang, **options)
         self.stack.push_async_callback(context.close)
         for script in self.scripts:
-            await context.add_init_script(path=script)
+            await context.add_init_script(script)
         await context.add_init_script(SOCKETS)
         return context
 
@@ -99,12 +107,6 @@ class World:
 
 
 async def settle(page: Page) -> None:
-    """Let the page be laid out for its size, and what moves come to its end.
-
-    The sheet hears of a new width after the first frame; before it, its rows are as wide as the window was.
-    """
+    """Let the page be laid out for its size, and take what moves to its end."""
     async with asyncio.timeout(60):
-        await page.evaluate(FRAMES)
-        await page.evaluate("""Promise.all(document.getAnimations().map((animation) => {
-          if (animation.effect?.getComputedTiming().endTime !== Infinity) return animation.finished.catch(() => {});
-        }))""")
+        await page.evaluate(SETTLED)
