@@ -158,6 +158,20 @@ async def test_what_waits_while_it_is_paused_waits_anew_afterwards() -> None:
         await turns()
 
 
+async def test_what_a_held_server_has_in_quarantine_is_told_of_all_its_slots() -> None:
+    """A hold starts nothing; without its free slots, one quarantined slot of many would look like all of them."""
+    async with ScriptedGateway.begin() as gateway:
+        await gateway.submit(task_id="a", model="old")
+        await turns()
+        await gateway.front.cancel("ann", "a")
+        gateway.queue.hold(held=True)
+        for pool in ("m", "old"):
+            assert load(gateway, pool).slots == 1
+        assert (load(gateway, "old").taken, load(gateway, "old").quarantined) == (1, 1)
+        gateway.upstream.pending[0].end("aborted")
+        await turns()
+
+
 async def test_requests_of_the_last_life_hold_their_slots_in_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
     store, task = MemoryStore(1000), make_task("a", pool="m")
     task.deadline = 1_800_000_000.0

@@ -265,8 +265,7 @@ class PoolRunner:
         """Apply what is known of Xinference now: slots, and whether there is any use in waiting."""
         stopped = self._recovery.active or self._held or self._closing
         ready = self._upstream.state is UpstreamState.READY and not stopped
-        models = [model for model in self._upstream.models.values() if model.pool == self.pool]
-        self._scheduler.set_slots({model.uid: model.slots for model in models} if ready else {})
+        self._scheduler.set_slots(self._slots_upstream() if ready else {})
         if self._upstream.state is UpstreamState.UNAUTHORISED:
             for run in list(self._scheduler.order()):
                 self._cancellation.give_up(run, UpstreamAuth())
@@ -275,6 +274,12 @@ class PoolRunner:
                 if run.phase is Phase.RETRYING:
                     run.changed.set()
         self._on_queue_changed()
+
+    def _slots_upstream(self) -> dict[str, int]:
+        """Return how many slots each model of this pool has, busy or not; none while Xinference is away."""
+        if self._upstream.state is not UpstreamState.READY:
+            return {}
+        return {model.uid: model.slots for model in self._upstream.models.values() if model.pool == self.pool}
 
     def hold(self, *, held: bool) -> None:
         """Start nothing more until it is called with False; what is in a slot goes on."""
@@ -288,7 +293,8 @@ class PoolRunner:
             tasks=self.ledger.tasks.size,
             outputs=dict(self.ledger.tasks.outputs),
             waiting=len(self._scheduler),
-            slots=self._scheduler.slots,
+            # Not the scheduler's, which has none while the server is held: all would seem to be taken by the quarantined.
+            slots=sum(self._slots_upstream().values()),
             taken=self._scheduler.taken,
             quarantined=self._slots.quarantined,
         )
