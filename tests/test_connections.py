@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -82,6 +83,18 @@ async def test_an_idle_connection_gives_way_to_a_new_one(crowded: str, connect: 
                 assert all([await tcp.closed() for tcp in silent[:17]])
             assert (await neighbour.ask(action="ping"))["type"] == "pong"
     assert len([line for line in lines if line["event"].startswith("too many connections")]) == 1
+
+
+async def test_sockets_leave_room_for_short_requests(crowded: str) -> None:
+    """With all the sockets that there may be, whoever looks whether the server lives hears that it does."""
+    async with AsyncExitStack() as stack, aiohttp.ClientSession(crowded) as http:
+        for _ in range(3):
+            await stack.enter_async_context(WireClient.connect(crowded))
+        for _ in range(2):
+            async with http.ws_connect("/ws/generate") as refused:
+                assert (await refused.receive()).data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
+            async with http.get("/healthz") as response:
+                assert response.status == 200
 
 
 async def test_the_one_that_has_been_idle_for_longest_goes_first(crowded: str, connect: Open) -> None:

@@ -30,6 +30,7 @@ from xinflight.web import (
     Connections,
     is_loopback,
     most_connections,
+    most_long_lived,
     protect_all,
     raise_descriptor_limit,
 )
@@ -123,15 +124,22 @@ async def serving(
             url = await stack.enter_async_context(serve_emulator(demo_emulator(SystemClock())))
             engine = {"xinference_url": url, "api_key": None, "model": None}
 
+        most, wanted = most_connections(settings.connections), settings.connections
+
         def resolve(settings: Settings) -> Settings:
             folder = data_folder(settings, demo=demo)
-            return resolve_auth(msgspec.structs.replace(settings, data_dir=str(folder), **engine))
+            # Another number, which a reload may bring, takes effect with the next start, and is told as such.
+            same = settings.connections == wanted
+            connections = most_long_lived(wanted, most) if same else settings.connections
+            return resolve_auth(
+                msgspec.structs.replace(settings, data_dir=str(folder), connections=connections, **engine)
+            )
 
         settings = resolve(settings)
         token = None
         if settings.auth == "tokens" and make_token:
             token = await asyncio.to_thread(_first_token, data_folder(settings, demo=demo))
-        connections = Connections(most_connections(settings.connections), SystemClock())
+        connections = Connections(most, SystemClock())
         app = web.Application()
         protect_all(app)
         gateway = setup(app, settings, page=True)

@@ -293,7 +293,7 @@ class PoolRunner:
             tasks=self.ledger.tasks.size,
             outputs=dict(self.ledger.tasks.outputs),
             waiting=len(self._scheduler),
-            # Not the scheduler's, which has none while the server is held: all would seem to be taken by the quarantined.
+            # Not of the scheduler, which has none while the server is held: a few in quarantine would seem to be all.
             slots=sum(self._slots_upstream().values()),
             taken=self._scheduler.taken,
             quarantined=self._slots.quarantined,

@@ -4,7 +4,7 @@ from xinflight.web.account import AccountApi
 from xinflight.web.address import Addresses
 from xinflight.web.admin import Admin
 from xinflight.web.assets import Assets
-from xinflight.web.connections import Connections, most_connections, raise_descriptor_limit
+from xinflight.web.connections import Connections, most_connections, most_long_lived, raise_descriptor_limit
 from xinflight.web.context import Handler, HttpContext, RequestLogin
 from xinflight.web.custom_page import CustomFiles, CustomPage
 from xinflight.web.docs import DOCUMENT, Docs
@@ -68,6 +68,7 @@ __all__ = [
     "host_allowed",
     "is_loopback",
     "most_connections",
+    "most_long_lived",
     "openai_error",
     "origin_allowed",
     "protect",

@@ -20,7 +20,7 @@ from xinflight.refusals import RefusalLog
 from xinflight.request_ids import HEADER, choose_request_id
 from xinflight.web.headers import PROTECTION
 
-__all__ = ["Connections", "most_connections", "raise_descriptor_limit"]
+__all__ = ["Connections", "most_connections", "most_long_lived", "raise_descriptor_limit"]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -73,8 +73,19 @@ def most_connections(connections: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft * 3 // 8 >= wanted:
         return wanted
-    log.warning("few files may be opened; raise the limit (ulimit -n)", limit=soft, connections=soft * 3 // 8)
-    return soft * 3 // 8
+    most = soft * 3 // 8
+    allowed = most_long_lived(connections, most)
+    log.warning("few files may be opened; raise the limit (ulimit -n)", limit=soft, connections=allowed)
+    return most
+
+
+def most_long_lived(connections: int, most: int) -> int:
+    """Return how many of at most `most` TCP connections may be long-lived: `connections`, where there is room for it.
+
+    The others are for short requests. If WebSockets took them all, `/healthz` would be refused too, and whoever
+    restarts what is dead would end every connection of a server that lives.
+    """
+    return min(connections, most - max(1, min(SPARE, most // 8)))
 
 
 class Connections:
