@@ -152,6 +152,20 @@ async def test_a_row_is_swiped_off_the_board(studio: Studio) -> None:
     await expect(queue(page)).to_have_text(prompts("a fox"))
 
 
+async def test_progress_is_a_property_of_what_shows_it(studio: Studio) -> None:
+    """What a row or a tile has itself is passed on to all in it: with much in flight, styling that takes too long."""
+    page = await studio.visit()
+    made = await generate(page, f"an oak{FROZEN}4")
+    await has_state(tiles(made), "running")
+    value = "element => element.style.getPropertyValue('--part')"
+    assert await tiles(made).get_by_test_id("progress").evaluate(value) == "0.4"
+    assert await rows(page).locator(".thumb").evaluate(value) == "0.4"
+    for whole in (tiles(made), rows(page)):
+        style = await whole.get_attribute("style") or ""
+        assert "--part" not in style
+        assert "--estimate" not in style
+
+
 async def test_title_and_icon_tell_how_far_everything_is(studio: Studio) -> None:
     page = await studio.visit()
     icon = page.locator("#icon")

@@ -48,7 +48,7 @@ export function whenOf({ left, output: { state } }, now) {
 }
 
 /**
- * The template of a row.
+ * The template of a row. Its progress is a property of what shows it alone: all within the row would be styled anew.
  * @param {Row} row
  * @param {{now: number, withModel: boolean, movable: boolean, more: boolean, place: number}} board `more`: whether its
  *   menu has anything; `place` counts from 0
@@ -59,7 +59,7 @@ export function rowTemplate(row, { now, withModel, movable, more, place }) {
   const looks = state.cancelling ? "cancelling" : row.waiting ? "queued" : "running";
   const part = row.waiting ? 0 : state.shownAt(now).percent;
   return html`<li class="flight-row" data-testid="board-row" data-state=${looks}
-    data-key=${row.key} .style=${`--part: ${part / 100}; --hue: ${hueOf(row.taskId, row.index)}`}>
+    data-key=${row.key}>
     ${movable || more
       ? html`<button type="button" class="grip" data-act="menu" data-testid=${movable ? "board-grip" : "board-menu"}
           title=${t(movable ? "board.grip" : "board.menu")}
@@ -67,7 +67,7 @@ export function rowTemplate(row, { now, withModel, movable, more, place }) {
           aria-haspopup="menu" aria-keyshortcuts=${movable ? "Alt+ArrowUp Alt+ArrowDown" : nothing}
           ><svg><use href=${movable ? "#i-grip" : "#i-dots"}/></svg></button>`
       : html`<span class="grip"></span>`}
-    <span class="thumb" aria-hidden="true"><i></i></span>
+    <span class="thumb" aria-hidden="true" .style=${`--part: ${part / 100}; --hue: ${hueOf(row.taskId, row.index)}`}><i></i></span>
     <span class="what"><b dir="auto">${generation.prompt}</b><small data-testid="board-step">${stepOf(row, withModel)}</small></span>
     <span class="left" data-testid="board-left">${whenOf(row, now)}</span>
     <button type="button" class="x" data-act="cancel" data-testid="board-cancel" title=${t("act.cancel")}

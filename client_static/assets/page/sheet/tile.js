@@ -44,6 +44,7 @@ export class Tile {
     cure: part(this.element, "cure", HTMLElement),
     prompt: part(this.element, "prompt", HTMLElement),
     bar: part(this.element, "bar", HTMLElement),
+    field: part(this.element, "field", HTMLElement),
     download: part(this.element, "download", HTMLAnchorElement),
     load: part(this.element, "load", HTMLButtonElement),
   };
@@ -106,7 +107,7 @@ export class Tile {
   /** Update what changes with time alone. @param {number} now in milliseconds */
   tick(now) {
     const { state } = this.output;
-    const { bar, eta: place } = this.#parts;
+    const { bar, field, eta: place } = this.#parts;
     const step = state.ended ? "" : stepText(state);
     const eta = state.ended ? "" : leftText(state, now);
     const shown = state.shownAt(now);
@@ -115,8 +116,9 @@ export class Tile {
     showText(place, eta);
     place.classList.toggle("words", !/\d/.test(eta) || state.lostFor(now) !== null);
     bar.hidden = state.ended;
-    this.element.style.setProperty("--part", String(state.shown / 100));
-    this.element.style.setProperty("--estimate", String(shown.percent / 100));
+    bar.style.setProperty("--part", String(state.shown / 100));
+    // Not of the tile itself: everything in it would be styled anew.
+    for (const { style } of [bar, field]) style.setProperty("--estimate", String(shown.percent / 100));
     bar.setAttribute("aria-label", this.output.name);
     bar.setAttribute("aria-valuenow", String(shown.percent));
     const figure = percent(shown.percent);
