@@ -4,6 +4,7 @@ import re
 
 from playwright.async_api import Download, Locator, Page, expect
 
+from clients import WireClient
 from page_kit import FROZEN, Studio, generate, has_state, is_shown, tiles, view
 
 pytest_plugins = ["page_fixtures"]
@@ -13,7 +14,7 @@ LISTED = {
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
     "On a row of what is in flight": ["Alt ↑ ↓"],
     "On an image of the sheet": ["← → ↑ ↓", "PgUp PgDn", "Home End", "Tab", "s", "Delete"],
-    "In an image": ["← →", "+ - 0", "c", "d", "s", "Delete"],
+    "In an image": ["← →", "+ - 0", "← → ↑ ↓", "PgUp PgDn", "c", "d", "s", "Delete"],
     "Where a part is painted over": ["← → ↑ ↓", "Space", "Ctrl Z"],
 }
 """What the tests below press, and those of search, stars, undo, sheet, board (Alt and arrows) and mask."""
@@ -107,6 +108,43 @@ async def test_keys_of_an_image(studio: Studio) -> None:
     await expect(title).to_contain_text("a newer one")
     await page.keyboard.press("Escape")
     await expect(viewer).to_be_hidden()
+
+
+async def test_arrow_keys_move_an_enlarged_image_and_page_keys_walk_on(studio: Studio) -> None:
+    async with WireClient.connect(studio.url) as client:
+        for task_id in ("older", "newer"):
+            await client.ask(action="generate", prompt=task_id, task_id=task_id, size="1024x1024", steps=1)
+            await client.ends(task_id)
+    page = await studio.visit()
+    viewer = await view(page.locator('[data-task="newer"]'))
+    image, title = viewer.get_by_test_id("viewer-image"), page.locator("#viewer-title")
+    await expect(image).to_have_js_property("complete", value=True)
+    # How far the image has moved: to the left when one looks further to the right.
+    moved = "image => image.style.translate.split(' ').map((by) => Math.sign(parseFloat(by)))"
+    for _ in range(3):
+        await page.keyboard.press("+")
+    for key, expected in (
+        ("ArrowRight", [-1, 0]),
+        ("ArrowDown", [-1, -1]),
+        ("ArrowLeft", [0, -1]),
+        ("ArrowUp", [0, 0]),
+    ):
+        await page.keyboard.press(key)
+        found = await image.evaluate(moved)
+        assert found == expected or (expected[1] == 0 and found == expected[:1]), key
+    await expect(title).to_contain_text("newer")
+    # Not beyond its edge.
+    for _ in range(30):
+        await page.keyboard.press("ArrowRight")
+    edges = "image => image.getBoundingClientRect().right - image.parentElement.getBoundingClientRect().right"
+    assert abs(await image.evaluate(edges)) < 1
+    await page.keyboard.press("PageDown")
+    await expect(title).to_contain_text("older")
+    await expect(image).to_have_js_property("style.scale", "1")
+    await page.keyboard.press("PageUp")
+    await expect(title).to_contain_text("newer")
+    await page.keyboard.press("ArrowRight")
+    await expect(title).to_contain_text("older")
 
 
 async def test_colours_go_round_and_are_kept(studio: Studio) -> None:

@@ -1,5 +1,6 @@
 """The sheet by keyboard: one stop for Tab, arrows from tile to tile, and the focus stays where tiles come and go."""
 
+import pytest
 from playwright.async_api import Page, expect
 
 from clients import WireClient
@@ -135,3 +136,36 @@ async def test_arrow_keys_go_to_what_is_in_flight_and_what_failed(studio: Studio
     await is_shown(tiles(running))
     await expect(running.get_by_test_id("open")).to_be_focused()
     await expect(running.get_by_test_id("star")).to_have_attribute("tabindex", "0")
+
+
+ROWS = """tile => [...tile.querySelectorAll(".acts > *")].filter((act) => act.checkVisibility()).map((act) => {
+  const { left, top, right, width, height } = act.getBoundingClientRect();
+  const { left: from, right: to } = tile.getBoundingClientRect();
+  return { name: act.dataset.testid, top, fits: left >= from && right <= to && width >= 24 && height >= 24 };
+})"""
+
+
+@pytest.mark.parametrize(
+    ("size", "acts"),
+    [
+        ("128x128", ["star", "reuse", "vary", "download", "delete"]),
+        ("96x128", ["star", "reuse", "vary", "download", "delete"]),
+        ("80x128", ["star", "reuse", "vary", "download", "delete"]),
+        ("64x128", ["star", "download", "delete"]),
+        ("64x192", ["star", "download", "delete"]),
+    ],
+)
+async def test_what_can_be_done_with_a_slim_image_stands_in_one_row(
+    studio: Studio, size: str, acts: list[str]
+) -> None:
+    async with WireClient.connect(studio.url) as client:
+        await client.ask(action="generate", prompt="a tower by the sea", task_id="one", size=size, steps=1)
+        await client.ends("one")
+    page = await studio.visit()
+    tile = page.get_by_test_id("tile")
+    await is_shown(tile)
+    await tile.get_by_test_id("open").focus()
+    shown = await tile.evaluate(ROWS)
+    assert [act["name"] for act in shown] == acts
+    assert len({act["top"] for act in shown}) == 1
+    assert all(act["fits"] for act in shown), shown

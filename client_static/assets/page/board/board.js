@@ -72,7 +72,7 @@ export class Board {
       if (!this.#root.contains(target) && target.matches(":focus-visible")) this.#show(false);
     });
     this.#list.addEventListener("click", ({ target }) => this.#click(target));
-    this.#moves = new RowMoves(this.#list, {
+    this.#moves = new RowMoves(this.#list, this.#rings, {
       rows: () => this.#rows,
       move: host.move,
       cancel: ({ output }) => this.#cancel(output),

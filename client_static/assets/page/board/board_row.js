@@ -83,6 +83,6 @@ export function rowTemplate(row, { now, withModel, movable, more, place }) {
  */
 export function rowRing(row, now) {
   const part = row.waiting ? 0 : row.output.state.shownAt(now).percent;
-  return html`<span class="orbit" data-state=${row.waiting ? "queued" : "running"}
+  return html`<span class="orbit" data-key=${row.key} data-state=${row.waiting ? "queued" : "running"}
     .style=${`--part: ${part / 100}; --hue: ${hueOf(row.taskId, row.index)}`}><i></i><small>${whenOf(row, now)}</small></span>`;
 }

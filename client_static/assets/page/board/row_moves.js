@@ -3,8 +3,9 @@ import { moved } from "./rows.js";
 
 /** @typedef {import("./board_row.js").Row} Row */
 
-/** Pixels that a swipe must go to cancel a row. */
+/** Pixels that a swipe must go to cancel a row, or a ring. */
 const SWIPE = 96;
+const FLICK = 64;
 /** Pixels before a touch counts as a drag or a swipe. */
 const BEGIN = 8;
 
@@ -16,8 +17,8 @@ const BEGIN = 8;
  */
 
 /**
- * Moves rows of the board: by their grip, by Alt and an arrow key, and off the board by a swipe. All outputs of a task
- * that wait move together.
+ * Moves rows of the board: by their grip, by Alt and an arrow key, and off the board by a swipe, as rings off the
+ * ribbon. All outputs of a task that wait move together.
  */
 export class RowMoves {
   #list;
@@ -25,13 +26,15 @@ export class RowMoves {
 
   /**
    * @param {HTMLElement} list
+   * @param {HTMLElement} rings
    * @param {RowMovesHost} host
    */
-  constructor(list, host) {
+  constructor(list, rings, host) {
     this.#list = list;
     this.#host = host;
     list.addEventListener("keydown", (event) => this.#key(event));
     list.addEventListener("pointerdown", (event) => this.#press(event));
+    rings.addEventListener("pointerdown", (event) => this.#flick(event));
   }
 
   /** Ids of the waiting tasks, each once, in the order that is shown. */
@@ -41,8 +44,8 @@ export class RowMoves {
 
   /** @param {EventTarget | null} target */
   #rowAt(target) {
-    const key = target instanceof Element ? target.closest("li")?.dataset.key : undefined;
-    return this.#host.rows().find((row) => row.key === key);
+    const element = target instanceof Element ? target.closest("[data-key]") : null;
+    return this.#host.rows().find((row) => row.key === element?.getAttribute("data-key"));
   }
 
   /** @param {KeyboardEvent} event */
@@ -118,6 +121,30 @@ export class RowMoves {
     if (before === undefined) {
       if (queue.at(-1) !== row.taskId) this.#host.move(row.taskId, { to: "last" });
     } else if (queue[queue.indexOf(row.taskId) + 1] !== before) this.#host.move(row.taskId, { before });
+  }
+
+  /** Cancel what a ring stands for if it is swiped off the ribbon, up or to a side. @param {PointerEvent} down */
+  #flick(down) {
+    const row = this.#rowAt(down.target);
+    const ring = down.target instanceof Element ? down.target.closest(".orbit") : null;
+    if (!row || !(ring instanceof HTMLElement) || down.pointerType !== "touch") return;
+    const way = (/** @type {PointerEvent} */ { clientX, clientY }) => {
+      return { x: clientX - down.clientX, y: Math.min(clientY - down.clientY, 0) };
+    };
+    follow(down, {
+      moves: (move) => {
+        const { x, y } = way(move);
+        if (Math.hypot(x, y) < BEGIN) return;
+        ring.dataset.moving = "true";
+        ring.style.translate = `${x}px ${y}px`;
+      },
+      ends: (up) => {
+        delete ring.dataset.moving;
+        ring.style.translate = "";
+        const { x, y } = way(up ?? down);
+        if (Math.hypot(x, y) > FLICK) this.#host.cancel(row);
+      },
+    });
   }
 
   /**

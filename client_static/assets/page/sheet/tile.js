@@ -14,6 +14,10 @@ import { addressOf } from "../view/address.js";
  * @typedef {"cancel" | "retry" | "star" | "reuse" | "vary" | "remove"} TileAction
  */
 
+/** Widths below which a tile has no room for its buttons at their size, and not for all of them, in pixels. */
+const SLIM = 180;
+const COLUMN = 124;
+
 /** @type {TileAction[]} */
 const ACTIONS = ["cancel", "retry", "star", "reuse", "vary", "remove"];
 
@@ -81,6 +85,8 @@ export class Tile {
     style.width = `${width}px`;
     style.height = `${height}px`;
     this.element.classList.toggle("small", width < 200);
+    this.element.classList.toggle("slim", width < SLIM);
+    this.element.classList.toggle("column", width < COLUMN);
   }
 
   /**

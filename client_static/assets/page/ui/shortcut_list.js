@@ -25,6 +25,8 @@ const KEYS = [
   ["keys.in_image", [
     [["←", "→"], "keys.walk"],
     [["+", "-", "0"], "keys.zoom"],
+    [["←", "→", "↑", "↓"], "keys.pan"],
+    [["PgUp", "PgDn"], "keys.walk_enlarged"],
     [["c"], "keys.compare"],
     [["d"], "keys.download"],
     [["s"], "keys.star"],

@@ -9,6 +9,8 @@ const CLICK = 4;
 /** Two taps are one double tap within so many milliseconds and CSS pixels. */
 const AGAIN = 350;
 const NEAR = 40;
+/** How far an arrow key moves an enlarged image, in parts of the frame. */
+const STEP = 0.2;
 
 /**
  * The frame of an image that is enlarged by wheel, pinch, double click and double tap, moved by dragging, and left by a
@@ -58,6 +60,21 @@ export class Stage {
   /** Enlarge or shrink around the middle. @param {number} factor */
   zoom(factor) {
     this.#lay(zoomed(this.#lie, factor, { x: 0, y: 0 }, this.#size, this.#natural));
+  }
+
+  /** Whether the image is larger than when all of it is seen. */
+  get enlarged() {
+    return this.#lie.scale > 1;
+  }
+
+  /**
+   * Show what of an enlarged image is further to the right, or further down.
+   * @param {number} x steps to the right
+   * @param {number} y steps down
+   */
+  pan(x, y) {
+    const { width, height } = this.#size;
+    this.#lay(moved(this.#lie, -x * width * STEP, -y * height * STEP, this.#size, this.#natural));
   }
 
   get #size() {

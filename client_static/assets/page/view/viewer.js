@@ -133,12 +133,16 @@ export class Viewer {
 
   /** @param {KeyboardEvent} event */
   #press(event) {
-    const typing = event.target instanceof HTMLInputElement;
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    // A player has keys of its own, too.
+    const taken = event.target instanceof HTMLInputElement || event.target instanceof HTMLVideoElement;
+    if (taken || event.ctrlKey || event.metaKey || event.altKey) return;
     /** @type {Record<string, () => void>} */
     const keys = {
       ArrowLeft: () => this.#go(-1),
       ArrowRight: () => this.#go(1),
+      ...(this.#stage.enlarged && this.#pans),
+      PageUp: () => this.#go(-1),
+      PageDown: () => this.#go(1),
       Delete: () => part(this.#dialog, "remove", HTMLButtonElement).click(),
       "+": () => this.#stage.zoom(1.5),
       "-": () => this.#stage.zoom(1 / 1.5),
@@ -154,6 +158,14 @@ export class Viewer {
     event.preventDefault();
     act();
   }
+
+  /** What arrow keys do while the image is enlarged. */
+  #pans = {
+    ArrowLeft: () => this.#stage.pan(-1, 0),
+    ArrowRight: () => this.#stage.pan(1, 0),
+    ArrowUp: () => this.#stage.pan(0, -1),
+    ArrowDown: () => this.#stage.pan(0, 1),
+  };
 
   /** Show what the address names, or nothing. */
   #follow() {
