@@ -191,7 +191,15 @@ async def test_the_chat_fits_a_phone(room: Studio, lang: str) -> None:
     await fits(page)
     box = await page.get_by_test_id("chat-send").bounding_box()
     assert box is not None
-    assert box["y"] + box["height"] <= 800
+    # It stands at the bottom of the window, below what the messages leave free.
+    assert 760 < box["y"] + box["height"] <= 800
+
+
+async def test_the_line_tells_of_the_model_that_the_shown_tab_asks(room: Studio) -> None:
+    page = await enter(room)
+    await expect(page.get_by_test_id("connection")).to_have_text("writer ready")
+    await page.get_by_test_id("studio-tab").click()
+    await expect(page.get_by_test_id("connection")).to_have_text("painter ready")
 
 
 async def test_the_chat_is_used_by_keyboard(room: Studio) -> None:

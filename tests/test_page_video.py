@@ -98,6 +98,9 @@ async def test_a_video_that_was_begun_is_discarded_and_that_is_said(cinema: Stud
     await open_settings(page)
     await page.get_by_test_id("model").select_option("animator")
     await expect(page.get_by_test_id("model-hint")).to_contain_text("Videos can’t be stopped")
+    # Its steps are known: the dock shows them, and must not say that they aren't.
+    await expect(page.get_by_test_id("settings-open")).to_have_text("4 steps")
+    await expect(page.get_by_test_id("model-hint")).not_to_contain_text("not known")
     made = await generate(page, f"a boat on a lake{FROZEN}2", steps=4)
     await has_state(tiles(made), "running")
     await tiles(made).get_by_test_id("cancel-image").click()

@@ -5,7 +5,7 @@ import { allDone, inOrder, moved } from "../../client_static/assets/page/board/r
 import { placesOf } from "../../client_static/assets/page/board/undo.js";
 
 function output(taskId, fields) {
-  return { key: taskId, taskId, index: 0, waiting: false, phase: "active", left: null, ...fields };
+  return { key: taskId, taskId, index: 0, waiting: false, phase: "active", nearly: false, left: null, ...fields };
 }
 
 function waits(taskId, fields) {
@@ -67,4 +67,10 @@ test("what is brought back goes before the next one that stayed", () => {
   ]);
   assert.deepEqual(placesOf(["a", "b"], new Set(["b"])), [{ taskId: "b", before: null }]);
   assert.deepEqual(placesOf(["a"], new Set(["a"])), [{ taskId: "a", before: null }]);
+});
+
+test("what has done its steps is not passed by what still takes seconds", () => {
+  const decoding = output("a", { nearly: true });
+  assert.deepEqual(ids(inOrder([decoding, output("b", { left: 5 })], [], [decoding])), ["a", "b"]);
+  assert.deepEqual(ids(inOrder([output("a"), output("b", { left: 5 })], [], [decoding])), ["b", "a"]);
 });

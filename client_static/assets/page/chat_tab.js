@@ -22,17 +22,26 @@ export function offerChat(page) {
   const chats = new Set();
   /** @type {import("./chat/chat.js").Chat | null} */
   let chat = null;
+  let model = "";
 
   const load = page.lazy(async () => {
     const [{ Chat }] = await Promise.all([import("./chat/chat.js"), loadStyle("chat.css")]);
     chat = new Chat(client, draft, chats, {
       say: (text) => announcer.say(text),
       mayDelete: (title) => page.mayDelete(t("delete.title", { prompt: title }), t("chat.delete_text")),
+      asks: (id) => {
+        model = id;
+        told();
+      },
       problem,
     });
     return chat;
   });
-  const tabs = new Tabs((name) => keep(place, name));
+  const told = () => (page.chatModel.value = tabs.shown === "chat" ? model : "");
+  const tabs = new Tabs((name) => {
+    keep(place, name);
+    told();
+  });
   const offered = () => {
     const models = client.welcome?.models ?? [];
     return chats.size > 0 || models.some(({ kinds }) => kinds.includes("chat"));

@@ -1,5 +1,5 @@
 // @ts-check
-import { signal } from "../vendor/signals-core/signals-core.js";
+import { computed, signal } from "../vendor/signals-core/signals-core.js";
 import { t } from "../words/words.js";
 import { Announcer } from "./status/announcer.js";
 import { StatusBar } from "./status/status.js";
@@ -27,6 +27,8 @@ export class Page {
   status;
   /** The id of the model that the dock asks for; empty while there is none. */
   model = signal("");
+  /** The id of the model that the chat asks; empty while the chat is not shown. */
+  chatModel = signal("");
   /** Whether the address was changed since the page was opened, so that going back stays on the page. */
   entered = false;
   /** What the button does that asks for a token. */
@@ -46,7 +48,8 @@ export class Page {
     this.client = client;
     this.key = key;
     const say = (/** @type {string} */ text) => this.announcer.say(text);
-    this.status = new StatusBar(client, this.model, { signIn: () => this.signIn(), say });
+    const model = computed(() => this.chatModel.value || this.model.value);
+    this.status = new StatusBar(client, model, { signIn: () => this.signIn(), say });
     this.onLeave(() => this.announcer.clear());
     this.onLeave(() => this.status.clear());
     this.onLeave(() => this.toasts.clear());

@@ -19,8 +19,8 @@ import { hueOf } from "../ui/hue.js";
  */
 export function rowOf(output, now) {
   const { key, generation, index, state } = output;
-  const { waiting, phase } = state;
-  return { key, taskId: generation.task.id, index, waiting, phase, left: state.remaining(now), output };
+  const { waiting, phase, nearly } = state;
+  return { key, taskId: generation.task.id, index, waiting, phase, nearly, left: state.remaining(now), output };
 }
 
 /**
@@ -30,7 +30,7 @@ export function rowOf(output, now) {
  */
 export function stepOf({ output: { state, generation } }, withModel) {
   const { position, step } = state.progress ?? {};
-  const place = position === 1 ? t("board.next") : position ? ordinal(position) : "";
+  const place = position === 1 ? t("board.next") : position ? t("board.place", { place: ordinal(position) }) : "";
   const text = state.waiting && step === "queued" && place && !state.cancelling ? place : stepText(state);
   return [text, withModel && generation.params.model].filter(Boolean).join(" · ");
 }

@@ -10,6 +10,7 @@
  * @property {number} index
  * @property {boolean} waiting whether it is not being computed yet
  * @property {string} phase as `OutputState` has it
+ * @property {boolean} nearly as `OutputState` has it
  * @property {number | null} left
  */
 
@@ -64,8 +65,9 @@ function running(outputs, before) {
  * @param {InFlight | undefined} b
  */
 function sooner(a, b) {
-  if (a?.left === null || a === undefined) return false;
-  return b?.left === null || b === undefined || a.left + SOONER < b.left;
+  if (!a || !b) return false;
+  if (a.left === null || b.left === null) return a.left !== null && !b.nearly;
+  return a.left + SOONER < b.left;
 }
 
 /**

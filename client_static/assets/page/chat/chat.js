@@ -22,6 +22,7 @@ import { showOptions } from "../dock/model_options.js";
  * @typedef {object} ChatHost
  * @property {(text: string) => void} say announce something
  * @property {(title: string) => Promise<boolean>} mayDelete ask for confirmation
+ * @property {(model: string) => void} asks called with the model that is asked from now on; empty if there is none
  * @property {(error: {code: string}) => void} problem
  */
 
@@ -76,6 +77,7 @@ export class Chat {
     this.#model.addEventListener("change", () => {
       this.#choice.chosen = this.#model.value;
       this.#keep();
+      this.#showModels();
     });
     this.#remove.addEventListener("click", () => this.#delete());
     byId("chat-new", HTMLButtonElement).addEventListener("click", () => {
@@ -260,6 +262,7 @@ export class Chat {
     const { options, id, away } = this.#choice;
     showOptions(this.#model, options);
     this.#model.value = id ?? "";
+    this.#host.asks(id ?? "");
     showText(byId("chat-hint", HTMLElement), away ? t("form.model_away_hint") : options.length ? "" : t("chat.no_model"));
   }
 }

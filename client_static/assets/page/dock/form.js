@@ -324,7 +324,7 @@ export class Form {
     const hints = [];
     if (away) hints.push(t("form.model_away_hint"));
     if (this.#choice.none) hints.push(t("problem.no_model"));
-    if (info && !info.defaults_known) hints.push(t("form.defaults_unknown"));
+    if (info && !info.defaults_known && info.steps === undefined) hints.push(t("form.defaults_unknown"));
     if (info && !info.true_cancel) hints.push(t(kind === "video" ? "form.no_true_cancel_video" : "form.no_true_cancel"));
     showText(byId("model-hint", HTMLElement), hints.join(" "));
     this.#host.chosen(id ?? "");

@@ -76,7 +76,7 @@ function entryTemplate(entry, now, ofOne) {
 function stepOf({ quarantined, state, step, position }) {
   if (quarantined) return t("operator.kept");
   if (state === "cancelling") return t("step.cancelling");
-  if (position) return position === 1 ? t("board.next") : ordinal(position);
+  if (position) return position === 1 ? t("board.next") : t("board.place", { place: ordinal(position) });
   const key = `step.${step}`;
   return isKey(key) ? t(key) : step;
 }

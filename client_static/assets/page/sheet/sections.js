@@ -27,8 +27,8 @@ export function landingOrder(unfinished, queue, before, now) {
  * @param {number} now in milliseconds
  */
 function inFlight({ key, index, generation, state }, now) {
-  const { waiting, phase } = state;
-  return { key, taskId: generation.task.id, index, generation, waiting, phase, left: state.remaining(now) };
+  const { waiting, phase, nearly } = state;
+  return { key, taskId: generation.task.id, index, generation, waiting, phase, nearly, left: state.remaining(now) };
 }
 
 /**

@@ -44,7 +44,7 @@ export class StatusBar {
 
   /**
    * @param {Xinflight} client
-   * @param {import("../../vendor/signals-core/signals-core.js").ReadonlySignal<string>} model that the dock asks for; or empty
+   * @param {import("../../vendor/signals-core/signals-core.js").ReadonlySignal<string>} model that the dock or the chat asks; or empty
    * @param {StatusHost} host
    */
   constructor(client, model, { signIn, say }) {

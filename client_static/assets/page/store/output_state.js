@@ -72,6 +72,11 @@ export class OutputState {
     return !this.ended && (this.progress === null || this.progress.state === "queued");
   }
 
+  /** Whether its steps are done: how long the rest takes is rarely known, and rarely long. */
+  get nearly() {
+    return this.progress?.step === "decoding";
+  }
+
   /**
    * Update after a connect or a disconnect. A request without an `ack` is sent, or waits for a connection. While
    * offline the time left is unknown, and stays so until the next progress.
