@@ -31,6 +31,7 @@ KEYS = [
         "marked",
         "preferences",
         "presets",
+        "share_gone",
         "unknown",
     ),
 ]

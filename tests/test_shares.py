@@ -12,7 +12,7 @@ from conftest import Serve
 from streams import all_lines, shared_server
 from xinflight.demo import Faults
 from xinflight.storage import sharing
-from xinflight.web.headers import PROTECTION
+from xinflight.web.headers import VIEWABLE
 
 ANN, BOB, BOSS = {"X-User": "ann"}, {"X-User": "bob"}, {"X-User": "boss"}
 
@@ -76,7 +76,7 @@ async def test_a_share_is_for_anybody_until_it_is_revoked(http: aiohttp.ClientSe
         data = await response.read()
         protection = {
             "Cache-Control": "no-cache",
-            "Content-Security-Policy": PROTECTION["Content-Security-Policy"],
+            "Content-Security-Policy": VIEWABLE["Content-Security-Policy"],
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
             "X-Robots-Tag": "noindex",
@@ -90,6 +90,20 @@ async def test_a_share_is_for_anybody_until_it_is_revoked(http: aiohttp.ClientSe
     assert await status(http, made["url"]) == 404
     assert await status(http, made["url"], headers={"If-None-Match": etag}) == 404
     assert await revoke(http, made["id"]) == 404
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-CN"])
+async def test_whoever_follows_a_dead_link_in_a_browser_is_told_so_in_words(
+    http: aiohttp.ClientSession, lang: str
+) -> None:
+    headers = {"Accept": "text/html,application/xhtml+xml,image/avif,*/*;q=0.8", "Accept-Language": lang}
+    async with http.get("/shared/nothing", headers=headers) as response:
+        assert (response.status, response.content_type) == (404, "text/plain")
+        assert response.headers["Content-Language"] == lang
+        assert response.headers["Cache-Control"] == "no-store"
+        assert ("opens nothing" if lang == "en" else "已失效") in await response.text()
+    async with http.get("/shared/nothing", headers={"Accept": "image/avif,*/*;q=0.8"}) as response:
+        assert (response.status, response.content_type) == (404, "application/problem+json")
 
 
 async def test_links_are_told_once(http: aiohttp.ClientSession, tmp_path: Path) -> None:

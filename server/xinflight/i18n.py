@@ -35,6 +35,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "failed": ("Failed", "生成失败"),
     "cancelled": ("Cancelled", "已取消"),
     "expired": ("Timed out", "已超时"),
+    "share_gone": (
+        "This link opens nothing any more: it has expired or was revoked, or its image was deleted.",
+        "此链接已失效：可能已过期或被撤销，或者图片已被删除。",
+    ),
     # Errors
     "not_json": ("The message is not JSON", "消息不是 JSON"),
     "wrong_shape": ("A field of the message is missing or has the wrong type", "消息缺少字段或字段类型错误"),

@@ -15,7 +15,7 @@ from xinflight.model import download_name, suffix_of
 from xinflight.storage import StoredFile
 from xinflight.thumbnails import THUMBNAIL_SIDE
 from xinflight.web.context import HttpContext, write_whole
-from xinflight.web.headers import PLAYABLE, content_disposition
+from xinflight.web.headers import PLAYABLE, VIEWABLE, content_disposition
 
 __all__ = ["OUTPUT_ID", "Files", "file_response", "thumbnail_response"]
 
@@ -128,7 +128,7 @@ def file_response(
         hdrs.CONTENT_DISPOSITION: f'inline; filename="xinflight-{output_id[:8]}{suffix_of(stored.media_type)}"',
         hdrs.ACCEPT_RANGES: "bytes",
         hdrs.ETAG: f'"{output_id}"',
-        **(PLAYABLE if stored.media_type.startswith("video/") else {}),
+        **(PLAYABLE if stored.media_type.startswith("video/") else VIEWABLE),
         **headers,
     }
     data = stored.data or b""

@@ -21,6 +21,7 @@ __all__ = [
     "PLAYABLE",
     "PROTECTION",
     "PROTECTION_OF_PARTS",
+    "VIEWABLE",
     "PartOfPage",
     "content_disposition",
     "protect",
@@ -29,8 +30,11 @@ __all__ = [
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """Policy for all that is no page: nothing in it may load, run or be framed, whatever a browser takes it for."""
-PLAYABLE = {"Content-Security-Policy": f"{NOTHING}; media-src 'self'"}
-"""For films: a browser that opens the address of one makes a page around it, which loads the film from there."""
+VIEWABLE = {"Content-Security-Policy": f"{NOTHING}; style-src 'unsafe-inline'"}
+"""For images: a browser that opens the address of one makes a page around it, and styles that to fit the window.
+Without leave it complains of its own styles. Nothing in that page but pixels comes from here."""
+PLAYABLE = {"Content-Security-Policy": f"{NOTHING}; style-src 'unsafe-inline'; media-src 'self'"}
+"""For films: the page that a browser makes around one loads the film from its address, too."""
 CLEAR_CACHE = {"Clear-Site-Data": '"cache"'}
 """Lets a browser delete what it keeps of this server's files (https://www.w3.org/TR/clear-site-data/)."""
 PROTECTION = {

@@ -5,7 +5,9 @@ from aiohttp import hdrs, web
 
 from xinflight.errors import NotFound
 from xinflight.file_metadata import without_parameters
+from xinflight.i18n import translate
 from xinflight.model import Share
+from xinflight.negotiation import preferred_type
 from xinflight.protocol import ListShares, NewShare, ShareBody, ShareInfo, SharePage, from_json, from_texts
 from xinflight.storage import StoredFile
 from xinflight.threads import on_thread
@@ -15,6 +17,7 @@ from xinflight.web.files import file_response, thumbnail_response
 
 __all__ = ["Shares"]
 
+PROBLEM = "application/problem+json"
 PAGING = ("cursor", "limit", "task_id")
 HEADERS = {
     # Revalidated on every use, so that a revoked link stops working at once.
@@ -70,7 +73,12 @@ class Shares:
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /shared/{secret}: return a shared image to anybody, without the prompt that is in its file."""
-        share = await self._shared(request)
+        try:
+            share = await self._shared(request)
+        except NotFound:
+            if preferred_type(request.headers.getall(hdrs.ACCEPT, []), (PROBLEM, "text/html")) != "text/html":
+                raise
+            return self._gone(request)
         stored = await self._gateway.blobs.get(share.output_id)
         try:
             shared = None if stored is None else await on_thread(_for_others, stored)
@@ -79,6 +87,12 @@ class Shares:
         if shared is None:
             raise NotFound(field="secret")
         return file_response(request, f"{share.output_id}.shared", shared, dict(HEADERS))
+
+    def _gone(self, request: web.Request) -> web.Response:
+        """Tell somebody who follows a link in a browser that it opens nothing; scripts are told as everywhere."""
+        lang = self._context.lang(request)
+        headers = HEADERS | {hdrs.CACHE_CONTROL: "no-store", hdrs.CONTENT_LANGUAGE: lang}
+        return web.Response(status=404, text=f"{translate('share_gone', lang)}\n", headers=headers)
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """Handle GET /shared/{secret}/thumbnail: return the thumbnail of a shared image to anybody."""
