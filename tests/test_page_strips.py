@@ -79,7 +79,7 @@ async def test_a_strip_stands_behind_what_is_still_in_flight(studio: Studio) -> 
     page = await studio.visit()
     studio.engine.script = [Faults(freeze=1), BROKEN, BROKEN]
     made = await generate(page, "a pot", n=3)
-    await expect(strip(made).get_by_test_id("which-failed")).to_contain_text("2 of 3")
+    await expect(strip(made).get_by_test_id("which-failed")).to_contain_text("2 of 3 (numbers")
     await has_state(tiles(made).first, "running")
     assert await seen_from_top(made) == ["running", "failed"]
     studio.engine.thaw()
