@@ -91,6 +91,9 @@ async def test_the_form(house: House) -> None:
     page = await house.visit(context)
     await expect(page.get_by_test_id("token")).to_be_focused()
     await expect(page.get_by_test_id("form")).to_be_hidden()
+    # Nobody is there whose images could be looked for.
+    for way in ("find-text", "find-starred"):
+        await expect(page.get_by_test_id(way)).to_be_hidden()
     field = page.get_by_test_id("token")
     assert (await field.get_attribute("type"), await field.get_attribute("autocomplete")) == (
         "password",
@@ -105,6 +108,7 @@ async def test_the_form(house: House) -> None:
     await expect(field).to_have_attribute("aria-invalid", "true")
     await sign_in(page, token)
     await signed_in(page, "ann")
+    await expect(page.get_by_test_id("find-text")).to_be_visible()
     await expect(page.get_by_test_id("prompt")).to_be_focused()
     await is_shown(tiles(await generate(page, "a boat")).first)
     (cookie,) = await context.cookies()

@@ -3,7 +3,7 @@ import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { onLang, t } from "../../words/words.js";
 import { ask } from "../account/api.js";
 import { byId } from "../ui/dom.js";
-import { chosen, dayText, has } from "./search.js";
+import { chosen, dayText, filters, has } from "./search.js";
 
 /** @typedef {import("../page.js").Page} Page */
 /** @typedef {import("../store/store.js").Store} Store */
@@ -124,8 +124,8 @@ export class Choices {
   #render() {
     const today = new Date().setHours(0, 0, 0, 0);
     const yesterday = new Date(today).setDate(new Date(today).getDate() - 1);
-    const filters = /** @type {const} */ (["all", "starred", "failed"]).map(
-      (only) => html`<button type="button" class="chip" aria-pressed=${only === this.#only} data-testid=${`find-sheet-${only}`}
+    const buttons = /** @type {const} */ (["all", "starred", "failed"]).map(
+      (only) => html`<button type="button" class="chip" aria-pressed=${filters({ text: this.#text, only: this.#only }, only)} data-testid=${`find-sheet-${only}`}
         @click=${() => this.#host.filter(only)}>${t(`find.${only}`)}</button>`,
     );
     const pick = (/** @type {Event} */ event) => {
@@ -133,7 +133,7 @@ export class Choices {
       if (value) this.#choose("", value);
     };
     render(
-      html`<div class="choices narrow" role="group" aria-label=${t("find.filters")}>${filters}</div>
+      html`<div class="choices narrow" role="group" aria-label=${t("find.filters")}>${buttons}</div>
         ${this.#row("find.tags", "#", this.#tags)} ${this.#row("find.models", "@", this.#models)}
         <div class="choices" role="group" aria-labelledby="find-days"><span id="find-days">${t("find.days")}</span>
           ${this.#chip("", dayText(today), t("day.today"))} ${this.#chip("", dayText(yesterday), t("day.yesterday"))}

@@ -1,6 +1,7 @@
 // @ts-check
 import { effect } from "../../vendor/signals-core/signals-core.js";
 import { byId } from "../ui/dom.js";
+import { GRID, IMAGE, keepBehind, readBehind } from "../view/address.js";
 
 /** @typedef {import("./search.js").Only} Only */
 /** @typedef {import("../page.js").Page} Page */
@@ -24,6 +25,11 @@ export function openFind(page, store) {
     return made;
   });
   page.at(FIND, finder);
+  if (readBehind()) finder();
+  addEventListener("hashchange", ({ oldURL, newURL }) => {
+    const [from, to] = [oldURL, newURL].map((url) => new URL(url).hash);
+    if (from?.startsWith(FIND) && (to?.startsWith(IMAGE) || to?.startsWith(GRID))) keepBehind(from);
+  });
   const text = byId("find-text", HTMLInputElement);
   text.addEventListener("focus", async () => {
     const loaded = await finder();

@@ -4,9 +4,10 @@ import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { dayName, errorText, onLang, plural, t } from "../../words/words.js";
 import { isChat } from "../store/chats.js";
 import { byId } from "../ui/dom.js";
+import { readBehind } from "../view/address.js";
 import { Choices } from "./choices.js";
 import { Results } from "./results.js";
-import { addressOf, isEmpty, meaningOf, readAddress } from "./search.js";
+import { addressOf, filters, isEmpty, meaningOf, readAddress } from "./search.js";
 
 /** @typedef {import("../../client/xinflight.js").Task} Task */
 /** @typedef {import("../../client/xinflight.js").XinflightError} XinflightError */
@@ -93,9 +94,9 @@ export class Finder {
     else this.#choices.open(this.#text.value, this.#search.only);
   }
 
-  /** Look at all images, at starred ones, or at what failed. @param {Only} only */
+  /** Look at all images, whatever was looked for, or at those of them that are starred or failed. @param {Only} only */
   filter(only) {
-    this.#look({ text: this.#text.value, only });
+    this.#look(only === "all" ? EVERYTHING : { text: this.#text.value, only });
   }
 
   /** Forget what was looked for, and found: it is another person's. */
@@ -117,7 +118,8 @@ export class Finder {
 
   /** Look for what the address says. */
   #follow() {
-    const search = readAddress(location.hash);
+    // After a reload an image may lie over what was found.
+    const search = readAddress(location.hash) ?? readAddress(readBehind());
     if (search === null && location.hash.length > 1) return;
     const wanted = search ?? EVERYTHING;
     if (wanted.text === this.#search.text && wanted.only === this.#search.only) return;
@@ -131,7 +133,7 @@ export class Finder {
     if (search.text === this.#search.text && search.only === this.#search.only) return;
     this.#search = search;
     for (const only of /** @type {const} */ (["all", "starred", "failed"])) {
-      byId(`find-${only}`, HTMLButtonElement).setAttribute("aria-pressed", String(only === search.only));
+      byId(`find-${only}`, HTMLButtonElement).setAttribute("aria-pressed", String(filters(search, only)));
     }
     this.#choices.update(search.text, search.only);
     this.#problem.value = "";

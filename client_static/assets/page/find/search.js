@@ -40,6 +40,15 @@ export function isEmpty({ text, only }) {
 }
 
 /**
+ * Tell whether a search is what a filter shows: all images are shown only where nothing is looked for.
+ * @param {Search} search
+ * @param {Only} only
+ */
+export function filters(search, only) {
+  return only === "all" ? isEmpty(search) : only === search.only;
+}
+
+/**
  * Return what to ask the server for. The first tag, the last model and the last day count; further tags are words, which
  * the server looks for in tags, too.
  * @param {Search} search

@@ -8,7 +8,8 @@ import { GenerationState } from "../store/generation_state.js";
 import { stepText, verdictText } from "../store/output_words.js";
 import { byId } from "../ui/dom.js";
 import { saveFile } from "../ui/downloads.js";
-import { GRID, addressOf } from "./address.js";
+import { FIND } from "../find/field.js";
+import { GRID, addressOf, leave } from "./address.js";
 import { tablesOf } from "./grid_tables.js";
 
 /** @typedef {import("../../client/xinflight.js").Task} Task */
@@ -59,7 +60,8 @@ export class GridView {
     this.#save.addEventListener("click", () => this.#savePicture());
     this.#dialog.addEventListener("close", () => this.#closed());
     addEventListener("hashchange", ({ oldURL }) => {
-      if (!this.#dialog.open) this.#entered = new URL(oldURL).hash === "";
+      const { hash } = new URL(oldURL);
+      if (!this.#dialog.open) this.#entered = hash === "" || hash.startsWith(FIND);
       this.#follow();
     });
     effect(() => {
@@ -90,10 +92,7 @@ export class GridView {
   }
 
   #closed() {
-    if (location.hash.startsWith(GRID)) {
-      if (this.#entered) history.back();
-      else history.replaceState(null, "", location.pathname + location.search);
-    }
+    if (location.hash.startsWith(GRID)) leave(this.#entered);
     this.#group.value = "";
   }
 

@@ -7,7 +7,7 @@ import { VARIED } from "../sheet/acts.js";
 import { byId, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
 import { keysOn } from "../ui/shortcuts.js";
-import { addressOf, readAddress } from "./address.js";
+import { addressOf, leave, readAddress, walkTo } from "./address.js";
 import { factList } from "./facts.js";
 import { ShareLinks } from "./share.js";
 import { Stage } from "./stage.js";
@@ -187,7 +187,7 @@ export class Viewer {
       const { code } = /** @type {{code: string}} */ (error);
       this.#problem(code === "not_found" ? { code: "image_gone" } : { code });
       this.#asked = "";
-      history.replaceState(null, "", location.pathname + location.search);
+      leave(false);
     }
   }
 
@@ -196,10 +196,7 @@ export class Viewer {
     const output = this.#shown;
     this.#shown = this.#pinned = null;
     this.#video.pause();
-    if (readAddress(location.hash)) {
-      if (this.#entered()) history.back();
-      else history.replaceState(null, "", location.pathname + location.search);
-    }
+    if (readAddress(location.hash)) leave(this.#entered());
     // An act that left the view may have moved the focus.
     const { activeElement } = document;
     if (output && (activeElement === document.body || activeElement?.matches(".shot"))) this.#sheet.focus(output);
@@ -229,7 +226,7 @@ export class Viewer {
 
   /** @param {GenerationOutput} output */
   #walk(output) {
-    history.replaceState(null, "", addressOf(output));
+    walkTo(output);
     this.#show(output);
   }
 
@@ -278,7 +275,7 @@ export class Viewer {
     this.#film.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     const changed = percent(Math.round(VARIED * 100));
     const varied = this.#acts.variesImage(output) ? t("act.vary_image", { percent: changed }) : t("act.vary_prompt");
-    part(this.#dialog, "vary", HTMLButtonElement).title = varied;
+    showText(part(this.#dialog, "vary-note", HTMLElement), output.isVideo ? "" : varied);
     this.#renderPinned(output);
   }
 
