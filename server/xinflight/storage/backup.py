@@ -131,17 +131,21 @@ class Backup:
             self._copy(Path(name), None)
         lost_outputs = {uid: lost & outputs.keys() for uid, outputs in files.outputs.items() if lost & outputs.keys()}
         lost_uploads = lost & files.uploads.keys()
-        dropped = DroppedRows(tasks=0, outputs=0, lacking=0)
+        dropped = DroppedRows(tasks=set(), outputs=0, lacking=0)
         if lost:
             dropped = drop_lost(database, copy, lost_outputs, lost_uploads)
+        # Other files of theirs may have been copied before they were deleted.
+        unnamed = {name for uid in dropped.tasks for name in files.outputs[uid].keys() - lost}
+        for name in unnamed:
+            (self._partial / _output(name)).unlink()
         _sync(copy)
         path = self._finish()
         return BackupReport(
             path=path,
-            tasks=files.tasks - dropped.tasks,
-            files=sum(map(len, files.outputs.values())) + len(files.uploads) - len(lost),
+            tasks=files.tasks - len(dropped.tasks),
+            files=sum(map(len, files.outputs.values())) + len(files.uploads) - len(lost | unnamed),
             copied_bytes=self._copied_bytes,
-            deleted=dropped.tasks + dropped.outputs + len(lost_uploads),
+            deleted=len(dropped.tasks) + dropped.outputs + len(lost_uploads),
             lacking=dropped.lacking,
         )
 

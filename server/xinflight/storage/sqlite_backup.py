@@ -36,12 +36,12 @@ class NamedFiles(Struct):
 
 
 class DroppedRows(Struct, kw_only=True):
-    """How many tasks were deleted from a copy, and how many single outputs of others.
+    """The uids of the tasks that were deleted from a copy, and how many single outputs of others were.
 
     `lacking` tasks are in it without a file that the original has lost, too.
     """
 
-    tasks: int
+    tasks: set[str]
     outputs: int
     lacking: int
 
@@ -151,7 +151,7 @@ def drop_lost(
             purge(copy, uid, index)
         copy.executemany(sql.FORGET_UPLOAD, [(blob_id,) for blob_id in uploads])
         lost_before = {uid for uid, _ in lacking} - gone
-        return DroppedRows(tasks=len(gone), outputs=len(purged), lacking=len(lost_before))
+        return DroppedRows(tasks=gone, outputs=len(purged), lacking=len(lost_before))
 
 
 def _reading(path: Path) -> sqlite3.Connection:
