@@ -217,6 +217,34 @@ async def test_a_poll_costs_as_much_however_many_run(count: int) -> None:
         assert (runs.clock.timers_set - set_before) / polls < 6
 
 
+async def test_who_comes_and_goes_sets_two_timers() -> None:
+    """One for its turn, and one for those whose turns are earlier when it is gone. Most are never polled."""
+    async with running(per_second=1.0) as runs:
+        runs.budget.watch("ann")
+        for number in range(50):
+            runs.start(f"r{number}", "ann")
+        await runs.advance(0.0)
+        set_before = runs.clock.timers_set
+        runs.start("short", "ann")
+        await runs.advance(0.0)
+        await runs.end("short")
+        assert runs.clock.timers_set - set_before == 2
+
+
+async def test_another_budget_holds_for_what_waits_already() -> None:
+    async with running(per_second=0.01) as runs:
+        runs.budget.watch("ann")
+        for number in range(200):
+            runs.start(f"r{number}", "ann")
+        await runs.advance(20.0)
+        assert len(runs.polls) <= 1
+        for rate, seconds, polls in ((10.0, 10.0, 100), (2.0, 20.0, 40)):
+            before = len(runs.polls)
+            runs.budget.set_rate(rate)
+            await runs.advance(seconds)
+            assert polls * 0.85 <= len(runs.polls) - before <= polls + rate
+
+
 async def test_whoever_looks_away_and_back_again_changes_no_turn() -> None:
     """As a page does that loses its connection and comes back before its next poll, while others wait for theirs."""
     async with running(per_second=1.0) as runs:

@@ -12,8 +12,10 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 import xinflight
-from clients import FakeClock, WireClient, hosted
+from clients import FakeClock, Recorder, WireClient, hosted
+from conftest import Serve
 from xinflight.app import setup
+from xinflight.demo import Faults
 from xinflight.errors import RateLimited, TooManyConnections
 from xinflight.request_limits import Quotas, RequestLimits
 from xinflight.settings import RELOADABLE, Settings
@@ -75,6 +77,18 @@ async def test_uploads(stack: AsyncExitStack) -> None:
     gateway.reload(Settings(xinference_url=NOBODY, upload_bytes=10))
     async with aiohttp.ClientSession() as http, http.post(f"{url}api/v1/uploads", data=b"x" * 11) as response:
         assert (response.status, (await response.json(content_type=None))["code"]) == (413, "frame_too_large")
+
+
+async def test_polls(stack: AsyncExitStack, emulate: Serve, engine: Recorder) -> None:
+    """What runs already is asked for more often."""
+    engine.faults = Faults(freeze=3, requests=1)
+    own = Settings(xinference_url=await emulate(engine), polls_per_second=1e-6, default_size="64x64")
+    gateway, url = await mounted(stack, own)
+    client = await stack.enter_async_context(WireClient.connect(url))
+    assert (await client.ask(action="generate", prompt="boat"))["type"] == "ack"
+    await client.until(lambda message: message["type"] == "progress" and message["state"] == "starting")
+    assert gateway.reload(msgspec.structs.replace(own, polls_per_second=100.0)) == []
+    await client.until(lambda message: message["type"] == "progress" and message["progress"] > 0)
 
 
 class TestRequestLimits:

@@ -198,6 +198,7 @@ class Gateway:
         """
         changed, fixed = self.settings.take_over(settings.limited(by_owner=self.owners_differ))
         self.limits.reload()
+        self.upstream.polls.set_rate(self.settings.polls_per_second)
         log.info("settings reloaded", changed=changed)
         if fixed:
             log.warning("settings that change with the next start only", settings=fixed)

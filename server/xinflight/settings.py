@@ -41,10 +41,10 @@ RELOADABLE = frozenset(
     timeout video_timeout timeout_max tasks_per_owner tasks_per_address seconds_per_day pending_bytes chat_bytes
     chat_messages upload_bytes upload_pixels uploads_per_owner uploads_bytes tasks requests_per_minute
     requests_per_minute_per_address connections_per_owner connections_per_address history_bytes history_tasks
-    history_age file_metadata content_producer inline_bytes drain log_level
+    history_age file_metadata content_producer inline_bytes drain log_level polls_per_second
     """.split()
 )
-"""Settings that can change while a gateway runs: each is read anew whenever it matters."""
+"""Settings that can change while a gateway runs: each is read anew whenever it matters, or by `Gateway.reload`."""
 
 # RFC 6454 section 6.2, as browsers send it: lower case, without a trailing slash.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")

@@ -38,9 +38,7 @@ class PollBudget:
 
     def __init__(self, per_second: float, clock: Clock) -> None:
         self._clock = clock
-        self._per_second = per_second
-        self._all = _Gate(per_second, BURST)
-        self._unwatched = _Gate(per_second * UNWATCHED_PART, 0.0)
+        self._limit(per_second)
         self._watched_owners: set[str] = set()
         self._turns: defaultdict[str, set[PollTurns]] = defaultdict(set)
         self._numbers = itertools.count(1)
@@ -55,6 +53,17 @@ class PollBudget:
         self._entries = itertools.count()
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self._timer: Timer | None = None
+
+    def set_rate(self, per_second: float) -> None:
+        """Change the budget; what waits for its turn has it earlier or later from now on."""
+        self._advance()
+        self._limit(per_second)
+        self._arm()
+
+    def _limit(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._all = _Gate(per_second, BURST)
+        self._unwatched = _Gate(per_second * UNWATCHED_PART, 0.0)
 
     def watch(self, owner: str) -> None:
         """Record that somebody watches what an owner runs."""
@@ -71,13 +80,15 @@ class PollBudget:
         self._arm()
 
     def join(self, owner: str | None) -> "PollTurns":
-        """Return the turns of a request that runs now; None counts as watched. `leave` when it has ended."""
+        """Return the turns of a request that runs now; None counts as watched. `leave` when it has ended.
+
+        Others have their turns later from now on: the timer is set anew when it waits for its own.
+        """
         turns = PollTurns(self, owner, next(self._numbers))
         if owner is not None:
             self._turns[owner].add(turns)
         if owner is None or owner in self._watched_owners:
             self._add(turns)
-            self._arm()
         return turns
 
     def leave(self, turns: "PollTurns") -> None:
