@@ -1,6 +1,7 @@
 """A cancel while the disk takes nothing: it counts at once, and nothing is left of the image."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from scripted_gateway import ScriptedGateway, turns
 
@@ -44,3 +45,20 @@ async def test_a_cancel_counts_while_the_disk_is_full(
         (end,) = gateway.ends("ann", "b")
         assert type(end.message).__name__ == "Result"
         assert len(gateway.blobs._files) == 1
+
+
+async def test_the_log_tells_once_that_an_image_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log may be on the same disk."""
+    async with ScriptedGateway.begin() as gateway:
+        with monkeypatch.context() as patch, capture_logs() as lines:
+            patch.setattr(gateway.blobs, "put", full)
+            await gateway.submit(task_id="a")
+            await turns()
+            gateway.upstream.pending[0].end("image")
+            for _ in range(5):
+                await gateway.clock.advance(2.0)
+        told = [line["log_level"] for line in lines if line["event"] == "output not stored"]
+        assert told == ["error"]
+        await gateway.clock.advance(2.0)
+        await gateway.drain()
+        assert [type(end.message).__name__ for end in gateway.ends("ann", "a")] == ["Result"]

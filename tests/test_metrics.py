@@ -117,7 +117,7 @@ async def test_the_table_is_that_of_the_code(
 
 
 async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve) -> None:
-    url = await serve(xinference_url=await emulate(engine), default_size="64x64", metrics=True)
+    url = await serve(xinference_url=await emulate(engine), default_size="64x64", metrics=True, connections=50)
     async with WireClient.connect(url) as client:
         start = client.seen[0]["cursor"]
         engine.script = [Faults(freeze=3), Faults(freeze=3)]
@@ -137,6 +137,7 @@ async def test_a_life_in_figures(engine: Recorder, emulate: Serve, serve: Serve)
         ended = Series(await scrape(url))
     drawn = {"model": PAINTER.uid, "kind": "text2image"}
     assert running("connections") == running("storing") == 1
+    assert running("connections_max") == 50
     assert running("tasks", model=PAINTER.uid) == running("outputs", **drawn, state="running") == 1
     assert running("slots", model=PAINTER.uid, state="busy") == 1
     assert running("upstream_state", state="ready") == 1

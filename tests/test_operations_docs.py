@@ -14,10 +14,13 @@ SOURCE = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "server").
 
 
 def test_the_lines_of_the_log() -> None:
+    """All that somebody should look at are there, with what to do, and no others."""
     events = {event for cell in table(OPERATIONS, "| `event` |") for event in re.split("`, `", cell)}
-    assert len(events) > 10
+    written = re.findall(r'log\.(\w+)\(\s*"(?:%d )?([^"]+)"', SOURCE)
+    assert len(written) > 50
     for event in events:
-        assert f'"{event}"' in SOURCE, event
+        assert f'{event}"' in SOURCE, event
+    assert {event for level, event in written if level in ("warning", "error", "exception")} <= events
 
 
 def test_the_commands_that_read_the_log_pass_over_lines_of_text() -> None:

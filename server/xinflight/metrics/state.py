@@ -38,6 +38,7 @@ def gateway_state(gateway: Gateway, models: Names) -> list[Metric]:
         single(
             "connections", "Open WebSockets, event streams and loops of the host's code", gateway.connections.count
         ),
+        single("connections_max", "How many of those there may be", gateway.settings.connections),
         *pool_loads(gateway.load(), models),
         _gauge(
             "upstream_state",

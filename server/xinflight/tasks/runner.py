@@ -264,16 +264,18 @@ class Runner:
                 self._ledger.not_saved(run)
                 await run.pause(self._clock, STORAGE_PAUSE)
                 if not run.over:
-                    file = await self._try_to_save(run, data)
+                    file = await self._try_to_save(run, data, again=True)
         return file
 
-    async def _try_to_save(self, run: OutputRun, data: bytes) -> MediaInfo | None:
+    async def _try_to_save(self, run: OutputRun, data: bytes, *, again: bool = False) -> MediaInfo | None:
         self._ledger.saving(run)
         slow = self._clock.call_later(SLOW_SAVING, partial(self._show_saving, run))
         try:
             return await self._blobs.put(run.output.output_id, data)
         except OSError as error:
-            log.error("output not stored", error=str(error), unsaved=self._unsaved.bytes)
+            # Once: a line of every output every two seconds would fill the rest of the disk.
+            if not again:
+                log.error("output not stored", error=str(error), unsaved=self._unsaved.bytes)
             self._show_saving(run)
             return None
         finally:
