@@ -242,3 +242,43 @@ async def test_single_keys_are_listed_and_can_be_turned_off(studio: Studio) -> N
     await expect(page.get_by_test_id("prompt")).not_to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.get_by_test_id("shortcuts-on")).not_to_be_checked()
+
+
+async def test_the_board_by_keyboard_has_one_stop_and_arrows_between_its_rows(studio: Studio) -> None:
+    page = await studio.visit()
+    await fill_the_queue(studio, page, "a fox", "a hen", "a rat")
+    await expect(page.get_by_test_id("pause")).to_be_visible()
+    stops = "rows => [...rows.querySelectorAll('button')].filter((each) => each.tabIndex === 0).length"
+    assert await page.get_by_test_id("board-rows").evaluate(stops) == 2
+    crosses = rows(page).get_by_test_id("board-cancel")
+    await crosses.first.focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(crosses.nth(1)).to_be_focused()
+    await page.keyboard.press("End")
+    await expect(crosses.last).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(crosses.last).to_be_focused()
+    assert await page.get_by_test_id("board-rows").evaluate(stops) == 2
+    # What can be done with a row is beside it, and the next key stays there.
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("ArrowUp")
+    await expect(rows(page).nth(3).get_by_test_id("board-grip")).to_be_focused()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_test_id("pause")).to_be_focused()
+    await page.keyboard.press("Shift+Tab")
+    await expect(crosses.nth(3)).to_be_focused()
+    # A row that is gone leaves the focus to the one that takes its place, the last one to the one before it.
+    await page.keyboard.press("Delete")
+    await expect(rows(page)).to_have_count(4)
+    await expect(queue(page)).to_have_text(prompts("a fox", "a rat"))
+    await expect(crosses.nth(3)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(rows(page)).to_have_count(3)
+    await expect(crosses.nth(2)).to_be_focused()
+    await page.keyboard.press("Control+z")
+    await expect(queue(page)).to_have_text(prompts("a fox", "a rat"))
+    await expect(crosses.nth(2)).to_be_focused()
+    await expect(page.get_by_test_id("board-rows")).to_have_accessible_description(
+        "Arrow keys up and down go from row to row."
+    )

@@ -12,7 +12,7 @@ pytest_plugins = ["page_fixtures"]
 LISTED = {
     "Everywhere": ["/", "p", "Ctrl Z", "Esc", "?"],
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
-    "On a row of what is in flight": ["Alt ↑ ↓"],
+    "On a row of what is in flight": ["↑ ↓", "Alt ↑ ↓", "Delete"],
     "On an image of the sheet": ["← → ↑ ↓", "PgUp PgDn", "Home End", "Tab", "s", "Delete"],
     "In an image": ["← →", "+ - 0", "← → ↑ ↓", "PgUp PgDn", "c", "d", "s", "Delete"],
     "Where a part is painted over": ["← → ↑ ↓", "Space", "Ctrl Z"],

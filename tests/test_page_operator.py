@@ -306,3 +306,33 @@ async def test_on_a_phone_and_in_chinese(office: Office) -> None:
     await page.get_by_test_id("operator-drain").click()
     await fits(page)
     await answer(page, yes=False)
+
+
+async def test_rows_by_keyboard(office: Office) -> None:
+    bob = await office.submit("bob", "x", "y", "z")
+    page = await office.visit()
+    await open_view(page)
+    entries = page.get_by_test_id("operator-next").get_by_test_id("operator-entry")
+    await expect(entries).to_have_count(2)
+    stops = "list => [...list.querySelectorAll('button')].filter((each) => each.tabIndex === 0).length"
+    assert await page.locator("ul[data-testid=operator-next]").evaluate(stops) == 2
+    await entries.first.get_by_test_id("operator-cancel").focus()
+    await page.keyboard.press("ArrowDown")
+    await expect(entries.last.get_by_test_id("operator-cancel")).to_be_focused()
+    await page.keyboard.press("Home")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_test_id("operator-yes")).to_be_focused()
+    await page.keyboard.press("Enter")
+    assert (await bob.ends("y"))["y"]["type"] == "cancelled"
+    # The next one has taken its place, and the focus.
+    await expect(entries).to_have_count(1)
+    await expect(entries.get_by_test_id("operator-cancel")).to_be_focused()
+    await page.get_by_test_id("operator-show").focus()
+    await page.keyboard.press("Enter")
+    detail = page.get_by_test_id("operator-detail")
+    await expect(detail.get_by_test_id("operator-entry")).to_have_count(2)
+    await page.keyboard.press("Tab")
+    await expect(detail.get_by_test_id("operator-cancel").first).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(detail.get_by_test_id("operator-cancel").last).to_be_focused()

@@ -4,6 +4,7 @@ import { html, render } from "../../vendor/lit-html/lit-html.js";
 import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { duration, onLang, t } from "../../words/words.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
+import { RowWalk } from "../ui/row_walk.js";
 import { rowOf, rowRing, rowTemplate } from "./board_row.js";
 import { countsText } from "./counts.js";
 import { allDone, inOrder } from "./rows.js";
@@ -45,6 +46,7 @@ export class Board {
   #ribbon = byId("ribbon", HTMLButtonElement);
   #ribbonText = byId("ribbon-text", HTMLElement);
   #rings = byId("ribbon-rings", HTMLElement);
+  #walk = new RowWalk(this.#root, { list: "#board-rows", row: ".flight-row" });
   #moves;
   #menu;
   /** @type {Row[]} in the order that is shown */
@@ -140,19 +142,9 @@ export class Board {
     };
     keepFocus(this.#root, hide, this.#host.home);
     if (this.#root.hidden) this.#ribbon.setAttribute("aria-expanded", "false");
-    const at = [...this.#list.children].findIndex((row) => row.contains(document.activeElement));
-    const [row, act] = [this.#list.children[at], document.activeElement?.getAttribute("data-act")];
-    // A row that was moved has lost the focus; one that is gone leaves it to the row that took its place.
-    const same = () => (row?.isConnected ? row.querySelector(`[data-act="${act}"]`) : null);
-    const next = () => asHtml(same()) ?? this.#cancelAt(Math.min(at, this.#rows.length - 1)) ?? this.#host.home();
-    keepFocus(this.#list, () => this.#renderRows(now.value), next);
+    keepFocus(this.#list, () => this.#walk.keep(() => this.#renderRows(now.value)), this.#host.home);
     this.#renderHead(live.value);
     this.#renderRibbon(now.value);
-  }
-
-  /** @param {number} at @returns {HTMLElement | null | undefined} */
-  #cancelAt(at) {
-    return this.#list.children[at]?.querySelector(".x");
   }
 
   /** @param {number} now in milliseconds */
@@ -188,9 +180,4 @@ export class Board {
     const ring = (/** @type {Row} */ row) => rowRing(row, now);
     render(html`${repeat(shown, ({ key }) => key, ring)}${hidden ? html`<b>+${hidden}</b>` : ""}`, this.#rings);
   }
-}
-
-/** @param {Element | null} element */
-function asHtml(element) {
-  return element instanceof HTMLElement ? element : null;
 }

@@ -52,6 +52,7 @@ export class RowMoves {
   #key(event) {
     const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const row = this.#rowAt(event.target);
+    if (row && event.key === "Delete") this.#host.cancel(row);
     if (!event.altKey || by === undefined || !row) return;
     event.preventDefault();
     this.by(row, by);

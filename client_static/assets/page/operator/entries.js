@@ -17,7 +17,7 @@ export function runningTemplate({ running, running_count, timestamp }) {
   return html`<section class="panel" aria-labelledby="operator-running">
     <h3 id="operator-running">${t("operator.running")} <small>${running_count}</small></h3>
     ${running_count ? nothing : html`<p class="hint">${t("operator.nothing_runs")}</p>`}
-    <ul class="op-list" data-testid="operator-running">${entriesTemplate(running, timestamp)}</ul>
+    <ul class="op-list" aria-describedby="row-keys" data-testid="operator-running">${entriesTemplate(running, timestamp)}</ul>
     ${more > 0 ? html`<p class="hint">${t("operator.more", { n: more })}</p>` : nothing}
   </section>`;
 }
@@ -28,7 +28,7 @@ export function nextTemplate({ waiting, waiting_count, timestamp }) {
   return html`<section class="panel" aria-labelledby="operator-next">
     <h3 id="operator-next">${t("operator.next")} <small>${waiting_count}</small></h3>
     ${waiting_count ? nothing : html`<p class="hint">${t("operator.nothing_waits")}</p>`}
-    <ul class="op-list" data-testid="operator-next">${entriesTemplate(waiting, timestamp)}</ul>
+    <ul class="op-list" aria-describedby="row-keys" data-testid="operator-next">${entriesTemplate(waiting, timestamp)}</ul>
     ${more > 0 ? html`<p class="hint">${t("operator.more", { n: more })}</p>` : nothing}
   </section>`;
 }

@@ -2,6 +2,7 @@
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { duration, errorText, loadLaterWords, onLang, plural, t, when } from "../../words/words.js";
 import { keepFocus } from "../ui/dom.js";
+import { RowWalk } from "../ui/row_walk.js";
 import { loadStyle } from "../ui/style.js";
 import { cancel, cancelAll, drain, hold, look, moveFirst, notify, pause } from "./data.js";
 import { Dialog } from "./dialogs.js";
@@ -41,6 +42,7 @@ export async function loadOperator(parent, host) {
 export class Operator {
   #root = document.createElement("section");
   #body = document.createElement("div");
+  #walk = new RowWalk(this.#body, { list: ".op-list", row: ".op-row" });
   #host;
   #dialog;
   #poll;
@@ -273,7 +275,8 @@ export class Operator {
     const inUse = list !== null && (list.matches(":hover") || list.contains(document.activeElement));
     const owners = busiestFirst(this.#seen?.owners.owners ?? [], this.#order, inUse);
     this.#order = owners.map(({ owner }) => owner);
-    keepFocus(this.#body, () => render(this.#template(owners), this.#body), () => this.#title);
+    const show = () => render(this.#template(owners), this.#body);
+    keepFocus(this.#body, () => this.#walk.keep(show), () => this.#title);
   }
 
   /** @param {import("./data.js").OwnerLoad[]} owners */

@@ -31,7 +31,7 @@ export function ownersTemplate(shown) {
         autocapitalize="none" spellcheck="false" maxlength="128" dir="auto" placeholder=${t("operator.find")}></label>
     </header>
     ${owners.length ? nothing : html`<p class="hint" data-testid="operator-nobody">${empty}</p>`}
-    <ul class="op-list" data-testid="operator-owners">${repeat(owners, ({ owner }) => owner, (load) => ownerTemplate(load, shown))}</ul>
+    <ul class="op-list" aria-describedby="row-keys" data-testid="operator-owners">${repeat(owners, ({ owner }) => owner, (load) => ownerTemplate(load, shown))}</ul>
     ${pagesTemplate(earlier, later, "owners")}
   </section>`;
 }

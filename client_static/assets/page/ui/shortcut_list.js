@@ -13,7 +13,7 @@ const ALT = CTRL === "Ctrl" ? "Alt" : "⌥";
 const KEYS = [
   ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [[CTRL, "Z"], "keys.undo"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
   ["keys.in_prompt", [[[CTRL, "Enter"], "keys.generate"], [["↑", "↓"], "keys.history"]]],
-  ["keys.in_flight", [[[ALT, "↑", "↓"], "keys.move"]]],
+  ["keys.in_flight", [[["↑", "↓"], "keys.row"], [[ALT, "↑", "↓"], "keys.move"], [["Delete"], "act.cancel"]]],
   ["keys.on_tile", [
     [["←", "→", "↑", "↓"], "keys.beside"],
     [["PgUp", "PgDn"], "keys.window"],
