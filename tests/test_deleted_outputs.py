@@ -198,3 +198,18 @@ async def test_another_generation_under_the_same_id_keeps_its_images() -> None:
         task = await gateway.store.task("ann", "a")
         assert task is not None
         assert [await gateway.blobs.get(output.output_id) is None for output in task.files] == [False, False]
+
+
+async def test_a_mark_waits_for_an_acceptance_that_is_being_stored() -> None:
+    """From another connection: `unknown` would say that there is no such task, and it is there a moment later."""
+    store = HeldStore()
+    async with ScriptedGateway.begin(store) as gateway, marking_in(gateway) as (marking, _):
+        store.go_on.clear()
+        accepting = asyncio.create_task(gateway.submit("ann", task_id="b"))
+        await turns()
+        marked = asyncio.create_task(marking.mark("ann", "b", None, starred=True, tags=None))
+        await turns()
+        assert not marked.done()
+        store.go_on.set()
+        await accepting
+        assert (await marked).was != "unknown"

@@ -340,3 +340,27 @@ async def test_nothing_is_remembered_of_what_is_gone() -> None:
         await deliveries._delete_overdue()
         left = [deliveries._undelivered, deliveries._by_output, deliveries._due]
         assert not any(left)
+
+
+async def test_what_was_shown_before_its_end_is_stored_is_deleted_after_that(clock: ShiftedClock) -> None:
+    """A response may have shown the end of a task whose end the store does not have yet: until then it stays."""
+    async with shared_server() as (_, gateway):
+        deliveries, store = gateway.deliveries, gateway.journal.store
+        await deliveries.close()
+        await lease(store)
+        task, other = make_task("a"), make_task("b")
+        for each in (task, other):
+            each.params.store = False
+            await store.commit([accept(each)])
+            deliveries.add(each)
+        end(other, State.CANCELLED)
+        await store.commit([append(other, cancelled(other))])
+        for each in (task, other):
+            end(each, State.CANCELLED)
+            deliveries.shown(each, ())
+        await deliveries._delete_delivered()
+        assert [await store.task("ann", task_id) is None for task_id in "ab"] == [False, True]
+        await store.commit([append(task, cancelled(task))])
+        await deliveries._delete_delivered()
+        assert await store.task("ann", "a") is None
+        assert not deliveries._undelivered
