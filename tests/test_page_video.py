@@ -93,6 +93,17 @@ async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studi
     await expect(options).to_have_count(1)
 
 
+async def test_only_a_video_has_a_player(cinema: Studio) -> None:
+    """It is half of all nodes of a tile, of which a sheet has dozens."""
+    page = await cinema.visit()
+    for model, players in (("painter", 0), ("animator", 1)):
+        await open_settings(page)
+        await page.get_by_test_id("model").select_option(model)
+        made = tiles(await generate(page, f"a boat, {model}", steps=2))
+        await expect(made).to_have_attribute("data-loaded", "true")
+        await expect(made.locator("video")).to_have_count(players)
+
+
 async def test_a_video_that_was_begun_is_discarded_and_that_is_said(cinema: Studio) -> None:
     page = await cinema.visit()
     await open_settings(page)

@@ -35,10 +35,11 @@ export class Tile {
   output;
   #poster;
   #unavailable = false;
+  /** @type {HTMLVideoElement | null} */
+  #player = null;
   #parts = {
     open: part(this.element, "open", HTMLAnchorElement),
     image: part(this.element, "image", HTMLImageElement),
-    video: part(this.element, "video", HTMLVideoElement),
     figure: part(this.element, "figure", HTMLElement),
     eta: part(this.element, "eta", HTMLElement),
     step: part(this.element, "step", HTMLElement),
@@ -68,12 +69,10 @@ export class Tile {
     this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id, output.index)));
     for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
     for (const each of this.#stops) each.tabIndex = -1;
-    const { image, video, load } = this.#parts;
+    const { image, load } = this.#parts;
     load.addEventListener("click", () => this.#load());
     image.addEventListener("load", () => this.#arrived(true));
     image.addEventListener("error", () => this.#arrived(false));
-    video.addEventListener("loadedmetadata", () => this.#arrived(true));
-    video.addEventListener("error", () => this.#arrived(false));
     this.element.addEventListener("pointerenter", () => this.#play(true));
     this.element.addEventListener("pointerleave", () => this.#play(false));
   }
@@ -135,7 +134,7 @@ export class Tile {
   #showButtons() {
     const { state, generation, index, isVideo, starred } = this.output;
     const { cancel, retry, star, reuse, vary, remove } = this.#buttons;
-    const { open, image, video, download, load } = this.#parts;
+    const { open, image, download, load } = this.#parts;
     cancel.hidden = state.ended;
     cancel.setAttribute("aria-disabled", String(state.cancelling));
     const many = generation.outputs.length;
@@ -154,7 +153,6 @@ export class Tile {
     remove.hidden = !generation.ended && !there;
     open.hidden = !there || this.#unavailable;
     image.hidden = isVideo;
-    video.hidden = !isVideo;
     load.hidden = !this.#unavailable;
   }
 
@@ -183,7 +181,7 @@ export class Tile {
 
   /** @param {import("../../client/xinflight.js").OutputRef} output */
   async #loadVideo(output) {
-    const { video } = this.#parts;
+    const video = (this.#player ??= this.#newPlayer());
     const poster = await this.#poster(output);
     if (poster) video.poster = poster;
     // Without a poster its beginning is loaded; with one nothing is, until it is played.
@@ -192,13 +190,23 @@ export class Tile {
     if (poster) this.#arrived(true);
   }
 
+  /** Make the player of a video. Images have none: with all that a browser puts into it, it is half of a tile. */
+  #newPlayer() {
+    const player = document.createElement("video");
+    Object.assign(player, { muted: true, loop: true, playsInline: true, disableRemotePlayback: true, tabIndex: -1 });
+    player.dataset.testid = "video";
+    player.addEventListener("loadedmetadata", () => this.#arrived(true));
+    player.addEventListener("error", () => this.#arrived(false));
+    this.#parts.open.append(player);
+    return player;
+  }
+
   /** Play a video while the mouse is on it. @param {boolean} on */
   #play(on) {
-    const { video } = this.#parts;
-    if (!this.output.isVideo || this.#unavailable) return;
+    if (!this.#player || this.#unavailable) return;
     // A video that has not come yet, or was taken away, plays no more: no news to anybody.
-    if (on && !matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
-    else video.pause();
+    if (on && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.#player.play().catch(() => {});
+    else this.#player.pause();
   }
 
   /** @param {boolean} well whether the image loaded */
