@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,20 @@ from xinflight.storage import SqliteStore, sqlite_database
 from xinflight.storage.spare_file import SPARE_BYTES, SpareFile
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path, full=False)
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[SqliteStore]:
+    """Give the store of a folder; it is closed at the end."""
+    store = SqliteStore(folder, full=False)
     await store.open()
-    await lease(store)
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    async with opened(tmp_path) as store:
+        await lease(store)
+        yield store
 
 
 class Disk:
@@ -87,6 +95,25 @@ async def test_a_store_that_is_written_to_keeps_some_room(
     made = (tmp_path / "xinflight.spare").stat().st_mtime_ns
     await store._database.truncate_wal()
     assert (tmp_path / "xinflight.spare").stat().st_mtime_ns == made
+
+
+async def test_a_restart_does_not_open_a_full_disk_to_new_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier process has used up is still missing; with room, it is there from the second start on."""
+    free = 0
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=free, f_frsize=SPARE_BYTES))
+    async with opened(tmp_path) as first:
+        await lease(first)
+        old = await finished(first, "old")
+    async with opened(tmp_path) as second:
+        with pytest.raises(StorageUnavailable, match="full"):
+            await second.commit([accept(make_task("new"))])
+        await second.delete(old.uid)
+    free = 2
+    async with opened(tmp_path) as third:
+        assert (tmp_path / "xinflight.spare").stat().st_size == SPARE_BYTES
+        await third.commit([accept(make_task("new"))])
 
 
 def test_a_disk_that_is_almost_full_is_not_filled_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

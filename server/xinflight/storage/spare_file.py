@@ -32,6 +32,11 @@ class SpareFile:
         else:
             self._used = False
 
+    def take_over(self) -> None:
+        """Go on where an earlier process stopped: without the file, and without room for one, it was given away."""
+        self.make()
+        self._used = not self._path.exists()
+
     def use(self) -> bool:
         """Give the room away; return whether there was any."""
         try:

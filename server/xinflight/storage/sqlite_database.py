@@ -97,6 +97,9 @@ class SqliteDatabase:
         self._take_lock()
         self._write = self._connect()
         self.made_new = migrate(self._write, self._path)
+        if not self.made_new:
+            # Else a restart would open a full disk to new work, which takes what whoever deletes something needs.
+            self._spare.take_over()
         self._write.execute(sql.MAKE_EPOCH, (secrets.token_hex(8),))
         self._write.commit()
         if not self._full:
@@ -256,7 +259,7 @@ class SqliteDatabase:
         """
 
         def checkpoint(connection: sqlite3.Connection, mode: str) -> int:
-            # A folder that is hardly used needs none.
+            # A new folder that is hardly used needs none.
             self._spare.make()
             _, pages, _ = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             return int(pages)
