@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import structlog
 
 from clients import Json
 from xinflight.cli import formatter, greet, printable, processors
+from xinflight.cli.logs import set_log_level, set_up_logs
 from xinflight.settings import Settings
 
 EVIL = "out of memory\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202egnp.exe 内存"
@@ -75,6 +76,25 @@ def test_a_traceback_stays_in_its_line() -> None:
         assert line["event"] == event
         assert line["exception"].startswith("Traceback (most recent call last):")
         assert "fail()" in line["exception"]
+
+
+@pytest.fixture
+def server_log(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Log as the standalone server does at its default level; give what captures it."""
+    before, level = structlog.get_config(), logging.getLogger().level
+    set_up_logs("info")
+    # Not by that, where logging is set up already, as by pytest.
+    set_log_level("info")
+    yield capfd
+    structlog.configure(**before)
+    logging.getLogger().setLevel(level)
+
+
+@pytest.mark.parametrize("method", ["debug", "info", "warning", "error", "exception", "critical"])
+def test_a_line_of_any_level_is_written_or_dropped(method: str, server_log: pytest.CaptureFixture[str]) -> None:
+    """A logger that raises instead would take along what handles the failure that it was to log."""
+    getattr(structlog.stdlib.get_logger(), method)("told")
+    assert ('"event":"told"' in server_log.readouterr().err) == (method != "debug")
 
 
 def test_a_terminal_obeys_nothing_that_is_logged() -> None:

@@ -17,7 +17,8 @@ from xinflight.cli.log_writer import LogWriter
 
 __all__ = ["formatter", "printable", "processors", "redact", "set_log_level", "set_up_logs"]
 
-_LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping().items()}
+_LEVELS = {"exception": logging.ERROR, **{name.lower(): no for name, no in logging.getLevelNamesMapping().items()}}
+"""The level of each method of a logger, by its name."""
 
 SHORTEST_SECRET = 8
 """Characters below which a secret is not replaced in the log: what is short stands in other words, too."""
