@@ -81,7 +81,7 @@ class World:
         tags = {"tags": [f"sea of {owner}"], "starred": True}
         async with self.http.post(f"/api/v1/tasks/{done}/mark", json=tags, headers=user) as response:
             assert response.status == 200
-        preset = {"save": [{"name": "Portrait", "prompt": f"{owner}'s poem"}]}
+        preset = {"save": [{"name": "Portrait", "settings": {}, "prompt": f"{owner}'s poem"}]}
         async with self.http.patch("/api/v1/account/presets", json=preset, headers=user) as response:
             assert response.status == 200
         self.engine.faults = Faults(freeze=1)

@@ -6,7 +6,7 @@ belongs here.
 
 from playwright.async_api import FilePayload, Page, expect
 
-from clients import WireClient
+from clients import Json, WireClient
 from image_files import image_file
 from page_kit import FROZEN, has_state, is_shown, open_settings, tiles, view
 from page_world import World, scene
@@ -236,6 +236,43 @@ async def shortcuts(world: World) -> Page:
     page = await world.visit()
     await page.get_by_test_id("shortcuts-open").click()
     await expect(page.get_by_test_id("shortcuts")).to_be_visible()
+    return page
+
+
+@scene
+async def presets(world: World) -> Page:
+    """The list of presets: one is used, one can't have its model, and one was just deleted."""
+    page = await world.visit()
+    around = "an oil painting of {prompt}, thick strokes, museum light"
+    saved = [
+        {"name": "Oil", "settings": {"steps": "6", "n": "2", "negative_prompt": "fog"}, "prompt": around},
+        {"name": "Portrait", "settings": {"model": "gone-painter", "size": "64x96"}},
+        {"name": "Sketch", "settings": {}},
+    ]
+    async with WireClient.connect(page.url) as client:
+        await client.ask(action="preset", change={"save": saved})
+    await page.get_by_test_id("presets-open").click()
+    await page.get_by_test_id("preset").first.click()
+    await expect(page.get_by_test_id("around")).to_be_visible()
+    await page.get_by_test_id("presets-open").click()
+    await page.get_by_test_id("preset-menu").last.click()
+    await page.get_by_test_id("menu-item").last.click()
+    await expect(page.get_by_test_id("presets-undo")).to_be_visible()
+    return page
+
+
+@scene
+async def change_of_a_preset(world: World) -> Page:
+    """A preset is about to be renamed, to a name that there is."""
+    page = await world.visit()
+    saved: list[Json] = [{"name": name, "settings": {}, "prompt": "pencil sketch"} for name in ("Portrait", "Sketch")]
+    async with WireClient.connect(page.url) as client:
+        await client.ask(action="preset", change={"save": saved})
+    await page.get_by_test_id("presets-open").click()
+    await page.get_by_test_id("preset-menu").last.click()
+    await page.get_by_test_id("menu-item").nth(1).click()
+    await page.get_by_test_id("preset-name").fill("Portrait")
+    await expect(page.get_by_test_id("preset-stop")).to_be_visible()
     return page
 
 

@@ -10,14 +10,15 @@ from page_kit import FROZEN, Studio, generate, has_state, is_shown, tiles, view
 pytest_plugins = ["page_fixtures"]
 
 LISTED = {
-    "Everywhere": ["/", "p", "Ctrl Z", "Esc", "?"],
+    "Everywhere": ["/", "p", "e", "Ctrl Z", "Esc", "?"],
     "In the prompt": ["Ctrl Enter", "↑ ↓"],
+    "In the list of presets": ["↑ ↓", "1 … 9"],
     "On a row of what is in flight": ["↑ ↓", "Alt ↑ ↓", "Delete"],
     "On an image of the sheet": ["← → ↑ ↓", "PgUp PgDn", "Home End", "Tab", "s", "Delete"],
     "In an image": ["← →", "+ - 0", "← → ↑ ↓", "PgUp PgDn", "c", "d", "s", "Delete"],
     "Where a part is painted over": ["← → ↑ ↓", "Space", "Ctrl Z"],
 }
-"""What the tests below press, and those of search, stars, undo, sheet, board (Alt and arrows) and mask."""
+"""What the tests below press, and those of search, presets, stars, undo, sheet, board (Alt and arrows) and mask."""
 
 SECTIONS = """parts => Object.fromEntries(parts.map((part) => {
   const pressed = (keys) => [...keys.querySelectorAll("kbd")].map((key) => key.textContent).join(" ");

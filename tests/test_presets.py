@@ -55,11 +55,12 @@ async def test_presets_are_the_same_on_all_devices(server: str, client: WireClie
         ({"save": [{"name": "", "settings": {}}]}, "out_of_bounds"),
         ({"save": [{"name": "x" * 61, "settings": {}}]}, "out_of_bounds"),
         ({"save": [{"settings": {}}]}, "wrong_shape"),
+        ({"save": [{"name": "A"}]}, "wrong_shape"),
         ({"save": [{**PORTRAIT, "settings": {"size": ["512x768"]}}]}, "wrong_shape"),
         ({"save": [{**PORTRAIT, "settings": {"size": "x" * 2001}}]}, "out_of_bounds"),
         ({"save": [{**PORTRAIT, "prompt": ""}]}, "out_of_bounds"),
         ({"save": [{**PORTRAIT, "prompt": "x" * 2001}]}, "out_of_bounds"),
-        ({"save": [{"name": str(number)} for number in range(101)]}, "out_of_bounds"),
+        ({"save": [{"name": str(number), "settings": {}} for number in range(101)]}, "out_of_bounds"),
         ({"delete": [""]}, "out_of_bounds"),
         ({"save": PORTRAIT}, "wrong_shape"),
     ],
@@ -70,7 +71,7 @@ async def test_a_wrong_preset_is_refused_and_changes_nothing(client: WireClient,
 
 
 async def test_an_owner_has_so_many_and_so_long_ones(client: WireClient) -> None:
-    many = [{"name": str(number)} for number in range(100)]
+    many = [{"name": str(number), "settings": {}} for number in range(100)]
     assert len((await client.ask(action="preset", change={"save": many}))["presets"]) == 100
     refused = await client.ask(action="preset", change={"save": [PORTRAIT]})
     assert (refused["code"], refused["field"], refused["limit"]) == ("out_of_bounds", "change", "100 presets")
@@ -78,7 +79,10 @@ async def test_an_owner_has_so_many_and_so_long_ones(client: WireClient) -> None
     assert len(await names(client)) == 100
     await client.ask(action="preset", change={"delete": [str(number) for number in range(100)]})
     # In two frames, each of which may have 64 KiB.
-    halves = [[{"name": str(number), "prompt": "x" * 2000} for number in range(at, at + 20)] for at in (0, 20)]
+    halves = [
+        [{"name": str(number), "settings": {}, "prompt": "x" * 2000} for number in range(at, at + 20)]
+        for at in (0, 20)
+    ]
     fits, refused = [await client.ask(action="preset", change={"save": half}) for half in halves]
     assert fits["version"] == 4
     assert (refused["code"], refused["limit"]) == ("out_of_bounds", "65536 bytes in all")
@@ -107,7 +111,9 @@ async def test_they_survive_a_restart_and_are_exported_and_erased(
 
 async def test_presets_are_an_owners_until_it_is_forgotten(store: Store) -> None:
     assert await store.library.presets("ann") is None
-    mine = StoredPresets(version=2, presets=[Preset(name="A", settings={"n": 4, "size": None}), Preset(name="B")])
+    mine = StoredPresets(
+        version=2, presets=[Preset(name="A", settings={"n": 4, "size": None}), Preset(name="B", settings={})]
+    )
     await store.library.set_presets("ann", StoredPresets(version=1, presets=[]))
     await store.library.set_presets("ann", mine)
     assert await store.library.presets("ann") == mine
@@ -130,5 +136,5 @@ async def test_a_database_without_presets_is_brought_up(tmp_path: Path) -> None:
     await store.open()
     assert await store.library.preferences("ann") == preferences
     assert await store.library.presets("ann") is None
-    await store.library.set_presets("ann", StoredPresets(version=1, presets=[Preset(name="A")]))
+    await store.library.set_presets("ann", StoredPresets(version=1, presets=[Preset(name="A", settings={})]))
     await store.close()

@@ -378,7 +378,7 @@ export interface Preset {
   /** Name; an owner has one preset of a name. (1 to 60 characters) */
   name: string;
   /** Settings of the form for a generation, by name. */
-  settings?: Record<string, unknown>;
+  settings: Record<string, unknown>;
   /** Text that a client puts around a prompt before it sends that: in place of `{prompt}`, or without `{prompt}` behind the prompt and a comma. (1 to 2000 characters) */
   prompt?: string;
 }

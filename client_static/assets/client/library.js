@@ -3,6 +3,7 @@ import { Emitter } from "./emitter.js";
 
 /** @typedef {import("./protocol.js").Answer} Answer */
 /** @typedef {import("./protocol.js").Preferences} Preferences */
+/** @typedef {import("./protocol.js").Preset} Preset */
 /** @typedef {import("./task.js").Task} Task */
 /** @typedef {import("./tasks.js").Tasks} Tasks */
 
@@ -109,5 +110,15 @@ export class Library extends Emitter {
   async prefer(change) {
     const answer = await this.#ask({ action: "prefer", change });
     return answer.type === "preferences" ? answer : { version: 0, preferences: {} };
+  }
+
+  /**
+   * Return the presets of the owner, after deleting and saving some of them.
+   * @param {import("./protocol.js").PresetsChange} [change]
+   * @returns {Promise<{version: number, presets: Preset[]}>}
+   */
+  async presets(change) {
+    const answer = await this.#ask({ action: "preset", change });
+    return answer.type === "presets" ? answer : { version: 0, presets: [] };
   }
 }

@@ -151,6 +151,9 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {Record<string, string | number | boolean | null>} [dock] settings of the form
  */
 
+/** @typedef {{name: string, settings: Record<string, string | number | boolean | null>, prompt?: string}} Preset */
+/** @typedef {{save?: Preset[], delete?: string[]}} PresetsChange names to delete, and then presets to save */
+
 /** @typedef {{state: UpstreamState, message: string, cure: string}} Upstream */
 /** @typedef {{task_id: string, was: State | "unknown", index?: number}} CancelledTask */
 /** @typedef {{attempt?: number, retry_reason?: string, elapsed?: number, upstream?: UpstreamEnd}} Details */
@@ -246,13 +249,13 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
 /**
  * @typedef {object} Notice
  * @property {"notice"} type
- * @property {"draining"|"upstream"|"deleted"|"erased"|"expiring"|"preferences"|"host"} kind
+ * @property {"draining"|"upstream"|"deleted"|"erased"|"expiring"|"preferences"|"presets"|"host"} kind
  * @property {string} message
  * @property {Upstream} [upstream]
  * @property {ModelInfo[]} [models]
  * @property {string} [task_id] the deleted task
  * @property {number} [seconds] until the credentials expire
- * @property {number} [version] of the preferences
+ * @property {number} [version] of the preferences or presets
  * @property {Preferences} [preferences]
  */
 
@@ -353,7 +356,8 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  */
 
 /** @typedef {{type: "preferences", ref?: string, version: number, preferences: Preferences}} PreferencesAnswer */
-/** @typedef {Ack | Ok | Pong | Tasks | Recovered | PreferencesAnswer} Answer */
+/** @typedef {{type: "presets", ref?: string, version: number, presets: Preset[]}} PresetsAnswer */
+/** @typedef {Ack | Ok | Pong | Tasks | Recovered | PreferencesAnswer | PresetsAnswer} Answer */
 /** @typedef {Result | Cancelled | ErrorMessage} End */
 /** @typedef {Accepted | Progress | Delta | OutputEvent | End} TaskEvent */
 /** @typedef {Welcome | Answer | Notice | Queue | Marked | TaskEvent} ServerMessage */

@@ -31,6 +31,8 @@ export { Task } from "./task.js";
 /** @typedef {import("./protocol.js").OutputMarks} OutputMarks */
 /** @typedef {import("./protocol.js").OutputRef} OutputRef */
 /** @typedef {import("./protocol.js").Preferences} Preferences */
+/** @typedef {import("./protocol.js").Preset} Preset */
+/** @typedef {import("./protocol.js").PresetsChange} PresetsChange */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").QueuedOutput} QueuedOutput */
 /** @typedef {import("./protocol.js").TaskEvent} TaskEvent */

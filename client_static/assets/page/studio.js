@@ -1,6 +1,7 @@
 // @ts-check
 import { errorText, lang, percent, plural, t } from "../words/words.js";
 import { Form } from "./dock/form.js";
+import { offerPresets } from "./dock/preset_chip.js";
 import { learnTimes } from "./dock/times.js";
 import { EmptySheet } from "./sheet/empty.js";
 import { More } from "./sheet/more.js";
@@ -107,9 +108,15 @@ export function openStudio(page) {
   new More(client, { grown: (n) => announcer.say(plural("say.more", n)), problem }, "more", { ahead: "1200px" });
 
   openFind(page, store);
+  offerPresets(page, form);
   const when = () => sheet.focused !== null;
   const onFocused = (/** @type {"star" | "remove"} */ action) => () => sheet.focused && act(action, sheet.focused);
-  listenForKeys([{ key: "s", when, act: onFocused("star") }, { key: "Delete", when, act: onFocused("remove") }]);
+  const presets = byId("presets-open", HTMLButtonElement);
+  listenForKeys([
+    { key: "s", when, act: onFocused("star") },
+    { key: "Delete", when, act: onFocused("remove") },
+    { key: "e", when: () => presets.checkVisibility(), act: () => presets.click() },
+  ]);
   page.at(IMAGE, page.lazy(async () => {
     const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadStyle("view.css")]);
     if (!there) throw new Error("what can be done with an image is not there");

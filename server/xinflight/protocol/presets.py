@@ -18,9 +18,7 @@ class Preset(Struct, omit_defaults=True, kw_only=True):
     """Settings of the form under a name. Clients fill the form with them; the server does not look at them."""
 
     name: Annotated[PresetName, Meta(description="Name; an owner has one preset of a name.")]
-    settings: Annotated[Form, Meta(description="Settings of the form for a generation, by name.")] = msgspec.field(
-        default_factory=dict
-    )
+    settings: Annotated[Form, Meta(description="Settings of the form for a generation, by name.")]
     prompt: Annotated[
         Annotated[str, Meta(min_length=1, max_length=2000)] | None,
         Meta(

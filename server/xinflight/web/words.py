@@ -11,8 +11,8 @@ __all__ = ["FillWords", "Language", "Words", "for_page"]
 
 FIRST = "en"
 """The language that has all texts: what another file lacks is shown in it."""
-LATER = "operator."
-"""What the keys of texts begin with that the page comes without: only admins load the part that has them."""
+LATER = ("operator.", "presets.")
+"""What the keys of texts begin with that the page comes without: few people load the parts that have them."""
 
 _TAGGED = re.compile(r"<[a-z][^<>]*\sdata-t[^<>]*>(?P<full>(?!</))?")
 _KEYS = re.compile(r"\sdata-t(?P<place>-label|-hint|-title)?=\"(?P<key>[^\"]+)\"")

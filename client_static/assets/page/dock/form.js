@@ -10,6 +10,7 @@ import { hasSize, startsFromImages } from "./kinds.js";
 import { ModelChoice } from "./model_choice.js";
 import { showOptions } from "./model_options.js";
 import { NumberFields } from "./number_fields.js";
+import { PresetChip } from "./preset_chip.js";
 import { Problems } from "./problems.js";
 import { PromptField } from "./prompt_field.js";
 import { SizeField } from "./size_field.js";
@@ -22,6 +23,7 @@ import { StrengthField } from "./strength_field.js";
 /** @typedef {import("../../client/xinflight.js").ModelInfo} ModelInfo */
 /** @typedef {NonNullable<import("../../client/xinflight.js").Preferences["dock"]>} Settings */
 /** @typedef {import("./number_fields.js").NumberName} NumberName */
+/** @typedef {import("../../client/xinflight.js").Preset} Preset */
 /** @typedef {import("./start_image.js").Known} Known */
 
 /**
@@ -53,6 +55,7 @@ export class Form {
   #size = new SizeField();
   #strength = new StrengthField();
   #choice = new ModelChoice();
+  #preset = new PresetChip();
   #chips;
   #grid;
   #start;
@@ -87,6 +90,7 @@ export class Form {
       size: this.#size,
       strength: this.#strength,
       grid: this.#grid,
+      preset: this.#preset,
     };
     this.#reader = new FormReader(this.#fields, this.#problems);
     this.#form.addEventListener("submit", (event) => {
@@ -105,6 +109,11 @@ export class Form {
     byId("dice", HTMLButtonElement).addEventListener("click", () => {
       this.#numbers.set("seed", Math.floor(Math.random() * 2 ** 32));
       this.#changed();
+    });
+    byId("around-off", HTMLButtonElement).addEventListener("click", () => {
+      this.#prompt.around = "";
+      this.#changed();
+      this.#prompt.focus();
     });
     byId("settings-reset", HTMLButtonElement).addEventListener("click", () => this.#reset());
     const values = draft.load() ?? {};
@@ -165,7 +174,8 @@ export class Form {
   clear() {
     this.#choice.chosen = null;
     this.#start.clear();
-    this.#prompt.value = "";
+    this.#prompt.value = this.#prompt.around = "";
+    this.#preset.set("", "");
     // It is not the next person's wish.
     this.#preferred = "{}";
     this.#reset();
@@ -209,6 +219,26 @@ export class Form {
     this.#keep();
   }
 
+  /** What the dock is set to, as a preset: named as the one that was used last. @returns {Preset} */
+  get preset() {
+    const { name } = this.#preset;
+    return { name, settings: preferredOf(valuesOf(this.#fields)), prompt: this.#prompt.around || undefined };
+  }
+
+  /** Set what a preset has; without a name it is none. @param {Preset} preset */
+  use({ name, settings, prompt = "" }) {
+    this.#problems.clear();
+    this.#fill({ ...withPreferred(valuesOf(this.#fields), settings), around: prompt });
+    this.#preset.set(name, this.#set);
+    this.#changed();
+  }
+
+  /** What the dock is set to, to tell whether it still is. */
+  get #set() {
+    const { settings, prompt } = this.preset;
+    return JSON.stringify([settings, prompt]);
+  }
+
   /** @param {Limits} limits */
   setLimits(limits) {
     this.#limits = this.#reader.limits = limits;
@@ -243,7 +273,8 @@ export class Form {
     this.#problems.clear();
     this.#grid.clear();
     this.#prompt.value = params.prompt ?? "";
-    this.#prompt.mode = "";
+    // What was put around it then is part of it.
+    this.#prompt.mode = this.#prompt.around = "";
     this.#negative.value = params.negative_prompt ?? "";
     this.#choice.chosen = params.model ?? this.#choice.chosen;
     this.#showModels();
@@ -276,6 +307,7 @@ export class Form {
     this.#chips.render({ sized, video: kind === "video", most: this.#limits?.outputs ?? 1 });
     this.#grid.render();
     this.#prompt.render();
+    this.#preset.render(this.#set);
     const steps = this.#numbers.value("steps") ?? info?.steps;
     byId("settings-text", HTMLElement).textContent = steps ? plural("meta.steps", steps) : t("form.settings");
     byId("changed-text", HTMLElement).textContent = this.#changes;

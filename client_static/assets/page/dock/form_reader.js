@@ -36,7 +36,8 @@ export class FormReader {
     const size = sizes.read();
     const fine =
       this.#checkModel() &&
-      prompt.prompts.every((text) => this.#checkPrompt("prompt", text, kind !== "image2image")) &&
+      prompt.written.every((text) => this.#checkPrompt("prompt", text, kind !== "image2image")) &&
+      prompt.prompts.every((text) => this.#checkPrompt("prompt", text, false)) &&
       this.#checkPrompt("negative_prompt", negative.value.trim(), false) &&
       (!hasSize(kind) || this.#checkSize(size)) &&
       (!video || (numbers.check("frames") && numbers.check("fps"))) &&

@@ -12,6 +12,7 @@
  * @property {import("./size_field.js").SizeField} size
  * @property {import("./strength_field.js").StrengthField} strength
  * @property {import("./grid_fields.js").GridFields} grid
+ * @property {import("./preset_chip.js").PresetChip} preset
  */
 
 /** The settings that are the same on all devices of a person: not what is being asked for just now. */
@@ -24,10 +25,10 @@ const MOST = 2000;
  * @param {Fields} fields
  * @returns {Values}
  */
-export function valuesOf({ prompt, negative, choice, numbers, size, strength, grid }) {
+export function valuesOf({ prompt, negative, choice, numbers, size, strength, grid, preset }) {
   const texts = Object.entries(numbers.inputs).map(([name, { value }]) => [name, value]);
-  const written = { prompt: prompt.value, mode: prompt.mode, negative_prompt: negative.value };
-  const chosen = { model: choice.chosen ?? "", size: size.value, strength: strength.text, grid: grid.text };
+  const written = { prompt: prompt.value, mode: prompt.mode, around: prompt.around, negative_prompt: negative.value };
+  const chosen = { model: choice.chosen ?? "", size: size.value, strength: strength.text, grid: grid.text, preset: preset.text };
   return { ...Object.fromEntries(texts), ...written, ...chosen };
 }
 
@@ -37,10 +38,12 @@ export function valuesOf({ prompt, negative, choice, numbers, size, strength, gr
  * @param {Values} values
  * @param {() => void} chosen called when the model is known, and before its size is set
  */
-export function fillFields({ prompt, negative, choice, numbers, size, strength, grid }, values, chosen) {
+export function fillFields({ prompt, negative, choice, numbers, size, strength, grid, preset }, values, chosen) {
   for (const [name, input] of Object.entries(numbers.inputs)) input.value = values[name] || input.defaultValue;
   prompt.value = values.prompt ?? "";
   prompt.mode = values.mode ?? "";
+  prompt.around = values.around ?? "";
+  preset.text = values.preset ?? "";
   negative.value = values.negative_prompt ?? "";
   choice.chosen = values.model || null;
   strength.text = values.strength ?? "";

@@ -1,6 +1,7 @@
 // @ts-check
 import { onLang, plural, t } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
+import { putAround } from "./around.js";
 import { promptLines } from "./batch.js";
 import { PromptHistory } from "./prompt_history.js";
 
@@ -21,6 +22,7 @@ export class PromptField {
   #counter = byId("prompt-count", HTMLElement);
   #offer = byId("lines", HTMLElement);
   #each = byId("lines-on", HTMLInputElement);
+  #around = "";
   #history;
   #earlier;
   /** The most characters of one prompt. */
@@ -53,10 +55,25 @@ export class PromptField {
     this.render();
   }
 
-  /** The prompts to ask for: one, or one for each line. @returns {string[]} */
-  get prompts() {
+  /** What is put around each prompt, or empty. */
+  get around() {
+    return this.#around;
+  }
+
+  set around(text) {
+    this.#around = text;
+    this.render();
+  }
+
+  /** What is written: one prompt, or one for each line. @returns {string[]} */
+  get written() {
     const lines = promptLines(this.value);
     return this.#each.checked && lines.length > 1 ? lines : [this.value.trim()];
+  }
+
+  /** The prompts to ask for, with what is put around them. @returns {string[]} */
+  get prompts() {
+    return this.written.map((text) => putAround(this.#around, text));
   }
 
   set hint(/** @type {string} */ hint) {
@@ -68,7 +85,9 @@ export class PromptField {
   }
 
   render() {
-    const n = [...this.value].length;
+    const n = [...putAround(this.#around, this.value)].length;
+    byId("around", HTMLElement).hidden = this.#around === "";
+    byId("around-text", HTMLElement).textContent = putAround(this.#around, "…");
     const { limit } = this;
     showText(this.#counter, n > limit * COUNT_FROM ? t("form.prompt_count", { n, limit }) : "");
     const lines = promptLines(this.value).length;

@@ -11,8 +11,9 @@ const ALT = CTRL === "Ctrl" ? "Alt" : "⌥";
 
 /** All keys of the page: of each part what is pressed, and the text of what it does. @type {[Key, [string[], Key][]][]} */
 const KEYS = [
-  ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [[CTRL, "Z"], "keys.undo"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
+  ["keys.everywhere", [[["/"], "keys.find"], [["p"], "keys.prompt"], [["e"], "keys.presets"], [[CTRL, "Z"], "keys.undo"], [["Esc"], "keys.close"], [["?"], "keys.list"]]],
   ["keys.in_prompt", [[[CTRL, "Enter"], "keys.generate"], [["↑", "↓"], "keys.history"]]],
+  ["keys.in_presets", [[["↑", "↓"], "keys.walk_presets"], [["1", "…", "9"], "keys.use_preset"]]],
   ["keys.in_flight", [[["↑", "↓"], "keys.row"], [[ALT, "↑", "↓"], "keys.move"], [["Delete"], "act.cancel"]]],
   ["keys.on_tile", [
     [["←", "→", "↑", "↓"], "keys.beside"],
