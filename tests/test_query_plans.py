@@ -71,7 +71,7 @@ INDEXES = {
     "FLOOR_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number<?)",
     "FOUND_BY_LABEL": "labels USING PRIMARY KEY (owner=? AND label=? AND number>? AND number<?)",
     "FOUND_BY_WORDS": "tasks USING INTEGER PRIMARY KEY (rowid=?)",
-    "NEXT_TAG": "labels USING PRIMARY KEY (owner=? AND label>?)",
+    "NEXT_TAG": "COVERING INDEX labels_folded (owner=? AND (folded,label)>(?,?))",
     "MARKS_OF_TASKS": "outputs_of_task (uid=?)",
     "DELETED_OUTPUTS": "outputs_deleted (deleted>?)",
     "NEW_TASKS": "INTEGER PRIMARY KEY (rowid>?)",

@@ -239,6 +239,20 @@ async def test_the_file_is_that_of_a_new_one(old: Old, tmp_path: Path) -> None:
     assert dump(old.folder / f"xinflight.before-{len(MIGRATIONS)}.db") == before
 
 
+async def test_tags_of_an_earlier_schema_are_offered_in_any_case(tmp_path: Path) -> None:
+    old = Old(5, tmp_path / "old")
+    with closing(sqlite3.connect(old.path)) as connection:
+        rows = [("local", label, number) for number, label in enumerate(["Sea", "sea", "Über", "", "gone"])]
+        connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", rows)
+        connection.commit()
+    store = SqliteStore(old.folder, full=False)
+    await store.open()
+    assert await store.library.tags("local", prefix="SE", limit=9) == ["Sea", "sea"]
+    assert await store.library.tags("local", prefix="ü", limit=9) == ["Über"]
+    assert await store.library.tags("local", prefix="", limit=9) == ["gone", "Sea", "sea", "Über"]
+    await store.close()
+
+
 async def test_a_task_that_was_unreadable_stays_so(old: Old) -> None:
     """It is set aside by whoever meets it, as one of today is; the others are brought up."""
     with closing(sqlite3.connect(old.path)) as connection:

@@ -1187,7 +1187,7 @@ export interface MarkBody {
   tags?: string[] | null;
 }
 
-/** Tags of the owner, in the order of their characters. To get others, ask for those that begin with something. */
+/** Tags of the owner, sorted without regard to case. To get others, ask for those that begin with something. */
 export interface TagsInfo {
   /** One entry per tag. */
   tags: string[];

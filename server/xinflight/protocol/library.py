@@ -61,12 +61,14 @@ class MarkBody(Struct, kw_only=True):
 class ListTags(Struct, kw_only=True):
     """The query of a list of tags."""
 
-    prefix: Annotated[Tag | None, Meta(description="Only tags that begin with this. Default: all.")] = None
+    prefix: Annotated[Tag | None, Meta(description="Only tags that begin with this, in any case. Default: all.")] = (
+        None
+    )
     limit: Annotated[int, Meta(ge=1, le=200, description="Maximum number of tags.")] = 50
 
 
 class TagsInfo(Struct, kw_only=True):
-    """Tags of the owner, in the order of their characters. To get others, ask for those that begin with something."""
+    """Tags of the owner, sorted without regard to case. To get others, ask for those that begin with something."""
 
     tags: Annotated[list[str], Meta(description="One entry per tag.")]
 

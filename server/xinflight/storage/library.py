@@ -88,7 +88,7 @@ class Library(Protocol):
         """Return the marks of a task's outputs, in the order of their index; those without any are left out."""
 
     async def tags(self, owner: str, *, prefix: str, limit: int) -> list[str]:
-        """Return at most `limit` tags of an owner that begin with `prefix`, in the order of their characters."""
+        """Return at most `limit` tags of an owner that begin with `prefix`, in any case, sorted likewise."""
 
     async def deleted(self) -> list[DeletedOutput]:
         """Return the outputs that were deleted and are still there, those deleted first before the others."""

@@ -95,8 +95,10 @@ class MemoryLibrary:
     async def tags(self, owner: str, *, prefix: str, limit: int) -> list[str]:
         """Return tags of the tasks that have any marks."""
         marks = [each for task, marks in self._marks.values() if task.owner == owner for each in marks]
-        tags = {tag for each in marks if each.deleted is None for tag in each.tags if tag.startswith(prefix)}
-        return heapq.nsmallest(limit, tags)
+        tags = {tag for each in marks if each.deleted is None for tag in each.tags}
+        beginning = prefix.casefold()
+        alike = [tag for tag in tags if tag.casefold().startswith(beginning)]
+        return heapq.nsmallest(limit, alike, key=lambda tag: (tag.casefold(), tag))
 
     async def deleted(self) -> list[DeletedOutput]:
         """Return what was deleted in this process."""

@@ -132,9 +132,12 @@ SET_MARKS = (
 LABELS = "SELECT label FROM labels WHERE number = ?"
 DROP_LABELS = "DELETE FROM labels WHERE number = ?"
 DROP_LABELS_OF = "DELETE FROM labels WHERE number = (SELECT number FROM tasks WHERE uid = :uid)"
-ADD_LABEL = "INSERT INTO labels VALUES (?, ?, ?)"
+ADD_LABEL = "INSERT INTO labels (owner, label, number, folded) VALUES (?, ?, ?, ?)"
 # Tag by tag: a list of distinct tags would read a row for each task that has them.
-NEXT_TAG = "SELECT min(label) FROM labels WHERE owner = :owner AND label > :after AND label >= :prefix"
+NEXT_TAG = (
+    "SELECT folded, label FROM labels WHERE owner = :owner AND (folded, label) > (:folded, :label) "
+    "ORDER BY folded, label LIMIT 1"
+)
 # Bodies are MessagePack, in which the type comes first: {"type": "marked", ...}.
 DROP_MARKED = "DELETE FROM events WHERE uid = ? AND substr(body, 2, 12) = X'A474797065A66D61726B6564'"
 

@@ -48,7 +48,7 @@ def set_marks(connection: sqlite3.Connection, task: Task, marks: Iterable[Marks]
         if each.deleted is None:
             labels |= {*each.tags, *([STARRED] if each.starred else [])}
     connection.execute(sql.DROP_LABELS, (number,))
-    connection.executemany(sql.ADD_LABEL, [(task.owner, label, number) for label in labels])
+    connection.executemany(sql.ADD_LABEL, [(task.owner, label, number, label.casefold()) for label in labels])
     connection.execute(sql.DROP_MARKED, (task.uid,))
     add_words(connection, number, body, labels)
     return True

@@ -91,14 +91,18 @@ class SqliteLibrary:
         """Return tags, each by a look-up of its own."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
-            found = [STARRED]
-            while len(found) <= limit:
-                values = {"owner": owner, "after": found[-1], "prefix": prefix}
-                (tag,) = connection.execute(library.NEXT_TAG, values).fetchone()
-                if tag is None or not tag.startswith(prefix):
+            beginning = prefix.casefold()
+            # Before all tags that begin so. That of stars, which is empty, is before all.
+            folded, label = beginning, STARRED
+            found: list[str] = []
+            while len(found) < limit:
+                values = {"owner": owner, "folded": folded, "label": label}
+                row = connection.execute(library.NEXT_TAG, values).fetchone()
+                if row is None or not row[0].startswith(beginning):
                     break
-                found.append(tag)
-            return found[1:]
+                folded, label = row
+                found.append(label)
+            return found
 
         return await self._database.read(work)
 

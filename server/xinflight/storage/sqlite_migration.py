@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["convert_tasks", "describe_tasks", "list_outputs", "note_failures", "rank_tasks"]
+__all__ = ["convert_tasks", "describe_tasks", "fold_labels", "list_outputs", "note_failures", "rank_tasks"]
 
 # As schema 2 had them, whatever has become of the structs of today.
 
@@ -175,3 +175,17 @@ def note_failures(connection: sqlite3.Connection) -> None:
             continue
         if any(output.state in ("failed", "expired") for output in task.outputs):
             connection.execute("UPDATE tasks SET unsuccessful = 1 WHERE number = ?", (number,))
+
+
+# As schema 7 had them.
+
+
+def fold_labels(connection: sqlite3.Connection) -> None:
+    """Fill the column by which the labels of schema 7 are offered, within the transaction that is open."""
+    labels = connection.execute("SELECT DISTINCT label FROM labels").fetchall()
+    folded = [(label.casefold(), label) for (label,) in labels]
+    # By the label alone there is no index: one pass for all of them instead of one for each.
+    connection.execute("CREATE TEMP TABLE folds (label TEXT PRIMARY KEY, folded TEXT NOT NULL) WITHOUT ROWID")
+    connection.executemany("INSERT INTO folds (folded, label) VALUES (?, ?)", folded)
+    connection.execute("UPDATE labels SET folded = (SELECT folded FROM folds WHERE folds.label = labels.label)")
+    connection.execute("DROP TABLE folds")

@@ -8,7 +8,14 @@ from pathlib import Path
 import structlog
 
 from xinflight.errors import StoreUnusable
-from xinflight.storage.sqlite_migration import convert_tasks, describe_tasks, list_outputs, note_failures, rank_tasks
+from xinflight.storage.sqlite_migration import (
+    convert_tasks,
+    describe_tasks,
+    fold_labels,
+    list_outputs,
+    note_failures,
+    rank_tasks,
+)
 
 __all__ = ["MIGRATIONS", "connect", "connect_to_read", "explain", "make_private", "migrate", "schema_of"]
 
@@ -189,8 +196,19 @@ MIGRATIONS = [
         body BLOB NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Labels without their case, in which order tags are offered.
+    """
+    ALTER TABLE labels ADD COLUMN folded TEXT NOT NULL DEFAULT '';
+    CREATE INDEX labels_folded ON labels (owner, folded, label);
+    """,
 ]
-CONVERSIONS = {3: (convert_tasks,), 4: (list_outputs, rank_tasks), 5: (describe_tasks,), 6: (note_failures,)}
+CONVERSIONS = {
+    3: (convert_tasks,),
+    4: (list_outputs, rank_tasks),
+    5: (describe_tasks,),
+    6: (note_failures,),
+    8: (fold_labels,),
+}
 """What rewrites the rows of a schema's predecessor, in the same transaction."""
 
 
