@@ -2,16 +2,18 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from factories import accept, append, draw, end, finished, ids, lease, make_task, result
 from xinflight.errors import StorageUnavailable
-from xinflight.storage import SqliteStore, sqlite_database
+from xinflight.storage import SqliteStore, sqlite_database, sqlite_schema
 from xinflight.storage.spare_file import SPARE_BYTES, SpareFile
 
 
@@ -114,6 +116,29 @@ async def test_a_restart_does_not_open_a_full_disk_to_new_work(
     async with opened(tmp_path) as third:
         assert (tmp_path / "xinflight.spare").stat().st_size == SPARE_BYTES
         await third.commit([accept(make_task("new"))])
+
+
+async def test_a_server_starts_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the index of the WAL has room; the last room is enough for that, and for who deletes something."""
+    async with opened(tmp_path) as first:
+        await lease(first)
+        old = await finished(first, "old")
+    spare = tmp_path / "xinflight.spare"
+    await asyncio.to_thread(SpareFile(spare).make)
+    connect = sqlite_schema.connect
+
+    def connect_on_a_full_disk(path: Path, **options: Any) -> sqlite3.Connection:
+        if spare.exists():
+            raise sqlite3.OperationalError("disk I/O error")
+        return connect(path, **options)
+
+    monkeypatch.setattr(sqlite_database, "connect", connect_on_a_full_disk)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=1, f_frsize=SPARE_BYTES))
+    async with opened(tmp_path) as second:
+        assert await ids(second) == ["old"]
+        with pytest.raises(StorageUnavailable, match="full"):
+            await second.commit([accept(make_task("new"))])
+        await second.delete(old.uid)
 
 
 def test_a_disk_that_is_almost_full_is_not_filled_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,18 @@ class SqliteDatabase:
     def _open(self) -> str:
         make_private(self._path)
         self._take_lock()
+        try:
+            return self._open_file()
+        except sqlite3.OperationalError:
+            if not self._spare.use():
+                raise
+            # On a full disk not even the WAL's index can be made, and nobody could delete anything after a restart.
+            log.warning("the disk is full; the last room is used")
+            if self._write is not None:
+                self._write.close()
+            return self._open_file()
+
+    def _open_file(self) -> str:
         self._write = self._connect()
         self.made_new = migrate(self._write, self._path)
         if not self.made_new:
