@@ -3,7 +3,7 @@
 from playwright.async_api import Locator, Page, expect
 
 from clients import WireClient
-from page_kit import Studio, find_the_line, generate, has_state, is_shown, lose_the_line, tiles, view
+from page_kit import Studio, generate, has_state, is_shown, tiles, view
 
 pytest_plugins = ["page_fixtures"]
 
@@ -138,18 +138,3 @@ async def test_what_failed_is_deleted_once_nobody_can_undo_it(studio: Studio) ->
     # Whoever leaves the page undoes nothing more.
     await page.goto("about:blank")
     await expect(other.get_by_test_id("generation")).to_have_count(0)
-
-
-async def test_without_a_connection_nothing_is_deleted_nor_asked(studio: Studio) -> None:
-    await make(studio, "one")
-    page = await studio.visit()
-    await lose_the_line(page)
-    await tile(page, "one").hover()
-    await tile(page, "one").get_by_test_id("delete").click()
-    await expect(page.get_by_test_id("toast")).to_contain_text("no connection")
-    await expect(page.locator("dialog[open]")).to_have_count(0)
-    await is_shown(tile(page, "one"))
-    await undo(page)
-    await expect(page.get_by_test_id("toast")).to_have_count(0)
-    await find_the_line(page)
-    await is_shown(tile(page, "one"))

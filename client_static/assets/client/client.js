@@ -234,7 +234,8 @@ export class Xinflight extends Emitter {
    * @param {string} taskId
    */
   async delete(taskId) {
-    if (this.#tasks.get(taskId)?.acknowledged) await this.#ask({ action: "delete", task_id: taskId });
+    // One that was only found, or is not known here, is on the server, too.
+    if (this.#tasks.get(taskId)?.acknowledged !== false) await this.#ask({ action: "delete", task_id: taskId });
     this.#tasks.remove(taskId);
   }
 

@@ -40,13 +40,12 @@ export function openFlight(page, store, dock) {
     changed: (paused) => announcer.say(t(paused ? "say.paused" : "say.unpaused")),
   });
   showProgress(store);
-  const acts = new Acts(client, store, cancelling, {
-    ...dock,
-    keeping: new Keeping(client, toasts, (prompt, n) =>
-      page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
-    ),
-    problem,
+  const keeping = new Keeping(client, toasts, page.key, {
+    find: (taskId) => store.find(taskId),
+    mayDelete: (prompt, n) => page.mayDelete(t("delete.title", { prompt: shortened(prompt) }), plural("delete.text", n)),
   });
+  page.onLeave(() => keeping.clear());
+  const acts = new Acts(client, store, cancelling, { ...dock, keeping, problem });
   /**
    * Tell title and toasts of a change of an output.
    * @param {GenerationOutput} output

@@ -4,6 +4,7 @@ import { errorText, t } from "../../words/words.js";
 import { signal } from "../../vendor/signals-core/signals-core.js";
 import { tileName } from "./output_words.js";
 import { OutputState } from "./output_state.js";
+import { withChanges } from "./tag_changes.js";
 
 /** @typedef {import("../../client/xinflight.js").End} End */
 /** @typedef {import("../../client/xinflight.js").OutputRef} OutputRef */
@@ -26,6 +27,8 @@ export class GenerationOutput {
   state = new OutputState();
   /** Why the server refused to cancel it, in words; empty if it did not. */
   cancelRefused = "";
+  /** @type {import("./kept_marks.js").Note | null} what was noted of it and is not sent yet */
+  #noted = null;
   generation;
   index;
 
@@ -54,16 +57,23 @@ export class GenerationOutput {
   }
 
   get starred() {
-    return this.#marks?.starred === true;
+    return this.#noted?.starred ?? this.#marks?.starred === true;
   }
 
   get tags() {
-    return this.#marks?.tags ?? [];
+    const { tags = [] } = this.#marks ?? {};
+    return this.#noted ? withChanges(tags, this.#noted) : tags;
+  }
+
+  /** Show what is noted of it and not sent yet; null for nothing. @param {import("./kept_marks.js").Note | null} note */
+  note(note) {
+    this.#noted = note;
+    this.generation.marked();
   }
 
   /** Whether it was made and deleted since. It may come back. */
   get deleted() {
-    return this.#marks?.deleted === true || (this.state.phase === "done" && this.state.output === null);
+    return this.#noted?.deleted === true || this.#marks?.deleted === true || (this.state.phase === "done" && this.state.output === null);
   }
 
   /** Whether it has a tile. What was cancelled has none: its toast has told what became of it. */
@@ -154,6 +164,11 @@ export class GenerationState {
   /** Show nothing of it, or all of it again. @param {boolean} dismissed */
   dismiss(dismissed) {
     this.dismissed = dismissed;
+    this.marked();
+  }
+
+  /** Tell that its marks, or what of it is shown, changed. */
+  marked() {
     this.#listener.marked();
     this.#changed();
   }
