@@ -77,3 +77,11 @@ test("each change is one request", async () => {
     { action: "prefer", change: { theme: "dark", sound: null } },
   ]);
 });
+
+test("a change of what the server does not have is refused", async () => {
+  const answer = { type: "ok", tasks: [{ task_id: "t", was: "unknown" }] };
+  const library = new Library(async () => answer, new Tasks());
+  for (const change of [library.mark("t", { starred: true }), library.deleteOutput("t", 0), library.restore("t", 0)]) {
+    await assert.rejects(change, { code: "not_found" });
+  }
+});

@@ -1,5 +1,6 @@
 // @ts-check
 import { Emitter } from "./emitter.js";
+import { XinflightError } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").Answer} Answer */
 /** @typedef {import("./protocol.js").Preferences} Preferences */
@@ -81,7 +82,7 @@ export class Library extends Emitter {
    * @param {{index?: number, starred?: boolean, tags?: string[]}} marks
    */
   async mark(taskId, { index, starred, tags }) {
-    await this.#ask({ action: "mark", task_id: taskId, index, starred, tags });
+    await this.#change({ action: "mark", task_id: taskId, index, starred, tags });
   }
 
   /**
@@ -90,7 +91,7 @@ export class Library extends Emitter {
    * @param {number} index
    */
   async deleteOutput(taskId, index) {
-    await this.#ask({ action: "delete", task_id: taskId, index });
+    await this.#change({ action: "delete", task_id: taskId, index });
   }
 
   /**
@@ -99,7 +100,13 @@ export class Library extends Emitter {
    * @param {number} index
    */
   async restore(taskId, index) {
-    await this.#ask({ action: "restore", task_id: taskId, index });
+    await this.#change({ action: "restore", task_id: taskId, index });
+  }
+
+  /** Send a change of outputs, and reject if the server has no such task. @param {{action: string, [field: string]: unknown}} message */
+  async #change(message) {
+    const answer = await this.#ask(message);
+    if (answer.type === "ok" && answer.tasks.some(({ was }) => was === "unknown")) throw new XinflightError({ code: "not_found" });
   }
 
   /**
