@@ -202,6 +202,16 @@ async def test_the_line_tells_of_the_model_that_the_shown_tab_asks(room: Studio)
     await expect(page.get_by_test_id("connection")).to_have_text("painter ready")
 
 
+async def test_the_operators_view_covers_the_chat(room: Studio) -> None:
+    page = await enter(room)
+    await expect(page.get_by_test_id("chat-text")).to_be_visible()
+    await page.get_by_test_id("operator-open").click()
+    await expect(page.get_by_test_id("operator")).to_be_visible()
+    await expect(page.get_by_test_id("chat")).to_be_hidden()
+    await page.go_back()
+    await expect(page.get_by_test_id("chat-text")).to_be_visible()
+
+
 async def test_the_chat_is_used_by_keyboard(room: Studio) -> None:
     page = await room.visit()
     await page.get_by_test_id("studio-tab").focus()
