@@ -242,6 +242,8 @@ async def test_nothing_is_started_while_the_server_is_held(
     assert await hold(http, "hold") == 204
     assert (await ask(http, "status"))["held"] is True
     await ann.ask(action="generate", prompt="boat", task_id="later")
+    # Whoever waits hears why nothing moves.
+    await ann.until(lambda message: message["type"] == "queue" and message.get("held") is True)
     engine.launch(painter(uid="fresh"))
     gateway = shared[1]
     await gateway.upstream._probe()
@@ -254,6 +256,7 @@ async def test_nothing_is_started_while_the_server_is_held(
     assert (seen["running"], {entry["task_id"] for entry in seen["waiting"]}) == ([], {"later", "fresh"})
     assert len(engine.prompts) == 1
     assert await hold(http, "release") == 204
+    await ann.until(lambda message: message["type"] == "queue" and "held" not in message)
     ends = await ann.ends("later", "fresh")
     assert {end["type"] for end in ends.values()} == {"result"}
     assert "held" not in await ask(http, "status")

@@ -209,13 +209,17 @@ async def test_notices_reach_one_or_all(office: Office) -> None:
 
 
 async def test_an_admin_holds_the_server_and_releases_it(office: Office) -> None:
-    page = await office.visit()
+    await office.submit("ann", "a", "b", n=4)
+    page, waiting = await office.visit(), await office.visit("ann")
     await open_view(page)
     await page.get_by_test_id("operator-hold").click()
     await expect(page.get_by_test_id("operator-problem")).to_contain_text("Nothing more is started")
     assert office.gateway.queue.held
+    # Whoever waits sees why nothing moves.
+    await expect(waiting.get_by_test_id("board-all")).to_have_text("held by the operator")
     await page.get_by_test_id("operator-hold").click()
     await expect(page.get_by_test_id("operator-problem")).to_have_count(0)
+    await expect(waiting.get_by_test_id("board-all")).not_to_contain_text("held")
     assert not office.gateway.queue.held
 
 

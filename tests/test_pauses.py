@@ -92,7 +92,7 @@ async def test_a_pause_of_everything_holds_what_is_there_and_what_comes_but_noth
         await submit(gateway, "last")
         await end_all(gateway)
         assert ended(gateway) == ["running", "later", "a", "last"]
-        assert await gateway.queue.of_owner("ann") == QueueInfo(outputs=[], waiting=0, paused=False)
+        assert await gateway.queue.of_owner("ann") == QueueInfo(outputs=[], waiting=0, paused=False, held=False)
 
 
 async def test_what_is_held_goes_on_in_its_order() -> None:

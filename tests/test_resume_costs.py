@@ -55,6 +55,7 @@ async def test_the_places_of_one_task_cost_the_same_however_many_wait() -> None:
                 outputs=tuple(QueuedOutput(task_id=uid, index=0, position=1) for uid in uids),
                 places={uid: [place] for place, uid in enumerate(uids)},
                 paused=False,
+                held=False,
                 news=frozenset(uids),
             )
         )

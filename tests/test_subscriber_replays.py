@@ -105,7 +105,7 @@ async def test_no_snapshot_follows_an_end_that_is_stored_and_not_published_yet(
 async def test_nobody_is_sent_a_queue_of_long_ago(journal: Journal) -> None:
     """While nobody watches, nobody keeps it up to date."""
     queue = OwnerQueue(
-        owner="ann", timestamp=0.0, at=0.0, uids=(), outputs=(), places={}, paused=True, news=frozenset()
+        owner="ann", timestamp=0.0, at=0.0, uids=(), outputs=(), places={}, paused=True, held=False, news=frozenset()
     )
     first, second = await journal.subscribe("ann"), await journal.subscribe("ann")
     journal.publish_queue(queue)

@@ -991,6 +991,8 @@ export interface Queue {
   waiting?: number;
   /** Whether the owner has paused everything, including what is submitted from now on. */
   paused?: boolean;
+  /** Whether an admin holds the server: nothing of anybody is started until that ends. */
+  held?: boolean;
 }
 
 /** A waiting image. `step` is what it waits for: its turn, a model, or an `unpause`. */
@@ -1477,6 +1479,8 @@ export interface QueueInfo {
   waiting: number;
   /** Whether the owner has paused everything, including what is submitted from now on. */
   paused: boolean;
+  /** Whether an admin holds the server: nothing of anybody is started until that ends. */
+  held: boolean;
 }
 
 /** A page of tasks, newest first. Use `next` as `?cursor=`, and `cursor` as `?after=` of the events. */

@@ -28,12 +28,12 @@ import { upload } from "./uploads.js";
 
 /**
  * What waits of the owner's: at most 200 outputs of `waiting`, the next one first. With `paused` nothing of it is
- * started, nor of what is submitted.
- * @typedef {{outputs: QueuedOutput[], waiting: number, paused: boolean}} QueueState
+ * started, nor of what is submitted; with `held` nothing of anybody, by an admin's wish.
+ * @typedef {{outputs: QueuedOutput[], waiting: number, paused: boolean, held: boolean}} QueueState
  */
 
 /** @type {Readonly<QueueState>} */
-const EMPTY = Object.freeze({ outputs: [], waiting: 0, paused: false });
+const EMPTY = Object.freeze({ outputs: [], waiting: 0, paused: false, held: false });
 
 /**
  * `task`: a task became known, whichever client started it. `removed`: a task was deleted. `resumed`: everything missed
@@ -358,9 +358,9 @@ export class Xinflight extends Emitter {
   }
 
   /** @param {Queue} message */
-  #wait({ outputs = [], waiting = 0, paused = false }) {
+  #wait({ outputs = [], waiting = 0, paused = false, held = false }) {
     this.#tasks.wait(outputs);
-    this.#setQueue({ outputs, waiting, paused });
+    this.#setQueue({ outputs, waiting, paused, held });
   }
 
   /** @param {Readonly<QueueState>} queue */

@@ -295,6 +295,7 @@ export const MAX_SEED = 2 ** 53 - 64 - 1;
  * @property {QueuedOutput[]} [outputs]
  * @property {number} [waiting]
  * @property {boolean} [paused] whether the owner has paused everything
+ * @property {boolean} [held] whether an admin holds the server
  */
 
 /** @typedef {{type: "output", task_id: string, seq?: number} & OutputRef} OutputEvent */

@@ -26,7 +26,7 @@ BUFFERED_BYTES = 2**20
 """The same in bytes: events with long prompts take 40 KB each."""
 QUEUED_OUTPUTS = 200
 """Waiting outputs in one message: more than people read, some 30 KB at the most."""
-NOTHING_WAITS = (0, False)
+NOTHING_WAITS = (0, False, False)
 """What somebody takes for granted who was told of no queue."""
 PAGE = 64
 """Stored events read at once: enough to keep a socket busy, small enough to be dropped."""
@@ -119,7 +119,7 @@ class Subscriber:
         # nothing is sent twice.
         self._reached: dict[str, int] = {}
         self._reached_all = 0
-        # What the newest queue message said: how many wait, and whether all is paused.
+        # What the newest queue message said: how many wait, and whether all is paused, or held.
         self._told = NOTHING_WAITS
         # Set while the buffer was dropped and what was in it has not been read from the store again.
         self._behind = False
@@ -220,7 +220,7 @@ class Subscriber:
     def _show_queue(self, uids: Collection[str], *, missed: bool = False) -> None:
         """Buffer the places of tasks that are subscribed from now on, or of which some were `missed`."""
         queue = self._journal.queue(self.owner)
-        if queue is not None and (missed or queue.outputs or queue.paused):
+        if queue is not None and (missed or queue.outputs or queue.paused or queue.held):
             self.deliver(msgspec.structs.replace(queue, news=frozenset(uids)))
 
     def deliver(self, event: Event | OwnerQueue) -> None:
@@ -317,11 +317,13 @@ class Subscriber:
             waiting, outputs = len(places), [queue.outputs[place] for place in places[:QUEUED_OUTPUTS]]
             concerned = not queue.news.isdisjoint(self._since)
             # What waited and has ended is subscribed no more, so it is not among the news.
-            if not concerned and (waiting, queue.paused) == self._told:
+            if not concerned and (waiting, queue.paused, queue.held) == self._told:
                 return None
-        self._told = waiting, queue.paused
+        self._told = waiting, queue.paused, queue.held
         self._leave_queue()
-        return Queue(timestamp=queue.timestamp, outputs=outputs, waiting=waiting, paused=queue.paused)
+        return Queue(
+            timestamp=queue.timestamp, outputs=outputs, waiting=waiting, paused=queue.paused, held=queue.held
+        )
 
     def _live_goes_first(self, replay: _Replay) -> bool:
         """Tell whether a stored event is buffered that was published before the replay was asked for.

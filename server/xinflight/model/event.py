@@ -121,6 +121,7 @@ class OwnerQueue(Struct, frozen=True, kw_only=True):
     outputs: tuple[QueuedOutput, ...]
     places: dict[str, list[int]]
     paused: bool
+    held: bool
     news: frozenset[str]
 
 

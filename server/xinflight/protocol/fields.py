@@ -35,6 +35,7 @@ __all__ = [
     "OutputIndex",
     "Penalty",
     "PixelSize",
+    "QueueHeld",
     "QueuePaused",
     "QueuePosition",
     "Reasoning",
@@ -117,6 +118,9 @@ EstimatedTime = Annotated[
 ]
 QueuePaused = Annotated[
     bool, Meta(description="Whether the owner has paused everything, including what is submitted from now on.")
+]
+QueueHeld = Annotated[
+    bool, Meta(description="Whether an admin holds the server: nothing of anybody is started until that ends.")
 ]
 WaitingCount = Annotated[int, Meta(description="Number of waiting images, including those beyond the list.")]
 FailedIndices = Annotated[list[int], Meta(description="Indices of the images that failed or expired.")]

@@ -14,6 +14,7 @@ from xinflight.protocol.fields import (
     ModelId,
     NextPage,
     PixelSize,
+    QueueHeld,
     QueuePaused,
     Retryable,
     RetryAfter,
@@ -109,6 +110,7 @@ class QueueInfo(Struct, kw_only=True):
     outputs: QueuedOutputs
     waiting: WaitingCount
     paused: QueuePaused
+    held: QueueHeld
 
 
 class NoticeBody(Struct, kw_only=True):

@@ -27,6 +27,7 @@ from xinflight.protocol.fields import (
     NextPage,
     OutputId,
     OutputIndex,
+    QueueHeld,
     QueuePaused,
     QueuePosition,
     Reasoning,
@@ -270,6 +271,7 @@ class Queue(ServerMessage, tag="queue", kw_only=True):
     outputs: QueuedOutputs = msgspec.field(default_factory=list)
     waiting: WaitingCount = 0
     paused: QueuePaused = False
+    held: QueueHeld = False
 
 
 class OutputEvent(TaskEvent, tag="output", kw_only=True):

@@ -72,7 +72,7 @@ class Pools:
         self._sequence = itertools.count(1)
         self._ranks = itertools.count(1)
         self.paused_owners = PausedOwners(journal.store, lambda owner: self.count(owner) > 0)
-        self.queue = QueueSnapshots(self._runners, self.paused_owners, journal, clock)
+        self.queue = QueueSnapshots(self._runners, self.paused_owners, lambda: self.held, journal, clock)
         self._changed = asyncio.Event()
         # Whether nothing is started, by an admin's wish. Not stored: a restart ends it.
         self.held = False
@@ -240,6 +240,7 @@ class Pools:
         self.held = held
         for runner in self._runners.values():
             runner.hold(held=held)
+        self.queue.changed()
 
     def abandoned(self, owner: str) -> None:
         """Cancel the owner's tasks that were to be cancelled when nobody is there."""

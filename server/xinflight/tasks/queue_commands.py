@@ -93,7 +93,7 @@ class QueueCommands:
     async def of_owner(self, owner: str) -> QueueInfo:
         """Return what waits of an owner, the next output first, and whether all that the owner submits is held."""
         outputs, waiting = await self._pools.queue.of_owner(owner)
-        return QueueInfo(outputs=outputs, waiting=waiting, paused=owner in self._pools.paused_owners)
+        return QueueInfo(outputs=outputs, waiting=waiting, paused=owner in self._pools.paused_owners, held=self.held)
 
     async def of_everybody(self, query: ListQueue) -> WholeQueue:
         """Return what runs and what is next of all owners, or what one of them has: for admins."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from heapq import nsmallest
 
 from xinflight.clock import Clock
@@ -24,14 +24,21 @@ TOLD_AGAIN = 1.0
 class QueueSnapshots:
     """Pass over the queues of all pools, and tell owners who have subscribers what has changed for them.
 
-    `runners` is a live view of the pools, `paused` of the owners who paused everything.
+    `runners` is a live view of the pools, `paused` of the owners who paused everything; `held` tells whether an admin
+    holds the server.
     """
 
     def __init__(
-        self, runners: Mapping[str, PoolRunner], paused: Container[str], journal: Journal, clock: Clock
+        self,
+        runners: Mapping[str, PoolRunner],
+        paused: Container[str],
+        held: Callable[[], bool],
+        journal: Journal,
+        clock: Clock,
     ) -> None:
         self._runners = runners
         self._paused = paused
+        self._held = held
         self._journal = journal
         self._clock = clock
         self._changed = asyncio.Event()
@@ -78,7 +85,7 @@ class QueueSnapshots:
         known = self._journal.queue(owner)
         return (
             owner in self._paused
-            or (known is not None and (known.paused or len(known.outputs) > 0))
+            or (known is not None and (known.paused or known.held or len(known.outputs) > 0))
             or any(runner.ledger.tasks.count(owner) for runner in self._runners.values())
         )
 
@@ -100,7 +107,8 @@ class QueueSnapshots:
 
     async def _publish(self, owner: str, runs: Iterable[OutputRun]) -> None:
         """Publish a queue, unless all of it is as it was told. Others have a turn every SLICE outputs."""
-        known, paused, now = self._journal.queue(owner), owner in self._paused, self._clock.monotonic()
+        known, now = self._journal.queue(owner), self._clock.monotonic()
+        paused, held = owner in self._paused, self._held()
         told = {} if known is None else dict(zip(_keys(known), known.outputs, strict=True))
         # What is held has no place that could tell of a move: its order is compared instead.
         held_before = [key for key, output in told.items() if output.position is None]
@@ -127,7 +135,8 @@ class QueueSnapshots:
         # What waits no more is news, too: whoever has only these messages would show its place for ever.
         news.update(uid for uid, _ in told)
         news.update(_reordered(held_before, held_now))
-        changed = bool(news) or paused != (known is not None and known.paused)
+        state = (False, False) if known is None else (known.paused, known.held)
+        changed = bool(news) or (paused, held) != state
         # The last subscriber may have left meanwhile.
         if changed and self._journal.has_subscriber(owner):
             self._journal.publish_queue(
@@ -139,6 +148,7 @@ class QueueSnapshots:
                     outputs=tuple(outputs),
                     places=places,
                     paused=paused,
+                    held=held,
                     news=frozenset(news),
                 )
             )

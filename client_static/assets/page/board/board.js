@@ -164,10 +164,12 @@ export class Board {
 
   /** @param {boolean} live */
   #renderHead(live) {
-    const { paused } = this.#store.queue.value;
+    const { paused, held } = this.#store.queue.value;
     const left = allDone(this.#rows);
     const time = left === null ? "" : t("board.all_done", { time: duration(Math.max(left, 1)) });
-    showText(this.#all, !live ? t("board.line_lost") : paused ? t("board.paused") : time);
+    const stands = paused ? t("board.paused") : held ? t("board.held") : "";
+    showText(this.#all, live ? stands || time : t("board.line_lost"));
+    this.#all.title = live && held ? t("board.held_why") : "";
   }
 
   /** @param {number} now in milliseconds */
