@@ -1,5 +1,6 @@
 """The frame of the page: the chip of the top bar, its menus, notices, and the examples of an empty sheet."""
 
+import json
 import re
 
 import pytest
@@ -55,6 +56,18 @@ async def test_a_model_server_that_is_away_is_told_with_what_to_do(open_page: Op
     await page.get_by_test_id("lang").click()
     await expect(chip).to_have_text("模型服务离线")
     await expect(page.get_by_test_id("trouble")).to_contain_text("请启动 Xinference")
+
+
+async def test_models_that_were_known_do_not_run_while_their_server_is_away(studio: Studio) -> None:
+    page = await studio.visit()
+    models = page.get_by_test_id("line-models")
+    await page.get_by_test_id("connection").click()
+    await expect(models).to_have_text("Running: painter")
+    upstream = {"state": "unreachable", "message": "The model server can’t be reached", "cure": "Start it"}
+    notice = {"type": "notice", "kind": "upstream", "message": "", "upstream": upstream}
+    await page.evaluate("data => sockets.at(-1).onmessage({ data })", json.dumps(notice))
+    await expect(page.get_by_test_id("line-cure")).to_have_text("Start it")
+    await expect(models).to_be_hidden()
 
 
 async def test_an_example_asks_with_one_click(studio: Studio) -> None:

@@ -150,6 +150,7 @@ export class StatusBar {
     if (upstream === "ready" || upstream === "away") this.trouble.value = null;
     else if (was?.title !== title || was.cure !== cure) this.trouble.value = { title, cure };
     const models = (welcome?.models ?? []).map(({ id }) => id).join(", ");
-    showText(this.#models, upstream === "away" || !models ? "" : t("line.models", { models }));
+    // Those that were known last don't run while nobody answers for them.
+    showText(this.#models, upstream === "ready" && models ? t("line.models", { models }) : "");
   }
 }
