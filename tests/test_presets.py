@@ -1,5 +1,6 @@
 """Presets of an owner: over the wire, on all devices, within bounds, over a restart, in an export, and erased."""
 
+import asyncio
 import io
 import sqlite3
 import zipfile
@@ -87,6 +88,20 @@ async def test_an_owner_has_so_many_and_so_long_ones(client: WireClient) -> None
     assert fits["version"] == 4
     assert (refused["code"], refused["limit"]) == ("out_of_bounds", "65536 bytes in all")
     assert len(await names(client)) == 21
+
+
+async def test_changes_of_several_devices_at_once_all_count(server: str) -> None:
+    async with aiohttp.ClientSession(server) as http:
+
+        async def save(number: int) -> None:
+            body = {"save": [{"name": str(number), "settings": {}}]}
+            async with http.patch("api/v1/account/presets", json=body) as response:
+                assert response.status == 200
+
+        await asyncio.gather(*(save(number) for number in range(10)))
+        async with http.get("api/v1/account/presets") as response:
+            told = await response.json()
+    assert (told["version"], len(told["presets"])) == (10, 10)
 
 
 async def test_they_survive_a_restart_and_are_exported_and_erased(
