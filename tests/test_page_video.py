@@ -82,6 +82,20 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     await expect(page.get_by_test_id("frames")).to_have_value("9")
 
 
+async def test_the_film_strip_has_first_frames_and_no_players(cinema: Studio) -> None:
+    page = await cinema.visit()
+    await open_settings(page)
+    await page.get_by_test_id("model").select_option("animator")
+    for prompt in ("a boat", "a lake"):
+        await expect(tiles(await generate(page, prompt, steps=2))).to_have_attribute("data-loaded", "true")
+    film = (await view(page.get_by_test_id("generation").first)).get_by_test_id("film")
+    frames = film.locator("img[src^=blob]")
+    await expect(frames).to_have_count(2)
+    await expect(film.locator("video")).to_have_count(0)
+    for frame in await frames.all():
+        await expect(frame).to_have_js_property("naturalWidth", 96)
+
+
 async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studio) -> None:
     page = await cinema.visit()
     await open_settings(page)

@@ -93,10 +93,13 @@ export function openStudio(page) {
     page.onLeave(() => kept.clear());
     return kept;
   });
-  const poster = async (/** @type {import("../client/xinflight.js").OutputRef} */ video) => (await posters())?.of(video) ?? null;
+  const holdPoster = (/** @type {import("../client/xinflight.js").OutputRef} */ video) => {
+    const held = posters().then((kept) => kept?.hold(video) ?? null);
+    return { url: held.then((poster) => poster?.url ?? null), release: () => void held.then((poster) => poster?.release()) };
+  };
   /** @type {(action: import("./sheet/tile.js").TileAction, output: GenerationOutput) => Promise<void>} */
   const act = async (action, output) => (await openFlight())?.acts.do(action, output);
-  const sheet = new Sheet(store, act, poster);
+  const sheet = new Sheet(store, act, holdPoster);
   page.later(page.lazy(async () => {
     const { walkByKeys } = await import("./sheet/walk.js");
     walkByKeys(sheet, byId("gallery", HTMLElement));
@@ -120,7 +123,7 @@ export function openStudio(page) {
   page.at(IMAGE, page.lazy(async () => {
     const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadStyle("view.css")]);
     if (!there) throw new Error("what can be done with an image is not there");
-    const viewer = new Viewer(store, sheet, there.acts, { problem, entered: () => page.entered });
+    const viewer = new Viewer(store, sheet, there.acts, { problem, entered: () => page.entered, holdPoster });
     page.onLeave(() => viewer.close());
   }));
   page.at(GRID, page.lazy(async () => {

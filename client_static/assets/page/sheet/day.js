@@ -25,18 +25,18 @@ export class Day {
   #width = 0;
   #height = 0;
   #act;
-  #poster;
+  #hold;
   #title = part(this.element, "title", HTMLElement);
   #count = part(this.element, "count", HTMLElement);
   #list = part(this.element, "list", HTMLElement);
 
   /**
    * @param {(action: TileAction, output: GenerationOutput) => void} act
-   * @param {import("./tile.js").Poster} poster
+   * @param {import("./tile.js").HoldPoster} hold
    */
-  constructor(act, poster) {
+  constructor(act, hold) {
     this.#act = act;
-    this.#poster = poster;
+    this.#hold = hold;
   }
 
   /** Where its tiles begin, in pixels below the top of the window. */
@@ -172,13 +172,13 @@ export class Day {
     const { element, tiles } = shown;
     for (const [output, tile] of tiles) {
       if (outputs.includes(output)) continue;
-      tile.element.remove();
+      tile.remove();
       tiles.delete(output);
     }
     let fresh = false;
     for (const [at, output] of outputs.entries()) {
       const drawn = tiles.get(output);
-      const tile = drawn ?? new Tile(output, this.#act, this.#poster);
+      const tile = drawn ?? new Tile(output, this.#act, this.#hold);
       tiles.set(output, tile);
       // What fails while others are in flight goes behind them.
       if (tile.element !== element.children[at]) element.insertBefore(tile.element, element.children[at] ?? null);
@@ -210,6 +210,7 @@ export class Day {
   #drop(state) {
     const shown = this.#shown.get(state);
     shown?.stop();
+    for (const tile of shown?.tiles.values() ?? []) tile.remove();
     shown?.element.remove();
     this.#shown.delete(state);
   }

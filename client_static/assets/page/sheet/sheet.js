@@ -31,7 +31,7 @@ export class Sheet {
   #flight = [];
   #store;
   #act;
-  #poster;
+  #hold;
   #root = byId("gallery", HTMLElement);
   #space = signal({ width: 0, row: 236, gap: 6, strip: STRIP.wide });
   /** Where the days begin, in pixels below the top of the window; null when that has to be measured. @type {number[] | null} */
@@ -49,12 +49,12 @@ export class Sheet {
   /**
    * @param {Store} store
    * @param {(action: TileAction, output: GenerationOutput) => void} act
-   * @param {import("./tile.js").Poster} poster
+   * @param {import("./tile.js").HoldPoster} hold
    */
-  constructor(store, act, poster) {
+  constructor(store, act, hold) {
     this.#store = store;
     this.#act = act;
-    this.#poster = poster;
+    this.#hold = hold;
     const shown = computed(() => {
       store.marks.value;
       const unfinished = new Set(store.unfinished.value);
@@ -156,7 +156,7 @@ export class Sheet {
       this.#days.delete(midnight);
     }
     this.#shown = sections.map(({ day }) => {
-      const known = this.#days.get(day) ?? new Day(this.#act, this.#poster);
+      const known = this.#days.get(day) ?? new Day(this.#act, this.#hold);
       this.#days.set(day, known);
       return known;
     });

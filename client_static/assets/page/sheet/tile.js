@@ -22,8 +22,8 @@ const COLUMN = 124;
 const ACTIONS = ["cancel", "retry", "star", "reuse", "vary", "remove"];
 
 /**
- * Resolves to the address of a video's first frame, or to null if there is none: then its player shows it.
- * @typedef {(video: import("../../client/xinflight.js").OutputRef) => Promise<string | null>} Poster
+ * Holds the first frame of a video; where there is none, its player shows it.
+ * @typedef {(video: import("../../client/xinflight.js").OutputRef) => import("./posters.js").Held} HoldPoster
  */
 
 /**
@@ -33,7 +33,9 @@ const ACTIONS = ["cancel", "retry", "star", "reuse", "vary", "remove"];
 export class Tile {
   element = fromTemplate("tile-template");
   output;
-  #poster;
+  #hold;
+  /** @type {import("./posters.js").Held | null} */
+  #poster = null;
   #unavailable = false;
   /** @type {HTMLVideoElement | null} */
   #player = null;
@@ -60,11 +62,11 @@ export class Tile {
   /**
    * @param {GenerationOutput} output
    * @param {(action: TileAction, output: GenerationOutput) => void} act
-   * @param {Poster} poster
+   * @param {HoldPoster} hold
    */
-  constructor(output, act, poster) {
+  constructor(output, act, hold) {
     this.output = output;
-    this.#poster = poster;
+    this.#hold = hold;
     this.element.dataset.index = String(output.index);
     this.element.style.setProperty("--hue", String(hueOf(output.generation.task.id, output.index)));
     for (const action of ACTIONS) this.#buttons[action].addEventListener("click", () => act(action, output));
@@ -182,7 +184,10 @@ export class Tile {
   /** @param {import("../../client/xinflight.js").OutputRef} output */
   async #loadVideo(output) {
     const video = (this.#player ??= this.#newPlayer());
-    const poster = await this.#poster(output);
+    this.#poster?.release();
+    const held = (this.#poster = this.#hold(output));
+    const poster = await held.url;
+    if (held !== this.#poster) return;
     if (poster) video.poster = poster;
     // Without a poster its beginning is loaded; with one nothing is, until it is played.
     video.preload = poster ? "none" : "metadata";
@@ -199,6 +204,13 @@ export class Tile {
     player.addEventListener("error", () => this.#arrived(false));
     this.#parts.open.append(player);
     return player;
+  }
+
+  /** Take it out of the document, and let go what it showed. */
+  remove() {
+    this.element.remove();
+    this.#poster?.release();
+    this.#poster = null;
   }
 
   /** Play a video while the mouse is on it. @param {boolean} on */

@@ -1,15 +1,15 @@
 // @ts-check
-import { html, render } from "../../vendor/lit-html/lit-html.js";
-import { repeat } from "../../vendor/lit-html/directives/repeat.js";
+import { render } from "../../vendor/lit-html/lit-html.js";
 import { effect } from "../../vendor/signals-core/signals-core.js";
 import { onLang, percent, t } from "../../words/words.js";
 import { VARIED } from "../sheet/acts.js";
 import { byId, part, showText } from "../ui/dom.js";
 import { downloadUrl } from "../ui/downloads.js";
 import { keysOn } from "../ui/shortcuts.js";
-import { addressOf, leave, readAddress, walkTo } from "./address.js";
+import { leave, readAddress, walkTo } from "./address.js";
 import { factList } from "./facts.js";
 import { ShareLinks } from "./share.js";
+import { Film } from "./film.js";
 import { Stage } from "./stage.js";
 import { TagEditor } from "./tags.js";
 
@@ -20,8 +20,11 @@ import { TagEditor } from "./tags.js";
 
 /**
  * `entered`: whether going back leads to the sheet, and not if the page was opened at an image; `problem`: tell of a
- * request that failed.
- * @typedef {{entered: () => boolean, problem: (error: {code: string}) => void}} ViewerHost
+ * request that failed; `holdPoster`: holds the first frame of a video.
+ * @typedef {object} ViewerHost
+ * @property {() => boolean} entered
+ * @property {(error: {code: string}) => void} problem
+ * @property {import("../sheet/tile.js").HoldPoster} holdPoster
  */
 
 /** How many images of the sheet the film strip has on either side of the one that is shown. */
@@ -39,7 +42,7 @@ export class Viewer {
   #divider = part(this.#dialog, "divider", HTMLInputElement);
   #title = byId("viewer-title", HTMLElement);
   #facts = part(this.#dialog, "facts", HTMLElement);
-  #film = part(this.#dialog, "film", HTMLElement);
+  #film;
   #note = part(this.#dialog, "share-note", HTMLElement);
   #download = part(this.#dialog, "download", HTMLAnchorElement);
   #compare = part(this.#dialog, "compare", HTMLButtonElement);
@@ -69,12 +72,13 @@ export class Viewer {
    * @param {Acts} acts
    * @param {ViewerHost} host
    */
-  constructor(store, sheet, acts, { entered, problem }) {
+  constructor(store, sheet, acts, { entered, problem, holdPoster }) {
     this.#sheet = sheet;
     this.#acts = acts;
     this.#entered = entered;
     this.#problem = problem;
     this.#store = store;
+    this.#film = new Film(part(this.#dialog, "film", HTMLElement), holdPoster, (output) => this.#walk(output));
     this.#stage = new Stage(part(this.#dialog, "stage", HTMLElement), [this.#image, this.#pinnedImage], {
       swiped: (by) => this.#go(by),
       left: () => this.#dialog.close(),
@@ -114,7 +118,7 @@ export class Viewer {
     this.#title.textContent = this.#image.alt = "";
     for (const shown of [this.#image, this.#pinnedImage, this.#video]) shown.removeAttribute("src");
     this.#tags.show(null);
-    for (const place of [this.#facts, this.#film]) render("", place);
+    render("", this.#facts);
     this.#download.removeAttribute("href");
   }
 
@@ -195,6 +199,7 @@ export class Viewer {
   #closed() {
     const output = this.#shown;
     this.#shown = this.#pinned = null;
+    this.#film.clear();
     this.#video.pause();
     if (readAddress(location.hash)) leave(this.#entered());
     // An act that left the view may have moved the focus.
@@ -271,8 +276,7 @@ export class Viewer {
     this.#tags.show(output);
     render(factList(output, (text, name) => this.#copy(text, name)), this.#facts);
     // What lies between an older one and those that are loaded is not known.
-    render(this.#filmOf(at < 0 ? [output] : images.slice(Math.max(0, at - FILM), at + FILM + 1)), this.#film);
-    this.#film.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    this.#film.show(at < 0 ? [output] : images.slice(Math.max(0, at - FILM), at + FILM + 1), output);
     const changed = percent(Math.round(VARIED * 100));
     const varied = this.#acts.variesImage(output) ? t("act.vary_image", { percent: changed }) : t("act.vary_prompt");
     showText(part(this.#dialog, "vary-note", HTMLElement), output.isVideo ? "" : varied);
@@ -289,22 +293,6 @@ export class Viewer {
     this.#pinnedImage.src = pinned.url;
     this.#pinnedImage.alt = t("view.pinned", { name: this.#pinned?.name ?? "" });
     this.#divide();
-  }
-
-  /** @param {GenerationOutput[]} images */
-  #filmOf(images) {
-    return repeat(images, ({ key }) => key, (output) => {
-      const { url, thumbnail_url } = output.state.output ?? {};
-      const go = (/** @type {Event} */ event) => {
-        event.preventDefault();
-        this.#walk(output);
-      };
-      const small = output.isVideo
-        ? html`<video src=${url ?? ""} muted preload="metadata" tabindex="-1"></video>`
-        : html`<img src=${thumbnail_url ?? url ?? ""} alt="" loading="lazy" decoding="async" />`;
-      return html`<li><a href=${addressOf(output)} aria-label=${output.name} aria-current=${output === this.#shown}
-        @click=${go}>${small}</a></li>`;
-    });
   }
 
   /**
