@@ -172,6 +172,9 @@ async def test_a_problem_goes_once_it_is_mended(studio: Studio) -> None:
     # What is wrong in the settings opens them.
     await open_settings(page)
     await page.get_by_test_id("n").fill("1.5")
+    # What can't be asked for is no choice, and has no price.
+    await expect(page.get_by_test_id("count").locator("visible=true")).to_have_count(4)
+    await expect(page.get_by_test_id("cost")).to_be_hidden()
     await page.keyboard.press("Escape")
     await expect(page.get_by_test_id("settings")).to_be_hidden()
     await page.get_by_test_id("generate").click()

@@ -75,6 +75,16 @@ async def test_a_request_of_which_everything_failed_is_replaced_by_the_next_try(
     await expect(page.get_by_test_id("day").locator("small")).to_have_text("3 images")
 
 
+async def test_the_heading_of_a_day_counts_what_was_made(studio: Studio) -> None:
+    page = await studio.visit()
+    counted = page.get_by_test_id("day").locator("small")
+    studio.engine.script = [BROKEN] * 2
+    await expect(strip(await generate(page, "a jug", steps=1, n=2))).to_be_visible()
+    await expect(counted).to_have_text("")
+    await expect(tiles(await generate(page, "a bowl", steps=1))).to_have_attribute("data-loaded", "true")
+    await expect(counted).to_have_text("1 image")
+
+
 async def test_a_strip_stands_behind_what_is_still_in_flight(studio: Studio) -> None:
     page = await studio.visit()
     studio.engine.script = [BROKEN, Faults(freeze=1)]

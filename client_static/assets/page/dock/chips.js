@@ -72,7 +72,8 @@ export class Chips {
    */
   #renderCounts(offered, most) {
     const chosen = this.#n.valueAsNumber || 1;
-    const counts = [...new Set([...offered.filter((n) => n <= most), chosen])].toSorted((a, b) => a - b);
+    const own = this.#n.validity.valid ? [chosen] : [];
+    const counts = [...new Set([...offered.filter((n) => n <= most), ...own])].toSorted((a, b) => a - b);
     showChoices(this.#counts, "count", counts.map((n) => ({ text: String(n), value: String(n), checked: n === chosen })));
   }
 }

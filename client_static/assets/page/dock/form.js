@@ -332,7 +332,9 @@ export class Form {
     const steps = this.#numbers.value("steps") ?? info?.steps;
     const seconds = this.#host.seconds({ model, size: this.#size.value || info?.size, steps, frames });
     const n = this.#grid.cells || this.#numbers.value("n") || 1;
-    showText(byId("cost", HTMLElement), costText(n * this.#prompt.prompts.length, seconds));
+    // What can't be asked for costs nothing.
+    const valid = /** @type {const} */ (["n", "steps", "frames"]).every((name) => this.#numbers.valid(name));
+    showText(byId("cost", HTMLElement), valid ? costText(n * this.#prompt.prompts.length, seconds) : "");
   }
 
   /** @returns {import("./grid_fields.js").Suggested} */

@@ -45,6 +45,11 @@ export class NumberFields {
     return input.value === "" ? undefined : input.valueAsNumber;
   }
 
+  /** Whether a field has nothing, or what can be asked for. @param {NumberName} name */
+  valid(name) {
+    return this.inputs[name].validity.valid;
+  }
+
   /** @param {NumberName} name @param {number | undefined} value */
   set(name, value) {
     this.inputs[name].value = String(value ?? "");

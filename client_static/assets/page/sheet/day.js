@@ -67,7 +67,7 @@ export class Day {
     const shown = [...flying, ...ended].map(({ outputs }) =>
       outputs.filter((output) => output.shown && (shows === null || shows(output))),
     );
-    this.count = shown.flat().length;
+    this.count = shown.flat().filter(({ state }) => state.output).length;
     this.outputs = shown.flatMap(withOneStrip);
     const { boxes, height } = justify(this.outputs.map(ratioOf), space);
     this.#boxes = boxes;

@@ -184,7 +184,8 @@ export class Sheet {
     const flying = this.#store.unfinishedOutputs.filter(({ state }) => !state.ended).length;
     for (const [at, [midnight, day]] of days.slice(0, count).entries()) {
       const inFlight = at === 0 && flying > 0 && this.#flight.length > 0;
-      day.name(inFlight ? t("day.now") : dayName(midnight), inFlight ? t("day.flying", { n: flying }) : plural("day.images", day.count));
+      const made = day.count ? plural("day.images", day.count) : "";
+      day.name(inFlight ? t("day.now") : dayName(midnight), inFlight ? t("day.flying", { n: flying }) : made);
     }
   }
 
