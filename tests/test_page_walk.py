@@ -56,6 +56,10 @@ async def test_tab_stops_once_on_the_sheet_and_goes_to_what_can_be_done_with_a_t
         reached.append(await page.evaluate("document.activeElement.dataset.testid"))
     assert reached == acts
     assert await focused(page) == "t1/0"
+    # The ring around it, four pixels wide with its distance, is not covered by the heading.
+    heading, tile = page.locator(".day h3"), page.get_by_test_id("tile").first
+    bottom = "heading => heading.getBoundingClientRect().bottom"
+    assert await tile.evaluate("tile => tile.getBoundingClientRect().top") >= await heading.evaluate(bottom) + 4
     await page.keyboard.press("Tab")
     assert not await page.evaluate("gallery.contains(document.activeElement)")
     await page.keyboard.press("Shift+Tab")
