@@ -37,7 +37,8 @@ test("a plural has its singular", () => {
 });
 
 test("every key that the page names is there", () => {
-  const page = readFileSync(new URL("../../client_static/templates/index.html", import.meta.url), "utf8");
+  const read = (name) => readFileSync(new URL(`../../client_static/${name}`, import.meta.url), "utf8");
+  const page = read("templates/index.html") + read("assets/dialogs.html");
   const keys = [...page.matchAll(/data-t(?:-\w+)?="([^"]+)"/g)].map(([, key]) => key);
   assert.ok(keys.length > 50);
   for (const key of keys) assert.ok(en[key], key);
@@ -49,7 +50,7 @@ test("every fixed key is said somewhere", () => {
   const scripts = readdirSync(new URL("assets/page/", client), { recursive: true })
     .filter((name) => name.endsWith(".js"))
     .map((name) => `assets/page/${name}`);
-  const text = ["templates/index.html", "assets/words/words.js", ...scripts].map(read).join("\n");
+  const text = ["templates/index.html", "assets/dialogs.html", "assets/words/words.js", ...scripts].map(read).join("\n");
   // Families whose keys are put together of a prefix and what the server says.
   const made = /^(language|code|close|connection|end|ended|fact|kind|line|ordinal|remedy|say|sign_in|state|step|theme|upstream)\./;
   const left = Object.keys(en).filter((key) => !made.test(key) && !text.includes(`"${key.replace(/_(one|other)$/, "")}`));

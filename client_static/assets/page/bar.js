@@ -2,7 +2,7 @@
 import { byId } from "./ui/dom.js";
 import { LanguageButton } from "./ui/language.js";
 import { listenForKeys } from "./ui/shortcuts.js";
-import { loadStyle } from "./ui/style.js";
+import { loadDialogs } from "./ui/dialogs.js";
 import { ThemeButton } from "./ui/theme.js";
 import { uncoverFocus } from "./ui/uncover.js";
 
@@ -13,7 +13,7 @@ export function openBar(page) {
   const theme = new ThemeButton((chosen) => page.choose({ theme: chosen }));
   uncoverFocus();
   const list = page.lazy(async () => {
-    const [{ ShortcutList }] = await Promise.all([import("./ui/shortcut_list.js"), loadStyle("view.css")]);
+    const [{ ShortcutList }] = await Promise.all([import("./ui/shortcut_list.js"), loadDialogs()]);
     return new ShortcutList();
   });
   const showList = async () => (await list())?.open();

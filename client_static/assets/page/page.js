@@ -4,7 +4,7 @@ import { t } from "../words/words.js";
 import { Announcer } from "./status/announcer.js";
 import { StatusBar } from "./status/status.js";
 import { byId } from "./ui/dom.js";
-import { loadStyle } from "./ui/style.js";
+import { loadDialogs } from "./ui/dialogs.js";
 import { Toasts } from "./ui/toasts.js";
 
 /** @typedef {import("../client/xinflight.js").Preferences} Preferences */
@@ -134,7 +134,7 @@ export class Page {
   }
 
   #confirm = this.lazy(async () => {
-    const [{ Confirm }] = await Promise.all([import("./ui/confirm.js"), loadStyle("view.css")]);
+    const [{ Confirm }] = await Promise.all([import("./ui/confirm.js"), loadDialogs()]);
     const confirm = new Confirm();
     this.onLeave(() => confirm.close());
     return confirm;

@@ -12,6 +12,7 @@ import { Draft } from "./store/draft.js";
 import { EarlierPrompts } from "./store/earlier_prompts.js";
 import { Store } from "./store/store.js";
 import { byId } from "./ui/dom.js";
+import { loadDialogs } from "./ui/dialogs.js";
 import { listenForKeys } from "./ui/shortcuts.js";
 import { loadStyle } from "./ui/style.js";
 import { GRID, IMAGE } from "./view/address.js";
@@ -78,7 +79,7 @@ export function openStudio(page) {
     else toasts.show(t("find.asked"), { label: t("find.everything"), act: () => void (location.hash = "") });
   };
   const openFlight = page.lazy(async () => {
-    const flying = await import("./flight.js");
+    const [flying] = await Promise.all([import("./flight.js"), loadStyle("board.css")]);
     flight = flying.openFlight(page, store, {
       reuse: (params, image) => form.fill(params, image),
       start: (image) => form.startFrom(image),
@@ -121,13 +122,13 @@ export function openStudio(page) {
     { key: "e", when: () => presets.checkVisibility(), act: () => presets.click() },
   ]);
   page.at(IMAGE, page.lazy(async () => {
-    const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadStyle("view.css")]);
+    const [{ Viewer }, there] = await Promise.all([import("./view/viewer.js"), openFlight(), loadDialogs()]);
     if (!there) throw new Error("what can be done with an image is not there");
     const viewer = new Viewer(store, sheet, there.acts, { problem, entered: () => page.entered, holdPoster });
     page.onLeave(() => viewer.close());
   }));
   page.at(GRID, page.lazy(async () => {
-    const [{ GridView }] = await Promise.all([import("./view/grid_view.js"), loadStyle("view.css")]);
+    const [{ GridView }] = await Promise.all([import("./view/grid_view.js"), loadDialogs()]);
     const view = new GridView(client, store, { problem, entered: () => page.entered });
     page.onLeave(() => view.close());
   }));

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from xinflight.web.client_static import CLIENT_STATIC
 from xinflight.web.context import HttpContext
-from xinflight.web.packing import imports, pack
+from xinflight.web.packing import dense, imports, pack
 from xinflight.web.static_content import StaticContent
 
 __all__ = ["ENTRY", "AssetFiles", "Assets", "own_assets", "packed", "page_assets", "read_assets", "without_comments"]
@@ -21,6 +21,7 @@ REVALIDATE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-cache"}
 FOR_EVER: dict[str, str] = {hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable"}
 TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".png": "image/png",
@@ -40,7 +41,7 @@ VENDOR = "vendor/"
 ENTRY = "page/main.js"
 FIRST_MODULES = "first.js"
 """All that the entry imports at once."""
-STYLES = [f"styles/{name}.css" for name in ("style", "frame", "dock", "board", "sheet", "find")]
+STYLES = [f"styles/{name}.css" for name in ("style", "frame", "dock", "sheet", "find")]
 FIRST_STYLES = "styles/first.css"
 """The stylesheets of the first screen; later rules win."""
 
@@ -95,7 +96,7 @@ def packed(files: Mapping[str, bytes]) -> dict[str, bytes]:
     scripts = {name: data.decode() for name, data in files.items() if name.endswith(".js")}
     modules = {name: source.encode() for name, source in pack(scripts, first, FIRST_MODULES).items()}
     left = {name: data for name, data in files.items() if name not in (*first, *STYLES)}
-    return left | modules | {FIRST_STYLES: b"".join(files[name] for name in STYLES)}
+    return left | modules | {FIRST_STYLES: dense("\n".join(files[name].decode() for name in STYLES)).encode()}
 
 
 def without_comments(source: str) -> str:

@@ -15,6 +15,7 @@ _NAMES = re.compile(r"^(?:import|export)\s*\{([^}]*)\}\s*from\s*\"([^\"]+)\";", 
 _IMPORTED = re.compile(r"(?:^|;)(?:import|export)\b(?:[^\"();]*\bfrom)?\s*\"([^\"]+)\"", re.MULTILINE)
 _LATER = re.compile(r"\bimport\(\"(\.[^\"]+)\"\)")
 _REEXPORTED = re.compile(r"^export\s*\{([^}]*)\}", re.MULTILINE)
+_TYPE = re.compile(r"/\*\* @type [^\n]*?\*/ ?")
 _DECLARED = re.compile(r"^export (?=(?:async )?(?:class|const|function\*?) (\w+))", re.MULTILINE)
 
 
@@ -43,8 +44,8 @@ def pack(modules: Mapping[str, str], names: Collection[str], into: str) -> dict[
 
 
 def dense(source: str) -> str:
-    """Return a module without indentation and empty lines: no text of the page's modules goes on in a next line."""
-    return "\n".join(filter(None, map(str.strip, source.splitlines())))
+    """Return a script, style or page without indentation, empty lines and types; no text in it spans lines."""
+    return "\n".join(filter(None, map(str.strip, _TYPE.sub("", source).splitlines())))
 
 
 def _as_function(name: str, source: str, into: str) -> str:

@@ -2,7 +2,7 @@
 import { errorText, onLang, percent, t } from "../../words/words.js";
 import { Attachment, StoredImage } from "./attachment.js";
 import { byId, keepFocus, showText } from "../ui/dom.js";
-import { loadStyle } from "../ui/style.js";
+import { loadDialogs } from "../ui/dialogs.js";
 import { takeImages } from "./image_intake.js";
 
 /** @typedef {import("./attachment.js").Uploader} Uploader */
@@ -57,7 +57,7 @@ export class StartImage {
       const [{ MaskEditor }, { maskImage }] = await Promise.all([
         import("./mask_editor.js"),
         import("./mask_image.js"),
-        loadStyle("view.css"),
+        loadDialogs(),
       ]);
       return { editor: (this.#editor = new MaskEditor()), maskImage };
     });

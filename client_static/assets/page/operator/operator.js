@@ -30,8 +30,9 @@ const TYPED = 250;
  * @param {OperatorHost} host
  */
 export async function loadOperator(parent, host) {
-  // The first one has the style of dialogs.
-  await Promise.all([loadStyle("view.css"), loadStyle("operator.css"), loadLaterWords()]);
+  // The first two have the styles of dialogs and of what is in flight.
+  const styles = ["view.css", "board.css", "operator.css"].map(loadStyle);
+  await Promise.all([...styles, loadLaterWords()]);
   return new Operator(parent, host);
 }
 
