@@ -9,7 +9,7 @@ from playwright.async_api import FilePayload, Page, expect
 from clients import Json, WireClient
 from image_files import image_file
 from page_kit import FROZEN, has_state, is_shown, open_settings, tiles, view
-from page_world import World, scene
+from page_world import World, scene, shows
 
 
 async def made(world: World) -> Page:
@@ -25,13 +25,16 @@ async def made(world: World) -> Page:
 
 @scene
 async def empty(world: World) -> Page:
-    return await world.visit()
+    page = await world.visit()
+    await shows(page, "empty", "example", "tabs", "shapes", "operator-open")
+    return page
 
 
 @scene
 async def many_images(world: World) -> Page:
     page = await made(world)
     await tiles(page.get_by_test_id("generation").first).get_by_test_id("open").focus()
+    await shows(page, "open", "star", "reuse", "vary", "download", "delete")
     return page
 
 
@@ -39,7 +42,8 @@ async def many_images(world: World) -> Page:
 async def in_flight(world: World) -> Page:
     """Everything that a tile can be at once: landed, failed, running, being cancelled, waiting."""
     page = await world.visit()
-    await world.make(page, "a landed one", "a failed one demo:error", "another failed one demo:error=odd")
+    await world.make(page, "a landed one", "another failed one demo:error=odd")
+    await world.make(page, "a failed one demo:error", n=2)
     await world.make(page, f"a running one{FROZEN}4", f"one being cancelled{FROZEN}4", end=False)
     await world.make(page, "a waiting one", "a second one that waits", end=False, n=2)
     rows = page.get_by_test_id("board-row")
@@ -50,6 +54,7 @@ async def in_flight(world: World) -> Page:
         page.get_by_test_id("board-row").filter(has_text="one being cancelled").get_by_test_id("board-cancel").click()
     )
     await has_state(tile, "cancelling")
+    await shows(page, "step", "eta", "board-step", "board-left", "which-failed", "retry")
     return page
 
 
@@ -93,7 +98,8 @@ async def settings(world: World) -> Page:
     page = await world.visit()
     await open_settings(page)
     await page.get_by_test_id("guidance").fill("0")
-    await expect(page.get_by_test_id("negative-off")).to_be_visible()
+    await page.get_by_test_id("n").fill("4")
+    await shows(page, "settings", "negative-off", "cost")
     return page
 
 
@@ -116,7 +122,7 @@ async def settings_of_a_video(world: World) -> Page:
     page = await world.visit()
     await page.get_by_test_id("model").select_option("animator")
     await open_settings(page)
-    await expect(page.get_by_test_id("frames")).to_be_visible()
+    await shows(page, "frames", "model-hint")
     return page
 
 
@@ -126,6 +132,9 @@ async def several_lines(world: World) -> Page:
     await page.get_by_test_id("prompt").fill("a cat\na dog\na hen")
     await expect(page.get_by_test_id("lines")).to_be_visible()
     await page.get_by_test_id("seed-lock").click()
+    await shows(page, "shape-other")
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await shows(page, "changed")
     return page
 
 
@@ -139,6 +148,7 @@ async def grid_settings(world: World) -> Page:
     await page.get_by_test_id("grid-columns").select_option("guidance_scale")
     await page.get_by_test_id("generate").click()
     await expect(page.locator("#grid_rows_values-problem")).to_be_visible()
+    await shows(page, "grid-off")
     return page
 
 
@@ -152,6 +162,7 @@ async def grid(world: World) -> Page:
     await page.get_by_test_id("generate").click()
     await page.get_by_test_id("toast-act").click()
     await expect(page.get_by_test_id("grid-image")).to_have_count(9)
+    await shows(page, "grid-view", "grid-image")
     return page
 
 
@@ -166,7 +177,7 @@ async def start_image(world: World) -> Page:
 @scene
 async def start_from_an_image(world: World) -> Page:
     page = await start_image(world)
-    await expect(page.get_by_test_id("strength")).to_be_visible()
+    await shows(page, "start-field", "strength-field", "strength")
     return page
 
 
@@ -191,6 +202,7 @@ async def mask_editor(world: World) -> Page:
 async def image(world: World) -> Page:
     page = await made(world)
     await view(page.get_by_test_id("generation").first)
+    await shows(page, "viewer", "vary-note", "tag-add")
     return page
 
 
@@ -200,7 +212,7 @@ async def compared_images(world: World) -> Page:
     viewer = await view(page.get_by_test_id("generation").first)
     await viewer.get_by_test_id("viewer-compare").click()
     await viewer.get_by_test_id("viewer-next").click()
-    await expect(page.get_by_test_id("viewer-divider")).to_be_visible()
+    await shows(page, "viewer-pinned", "viewer-divider")
     return page
 
 
@@ -209,7 +221,7 @@ async def shared_image(world: World) -> Page:
     page = await made(world)
     viewer = await view(page.get_by_test_id("generation").first)
     await viewer.get_by_test_id("viewer-share").click()
-    await expect(page.get_by_test_id("viewer-share-note")).to_be_visible()
+    await shows(page, "viewer-link", "viewer-share-note")
     return page
 
 
@@ -218,7 +230,7 @@ async def video(world: World) -> Page:
     page = await world.visit(video_size="96x64")
     await world.make(page, "a boat on a lake", model="animator", steps=2)
     await view(page.get_by_test_id("generation").first)
-    await expect(page.get_by_test_id("viewer-video")).to_be_visible()
+    await shows(page, "viewer-video", "video")
     return page
 
 
@@ -227,7 +239,7 @@ async def bell(world: World) -> Page:
     page = await world.visit()
     await page.get_by_test_id("bell").click()
     await page.get_by_test_id("bell-notify").click()
-    await expect(page.get_by_test_id("bell-problem")).to_be_visible()
+    await shows(page, "bell-sheet", "bell-problem")
     return page
 
 
@@ -257,7 +269,7 @@ async def presets(world: World) -> Page:
     await page.get_by_test_id("presets-open").click()
     await page.get_by_test_id("preset-menu").last.click()
     await page.get_by_test_id("menu-item").last.click()
-    await expect(page.get_by_test_id("presets-undo")).to_be_visible()
+    await shows(page, "presets", "presets-done", "presets-undo")
     return page
 
 
@@ -272,7 +284,7 @@ async def change_of_a_preset(world: World) -> Page:
     await page.get_by_test_id("preset-menu").last.click()
     await page.get_by_test_id("menu-item").nth(1).click()
     await page.get_by_test_id("preset-name").fill("Portrait")
-    await expect(page.get_by_test_id("preset-stop")).to_be_visible()
+    await shows(page, "preset-form", "preset-prompt", "preset-save", "preset-stop")
     return page
 
 
@@ -285,6 +297,7 @@ async def what_to_find(world: World) -> Page:
         await client.ask(action="mark", task_id=task["task_id"], starred=True, tags=["sea"])
     await page.get_by_test_id("find-text").focus()
     await expect(page.get_by_test_id("find-choice").first).to_have_text("sea")
+    await shows(page, "find-sheet", "find-choice", "find-day")
     return page
 
 
@@ -302,5 +315,5 @@ async def nothing_found(world: World) -> Page:
     page = await made(world)
     await page.get_by_test_id("find-text").fill("volcano")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_test_id("find-nothing")).to_be_visible()
+    await shows(page, "find-nothing", "find-everything")
     return page

@@ -6,7 +6,7 @@ from playwright.async_api import Page, Route, expect
 
 from clients import eventually
 from page_kit import FROZEN, has_state, live, lose_the_line
-from page_world import AWAY, World, scene
+from page_world import AWAY, World, scene, shows
 from xinflight.cli import serving
 from xinflight.demo import Faults
 from xinflight.settings import Settings
@@ -35,7 +35,7 @@ async def chat(world: World) -> Page:
 async def new_chat(world: World) -> Page:
     page = await world.visit()
     await page.get_by_test_id("chat-tab").click()
-    await expect(page.get_by_test_id("chat-text")).to_be_visible()
+    await shows(page, "chat", "chat-text")
     return page
 
 
@@ -45,7 +45,7 @@ async def sign_in(world: World) -> Page:
     page = await world.open(url.partition("#")[0])
     await page.get_by_test_id("token").fill("wrong")
     await page.get_by_test_id("token").press("Enter")
-    await expect(page.get_by_test_id("token-problem")).to_be_visible()
+    await shows(page, "sign-in", "token-problem")
     return page
 
 
@@ -53,7 +53,7 @@ async def sign_in(world: World) -> Page:
 async def signed_in(world: World) -> Page:
     page = await world.open(await world.server(auth="tokens"))
     await live(page)
-    await expect(page.get_by_test_id("sign-out")).to_be_visible()
+    await shows(page, "who", "sign-out")
     return page
 
 
@@ -61,7 +61,7 @@ async def signed_in(world: World) -> Page:
 async def signed_out(world: World) -> Page:
     page = await signed_in(world)
     await page.get_by_test_id("sign-out").click()
-    await expect(page.get_by_test_id("sign-in-why")).to_be_visible()
+    await shows(page, "sign-in-why", "connect")
     return page
 
 
@@ -74,7 +74,7 @@ async def demo(world: World) -> Page:
     page = await world.open(url)
     await live(page)
     await page.get_by_test_id("connection").click()
-    await expect(page.get_by_test_id("line-demo")).to_be_visible()
+    await shows(page, "line-sheet", "line-models", "line-demo")
     return page
 
 
@@ -83,7 +83,7 @@ async def menu_of_a_phone(world: World) -> Page:
     page = await signed_in(world)
     await page.set_viewport_size({"width": 360, "height": 740})
     await page.get_by_test_id("tools-open").click()
-    await expect(page.get_by_test_id("theme")).to_be_visible()
+    await shows(page, "tools", "theme")
     return page
 
 
@@ -123,7 +123,7 @@ async def models_away(world: World) -> Page:
     """With what the chip says of it."""
     page = await world.visit(xinference_url=AWAY)
     await page.get_by_test_id("connection").click()
-    await expect(page.get_by_test_id("line-cure")).to_be_visible()
+    await shows(page, "trouble", "line-cure")
     return page
 
 

@@ -6,7 +6,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from clients import WireClient
 from page_kit import FROZEN
-from page_world import World, scene
+from page_world import World, scene, shows
 
 
 async def open_view(page: Page) -> None:
@@ -30,7 +30,7 @@ async def busy(world: World) -> Page:
 
 async def ask(page: Page, button: Locator) -> Page:
     await button.click()
-    await expect(page.get_by_test_id("operator-ask")).to_be_visible()
+    await shows(page, "operator-ask", "operator-no", "operator-yes")
     return page
 
 
@@ -50,7 +50,10 @@ async def operator_busy(world: World) -> Page:
     """With the queue of an owner, and what was done last."""
     page = await busy(world)
     await page.get_by_test_id("operator-first").last.click()
-    await expect(page.get_by_test_id("operator-said")).not_to_be_empty()
+    await shows(page, "operator-said", "operator", "operator-leave", "operator-as-of", "operator-notify-all")
+    await shows(page, "operator-running", "operator-next", "operator-entry", "operator-cancel", "operator-upstream")
+    await shows(page, "operator-find", "operator-owners", "operator-owner", "operator-counts", "operator-pause")
+    await shows(page, "operator-cancel-all", "operator-model", "operator-drain", "operator-notify")
     return page
 
 
@@ -85,7 +88,9 @@ async def operator_in_trouble(world: World) -> Page:
 @scene
 async def operator_writes(world: World) -> Page:
     page = await busy(world)
-    return await ask(page, page.get_by_test_id("operator-notify"))
+    await ask(page, page.get_by_test_id("operator-notify"))
+    await shows(page, "operator-text")
+    return page
 
 
 @scene

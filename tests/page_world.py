@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from clients import Recorder, WireClient, painter
 from conftest import Serve
@@ -33,6 +33,7 @@ SETTLED = """async () => {
     for (const animation of moving) animation.finish();
   }
 }"""
+SCENE_MODULES = ("page_scenes", "page_scenes_elsewhere", "page_scenes_at_times", "page_scenes_operator")
 AWAY = "http://127.0.0.1:9"
 
 Scene = Callable[["World"], Awaitable[Page]]
@@ -47,9 +48,15 @@ def scene(function: Scene) -> Scene:
 
 def all_scenes() -> dict[str, Scene]:
     """Return every state by its name."""
-    for module in ("page_scenes", "page_scenes_elsewhere", "page_scenes_operator"):
+    for module in SCENE_MODULES:
         import_module(module)
     return _SCENES
+
+
+async def shows(page: Page, *names: str) -> None:
+    """Expect what has one of these test ids to be in sight; what no scene expects, `test_page_states.py` reports."""
+    for name in names:
+        await expect(page.get_by_test_id(name).locator("visible=true").first).to_be_visible()
 
 
 @dataclass

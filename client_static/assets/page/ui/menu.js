@@ -22,18 +22,21 @@ export function openMenu(button, items, label) {
   menu.dataset.testid = "menu";
   menu.role = "menu";
   menu.ariaLabel = label;
+  const placed = () => place(menu, button.getBoundingClientRect());
   for (const item of items) menu.append(itemOf(item, () => menu.hidePopover()));
   menu.addEventListener("keydown", (event) => step(menu, event));
   menu.addEventListener("toggle", ({ newState }) => {
     if (newState !== "closed") return;
     button.ariaExpanded = "false";
+    removeEventListener("resize", placed);
     menu.remove();
   });
   // Beside the button, so that it belongs to the same part of the page; not within a list that is rendered anew.
   (button.closest("aside, header, section, main") ?? document.body).append(menu);
   menu.showPopover();
   button.ariaExpanded = "true";
-  place(menu, button.getBoundingClientRect());
+  placed();
+  addEventListener("resize", placed);
   const chosen = menu.querySelector("[aria-checked=true]") ?? menu.firstElementChild;
   if (chosen instanceof HTMLElement) chosen.focus();
 }
