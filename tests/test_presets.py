@@ -2,9 +2,8 @@
 
 import asyncio
 import io
-import sqlite3
 import zipfile
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -13,12 +12,16 @@ import pytest
 from clients import Json, Recorder, WireClient
 from conftest import Serve
 from xinflight.cli import serving
+from xinflight.errors import StorageUnavailable
 from xinflight.protocol import Preferences, Preset
 from xinflight.settings import Settings
-from xinflight.storage import SqliteStore, Store, StoredPreferences, StoredPresets
+from xinflight.storage import SqliteStore, Store, StoredPreferences, StoredPresets, sqlite_schema
 
 PORTRAIT = {"name": "Portrait", "settings": {"size": "512x768", "n": 2}, "prompt": "photo of {prompt}, 85mm"}
 SKETCH = {"name": "速写 ✏", "settings": {"steps": 4, "negative_prompt": None}}
+
+WITHOUT_PRESETS = 6
+"""The last schema that had none."""
 
 
 async def names(client: WireClient) -> list[str]:
@@ -137,16 +140,17 @@ async def test_presets_are_an_owners_until_it_is_forgotten(store: Store) -> None
     assert await store.library.presets("ann") is None
 
 
-async def test_a_database_without_presets_is_brought_up(tmp_path: Path) -> None:
+async def test_a_database_without_presets_is_brought_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was set before is still there."""
     preferences = StoredPreferences(version=1, preferences=Preferences(theme="dark"))
-    store = SqliteStore(tmp_path, full=False)
-    await store.open()
-    await store.library.set_preferences("ann", preferences)
-    await store.close()
-    with closing(sqlite3.connect(tmp_path / "xinflight.db")) as connection:
-        connection.execute("DROP TABLE presets")
-        connection.execute("PRAGMA user_version = 6")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_schema, "MIGRATIONS", sqlite_schema.MIGRATIONS[:WITHOUT_PRESETS])
+        store = SqliteStore(tmp_path, full=False)
+        await store.open()
+        await store.library.set_preferences("ann", preferences)
+        with pytest.raises(StorageUnavailable):
+            await store.library.presets("ann")
+        await store.close()
     store = SqliteStore(tmp_path, full=False)
     await store.open()
     assert await store.library.preferences("ann") == preferences
