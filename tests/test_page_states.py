@@ -27,10 +27,15 @@ ACTS = ("to_be_visible", "click", "fill", "press", "select_option")
 """What Playwright does only with what is in sight."""
 
 
+def html() -> str:
+    """Return the page, and what of it is loaded later."""
+    files = [PAGE / "templates" / "index.html", *(PAGE / "assets").glob("*.html")]
+    return "".join(path.read_text() for path in files)
+
+
 def at_times() -> set[str]:
     """Return the test ids of what is in sight at times: dialogs, popovers, what is hidden, what scripts make."""
-    template = (PAGE / "templates" / "index.html").read_text()
-    tags = [tag for tag in TAG.findall(template) if AT_TIMES.search(tag)]
+    tags = [tag for tag in TAG.findall(html()) if AT_TIMES.search(tag)]
     scripts = [path.read_text() for path in (PAGE / "assets" / "page").rglob("*.js")]
     return {first or second for text in (*tags, *scripts) for first, second in TEST_ID.findall(text)}
 
