@@ -68,19 +68,20 @@ def test_too_many_lines_are_counted(
 ) -> None:
     """What waits is bounded; the log says how many lines it lacks."""
     monkeypatch.setattr(log_writer, "WAITING_BYTES", 1000)
+    others = set(threading.enumerate())
     for _ in range(MANY):
         pipe.writer.write(LINE)
     waiting = pipe.writer.waiting
     assert 0 < waiting <= 1000
+    [writing] = set(threading.enumerate()) - others
     read: list[str] = []
     reading = threading.Thread(target=lambda: read.extend(pipe.read_all().splitlines()))
     with caplog.at_level(logging.WARNING):
         reading.start()
-        pipe.writer.finish()
+        # It tells what was lost after its last line, and `finish` does not wait for it any more then.
+        writing.join()
         pipe.writer.write("end\n")
         reading.join()
-        # The thread tells what was lost after its last line.
-        pipe.writer.finish()
     said = [record.getMessage() for record in caplog.records]
     assert said
     assert all("log lines lost" in line for line in said)
