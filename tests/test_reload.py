@@ -89,6 +89,7 @@ async def test_polls(stack: AsyncExitStack, emulate: Serve, engine: Recorder) ->
     await client.until(lambda message: message["type"] == "progress" and message["state"] == "starting")
     assert gateway.reload(msgspec.structs.replace(own, polls_per_second=100.0)) == []
     await client.until(lambda message: message["type"] == "progress" and message["progress"] > 0)
+    engine.thaw()
 
 
 class TestRequestLimits:

@@ -270,6 +270,7 @@ async def test_list_filters_and_tells_all(client: WireClient, engine: Recorder) 
     [image] = tasks["done"]["data"]
     assert image == client.of("done", "result")[0]["data"]["data"][0]
     assert (await client.ask(action="list", state="nonsense"))["type"] == "error"
+    engine.thaw()
 
 
 async def test_a_page_that_lists_and_resumes_misses_nothing(client: WireClient, other: WireClient) -> None:

@@ -85,6 +85,7 @@ async def test_an_abort_is_written_before_the_client_is_told(
     assert (await client.ask(action="cancel", task_id="a"))["type"] == "ok"
     order = ["abort" if b"/abort" in data else "ok" for data in written if b"/abort" in data or b'"ok"' in data]
     assert order == ["abort", "ok"]
+    engine.thaw()
 
 
 async def test_a_commit_is_a_handful_of_statements(tmp_path: Path) -> None:
