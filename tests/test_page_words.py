@@ -18,7 +18,7 @@ from xinflight.app import setup
 from xinflight.errors import leaves
 from xinflight.protocol import CancelOutcome, Step, UpstreamState
 from xinflight.web import pages
-from xinflight.web.words import FillWords, Words
+from xinflight.web.words import FillWords, Words, named_in
 
 pytest_plugins = ["page_fixtures"]
 
@@ -139,6 +139,18 @@ def test_the_page_has_words_for_everything_the_server_says() -> None:
     needed += [f"end.{end}" for end in CancelOutcome]
     needed += [f"upstream.{state}" for state in UpstreamState]
     assert [key for key in needed if not texts.get(key)] == []
+
+
+def test_scripts_come_with_the_texts_that_they_name() -> None:
+    keys = ["act.cancel", "act.delete", "code.busy", "codes.busy", "day.images_one", "day.images_other", "day.today"]
+    scripts = 't("act.cancel"); plural("day.images", n); t(`code.${error}`)'
+    assert list(named_in(dict.fromkeys(keys, ""), scripts)) == [
+        "act.cancel",
+        "code.busy",
+        "day.images_one",
+        "day.images_other",
+    ]
+    assert named_in({"act.cancel": "Cancel"}, "t(key)") == {}
 
 
 @pytest.mark.parametrize(("lang", "word"), [("en", "Generate"), ("zh-CN", "生成")])

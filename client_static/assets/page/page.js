@@ -1,6 +1,6 @@
 // @ts-check
 import { computed, signal } from "../vendor/signals-core/signals-core.js";
-import { t } from "../words/words.js";
+import { loadLaterWords, t } from "../words/words.js";
 import { Announcer } from "./status/announcer.js";
 import { StatusBar } from "./status/status.js";
 import { byId } from "./ui/dom.js";
@@ -90,7 +90,7 @@ export class Page {
   }
 
   /**
-   * Return a function that loads a part at its first use.
+   * Return a function that loads a part at its first use, after the texts that the page came without.
    * @template T
    * @param {() => Promise<T>} load imports the module of the part, and makes it
    * @returns {Lazy<T>}
@@ -104,7 +104,7 @@ export class Page {
       this.toasts.show(t("page.part_failed"), { label: t("page.load_again"), act: () => location.reload() });
       return null;
     };
-    return () => (loading ??= load().catch(failed));
+    return () => (loading ??= loadLaterWords().then(load).catch(failed));
   };
 
   #preferences = this.lazy(async () => {

@@ -21,6 +21,8 @@ let ordinals = new Intl.PluralRules(current, { type: "ordinal" });
 let percents = new Intl.NumberFormat(current, { style: "percent" });
 /** @type {Record<string, string>} */
 let table = {};
+/** Settles when the table has more than what the first screen needs. @type {Promise<void> | null} */
+let later = null;
 /** @type {Language[]} */
 let offered = [];
 /** What was asked for last: the texts of an earlier wish that arrive late are not used. */
@@ -64,12 +66,17 @@ export function nextLanguage() {
   return offered[(at + 1) % offered.length] ?? { tag: current, name: current, show: current };
 }
 
-/**
- * Load the texts that the page came without, since few people see the part that has them. Rejects if they can't be
- * loaded.
- */
-export async function loadLaterWords() {
-  const tag = current;
+/** Load the texts that the page came without, since its first screen has none of them. Rejects if they can't be loaded. */
+export function loadLaterWords() {
+  later ??= addWords(current).catch((error) => {
+    later = null;
+    throw error;
+  });
+  return later;
+}
+
+/** @param {string} tag */
+async function addWords(tag) {
   const texts = await fetchTexts(tag);
   // Another language came with all of its texts.
   if (current === tag) table = { ...table, ...texts };

@@ -62,6 +62,10 @@ class AssetFiles:
         """Return the file with this path."""
         return self._files.get(name)
 
+    def text(self, name: str) -> str:
+        """Return the text of the file with this path; raise KeyError if there is none."""
+        return self._files[name].data.decode()
+
     def modules(self, *entries: str) -> list[str]:
         """Return the paths of modules and of all that they import, each after the first that imports it.
 
@@ -70,7 +74,7 @@ class AssetFiles:
         """
         found = list(entries)
         for name in found:
-            for path in imports(name, self._files[name].data.decode()):
+            for path in imports(name, self.text(name)):
                 if path not in found:
                     found.append(path)
         return found

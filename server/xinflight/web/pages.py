@@ -14,7 +14,7 @@ from xinflight.web.client_static import CLIENT_STATIC
 from xinflight.web.context import HttpContext
 from xinflight.web.packing import dense
 from xinflight.web.static_content import StaticContent
-from xinflight.web.words import FillWords, Words, for_page
+from xinflight.web.words import FillWords, Words, named_in
 
 __all__ = ["Page"]
 
@@ -122,6 +122,7 @@ class Page:
         languages, texts = self._words.languages, self._words.texts[variant.lang]
         position = [language.tag for language in languages].index(variant.lang)
         assets = page_assets()
+        modules = assets.modules(ENTRY, *([] if self._context.login.mode == "none" else [ACCOUNT]))
         return {
             "lang": variant.lang,
             "theme": variant.theme,
@@ -131,12 +132,13 @@ class Page:
             "demo": self._context.gateway.demo,
             "version": self._version,
             "assets": f"assets/{assets.version}",
-            "modules": assets.modules(ENTRY, *([] if self._context.login.mode == "none" else [ACCOUNT])),
+            "modules": modules,
             "texts": texts,
             "words": {
                 "lang": variant.lang,
                 "languages": [language._asdict() for language in languages],
-                "texts": for_page(texts),
+                # The others are loaded with the first part that is loaded later.
+                "texts": named_in(texts, "".join(map(assets.text, modules))),
             },
             "next_language": languages[(position + 1) % len(languages)],
         }

@@ -7,15 +7,14 @@ from typing import NamedTuple
 import jinja2.ext
 import msgspec
 
-__all__ = ["FillWords", "Language", "Words", "for_page"]
+__all__ = ["FillWords", "Language", "Words", "named_in"]
 
 FIRST = "en"
 """The language that has all texts: what another file lacks is shown in it."""
-LATER = ("operator.", "presets.")
-"""What the keys of texts begin with that the page comes without: few people load the parts that have them."""
-
 _TAGGED = re.compile(r"<[a-z][^<>]*\sdata-t[^<>]*>(?P<full>(?!</))?")
 _KEYS = re.compile(r"\sdata-t(?P<place>-label|-hint|-title)?=\"(?P<key>[^\"]+)\"")
+_NAMED = re.compile(r"\"(\w+\.\w+)\"")
+_BEGUN = re.compile(r"`(\w+\.)\$\{")
 _ATTRIBUTES = {"-label": "aria-label", "-hint": "placeholder", "-title": "title"}
 
 
@@ -66,9 +65,11 @@ class FillWords(jinja2.ext.Extension):
         return _TAGGED.sub(fill, source)
 
 
-def for_page(texts: dict[str, str]) -> dict[str, str]:
-    """Return the texts that the page comes with."""
-    return {key: text for key, text in texts.items() if not key.startswith(LATER)}
+def named_in(texts: dict[str, str], scripts: str) -> dict[str, str]:
+    """Return the texts that scripts use: they name the key, it without the suffix of a number, or its group."""
+    keys = {named for key in _NAMED.findall(scripts) for named in (key, f"{key}_one", f"{key}_other")}
+    groups = tuple(_BEGUN.findall(scripts))
+    return {key: text for key, text in texts.items() if key in keys or key.startswith(groups)}
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 // @ts-check
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
-import { errorText, loadLaterWords, onLang, t } from "../../words/words.js";
+import { errorText, onLang, t } from "../../words/words.js";
 import { OwnPresets } from "../store/presets.js";
 import { byId } from "../ui/dom.js";
 import { openMenu } from "../ui/menu.js";
@@ -18,12 +18,12 @@ import { presetText } from "./preset_words.js";
 const [NAME, PROMPT, MOST] = [60, 2000, 100];
 
 /**
- * Load the style and the texts of the list of presets, and make it. Rejects if they can't be loaded.
+ * Load the style of the list of presets, and make it. Rejects if they can't be loaded.
  * @param {Page} page
  * @param {Form} form
  */
 export async function loadPresets(page, form) {
-  await Promise.all([loadStyle("presets.css"), loadLaterWords()]);
+  await loadStyle("presets.css");
   const list = new Presets(page, form);
   page.onLeave(() => list.clear());
   return list;

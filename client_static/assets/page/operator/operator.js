@@ -1,6 +1,6 @@
 // @ts-check
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
-import { duration, errorText, loadLaterWords, onLang, plural, t, when } from "../../words/words.js";
+import { duration, errorText, onLang, plural, t, when } from "../../words/words.js";
 import { keepFocus } from "../ui/dom.js";
 import { RowWalk } from "../ui/row_walk.js";
 import { loadStyle } from "../ui/style.js";
@@ -25,14 +25,13 @@ const TYPED = 250;
  */
 
 /**
- * Load the style and the texts of the view, and make the view. Rejects if they can't be loaded.
+ * Load the style of the view, and make the view. Rejects if they can't be loaded.
  * @param {HTMLElement} parent
  * @param {OperatorHost} host
  */
 export async function loadOperator(parent, host) {
   // The first two have the styles of dialogs and of what is in flight.
-  const styles = ["view.css", "board.css", "operator.css"].map(loadStyle);
-  await Promise.all([...styles, loadLaterWords()]);
+  await Promise.all(["view.css", "board.css", "operator.css"].map(loadStyle));
   return new Operator(parent, host);
 }
 
