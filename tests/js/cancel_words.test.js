@@ -28,7 +28,7 @@ test("one that ran is being stopped, then what that achieved is told", () => {
   const [one] = outputs(1);
   assert.equal(told([one], []), "“0” is being stopped.");
   one.state.cancel({ upstream: "stopped", seconds: 0.381 });
-  assert.equal(told([one], []), "“0” stopped after 0.38 s: the model is free again.");
+  assert.equal(told([one], []), "“0” stopped 0.38 s after the cancel: the model is free again.");
   const endings = { stopped: "free again", running_on: "computes to the end", unconfirmed: "has not confirmed" };
   for (const [upstream, words] of Object.entries(endings)) {
     const [other] = outputs(1);
@@ -44,7 +44,7 @@ test("the server knows better what had begun", () => {
   const [late, early] = outputs(2);
   late.state.cancel({ upstream: "stopped", seconds: 2 });
   early.state.cancel({ upstream: "never_started", seconds: 0 });
-  assert.equal(told([late], [late]), "“0” stopped after 2 s: the model is free again.");
+  assert.equal(told([late], [late]), "“0” stopped 2 s after the cancel: the model is free again.");
   assert.equal(told([early], []), "“1” cancelled before it started.");
 });
 

@@ -56,7 +56,7 @@ test("a cancel says what it achieved, as far as it is known", () => {
     state.cancel(outcome);
     return verdictText(state);
   };
-  assert.equal(cancelled({ upstream: "stopped", seconds: 0.384 }), "Stopped after 0.38 s: the model is free again.");
+  assert.equal(cancelled({ upstream: "stopped", seconds: 0.384 }), "Stopped 0.38 s after the cancel: the model is free again.");
   assert.equal(cancelled({ upstream: "stopped" }), "Stopped: the model is free again.");
   assert.equal(cancelled({}), "It was cancelled.");
 });
