@@ -119,9 +119,14 @@ async def test_the_page_opens_without_its_server(
         outside = [name for name in files if not re.fullmatch(re.escape(url) + r"(assets/v-[0-9a-f]{12}/.+)?", name)]
         assert outside == [], "no answer of the API, and no image"
     engine.thaw()
+    connection = page.get_by_test_id("connection")
+    await expect(connection).to_have_attribute("data-state", "reconnecting", timeout=SOON)
+    # What is cancelled from here on the server does not hear.
+    await tiles(running).get_by_test_id("cancel-image").click()
     await page.reload()
-    await expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "reconnecting", timeout=SOON)
+    await expect(connection).to_have_attribute("data-state", "reconnecting", timeout=SOON)
     await expect(page.get_by_test_id("away")).to_contain_text("你有一个任务正在进行")
+    await expect(page.get_by_test_id("away")).to_contain_text("此后取消的任务可能仍在继续")
     await expect(page.get_by_test_id("generate")).to_contain_text("生成")
 
 

@@ -4,7 +4,8 @@ import { afterEach, test } from "node:test";
 import { URL } from "node:url";
 
 import {
-  changeLang, duration, errorText, lang, measured, nextLanguage, onLang, ordinal, percent, plural, readWords, t, useWords,
+  changeLang, duration, errorText, lang, measured, nextLanguage, onLang, ordinal, percent, plural, readWords, sentences, t,
+  useWords,
 } from "../../client_static/assets/words/words.js";
 import { tables } from "./languages.js";
 
@@ -17,6 +18,13 @@ test("all languages have the same keys, and words for each", () => {
   assert.ok(others["zh-CN"]);
   for (const table of Object.values(others)) assert.deepEqual(Object.keys(table), Object.keys(en));
   for (const table of Object.values(tables)) for (const [key, text] of Object.entries(table)) assert.ok(text.trim(), key);
+});
+
+test("sentences follow each other as in the language", () => {
+  assert.equal(sentences(["It is {first}.", "", false, "And on."]), "It is {first}. And on.");
+  assert.equal(sentences([]), "");
+  useWords("zh-CN", others["zh-CN"]);
+  assert.equal(sentences(["一。", "二。", "三。"]), "一。二。三。");
 });
 
 test("all languages fill in the same values", () => {

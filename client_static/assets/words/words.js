@@ -133,6 +133,15 @@ export function plural(stem, n, values = {}) {
 }
 
 /**
+ * Join sentences as the language does: not every one has a space after its full stop.
+ * @param {readonly unknown[]} texts those that are empty or no texts are left out
+ */
+export function sentences(texts) {
+  const said = texts.flatMap((text) => (typeof text === "string" && text ? text : []));
+  return said.length ? said.reduce((first, then) => t("text.two", { first, then })) : "";
+}
+
+/**
  * Return the text for an error: ours if the code is known, else the server's message.
  * @param {{code: string, message?: string, limit?: string}} error
  */

@@ -1,5 +1,5 @@
 // @ts-check
-import { measured, plural, t } from "../../words/words.js";
+import { measured, plural, sentences, t } from "../../words/words.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 /** @typedef {import("../store/output_state.js").OutputState} OutputState */
@@ -28,7 +28,7 @@ export function cancelText(outputs, { waited, later }) {
   }
   if (name && begun.length) return outcomeText(name, begun[0]?.state);
   const before = name ? t("toast.cancelled", { name }) : idle ? plural("toast.cancelled_all", idle) : "";
-  return [before, outcomesText(begun)].filter(Boolean).join(" ");
+  return sentences([before, outcomesText(begun)]);
 }
 
 /** @param {OutputState} state @returns {boolean | null} null if nobody has told */

@@ -1,5 +1,5 @@
 // @ts-check
-import { errorText, ordinal, t } from "../../words/words.js";
+import { errorText, ordinal, sentences, t } from "../../words/words.js";
 import { part, showText } from "../ui/dom.js";
 import { OutputState } from "../store/output_state.js";
 import { verdictText } from "../store/output_words.js";
@@ -88,5 +88,5 @@ function noteText({ end }) {
   const notes = [];
   if (chat?.truncated) notes.push(t("chat.truncated"));
   if (chat?.finish_reason === "length") notes.push(t("chat.cut"));
-  return notes.join(" ");
+  return sentences(notes);
 }

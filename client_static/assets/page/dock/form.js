@@ -1,5 +1,5 @@
 // @ts-check
-import { onLang, plural, t } from "../../words/words.js";
+import { onLang, plural, sentences, t } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
 import { Chips } from "./chips.js";
 import { changesText, costText } from "./dock_words.js";
@@ -360,7 +360,7 @@ export class Form {
     if (this.#choice.none) hints.push(t("problem.no_model"));
     if (info && !info.defaults_known && info.steps === undefined) hints.push(t("form.defaults_unknown"));
     if (info && !info.true_cancel) hints.push(t(kind === "video" ? "form.no_true_cancel_video" : "form.no_true_cancel"));
-    showText(byId("model-hint", HTMLElement), hints.join(" "));
+    showText(byId("model-hint", HTMLElement), sentences(hints));
     this.#host.chosen(id ?? "");
     this.#showFields(kind);
     this.#size.offer(info?.size ?? "1024x1024", kind !== "video" && this.#start.given.image);

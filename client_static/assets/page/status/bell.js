@@ -1,6 +1,6 @@
 // @ts-check
 import { effect } from "../../vendor/signals-core/signals-core.js";
-import { onLang, plural, t } from "../../words/words.js";
+import { onLang, plural, sentences, t } from "../../words/words.js";
 import { keepLocal, readLocal } from "../store/storage.js";
 import { byId, showText } from "../ui/dom.js";
 
@@ -97,7 +97,7 @@ export class Bell {
     if (this.#sound.checked) this.#play();
     if (!this.#notify.checked || !document.hidden) return;
     const parts = [ready && plural("bell.ready", ready), failed && plural("bell.failed", failed)];
-    notify(parts.filter(Boolean).join(" "));
+    notify(sentences(parts));
   }
 
   #play() {

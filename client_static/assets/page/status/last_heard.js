@@ -1,9 +1,13 @@
 // @ts-check
-import { onLang, plural, t, when } from "../../words/words.js";
+import { onLang, plural, sentences, t, when } from "../../words/words.js";
 import { byId, showText } from "../ui/dom.js";
 
 /** @typedef {import("../../client/xinflight.js").Xinflight} Xinflight */
-/** @typedef {{ at: number, unfinished: number }} LastHeard Unix time in seconds, and how many generations were unfinished */
+/**
+ * `at`: Unix time in seconds; `unfinished`: how many generations were; `cancelled`: whether some were cancelled after that,
+ * which the server may not have heard.
+ * @typedef {{ at: number, unfinished: number, cancelled: boolean }} LastHeard
+ */
 
 /**
  * Says what became of the running work to somebody who opens the page while its server is away: how many generations
@@ -32,20 +36,26 @@ export class LastHeardBanner {
     };
     hear(client.status);
     client.on("status", hear);
-    addEventListener("pagehide", () => this.#live && this.#note());
-    document.addEventListener("visibilitychange", () => document.hidden && this.#live && this.#note());
+    addEventListener("pagehide", () => this.#leave());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#leave());
     onLang(() => this.#show(!this.#banner.hidden));
   }
 
   /** Forget what was noted: it is about somebody who is not here any more. */
   clear() {
     this.#live = false;
-    this.#write({ at: 0, unfinished: 0 });
+    this.#write({ at: 0, unfinished: 0, cancelled: false });
+  }
+
+  #leave() {
+    const last = this.#read();
+    if (this.#live) this.#note();
+    else if (last && this.#client.unfinished.some(({ wanted }) => wanted.size)) this.#write({ ...last, cancelled: true });
   }
 
   #note() {
     const unfinished = this.#client.unfinished.filter(({ acknowledged }) => acknowledged).length;
-    this.#write({ at: Date.now() / 1000, unfinished });
+    this.#write({ at: Date.now() / 1000, unfinished, cancelled: false });
   }
 
   /** @param {LastHeard} last */
@@ -62,15 +72,17 @@ export class LastHeardBanner {
     const last = away ? this.#read() : null;
     const time = last ? when(last.at, "short") : "";
     if (!last) showText(this.#banner, "");
-    else if (last.unfinished) showText(this.#banner, plural("away.unfinished", last.unfinished, { time }));
-    else showText(this.#banner, t("away.nothing", { time }));
+    else if (last.unfinished) {
+      const then = plural("away.unfinished", last.unfinished, { time });
+      showText(this.#banner, sentences([then, last.cancelled && t("away.cancelled")]));
+    } else showText(this.#banner, t("away.nothing", { time }));
   }
 
   /** @returns {LastHeard | null} */
   #read() {
     try {
-      const { at, unfinished } = JSON.parse(localStorage.getItem(this.#place) ?? "");
-      return at && typeof at === "number" && typeof unfinished === "number" ? { at, unfinished } : null;
+      const { at, unfinished, cancelled = false } = JSON.parse(localStorage.getItem(this.#place) ?? "");
+      return at && typeof at === "number" && typeof unfinished === "number" ? { at, unfinished, cancelled } : null;
     } catch {
       return null;
     }

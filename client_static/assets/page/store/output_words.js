@@ -1,5 +1,5 @@
 // @ts-check
-import { errorText, isKey, measured, ordinal, percent, t } from "../../words/words.js";
+import { errorText, isKey, measured, ordinal, percent, sentences, t } from "../../words/words.js";
 
 /** @typedef {import("../store/output_state.js").OutputState} OutputState */
 /** @typedef {import("../../client/xinflight.js").Progress} Progress */
@@ -43,7 +43,7 @@ export function figureText(state, now) {
  * @param {OutputState} state
  */
 export function verdictText(state) {
-  if (state.phase !== "cancelled") return [causeText(state), cureText(state)].filter(Boolean).join(" ");
+  if (state.phase !== "cancelled") return sentences([causeText(state), cureText(state)]);
   if (!state.outcome) return t("end.image");
   const { upstream, seconds } = state.outcome;
   return seconds === undefined ? t(`end.${upstream}_plain`) : t(`end.${upstream}`, { time: measured(seconds) });
@@ -72,7 +72,7 @@ export function whichFailed({ outputs: { length: n }, failed }) {
  * @param {(state: OutputState) => string} say
  */
 export function eachOnce(outputs, say) {
-  return [...new Set(outputs.map(({ state }) => say(state)))].filter(Boolean).join(" ");
+  return sentences([...new Set(outputs.map(({ state }) => say(state)))]);
 }
 
 /** What may help an output that failed; empty if nothing that is known does. @param {OutputState} state */
