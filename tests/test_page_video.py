@@ -49,6 +49,7 @@ async def test_a_video_is_shown_with_controls_and_saved(cinema: Studio) -> None:
     made = await generate(page, "a boat on a lake", steps=2)
     tile = tiles(made)
     await expect(tile).to_have_attribute("data-loaded", "true")
+    await expect(tile.get_by_test_id("length")).to_have_text(re.compile(r"▶ [\d.]+ s"))
     # The tile shows the first frame; the video itself is not loaded before it is played.
     shown = tile.get_by_test_id("video")
     poster = await shown.get_attribute("poster")

@@ -1,5 +1,5 @@
 // @ts-check
-import { duration, percent, t } from "../../words/words.js";
+import { duration, measured, percent, t } from "../../words/words.js";
 import { causeText, cureText, eachOnce, figureText, noteText, stepText, tileName, whichFailed } from "../store/output_words.js";
 import { hueOf } from "../ui/hue.js";
 import { fromTemplate, keepFocus, part, showText } from "../ui/dom.js";
@@ -39,6 +39,8 @@ export class Tile {
   #unavailable = false;
   /** @type {HTMLVideoElement | null} */
   #player = null;
+  /** Says that it is a video, and how long. @type {HTMLElement | null} */
+  #length = null;
   #parts = {
     open: part(this.element, "open", HTMLAnchorElement),
     image: part(this.element, "image", HTMLImageElement),
@@ -164,10 +166,19 @@ export class Tile {
     image.alt = this.output.generation.prompt;
     open.setAttribute("aria-label", t("act.open", { prompt: this.output.name }));
     const saved = downloadUrl(output.url);
+    if (this.output.isVideo) this.#showLength(output);
     if (download.getAttribute("href") === saved) return;
     open.href = addressOf(this.output);
     download.href = saved;
     this.#load();
+  }
+
+  /** @param {import("../../client/xinflight.js").OutputRef} video */
+  #showLength({ duration: seconds }) {
+    this.#length ??= this.#parts.open.appendChild(document.createElement("span"));
+    this.#length.className = "length";
+    this.#length.dataset.testid = "length";
+    showText(this.#length, seconds ? `▶ ${measured(seconds)}` : "▶");
   }
 
   #load() {
