@@ -1,4 +1,5 @@
 // @ts-check
+import { effect } from "../vendor/signals-core/signals-core.js";
 import { errorText, lang, percent, plural, t } from "../words/words.js";
 import { Form } from "./dock/form.js";
 import { offerPresets } from "./dock/preset_chip.js";
@@ -73,10 +74,15 @@ export function openStudio(page) {
     preferred: (dock) => page.choose({ dock }, SETTLED),
     lazy: page.lazy,
   });
+  /** Ends the offer to show everything, once that was done. @type {((text: string) => void) | undefined} */
+  let offered;
+  effect(() => {
+    if (!store.found.value) offered?.("");
+  });
   /** Show what was just asked for; who looks at what was found stays there, and is led to it. */
   const showNewest = () => {
     if (!store.found.value) sheet.showNewest();
-    else toasts.show(t("find.asked"), { label: t("find.everything"), act: () => void (location.hash = "") });
+    else offered = toasts.show(t("find.asked"), { label: t("find.everything"), act: () => void (location.hash = "") });
   };
   const openFlight = page.lazy(async () => {
     const [flying] = await Promise.all([import("./flight.js"), loadStyle("board.css")]);
