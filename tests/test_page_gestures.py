@@ -26,6 +26,18 @@ async def shown(studio: Studio) -> tuple[Page, Locator]:
     return page, await view(older)
 
 
+async def test_what_is_done_with_an_image_is_right_below_it(shown: tuple[Page, Locator]) -> None:
+    _, viewer = shown
+    facts = await viewer.get_by_test_id("facts").bounding_box()
+    assert facts
+    for name in ("viewer-star", "viewer-download", "viewer-delete"):
+        await expect(viewer.get_by_test_id(name)).to_be_in_viewport(ratio=1)
+        box = await viewer.get_by_test_id(name).bounding_box()
+        assert box
+        assert box["height"] >= 44
+        assert box["y"] + box["height"] <= facts["y"]
+
+
 async def test_a_swipe_walks_to_the_other_image_and_a_short_one_does_not(shown: tuple[Page, Locator]) -> None:
     page, viewer = shown
     fingers = await Fingers.on(page)
