@@ -151,7 +151,8 @@ async def test_two_windows_agree(studio: Studio) -> None:
     await studio.abort()
     for window in (left, right):
         await expect(window.get_by_test_id("generation")).to_have_count(0)
-        await expect(window.get_by_test_id("toast")).to_have_text(re.compile("“a mill demo:freeze=4” stopped .+ s after the cancel"))
+        toast = window.get_by_test_id("toast")
+        await expect(toast).to_have_text(re.compile("“a mill demo:freeze=4” stopped .+ s after the cancel"))
     await expect(started_left).to_have_count(0)
 
     await generate(right, "a barn", steps=2)
