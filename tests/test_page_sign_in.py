@@ -120,6 +120,27 @@ async def test_the_form(house: House) -> None:
     await is_shown(tiles(again.get_by_test_id("generation")).first)
 
 
+@pytest.mark.parametrize("way", ["paste", "password manager"])
+async def test_nobody_has_to_type_or_remember_the_token(house: House, way: str) -> None:
+    """WCAG 3.3.8: it can be pasted, and what a browser has saved it fills in, without an event."""
+    token = await house.token("ann")
+    context = await house.context()
+    page = await house.visit(context)
+    field = page.get_by_test_id("token")
+    await expect(field).to_be_focused()
+    if way == "paste":
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.evaluate("token => navigator.clipboard.writeText(` ${token}\\n`)", token)
+        await page.keyboard.press("ControlOrMeta+v")
+        await expect(field).not_to_have_value("")
+    else:
+        # Those look for a name before the password, in a form; the name is that of the server.
+        assert await field.evaluate("field => field.form.username.autocomplete") == "username"
+        await field.evaluate("(field, token) => { field.value = token; }", token)
+    await page.get_by_test_id("sign-in-submit").click()
+    await signed_in(page, "ann")
+
+
 async def test_the_form_in_chinese_on_a_phone(house: House) -> None:
     context = await house.context(lang="zh-CN", width=360)
     page = await house.visit(context)

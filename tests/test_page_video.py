@@ -97,6 +97,31 @@ async def test_the_film_strip_has_first_frames_and_no_players(cinema: Studio) ->
         await expect(frame).to_have_js_property("naturalWidth", 96)
 
 
+async def test_a_player_that_has_the_focus_keeps_its_keys(cinema: Studio) -> None:
+    page = await cinema.visit()
+    await open_settings(page)
+    await page.get_by_test_id("model").select_option("animator")
+    for prompt in ("a lake", "a boat"):
+        await expect(tiles(await generate(page, prompt, steps=2))).to_have_attribute("data-loaded", "true")
+    viewer = await view(page.get_by_test_id("generation").first)
+    title, video = page.locator("#viewer-title"), viewer.get_by_test_id("viewer-video")
+    await expect(video).to_have_js_property("videoWidth", 96)
+    await video.focus()
+    await video.evaluate("video => (window.heard = [], video.addEventListener('keydown', (key) => heard.push(key)))")
+    keys = ["ArrowRight", "PageDown", "s", "Delete"]
+    for key in keys:
+        await page.keyboard.press(key)
+        await expect(title).to_contain_text("a boat")
+    # The view neither took them nor did what they do beside the player.
+    assert await page.evaluate("heard.map(({ key }) => key)") == keys
+    await expect(viewer.get_by_test_id("viewer-star")).to_have_attribute("aria-pressed", "false")
+    await viewer.get_by_test_id("viewer-stage").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(title).to_contain_text("a lake")
+    await page.keyboard.press("ArrowLeft")
+    await expect(title).to_contain_text("a boat")
+
+
 async def test_a_model_that_takes_no_image_is_not_offered_with_one(cinema: Studio) -> None:
     page = await cinema.visit()
     await open_settings(page)

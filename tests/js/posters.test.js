@@ -31,6 +31,19 @@ test("what is shown is never let go, however much it is, and few are kept of wha
   assert.equal(drawn.length, 101, "it was let go");
 });
 
+test("those used last are kept, whenever they were drawn", async (context) => {
+  const { drawn, hold } = made(context);
+  const [first, ...others] = many(25).map(hold);
+  await Promise.all([first, ...others].map(({ url }) => url));
+  const again = hold("v0");
+  for (const { release } of [first, again, ...others]) release();
+  await settled();
+  assert.equal(await hold("v0").url, "blob:v0");
+  assert.equal(drawn.length, 25, "it was kept");
+  await hold("v1").url;
+  assert.equal(drawn.length, 26, "another was let go in its place");
+});
+
 test("one of two who show it lets it go, once, and it stays", async (context) => {
   const { freed, hold, clear } = made(context);
   const [one, other] = [hold("v"), hold("v")];
