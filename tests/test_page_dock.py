@@ -67,6 +67,14 @@ async def test_shape_number_and_seed_are_one_click_away(open_page: Open, emulate
     await expect(page.get_by_test_id("prompt")).to_have_value("a stone")
 
 
+async def test_no_more_images_are_offered_than_a_request_may_ask_for(
+    open_page: Open, emulate: Serve, serve: Serve
+) -> None:
+    url = await serve(xinference_url=await emulate(Recorder([QUICK])), outputs=4)
+    page = await open_page(url)
+    await expect(page.get_by_test_id("count-chips")).to_have_text("124")
+
+
 async def test_the_button_tells_what_it_costs_once_that_is_known(studio: Studio) -> None:
     page = await studio.visit()
     cost = page.get_by_test_id("cost")
