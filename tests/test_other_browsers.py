@@ -63,7 +63,7 @@ async def test_the_page_works(page: RemotePage, emulate: Serve, serve: Serve) ->
     await page.run(f'{KIT} await until(() => part("board").hidden, "the end of a cancel");')
 
     await page.run(f"""{KIT} tile("a red boat").querySelector("[data-testid=open]").click();
-      await until(() => part("viewer").open && part("viewer-image").naturalWidth > 0, "the view");
+      await until(() => part("viewer")?.open && part("viewer-image").naturalWidth > 0, "the view");
       history.back();
       await until(() => !part("viewer").open, "the sheet again");""")
 

@@ -44,18 +44,23 @@ async def test_the_percentage_in_the_title_never_falls(studio: Studio) -> None:
     page = await studio.visit()
     await page.evaluate(WATCH_TITLE)
     held = await generate(page, f"a slow bell{FROZEN}6")
-    await expect(page).to_have_title("60% (1 to come) – xinflight")
+    await expect(page).to_have_title(busy(1, at_least=60))
     other = await generate(page, f"a quick bell{FROZEN}8")
     # A new one begins at nothing, and half of all is done: the percentage waits until that is more than it was.
-    await expect(page).to_have_title("70% (2 to come) – xinflight")
+    await expect(page).to_have_title(busy(2, at_least=70))
     studio.engine.thaw()
     await is_shown(tiles(held))
     await is_shown(tiles(other))
     await expect(page).to_have_title("xinflight")
     titles: list[str] = await page.evaluate("window.titles")
-    percentages = [int(title.partition("%")[0]) for title in titles if "%" in title]
+    percentages = [int(told[1]) for title in titles if (told := re.search(r"(\d+)%", title))]
     assert percentages == sorted(percentages)
-    assert {60, 70} <= set(percentages)
+
+
+def busy(left: int, *, at_least: int) -> re.Pattern[str]:
+    """Match the title while so many are to come; on a busy machine it goes on by an estimate, marked with a sign."""
+    percents = "|".join(str(percent) for percent in range(at_least, 100))
+    return re.compile(rf"^(≈ )?({percents})% \({left} to come\) – xinflight$")
 
 
 async def test_without_a_line_nothing_counts_down_and_counts_say_what_was_heard_last(studio: Studio) -> None:
