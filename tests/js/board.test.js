@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { allDone, inOrder, moved } from "../../client_static/assets/page/board/rows.js";
+import { moved } from "../../client_static/assets/page/board/moving.js";
+import { allDone, inOrder } from "../../client_static/assets/page/board/rows.js";
 import { placesOf } from "../../client_static/assets/page/board/undo.js";
 
 function output(taskId, fields) {

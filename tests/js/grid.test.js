@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { axesOf, gridOf, gridRequests, numbersOf } from "../../client_static/assets/page/dock/grid.js";
+import { gridRequests, numbersOf } from "../../client_static/assets/page/dock/grid.js";
+import { axesOf, gridOf } from "../../client_static/assets/page/view/grid_layout.js";
 
 const OWN = { id: "ab12", seed: 77 };
 

@@ -12,7 +12,7 @@ import { RowMoves } from "./row_moves.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 /** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
-/** @typedef {import("./rows.js").Where} Where */
+/** @typedef {import("./moving.js").Where} Where */
 /** @typedef {import("../store/store.js").Store} Store */
 /** @typedef {import("./board_row.js").Row} Row */
 

@@ -1,5 +1,5 @@
 // @ts-check
-import { moved } from "./rows.js";
+import { moved } from "./moving.js";
 
 /** @typedef {import("./board_row.js").Row} Row */
 
@@ -12,7 +12,7 @@ const BEGIN = 8;
 /**
  * @typedef {object} RowMovesHost
  * @property {() => Row[]} rows in the order that is shown
- * @property {(taskId: string, where: import("./rows.js").Where) => void} move
+ * @property {(taskId: string, where: import("./moving.js").Where) => void} move
  * @property {(row: Row) => void} cancel
  */
 

@@ -14,8 +14,6 @@
  * @property {number | null} left
  */
 
-/** Where a waiting task goes, as `move` of the client takes it. @typedef {{before?: string, to?: "first" | "last"}} Where */
-
 /** Seconds by which a running output must be sooner to overtake another: estimates waver, and rows must not. */
 const SOONER = 2;
 
@@ -86,19 +84,4 @@ function compare(a, b) {
 export function allDone(outputs) {
   if (outputs.length === 0 || outputs.some(({ left }) => left === null)) return null;
   return Math.max(...outputs.map(({ left }) => left ?? 0));
-}
-
-/**
- * Where a waiting task goes if it is moved by some tasks, as the parameters of `move`; null if it can't go there.
- * @param {string[]} queue ids of the waiting tasks, each once, the next one first
- * @param {string} taskId
- * @param {number} by negative to be made sooner
- * @returns {Where | null}
- */
-export function moved(queue, taskId, by) {
-  const from = queue.indexOf(taskId);
-  const to = Math.min(Math.max(from + by, 0), queue.length - 1);
-  if (from < 0 || to === from) return null;
-  const before = queue.filter((id) => id !== taskId)[to];
-  return before === undefined ? { to: "last" } : { before };
 }

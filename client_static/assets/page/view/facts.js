@@ -1,9 +1,9 @@
 // @ts-check
 import { html, nothing } from "../../vendor/lit-html/lit-html.js";
 import { percent, t, when } from "../../words/words.js";
-import { axesOf } from "../dock/grid.js";
 import { AXIS_WORDS } from "../dock/grid_fields.js";
 import { GRID } from "./address.js";
+import { axesOf } from "./grid_layout.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationOutput} GenerationOutput */
 

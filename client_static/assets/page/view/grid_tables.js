@@ -1,10 +1,10 @@
 // @ts-check
-import { axesOf, gridOf } from "../dock/grid.js";
+import { axesOf, gridOf } from "./grid_layout.js";
 
 /** @typedef {import("../store/generation_state.js").GenerationState} GenerationState */
 /** @typedef {import("../dock/grid.js").Axis} Axis */
 
-/** The grid of one prompt. @typedef {import("../dock/grid.js").Grid<GenerationState> & {prompt: string}} GridTable */
+/** The grid of one prompt. @typedef {import("./grid_layout.js").Grid<GenerationState> & {prompt: string}} GridTable */
 
 /**
  * Arrange the generations of a grid that was asked for: one table for each of its prompts, in their order.

@@ -2,7 +2,6 @@
 import { effect, signal } from "../../vendor/signals-core/signals-core.js";
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { onLang, percent, t } from "../../words/words.js";
-import { axesOf } from "../dock/grid.js";
 import { AXIS_WORDS } from "../dock/grid_fields.js";
 import { GenerationState } from "../store/generation_state.js";
 import { stepText, verdictText } from "../store/output_words.js";
@@ -10,6 +9,7 @@ import { byId } from "../ui/dom.js";
 import { saveFile } from "../ui/downloads.js";
 import { FIND } from "../find/field.js";
 import { GRID, addressOf, leave } from "./address.js";
+import { axesOf } from "./grid_layout.js";
 import { tablesOf } from "./grid_tables.js";
 
 /** @typedef {import("../../client/xinflight.js").Task} Task */
