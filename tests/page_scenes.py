@@ -226,9 +226,16 @@ async def shared_image(world: World) -> Page:
 
 
 @scene
-async def video(world: World) -> Page:
+async def made_video(world: World) -> Page:
     page = await world.visit(video_size="96x64")
     await world.make(page, "a boat on a lake", model="animator", steps=2)
+    await shows(page, "length")
+    return page
+
+
+@scene
+async def video(world: World) -> Page:
+    page = await made_video(world)
     await view(page.get_by_test_id("generation").first)
     await shows(page, "viewer-video", "video")
     return page

@@ -175,9 +175,13 @@ export class Tile {
 
   /** @param {import("../../client/xinflight.js").OutputRef} video */
   #showLength({ duration: seconds }) {
-    this.#length ??= this.#parts.open.appendChild(document.createElement("span"));
-    this.#length.className = "length";
-    this.#length.dataset.testid = "length";
+    if (!this.#length) {
+      this.#length = document.createElement("span");
+      this.#length.className = "length";
+      this.#length.dataset.testid = "length";
+      // Not within the link, whose name is what it opens.
+      this.#parts.open.after(this.#length);
+    }
     showText(this.#length, seconds ? `▶ ${measured(seconds)}` : "▶");
   }
 
