@@ -126,7 +126,7 @@ async def test_the_page_opens_without_its_server(
     await page.reload()
     await expect(connection).to_have_attribute("data-state", "reconnecting", timeout=SOON)
     await expect(page.get_by_test_id("away")).to_contain_text("你有一个任务正在进行")
-    await expect(page.get_by_test_id("away")).to_contain_text("此后取消的任务可能仍在继续")
+    await expect(page.get_by_test_id("away")).to_contain_text("此后取消的任务，会在当时的标签页恢复连接后取消")
     await expect(page.get_by_test_id("generate")).to_contain_text("生成")
 
 
