@@ -5,6 +5,7 @@ import re
 from playwright.async_api import Locator, Page, expect
 
 from page_kit import FROZEN, Studio, choose, facts, fits, generate, has_state, is_shown, lose_the_line, tiles
+from page_world import settle
 
 pytest_plugins = ["page_fixtures"]
 
@@ -227,6 +228,8 @@ async def test_single_keys_are_listed_and_can_be_turned_off(studio: Studio) -> N
     await expect(listed).to_be_visible()
     await page.keyboard.press("Escape")
     await expect(listed).to_be_hidden()
+    # The list's end is told to the page, and the focus given back, after it is out of sight.
+    await settle(page)
     await page.locator("body").press("p")
     await expect(page.get_by_test_id("prompt")).to_be_focused()
     # What is typed is no shortcut.
