@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from factories import accept, append, draw, end, finished, ids, lease, make_task, result
-from xinflight.errors import StorageUnavailable
+from xinflight.errors import StorageUnavailable, StoreUnusable
 from xinflight.storage import SqliteStore, sqlite_database, sqlite_schema
 from xinflight.storage.spare_file import SPARE_BYTES, SpareFile
 
@@ -129,7 +129,9 @@ async def test_a_server_starts_on_a_full_disk(tmp_path: Path, monkeypatch: pytes
 
     def connect_on_a_full_disk(path: Path, **options: Any) -> sqlite3.Connection:
         if spare.exists():
-            raise sqlite3.OperationalError("disk I/O error")
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+            raise error
         return connect(path, **options)
 
     monkeypatch.setattr(sqlite_database, "connect", connect_on_a_full_disk)
@@ -139,6 +141,18 @@ async def test_a_server_starts_on_a_full_disk(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(StorageUnavailable, match="full"):
             await second.commit([accept(make_task("new"))])
         await second.delete(old.uid)
+
+
+async def test_a_database_that_can_not_be_opened_costs_no_room(tmp_path: Path) -> None:
+    """Only a full disk does: here tables are missing."""
+    spare = tmp_path / "xinflight.spare"
+    await asyncio.to_thread(SpareFile(spare).make)
+    database = sqlite3.connect(tmp_path / "xinflight.db")
+    database.execute(f"PRAGMA user_version = {len(sqlite_schema.MIGRATIONS) - 1}")
+    database.close()
+    with pytest.raises(StoreUnusable):
+        await SqliteStore(tmp_path, full=False).open()
+    assert spare.exists()
 
 
 def test_a_disk_that_is_almost_full_is_not_filled_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

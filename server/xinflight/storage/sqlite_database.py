@@ -39,6 +39,8 @@ WAL_PAGES = 16_000
 never checkpoints all of it, and it can't begin anew."""
 SPARE_PAGES = 1000
 """Empty pages, 4 MB, that the file keeps for what comes next."""
+FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""What SQLite says of a full disk: the database or the WAL has no room, or the index of the WAL."""
 PAGES_AT_ONCE = 500
 """Empty pages that are given back in one step, between which commits go on."""
 
@@ -97,10 +99,10 @@ class SqliteDatabase:
         self._take_lock()
         try:
             return self._open_file()
-        except sqlite3.OperationalError:
-            if not self._spare.use():
-                raise
+        except sqlite3.OperationalError as error:
             # On a full disk not even the WAL's index can be made, and nobody could delete anything after a restart.
+            if not _is_full(error) or not self._spare.use():
+                raise
             log.warning("the disk is full; the last room is used")
             if self._write is not None:
                 self._write.close()
@@ -242,7 +244,7 @@ class SqliteDatabase:
             try:
                 return transact()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._spare.use():
+                if not _is_full(error) or not self._spare.use():
                     raise
             log.warning("the disk is full; the last room is used")
             return transact()
@@ -286,6 +288,11 @@ class SqliteDatabase:
             log.exception("WAL not checkpointed")
         finally:
             self._checkpoint = None
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    """Tell whether the disk is full. What Python's module raises by itself has no code."""
+    return getattr(error, "sqlite_errorcode", None) in FULL
 
 
 def _boot_id() -> str:
