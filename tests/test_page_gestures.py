@@ -52,6 +52,17 @@ async def test_a_swipe_walks_to_the_other_image_and_a_short_one_does_not(shown: 
     assert await viewer.get_by_test_id("viewer-image").evaluate("image => image.style.translate") == "0px"
 
 
+async def test_a_tap_right_after_a_swipe_counts(shown: tuple[Page, Locator]) -> None:
+    """It does not stop a fling, of which nothing is seen."""
+    page, viewer = shown
+    fingers, star = await Fingers.on(page), viewer.get_by_test_id("viewer-star")
+    stage, at = await middle(viewer.get_by_test_id("viewer-stage")), await middle(star)
+    for pressed in ("true", "false", "true", "false"):
+        await fingers.swipe(stage, (30, 0))
+        await fingers.tap(at)
+        await expect(star).to_have_attribute("aria-pressed", pressed)
+
+
 async def test_a_swipe_down_closes_the_image_and_one_up_does_not(shown: tuple[Page, Locator]) -> None:
     page, viewer = shown
     fingers, at = await Fingers.on(page), await middle(viewer.get_by_test_id("viewer-stage"))
@@ -120,7 +131,7 @@ async def test_a_row_that_is_swiped_off_the_board_comes_back_with_undo(studio: S
     await expect(rows).to_have_count(3)
     await fingers.swipe(at, (-150, 4))
     await expect(rows).to_have_count(2)
-    await page.get_by_test_id("toast-act").click()
+    await fingers.tap(await middle(page.get_by_test_id("toast-act")))
     await expect(waiting).to_contain_text("a fox")
     studio.engine.thaw()
 
@@ -143,7 +154,7 @@ async def test_a_ring_that_is_swiped_off_the_ribbon_comes_back_with_undo(studio:
     await expect(rings).to_have_count(2)
     await expect(page.get_by_test_id("board")).to_be_hidden()
     await expect(page.get_by_test_id("toast")).to_contain_text("“a fox” cancelled before it started.")
-    await page.get_by_test_id("toast-act").click()
+    await fingers.tap(await middle(page.get_by_test_id("toast-act")))
     await expect(rings).to_have_count(3)
     await fingers.swipe(await middle(rings.last), (90, -4))
     await expect(rings).to_have_count(2)

@@ -302,5 +302,7 @@ async def test_one_finger_paints_a_mask_and_two_enlarge_it(atelier: Studio) -> N
     await fingers.touch("Start", (x, y - 50), (x, y + 50))
     await fingers.touch("End")
     assert await canvas.evaluate(painted) == pytest.approx(once, rel=0.02)
-    await page.get_by_test_id("mask-done").click()
+    done = await middle(page.get_by_test_id("mask-done"))
+    await fingers.swipe((x - 50, y), (100, 0))
+    await fingers.tap(done)
     await expect(page.get_by_test_id("start-status")).to_contain_text("repaints a part")

@@ -1,4 +1,5 @@
 // @ts-check
+import { preventFling } from "../ui/dom.js";
 import { moved } from "./moving.js";
 
 /** @typedef {import("./board_row.js").Row} Row */
@@ -23,6 +24,8 @@ const BEGIN = 8;
 export class RowMoves {
   #list;
   #host;
+  /** Whether a row is being swiped. */
+  #swiping = false;
 
   /**
    * @param {HTMLElement} list
@@ -35,6 +38,8 @@ export class RowMoves {
     list.addEventListener("keydown", (event) => this.#key(event));
     list.addEventListener("pointerdown", (event) => this.#press(event));
     rings.addEventListener("pointerdown", (event) => this.#flick(event));
+    preventFling(rings);
+    preventFling(list, () => this.#swiping);
   }
 
   /** Ids of the waiting tasks, each once, in the order that is shown. */
@@ -158,9 +163,12 @@ export class RowMoves {
     const by = (/** @type {PointerEvent} */ { clientX }) => clientX - down.clientX;
     follow(down, {
       moves: (move) => {
-        if (Math.abs(by(move)) > BEGIN) element.style.translate = `${by(move)}px 0`;
+        if (Math.abs(by(move)) < BEGIN) return;
+        this.#swiping = true;
+        element.style.translate = `${by(move)}px 0`;
       },
       ends: (up) => {
+        this.#swiping = false;
         element.style.translate = "";
         if (up && Math.abs(by(up)) > SWIPE) this.#host.cancel(row);
       },

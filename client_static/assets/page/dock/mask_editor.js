@@ -1,5 +1,5 @@
 // @ts-check
-import { byId, part } from "../ui/dom.js";
+import { byId, part, preventFling } from "../ui/dom.js";
 import { isUndo } from "../ui/shortcuts.js";
 import { WHOLE, moved, zoomed } from "../view/zoom.js";
 import { Strokes } from "./strokes.js";
@@ -62,6 +62,7 @@ export class MaskEditor {
       this.#answer(this.#dialog.returnValue === "done" ? this.#strokes : null);
     });
     this.#size.addEventListener("input", () => this.#showRing());
+    preventFling(this.#canvas);
     this.#canvas.addEventListener("pointerdown", (event) => this.#press(event));
     this.#canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of /** @type {const} */ (["pointerup", "pointercancel"])) {

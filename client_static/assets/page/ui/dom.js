@@ -63,3 +63,14 @@ export function keepFocus(root, change, nextBest) {
   const now = document.activeElement;
   if (had && (!now || !root.contains(now) || now.closest("[hidden]"))) nextBest().focus();
 }
+
+/**
+ * Keep touches that move on an element, while `when` says that it uses them, from starting a fling. Chromium starts one
+ * even where `touch-action` forbids to pan, and a tap within the next second, wherever it is, would only stop it.
+ * @param {HTMLElement} element
+ * @param {() => boolean} when
+ */
+export function preventFling(element, when = () => true) {
+  const prevent = (/** @type {TouchEvent} */ event) => event.cancelable && when() && event.preventDefault();
+  element.addEventListener("touchmove", prevent, { passive: false });
+}

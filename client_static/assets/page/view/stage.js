@@ -1,4 +1,5 @@
 // @ts-check
+import { preventFling } from "../ui/dom.js";
 import { WHOLE, actual, moved, zoomed } from "./zoom.js";
 
 /** @typedef {import("./zoom.js").Lie} Lie */
@@ -42,6 +43,7 @@ export class Stage {
     this.#frame = frame;
     this.#images = images;
     this.#host = host;
+    preventFling(frame);
     frame.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     // Not of a finger: not every browser makes a double click of two taps.
     frame.addEventListener("dblclick", (event) => !this.#finger && this.#toggle(event));
