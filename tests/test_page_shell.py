@@ -160,7 +160,9 @@ async def test_each_of_two_gateways_keeps_its_own_page(context: BrowserContext) 
         page = await opened(context, url)
         await page.get_by_test_id("lang").click()
         await expect(page.get_by_test_id("generate")).to_contain_text("生成")
-        await page.goto(f"{url}other/")
+        # Until it has a worker of its own, the nearest one is the worker above it.
+        async with context.expect_event("serviceworker", lambda worker: worker.url.startswith(f"{url}other/")):
+            await page.goto(f"{url}other/")
         await expect(page.get_by_test_id("generate")).to_contain_text("Generate")
         worker = await page.evaluate("navigator.serviceWorker.ready.then((worker) => worker.scope)")
         assert worker == f"{url}other/"
