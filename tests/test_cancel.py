@@ -8,6 +8,7 @@ import pytest
 from clients import Json, Recorder, ShiftedClock, WireClient, eventually, painter, set_timeouts
 from conftest import Front
 from xinflight.demo import EmulatorOptions, Faults, Replica
+from xinflight.demo.process import ReplicaView
 from xinflight.model import MediaInfo
 from xinflight.storage import FileBlobs
 from xinflight.upstream import attempt as xinference_attempt
@@ -332,11 +333,20 @@ async def test_a_model_made_anew_gives_the_slot_back(
     """A new `created_ts` shows that the old process, and with it the request, is gone."""
     set_timeouts(monkeypatch, confirm=0.1)
     monkeypatch.setattr(xinference_attempt, "CHECK_PAUSE", 0.05)
+    asked = asyncio.Event()
+
+    def replicas(uid: str) -> list[ReplicaView]:
+        asked.set()
+        return Recorder.replicas(engine, uid)
+
+    monkeypatch.setattr(engine, "replicas", replicas)
     engine.faults = Faults(hang=True, requests=1)
     await start(client, "a")
     await client.until(lambda m: m.get("step") == "decoding")
     await cancel(client, "a")
     await client.ends("a")
+    # What it has to differ from is known.
+    await asked.wait()
     shift = 100.0
     real = engine.clock.time
     monkeypatch.setattr(engine.clock, "time", lambda: real() + shift)
