@@ -1,9 +1,11 @@
 // @ts-check
+import { repeat } from "../../vendor/lit-html/directives/repeat.js";
 import { html, nothing, render } from "../../vendor/lit-html/lit-html.js";
 import { errorText, onLang, t } from "../../words/words.js";
 import { OwnPresets } from "../store/presets.js";
 import { byId } from "../ui/dom.js";
 import { openMenu } from "../ui/menu.js";
+import { RowWalk } from "../ui/row_walk.js";
 import { isUndo, keysOn } from "../ui/shortcuts.js";
 import { loadStyle } from "../ui/style.js";
 import { PLACE } from "./around.js";
@@ -37,8 +39,7 @@ export class Presets {
   #root = document.createElement("section");
   #body = document.createElement("div");
   #chip = byId("presets-open", HTMLButtonElement);
-  /** The preset that is reached by Tab; the others by the arrow keys. */
-  #at = "";
+  #walk = new RowWalk(this.#root, { list: "ul", row: "li" });
   /** The preset whose name and text are being changed; null: what is set now is to be saved. @type {Preset | null} */
   #edited = null;
   /** What was written last as a name. */
@@ -89,13 +90,16 @@ export class Presets {
     this.#problem = "";
     this.#write(null);
     this.#render();
-    this.#focus();
+    this.#focus(this.#form.preset.name);
   }
 
-  /** Focus the preset that can be reached, or where the first one is named. */
-  #focus() {
-    const first = this.#root.querySelector("[data-preset][tabindex='0']") ?? this.#root.querySelector("input");
-    if (first instanceof HTMLElement) first.focus();
+  /** Focus the preset of that name, or the one at which Tab stops; without any, where the first one is named. */
+  #focus(name = "") {
+    /** @type {NodeListOf<HTMLElement>} */
+    const buttons = this.#root.querySelectorAll("[data-preset]");
+    const presets = [...buttons];
+    const found = presets.find(({ dataset }) => dataset.preset === name) ?? presets.find(({ tabIndex }) => tabIndex === 0);
+    (found ?? this.#field("name")).focus();
   }
 
   /** Another list is there. */
@@ -106,7 +110,7 @@ export class Presets {
     if (this.#own.known && name !== "" && !names.includes(name)) this.#form.use({ ...this.#form.preset, name: "" });
     const empty = this.#body.querySelector("[data-preset]") === null;
     this.#render();
-    if (empty && this.#root.matches(":popover-open") && !this.#name) this.#focus();
+    if (empty && this.#root.matches(":popover-open") && !this.#name) this.#focus(this.#form.preset.name);
   }
 
   /** @param {KeyboardEvent} event */
@@ -118,21 +122,10 @@ export class Presets {
       return;
     }
     if (!(target instanceof HTMLElement) || target.closest("input, textarea, .menu")) return;
-    const { list } = this.#own;
-    const digit = /^[1-9]$/.test(key) && keysOn() ? list[Number(key) - 1] : undefined;
-    if (digit) {
-      event.preventDefault();
-      this.#use(digit);
-      return;
-    }
-    const at = list.findIndex(({ name }) => name === this.#at);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: list.length - 1 }[key];
-    const next = to === undefined || !target.closest("li") ? undefined : list[to];
-    if (!next) return;
+    const preset = /^[1-9]$/.test(key) && keysOn() ? this.#own.list[Number(key) - 1] : undefined;
+    if (!preset) return;
     event.preventDefault();
-    this.#at = next.name;
-    this.#render();
-    this.#focus();
+    this.#use(preset);
   }
 
   /** Whether a model is there, as far as is known. @param {string} id */
@@ -148,7 +141,6 @@ export class Presets {
     const there = model === "" || this.#running(model);
     const settings = there ? preset.settings : { ...preset.settings, model: before.settings.model ?? null };
     this.#form.use({ ...preset, settings });
-    this.#at = preset.name;
     this.#root.hidePopover();
     this.#chip.focus();
     const text = t(there ? "presets.used" : "presets.used_away", { name: preset.name, model });
@@ -185,11 +177,8 @@ export class Presets {
 
   /** @param {Preset} preset */
   async #remove({ name }) {
-    const at = this.#own.list.findIndex((preset) => preset.name === name);
     if (!(await this.#change({ delete: [name] }, t("presets.deleted", { name })))) return;
     if (this.#edited?.name === name) this.#write(null);
-    const { list } = this.#own;
-    this.#at = (list[at] ?? list.at(-1))?.name ?? "";
     this.#render();
     this.#focus();
   }
@@ -218,12 +207,11 @@ export class Presets {
     const preset = { name, settings: (edited ?? set).settings, prompt };
     const renamed = edited && edited.name !== name ? [edited.name] : [];
     if (!(await this.#change({ delete: renamed, save: [preset] }, t("presets.saved", { name })))) return;
-    this.#at = name;
     // The dock is set to what was saved; what was only changed leaves it alone, unless it is what the dock is set to.
     if (!edited || set.name === edited.name) this.#form.use(preset);
     this.#write(null);
     this.#render();
-    this.#focus();
+    this.#focus(name);
   }
 
   /** @param {"name" | "prompt"} name @returns {HTMLInputElement | HTMLTextAreaElement} */
@@ -248,16 +236,14 @@ export class Presets {
 
   #render() {
     const { list } = this.#own;
-    if (!list.some(({ name }) => name === this.#at)) this.#at = list[0]?.name ?? "";
-    render(
-      html`<header><h3 id="presets-title">${t("dock.presets")}</h3>
+    const row = (/** @type {Preset} */ preset) => this.#row(preset, list.indexOf(preset));
+    const template = html`<header><h3 id="presets-title">${t("dock.presets")}</h3>
           <button type="button" class="icon" popovertarget="presets" popovertargetaction="hide" aria-label=${t("act.close")} title=${t("act.close")}><svg><use href="#i-close" /></svg></button></header>
         <p class="done" role="status" data-testid="presets-done">${this.#done ? this.#doneTemplate(this.#done) : nothing}</p>
         ${list.length ? nothing : html`<p class="hint" data-testid="presets-none">${t("presets.none")}</p>`}
-        <ul role="list">${list.map((preset, at) => this.#row(preset, at))}</ul>
-        ${this.#formTemplate()}`,
-      this.#body,
-    );
+        <ul role="list">${repeat(list, ({ name }) => name, row)}</ul>
+        ${this.#formTemplate()}`;
+    this.#walk.keep(() => render(template, this.#body));
   }
 
   /** @param {{text: string}} done */
@@ -271,10 +257,8 @@ export class Presets {
    */
   #row(preset, at) {
     const { name, settings, prompt } = preset;
-    const index = name === this.#at ? "0" : "-1";
     const set = this.#form.preset.name === name;
     const menu = (/** @type {Event} */ { currentTarget }) => {
-      this.#at = name;
       openMenu(/** @type {HTMLElement} */ (currentTarget), [
         { label: t("presets.overwrite"), act: () => void this.#overwrite(name) },
         { label: t("presets.edit"), act: () => this.#edit(preset) },
@@ -282,11 +266,11 @@ export class Presets {
       ], name);
     };
     return html`<li>
-      <button type="button" class="plain preset" data-preset data-testid="preset" tabindex=${index} aria-current=${set ? "true" : nothing} @click=${() => this.#use(preset)}>
+      <button type="button" class="plain preset" data-preset=${name} data-testid="preset" aria-current=${set ? "true" : nothing} @click=${() => this.#use(preset)}>
         <b dir="auto">${name}</b>${at < 9 ? html`<kbd aria-hidden="true">${at + 1}</kbd>` : nothing}
         <small dir="auto">${presetText(settings, (model) => this.#running(model))}</small>
         ${prompt ? html`<small class="text" dir="auto">${prompt.replaceAll(PLACE, "…")}</small>` : nothing}</button>
-      <button type="button" class="icon" data-testid="preset-menu" tabindex=${index} aria-haspopup="menu" aria-label=${t("presets.more", { name })} @click=${menu}><svg><use href="#i-dots" /></svg></button>
+      <button type="button" class="icon" data-testid="preset-menu" aria-haspopup="menu" aria-label=${t("presets.more", { name })} @click=${menu}><svg><use href="#i-dots" /></svg></button>
     </li>`;
   }
 

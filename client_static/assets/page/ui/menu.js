@@ -25,6 +25,10 @@ export function openMenu(button, items, label) {
   const placed = () => place(menu, button.getBoundingClientRect());
   for (const item of items) menu.append(itemOf(item, () => menu.hidePopover()));
   menu.addEventListener("keydown", (event) => step(menu, event));
+  // Browsers give the focus back by themselves, but not where the button is in a popover.
+  menu.addEventListener("beforetoggle", ({ newState }) => {
+    if (newState === "closed" && menu.contains(document.activeElement)) button.focus();
+  });
   menu.addEventListener("toggle", ({ newState }) => {
     if (newState !== "closed") return;
     button.ariaExpanded = "false";
