@@ -94,6 +94,20 @@ async def test_brotli_is_preferred_where_it_is_installed(serve: Serve, path: str
     assert headers["ETag"] == zipped["ETag"]
 
 
+async def test_the_first_screen_stays_small(serve: Serve) -> None:
+    """What the page names to be loaded at once, and itself: over a slow line each 10 KB are 50 ms."""
+    pytest.importorskip("brotli")
+    url = await serve(xinference_url=AWAY)
+    page = (await get(url))[2].decode()
+    found: list[str] = re.findall(
+        r'<link rel="(?:stylesheet|modulepreload)" href="([^"]+)"|<script [^>]*src="([^"]+)"', page
+    )
+    paths = ["", *("".join(either) for either in found)]
+    assert len(paths) == 6
+    sizes = {path: len((await get(url + path, Accept_Encoding="br"))[2]) for path in paths}
+    assert sum(sizes.values()) <= 60_000, sizes
+
+
 async def test_gzip_is_sent_where_brotli_is_not_installed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brotli", None)
     monkeypatch.setattr(static_content, "CODINGS", static_content.codings())

@@ -95,4 +95,5 @@ def test_every_module_is_written_as_joining_needs_it() -> None:
             source = data.decode()
             for begun in re.finditer(r"^(?:import|export)\b", source, re.MULTILINE):
                 assert known.match(source, begun.start()), (name, source[begun.start() :][:80])
+            assert not re.search(r"(?<![\w$])_\d+\b", source), name
             assert name == "page/main.js" or not re.search(r"^(?:const .* = )?await\b", source, re.MULTILINE), name

@@ -5,7 +5,6 @@ import { takeToken } from "./account/token.js";
 import { openBar } from "./bar.js";
 import { offerChat } from "./chat_tab.js";
 import { Page } from "./page.js";
-import { offerOperator } from "./operator_button.js";
 import { keepShell } from "./status/shell.js";
 import { remember } from "./store/memory.js";
 import { openStudio } from "./studio.js";
@@ -24,8 +23,8 @@ const page = new Page(client, wsPath);
 openBar(page);
 openStudio(page);
 offerChat(page);
-offerOperator(page);
 
+page.later(page.lazy(async () => (await import("./operator_button.js")).offerOperator(page)));
 page.later(page.lazy(async () => {
   const { LastHeardBanner } = await import("./status/last_heard.js");
   const banner = new LastHeardBanner(client, wsPath);

@@ -34,11 +34,13 @@ export function offerOperator(page) {
     else view?.close();
   };
 
-  page.client.on("welcome", (welcome) => {
-    admin = welcome.admin === true;
+  const offer = () => {
+    admin = page.client.welcome?.admin === true;
     button.hidden = !admin;
     follow();
-  });
+  };
+  page.client.on("welcome", offer);
+  offer();
   button.addEventListener("click", () => (location.hash = ADDRESS));
   for (const name of ["hashchange", "popstate"]) addEventListener(name, follow);
   // They choose among what the view covers.
