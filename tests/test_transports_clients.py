@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from clients import LONG, PAINTER, FakeClock, Json, Recorder, WireClient, eventually, painter
+from clients import LONG, PAINTER, FakeClock, Json, Recorder, WireClient, eventually, is_end, painter
 from conftest import Front, Serve
 from streams import Proxy, shared_server
 from xinflight.demo import Emulator, Faults
@@ -302,15 +302,31 @@ async def test_closing_a_request_of_openai_cancels_it(
 
 
 async def test_a_timeout_of_openai_cancels_too(server: str, engine: Recorder) -> None:
-    """Its client gives up by closing the request; what it waited for in the queue is never started."""
+    """Its client gives up by closing the request."""
     async with AsyncOpenAI(base_url=f"{server}v1", api_key="none", timeout=2.0, max_retries=0) as ai:
         engine.faults = Faults(freeze=1)
         with pytest.raises(openai.APITimeoutError):
-            await asyncio.gather(drained(ai, stream=False), drained(ai, stream=True))
+            await drained(ai, stream=False)
         await eventually(lambda: engine.aborts)
         engine.thaw()
         await eventually(lambda: engine.in_flight["painter"] == 0)
     assert len(engine.posts) == 1
+
+
+async def test_what_openai_gave_up_in_the_queue_is_never_started(
+    server: str, client: WireClient, engine: Recorder
+) -> None:
+    async with AsyncOpenAI(base_url=f"{server}v1", api_key="none", timeout=2.0, max_retries=0) as ai:
+        engine.faults = Faults(freeze=1)
+        await client.ask(action="follow", scope="all")
+        await client.ask(action="generate", prompt="first", task_id="first")
+        both = await asyncio.gather(*(drained(ai, stream=stream) for stream in (False, True)), return_exceptions=True)
+        assert [type(error) for error in both] == [openai.APITimeoutError] * 2
+        for _ in both:
+            assert (await client.until(is_end))["type"] == "cancelled"
+        engine.thaw()
+        await client.ends("first")
+    assert engine.prompts == ["first"]
 
 
 async def test_openai_shows_its_key(emulate: Serve) -> None:
