@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from clients import Recorder, eventually, painter
+from clients import Recorder, WireClient, eventually, painter
 
 SOON = 60_000
 """Milliseconds for whatever is waited for to come, on a machine that is busy with other things."""
@@ -179,3 +179,15 @@ async def fits(page: Page) -> None:
             .map(([name, box]) => `${name} ${box.width}x${box.height}`)"""
     )
     assert small == [], small
+
+
+async def view_large(studio: Studio) -> Page:
+    """Open the newer one of two images that are larger than their frame when they are enlarged."""
+    async with WireClient.connect(studio.url) as client:
+        for task_id in ("older", "newer"):
+            await client.ask(action="generate", prompt=task_id, task_id=task_id, size="1024x1024", steps=1)
+            await client.ends(task_id)
+    page = await studio.visit()
+    viewer = await view(page.locator('[data-task="newer"]'))
+    await expect(viewer.get_by_test_id("viewer-image")).to_have_js_property("complete", value=True)
+    return page

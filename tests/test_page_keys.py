@@ -4,8 +4,7 @@ import re
 
 from playwright.async_api import Download, Locator, Page, expect
 
-from clients import WireClient
-from page_kit import FROZEN, Studio, generate, has_state, is_shown, tiles, view
+from page_kit import FROZEN, Studio, generate, has_state, is_shown, tiles, view, view_large
 
 pytest_plugins = ["page_fixtures"]
 
@@ -112,14 +111,8 @@ async def test_keys_of_an_image(studio: Studio) -> None:
 
 
 async def test_arrow_keys_move_an_enlarged_image_and_page_keys_walk_on(studio: Studio) -> None:
-    async with WireClient.connect(studio.url) as client:
-        for task_id in ("older", "newer"):
-            await client.ask(action="generate", prompt=task_id, task_id=task_id, size="1024x1024", steps=1)
-            await client.ends(task_id)
-    page = await studio.visit()
-    viewer = await view(page.locator('[data-task="newer"]'))
-    image, title = viewer.get_by_test_id("viewer-image"), page.locator("#viewer-title")
-    await expect(image).to_have_js_property("complete", value=True)
+    page = await view_large(studio)
+    image, title = page.get_by_test_id("viewer-image"), page.locator("#viewer-title")
     # How far the image has moved: to the left when one looks further to the right.
     moved = "image => image.style.translate.split(' ').map((by) => Math.sign(parseFloat(by)))"
     for _ in range(3):

@@ -6,12 +6,12 @@ Rows of the board have a menu, whose clicks are tested with the queue; a row or 
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import FilePayload, Page, Position, expect
+from playwright.async_api import FilePayload, Position, expect
 
-from clients import Recorder, WireClient, painter
+from clients import Recorder, painter
 from conftest import Serve
 from image_files import image_file
-from page_kit import Open, Studio, view
+from page_kit import Open, Studio, view_large
 
 pytest_plugins = ["page_fixtures"]
 
@@ -34,20 +34,8 @@ async def atelier(open_page: Open, emulate: Serve, serve: Serve) -> AsyncIterato
     engine.thaw()
 
 
-async def large_ones(studio: Studio) -> Page:
-    """Open the newer one of two images that are larger than their frame when they are enlarged."""
-    async with WireClient.connect(studio.url) as client:
-        for task_id in ("older", "newer"):
-            await client.ask(action="generate", prompt=task_id, task_id=task_id, size="1024x1024", steps=1)
-            await client.ends(task_id)
-    page = await studio.visit()
-    viewer = await view(page.locator('[data-task="newer"]'))
-    await expect(viewer.get_by_test_id("viewer-image")).to_have_js_property("complete", value=True)
-    return page
-
-
 async def test_an_image_is_enlarged_at_the_place_of_a_double_click(studio: Studio) -> None:
-    page = await large_ones(studio)
+    page = await view_large(studio)
     stage, image = page.get_by_test_id("viewer-stage"), page.get_by_test_id("viewer-image")
     box = await stage.bounding_box()
     assert box is not None
@@ -64,7 +52,7 @@ async def test_an_image_is_enlarged_at_the_place_of_a_double_click(studio: Studi
 
 
 async def test_the_divider_goes_to_where_its_line_is_clicked(studio: Studio) -> None:
-    page = await large_ones(studio)
+    page = await view_large(studio)
     await page.get_by_test_id("viewer-compare").click()
     await page.get_by_test_id("viewer-next").click()
     divider, pinned = page.get_by_test_id("viewer-divider"), page.get_by_test_id("viewer-pinned")

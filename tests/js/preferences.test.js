@@ -1,43 +1,12 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 
-import { Emitter } from "../../client_static/assets/client/emitter.js";
 import { OwnPreferences } from "../../client_static/assets/page/store/preferences.js";
 import { settled } from "./fake_socket.js";
 import { Storage } from "./storage.js";
+import { StoredValues } from "./stored_values.js";
 
-/** A client whose server stores preferences, and answers when it is let. */
-class Client extends Emitter {
-  status = { state: "connecting" };
-  welcome = null;
-  asked = [];
-  #answers = [];
-  library = {
-    prefer: (change) => {
-      this.asked.push(change);
-      return new Promise((resolve, reject) => this.#answers.push({ resolve, reject }));
-    },
-  };
-
-  async answer(version, preferences) {
-    this.#answers.shift().resolve({ version, preferences });
-    await settled();
-  }
-
-  async refuse(code) {
-    this.#answers.shift().reject({ code });
-    await settled();
-  }
-
-  async greet(owner) {
-    this.status = { state: "live" };
-    this.welcome = { owner };
-    this.emit("welcome", this.welcome);
-    await settled();
-  }
-}
-
-function visit(client = new Client()) {
+function visit(client = new StoredValues("preferences", "prefer")) {
   const told = [];
   const problems = [];
   const host = { follow: (preferences, first) => told.push([preferences, first]), problem: ({ code }) => problems.push(code) };
@@ -67,7 +36,7 @@ test("what another device has set is followed from the first welcome on", async 
 });
 
 test("it may begin after the first welcome", async () => {
-  const client = new Client();
+  const client = new StoredValues("preferences", "prefer");
   await client.greet("ann");
   const { told } = visit(client);
   await client.answer(1, { sound: true });

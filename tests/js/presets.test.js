@@ -1,54 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Emitter } from "../../client_static/assets/client/emitter.js";
 import { putAround } from "../../client_static/assets/page/dock/around.js";
 import { presetText } from "../../client_static/assets/page/dock/preset_words.js";
 import { OwnPresets, inverse } from "../../client_static/assets/page/store/presets.js";
 import { settled } from "./fake_socket.js";
 import "./languages.js";
+import { StoredValues } from "./stored_values.js";
 
 const A = { name: "A", settings: { n: "2" } };
 const B = { name: "B", settings: {}, prompt: "oil, {prompt}" };
 
-/** A client whose server has presets, and answers when it is let. */
-class Client extends Emitter {
-  status = { state: "connecting" };
-  welcome = null;
-  asked = [];
-  #answers = [];
-  library = {
-    presets: (change) => {
-      this.asked.push(change);
-      return new Promise((resolve, reject) => this.#answers.push({ resolve, reject }));
-    },
-  };
-
-  async answer(version, ...presets) {
-    this.#answers.shift().resolve({ version, presets });
-    await settled();
-  }
-
-  async refuse(code) {
-    this.#answers.shift().reject({ code });
-    await settled();
-  }
-
-  async greet(owner) {
-    this.status = { state: "live" };
-    this.welcome = { owner };
-    this.emit("welcome", this.welcome);
-    await settled();
-  }
-
-  async notify(version) {
-    this.emit("notice", { kind: "presets", version });
-    await settled();
-  }
-}
-
 function visit() {
-  const client = new Client();
+  const client = new StoredValues("presets", "presets");
   const problems = [];
   const own = new OwnPresets(client, { changed: () => {}, problem: ({ code }) => problems.push(code) });
   return { client, own, problems, names: () => own.list.map(({ name }) => name) };
@@ -86,10 +50,10 @@ test("a change is undone by its inverse", () => {
 test("they are there from the first welcome on, by name, and follow other devices", async () => {
   const { client, names } = visit();
   await client.greet("ann");
-  await client.answer(3, B, A);
+  await client.answer(3, [B, A]);
   assert.deepEqual(names(), ["A", "B"]);
   await client.notify(4);
-  await client.answer(4, B);
+  await client.answer(4, [B]);
   assert.deepEqual(names(), ["B"]);
   assert.deepEqual(client.asked, [undefined, undefined]);
 });
@@ -97,11 +61,11 @@ test("they are there from the first welcome on, by name, and follow other device
 test("an own change is not asked for again when the server tells of it", async () => {
   const { client, own, names } = visit();
   await client.greet("ann");
-  await client.answer(1, A);
+  await client.answer(1, [A]);
   const undo = own.change({ save: [B] });
   await settled();
   await client.notify(2);
-  await client.answer(2, A, B);
+  await client.answer(2, [A, B]);
   assert.deepEqual(await undo, { save: [], delete: ["B"] });
   assert.deepEqual(names(), ["A", "B"]);
   assert.equal(client.asked.length, 2);
@@ -110,7 +74,7 @@ test("an own change is not asked for again when the server tells of it", async (
 test("a change that is refused changes nothing, and the next one is made", async () => {
   const { client, own, names, problems } = visit();
   await client.greet("ann");
-  await client.answer(1, A);
+  await client.answer(1, [A]);
   const refused = assert.rejects(own.change({ save: [B] }));
   await settled();
   await client.refuse("out_of_bounds");
@@ -118,7 +82,7 @@ test("a change that is refused changes nothing, and the next one is made", async
   assert.deepEqual([names(), problems], [["A"], []], "whoever changes it tells of it");
   own.change({ delete: ["A"] });
   await settled();
-  await client.answer(2);
+  await client.answer(2, []);
   assert.deepEqual(names(), []);
 });
 
@@ -127,7 +91,7 @@ test("another connection asks again; a lost line is no problem", async () => {
   await client.greet("ann");
   await client.refuse("disconnected");
   await client.greet("ann");
-  await client.answer(1, A);
+  await client.answer(1, [A]);
   assert.deepEqual([names(), problems], [["A"], []]);
   await client.notify(2);
   await client.refuse("storage_unavailable");
@@ -137,10 +101,10 @@ test("another connection asks again; a lost line is no problem", async () => {
 test("nobody sees those of another person", async () => {
   const { client, own, names } = visit();
   await client.greet("ann");
-  await client.answer(1, A);
+  await client.answer(1, [A]);
   await client.greet("bob");
   assert.deepEqual([names(), own.known], [[], false]);
-  await client.answer(0);
+  await client.answer(0, []);
   assert.deepEqual(names(), []);
 });
 
