@@ -181,6 +181,24 @@ async def test_presets_are_changed_and_deleted_with_undo(studio: Studio) -> None
     await expect(page.get_by_test_id("presets-open")).to_have_text("Oil")
 
 
+async def test_what_is_written_while_the_list_opens_is_kept(studio: Studio) -> None:
+    page = await studio.visit()
+    await page.get_by_test_id("presets-open").click()
+    await expect(page.get_by_test_id("preset-name")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("presets")).to_be_hidden()
+    written = await page.evaluate(
+        """() => new Promise((resolve) => {
+          const root = document.getElementById("presets"), name = document.getElementById("preset-name");
+          root.addEventListener("toggle", () => resolve(name.value), { once: true });
+          document.getElementById("presets-open").click();
+          name.value = "Storm";
+          name.dispatchEvent(new Event("input", { bubbles: true }));
+        })"""
+    )
+    assert written == "Storm"
+
+
 async def test_a_model_that_is_not_there_is_told_and_the_rest_is_set(studio: Studio) -> None:
     await store(studio, {"name": "Other", "settings": {"model": "gone-painter", "steps": "4"}})
     page = await studio.visit()

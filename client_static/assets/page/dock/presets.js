@@ -62,7 +62,11 @@ export class Presets {
     this.#root.popover = "auto";
     this.#root.setAttribute("aria-labelledby", "presets-title");
     this.#root.append(this.#body);
-    this.#root.addEventListener("toggle", ({ newState }) => newState === "open" && this.#begin());
+    this.#root.addEventListener("beforetoggle", ({ newState }) => newState === "open" && this.#begin());
+    // This one comes later: somebody may write already.
+    this.#root.addEventListener("toggle", ({ newState }) => {
+      if (newState === "open" && !this.#root.contains(document.activeElement)) this.#focus(this.#form.preset.name);
+    });
     this.#root.addEventListener("keydown", (event) => this.#press(event));
     byId("studio", HTMLElement).append(this.#root);
     this.#own = new OwnPresets(page.client, { changed: () => this.#changed(), problem: page.problem });
@@ -90,7 +94,6 @@ export class Presets {
     this.#problem = "";
     this.#write(null);
     this.#render();
-    this.#focus(this.#form.preset.name);
   }
 
   /** Focus the preset of that name, or the one at which Tab stops; without any, where the first one is named. */
