@@ -73,7 +73,7 @@ def test_too_many_lines_are_counted(
         pipe.writer.write(LINE)
     waiting = pipe.writer.waiting
     assert 0 < waiting <= 1000
-    [writing] = set(threading.enumerate()) - others
+    [writing] = [thread for thread in set(threading.enumerate()) - others if thread.name == "log writer"]
     read: list[str] = []
     reading = threading.Thread(target=lambda: read.extend(pipe.read_all().splitlines()))
     with caplog.at_level(logging.WARNING):

@@ -132,6 +132,26 @@ async def test_everything_is_done_by_keyboard(studio: Studio) -> None:
     await expect(done.get_by_test_id("open")).to_be_focused()
 
 
+async def test_settings_stay_open_though_what_had_the_focus_before_is_below_them(studio: Studio) -> None:
+    """However fast one comes from there and opens them; what they cover while it has the focus closes them."""
+    page = await studio.visit()
+    settings = page.get_by_test_id("settings")
+    frames = (
+        "await new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(seen))));"
+    )
+    await page.evaluate(
+        f"""async () => {{
+          document.getElementById("gallery").focus();
+          document.getElementById("settings-open").focus();
+          document.getElementById("settings").showPopover();
+          {frames};
+        }}"""
+    )
+    await expect(settings).to_be_visible()
+    await page.evaluate(f"async () => {{ document.getElementById('gallery').focus(); {frames}; }}")
+    await expect(settings).to_be_hidden()
+
+
 async def tab_to(page: Page, testid: str, *, back: bool = False) -> None:
     for _ in range(40):
         await page.keyboard.press("Shift+Tab" if back else "Tab")

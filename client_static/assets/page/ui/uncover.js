@@ -13,10 +13,12 @@ export function uncoverFocus() {
 
 /** @param {HTMLElement} element */
 function uncover(element) {
+  // The keyboard may have gone on, and opened the sheet.
+  if (!element.matches(":focus")) return;
   const small = element.offsetHeight < innerHeight / 2;
   if (small && element.matches(":focus-visible")) element.scrollIntoView({ block: "nearest", inline: "nearest" });
   // A sheet above the dock follows it in the next frame, where what has the focus has just grown.
-  if (coverOf(element)) requestAnimationFrame(() => coverOf(element)?.hidePopover());
+  if (coverOf(element)) requestAnimationFrame(() => element.matches(":focus") && coverOf(element)?.hidePopover());
 }
 
 /** The sheet that covers an element, if one does. @param {HTMLElement} element */
