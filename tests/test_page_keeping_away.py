@@ -3,7 +3,7 @@
 from playwright.async_api import Locator, Page, expect
 
 from clients import Json, WireClient
-from page_kit import Studio, find_the_line, generate, has_state, is_shown, live, lose_the_line, tiles, view
+from page_kit import Open, Studio, find_the_line, generate, has_state, is_shown, live, lose_the_line, tiles, view
 
 pytest_plugins = ["page_fixtures"]
 
@@ -90,9 +90,10 @@ async def test_a_delete_is_taken_back_before_it_was_sent(studio: Studio) -> None
     await is_shown(tile(other, "one"))
 
 
-async def test_it_outlives_a_reload(studio: Studio) -> None:
+async def test_it_outlives_a_reload(studio: Studio, open_page: Open) -> None:
     await make(studio, "one", "two")
-    page = await studio.visit()
+    # Both may ask for the image before its delete is sent, and get it after that.
+    page = await open_page(studio.url, missing=True)
     failed = await generate(page, "broken demo:error", steps=1)
     await has_state(tiles(failed), "failed")
     task_id = await failed.get_attribute("data-task")
@@ -103,7 +104,7 @@ async def test_it_outlives_a_reload(studio: Studio) -> None:
     await expect(page.locator(f'[data-task="{task_id}"]')).to_have_count(0)
     await page.reload()
     await live(page)
-    other = await studio.visit()
+    other = await open_page(studio.url, missing=True)
     await expect(starred(other, "one")).to_have_count(1)
     for window in (page, other):
         await expect(window.get_by_test_id("generation")).to_have_count(1)
